@@ -1,0 +1,95 @@
+"""What data, objectives and models agree on: the batch, and what a tokenizer does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+IGNORED = -100  # a label that is not counted; never a token id
+
+
+# Compared by identity: tensors have no truth value, so a field-by-field comparison would raise.
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """B rows of T tokens; every tensor is int64 [B, T]. ValueError where the shapes disagree."""
+
+    tokens: Tensor  # what the (decoder's) stem reads
+    labels: Tensor | None = None  # what each place predicts, IGNORED where nothing
+    order: Tensor | None = None  # place within the document; None = 0..T-1
+    segments: Tensor | None = None  # document number > 0; 0 = padding; None = one full document a row
+    source: Batch | None = None  # encoder side of a pair; as many rows, a length of its own
+    samples: tuple[int, ...] = ()  # which samples these rows are (for errors and logs)
+
+    def __post_init__(self) -> None:
+        shape = tuple(self.tokens.shape)
+        if len(shape) != 2:
+            raise ValueError(f"a batch's tokens have the shape [rows, tokens], not {list(shape)}")
+        for name, tensor in (("labels", self.labels), ("order", self.order), ("segments", self.segments)):
+            if tensor is not None and tuple(tensor.shape) != shape:
+                raise ValueError(f"a batch's {name} {list(tensor.shape)} need the shape of its tokens, {list(shape)}")
+        if self.source is not None and self.source.tokens.shape[0] != shape[0]:
+            raise ValueError(f"the source has {self.source.tokens.shape[0]} rows, the target {shape[0]}: one to one")
+        if self.samples and len(self.samples) != shape[0]:
+            raise ValueError(f"{len(self.samples)} sample numbers for {shape[0]} rows: give one for each row, or none")
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch on `device`."""
+        return replace(
+            self,
+            tokens=self.tokens.to(device),
+            labels=None if self.labels is None else self.labels.to(device),
+            order=None if self.order is None else self.order.to(device),
+            segments=None if self.segments is None else self.segments.to(device),
+            source=None if self.source is None else self.source.to(device),
+        )
+
+    def rows(self, start: int, stop: int) -> Batch:
+        """Rows start..stop-1, as views; `stop` may lie past the last row. ValueError where no row is left."""
+        count = self.tokens.shape[0]
+        if not 0 <= start < min(stop, count):
+            raise ValueError(f"rows {start} to {stop} of a batch of {count} rows are none: take 0 <= start < stop")
+        return replace(
+            self,
+            tokens=self.tokens[start:stop],
+            labels=None if self.labels is None else self.labels[start:stop],
+            order=None if self.order is None else self.order[start:stop],
+            segments=None if self.segments is None else self.segments[start:stop],
+            source=None if self.source is None else self.source.rows(start, stop),
+            samples=self.samples[start:stop],
+        )
+
+
+class Tokenizer(Protocol):
+    """Text to ids and back."""
+
+    @property
+    def vocab(self) -> int:
+        """Number of ids."""
+        ...
+
+    @property
+    def end(self) -> int:
+        """The end-of-text id; it also starts a document."""
+        ...
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of `text`; no special ids are added."""
+        ...
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of `ids`; end ids are left out, broken UTF-8 becomes U+FFFD."""
+        ...
+
+    def pieces(self, ids: Sequence[int]) -> list[bytes]:
+        """The bytes each id stands for; b"" for specials."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write `tokenizer.json` into `folder`."""
+        ...

@@ -1,0 +1,41 @@
+"""Text in: where it comes from, how it becomes ids, what is held out, and in which order it is read."""
+
+from weft.data.blocks import Blocks, Pairs, stream
+from weft.data.order import place
+from weft.data.pairs import Pair, read_pairs
+from weft.data.sources import SOURCES, Document, PythonLibrary, Source, TextFiles, open_source, read_text
+from weft.data.split import split, split_pairs
+from weft.data.tokenizers import (
+    TOKENIZERS,
+    BytePairs,
+    Bytes,
+    Characters,
+    encode_many,
+    load_tokenizer,
+    train_tokenizer,
+)
+
+__all__ = [
+    "SOURCES",
+    "TOKENIZERS",
+    "Blocks",
+    "BytePairs",
+    "Bytes",
+    "Characters",
+    "Document",
+    "Pair",
+    "Pairs",
+    "PythonLibrary",
+    "Source",
+    "TextFiles",
+    "encode_many",
+    "load_tokenizer",
+    "open_source",
+    "place",
+    "read_pairs",
+    "read_text",
+    "split",
+    "split_pairs",
+    "stream",
+    "train_tokenizer",
+]

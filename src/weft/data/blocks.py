@@ -1,0 +1,172 @@
+"""Datasets: text as batches. Which sample is which depends on the seed and the epoch alone, never on the batch."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from weft.batch import IGNORED, Batch, Tokenizer
+from weft.data.order import mix
+from weft.data.pairs import Pair
+from weft.data.sources import Document
+from weft.data.tokenizers import encode_many
+
+_AT_ONCE = 256  # documents encoded together
+
+
+def stream(documents: Sequence[Document], tokenizer: Tokenizer) -> np.ndarray:
+    """END document END document ... END, int32 [N]: every document is begun by an END and ended by one."""
+    end = np.asarray([tokenizer.end], np.int32)
+    parts = [end]
+    for start in range(0, len(documents), _AT_ONCE):
+        for ids in encode_many(tokenizer, [document.text for document in documents[start : start + _AT_ONCE]]):
+            parts += [ids, end]
+    return np.concatenate(parts)
+
+
+class Blocks:
+    """A stream of N tokens cut into rows of `context`, each place predicting the next token.
+
+    Sample i of an epoch is tokens[o + i * context : o + (i + 1) * context + 1].
+
+    - shift=True, for training: the phase o is a function of (seed, epoch), so that a token is not always predicted from
+      the same place of a row. All rows are full; fewer than 2 * context tokens at the two ends are left out of an epoch,
+      others each time.
+    - shift=False, for evaluation: o is 0 and every token but the first is predicted exactly once; the last row may be
+      short, and is then padded (segments 0, labels IGNORED).
+
+    isolate=True keeps the documents of a row apart: `segments` numbers them from 1, `order` restarts in each (and in
+    each row). The END before a document belongs to it; the label of a document's last token is the END after it.
+    """
+
+    def __init__(
+        self,
+        tokens: np.ndarray,
+        context: int,
+        *,
+        shift: bool = True,
+        seed: int = 0,
+        isolate: bool = False,
+        end: int | None = None,
+    ) -> None:
+        """`tokens`: integers [N], N >= 2, also a memory map; `end`: the end id, needed to isolate."""
+        if tokens.ndim != 1 or tokens.dtype.kind not in "iu" or len(tokens) < 2:
+            raise ValueError(f"blocks need at least 2 tokens in one row, not {tokens.dtype} {list(tokens.shape)}")
+        if context < 1:
+            raise ValueError(f"context={context} must be at least 1")
+        if isolate and end is None:
+            raise ValueError("isolate=True needs end, the id between documents: give the tokenizer's")
+        self.tokens = tokens
+        self.context = context
+        self.seed = seed
+        self._end = end if isolate else None
+        predicted = len(tokens) - 1
+        if shift:
+            # Even the latest phase, context - 1, leaves this many full rows.
+            self._length = max(1, (predicted - context + 1) // context)
+            self._phases = min(context, max(0, predicted - self._length * context) + 1)
+        else:
+            self._length = -(-predicted // context)
+            self._phases = 1
+
+    def __len__(self) -> int:
+        """Samples in an epoch."""
+        return self._length
+
+    def phase(self, epoch: int) -> int:
+        """Where the first row of an epoch starts."""
+        return mix(self.seed, epoch) % self._phases
+
+    def batch(self, epoch: int, indices: Sequence[int]) -> Batch:
+        """The samples `indices` of an epoch, as rows of `context` tokens."""
+        rows = _check(indices, len(self))
+        places = self.phase(epoch) + rows[:, None] * self.context + np.arange(self.context + 1)  # [B, T+1]
+        last = len(self.tokens) - 1
+        window = self.tokens[np.minimum(places, last)].astype(np.int64)  # [B, T+1]
+        tokens, labels = window[:, :-1], window[:, 1:].copy()  # [B, T]
+        real = places[:, 1:] <= last  # [B, T] whether there is a token to predict
+        labels[~real] = IGNORED
+        order = segments = None
+        if self._end is not None:
+            starts = tokens == self._end
+            starts[:, 0] = True
+            here = np.arange(self.context)
+            order = here - np.maximum.accumulate(np.where(starts, here, 0), axis=1)  # [B, T]
+            segments = np.where(real, np.cumsum(starts, axis=1), 0)
+        elif not real.all():
+            segments = real.astype(np.int64)
+        return Batch(
+            tokens=torch.tensor(tokens),
+            labels=torch.tensor(labels),
+            order=None if order is None else torch.tensor(order),
+            segments=None if segments is None else torch.tensor(segments),
+            samples=tuple(rows.tolist()),
+        )
+
+
+class Pairs:
+    """Source and target texts: the encoder reads source END, the decoder reads END target and predicts target END.
+
+    Rows are padded on the right, as long as the batch needs; segments are 1 where there is a token and 0 where not. A
+    pair of which either side, with its END, is longer than `context` is left out: `dropped` counts them, `pairs` holds
+    the others.
+    """
+
+    def __init__(self, pairs: Sequence[Pair], tokenizer: Tokenizer, context: int) -> None:
+        """ValueError where no pair is short enough."""
+        self.pairs: list[Pair] = []
+        self.context = context
+        self._end = tokenizer.end
+        self._ids: list[tuple[np.ndarray, np.ndarray]] = []
+        sources = encode_many(tokenizer, [source for source, _ in pairs])
+        targets = encode_many(tokenizer, [target for _, target in pairs])
+        for pair, source, target in zip(pairs, sources, targets, strict=True):
+            if max(len(source), len(target)) < context:
+                self.pairs.append(pair)
+                self._ids.append((source, target))
+        self.dropped = len(pairs) - len(self.pairs)
+        if not self.pairs:
+            raise ValueError(f"none of {len(pairs)} pairs fits into context={context} tokens: give pairs, or raise it")
+
+    def __len__(self) -> int:
+        """Samples in an epoch."""
+        return len(self.pairs)
+
+    def batch(self, epoch: int, indices: Sequence[int]) -> Batch:
+        """The pairs `indices`, the same in every epoch."""
+        rows = _check(indices, len(self))
+        end = np.asarray([self._end])
+        chosen = [self._ids[row] for row in rows]
+        inputs = [np.concatenate([end, target]) for _, target in chosen]
+        labels = [np.concatenate([target, end]) for _, target in chosen]
+        sources = [np.concatenate([source, end]) for source, _ in chosen]
+        samples = tuple(rows.tolist())
+        return Batch(
+            tokens=_pad(inputs, self._end),
+            labels=_pad(labels, IGNORED),
+            segments=_pad([np.ones_like(row) for row in inputs], 0),
+            source=Batch(
+                tokens=_pad(sources, self._end),
+                segments=_pad([np.ones_like(row) for row in sources], 0),
+                samples=samples,
+            ),
+            samples=samples,
+        )
+
+
+def _check(indices: Sequence[int], length: int) -> np.ndarray:
+    """`indices` as int64 [B]; ValueError where one is no sample."""
+    rows = np.asarray(indices, np.int64)
+    if rows.ndim != 1 or len(rows) == 0 or rows.min() < 0 or rows.max() >= length:
+        raise ValueError(
+            f"samples {list(indices)} of a data set of {length}: at least one, each from 0 to {length - 1}"
+        )
+    return rows
+
+
+def _pad(rows: Sequence[np.ndarray], value: int) -> torch.Tensor:
+    """Rows of any length as int64 [B, longest], filled with `value` on the right."""
+    padded = np.full((len(rows), max(map(len, rows))), value, np.int64)
+    for row, ids in zip(padded, rows, strict=True):
+        row[: len(ids)] = ids
+    return torch.from_numpy(padded)

@@ -1,0 +1,40 @@
+"""The order of samples: a pure function of (seed, epoch), so that where a run stands is one integer."""
+
+_WORD = (1 << 64) - 1
+_ROUNDS = 6
+
+
+def mix(*numbers: int) -> int:
+    """64 well mixed bits of some integers (the finaliser of splitmix64, chained)."""
+    state = 0
+    for number in numbers:
+        state = (state + number + 0x9E3779B97F4A7C15) & _WORD
+        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & _WORD
+        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & _WORD
+        state ^= state >> 31
+    return state
+
+
+def place(position: int, size: int, seed: int) -> tuple[int, int]:
+    """Which sample is read at `position` of an endless run over `size` samples: (epoch, index).
+
+    Each epoch holds every index exactly once, in an order of its own; O(1) in time and memory.
+    """
+    if size < 1 or position < 0:
+        raise ValueError(f"position {position} among {size} samples: a position is at least 0, and so is size - 1")
+    epoch, within = divmod(position, size)
+    return epoch, _permute(within, size, mix(seed, epoch))
+
+
+def _permute(index: int, size: int, key: int) -> int:
+    """A keyed permutation of 0..size-1: a Feistel network on the next even number of bits, walked back into range
+    (Black and Rogaway 2002, "Ciphers with arbitrary finite domains")."""
+    half = max(1, ((size - 1).bit_length() + 1) // 2)
+    mask = (1 << half) - 1
+    while True:
+        left, right = index >> half, index & mask
+        for number in range(_ROUNDS):
+            left, right = right, left ^ (mix(key, number, right) & mask)
+        index = left << half | right
+        if index < size:
+            return index

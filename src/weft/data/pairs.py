@@ -1,0 +1,39 @@
+"""Pairs of texts for encoder-decoders: two files line by line, or one of two columns."""
+
+from pathlib import Path
+
+from weft.data.sources import read_text
+
+Pair = tuple[str, str]  # source, target
+
+
+def read_pairs(source: Path | str, target: Path | str | None = None) -> list[Pair]:
+    """Line i of `source` with line i of `target`; or, with one file, the two tab-separated columns of each line.
+
+    Files are UTF-8, also .gz. ValueError where the line counts differ, or a line has not exactly one tab.
+    """
+    sources = _lines(source)
+    if target is not None:
+        targets = _lines(target)
+        if len(sources) != len(targets):
+            raise ValueError(
+                f"{source} has {len(sources)} lines and {target} has {len(targets)}: line i of one must translate "
+                "line i of the other"
+            )
+        return list(zip(sources, targets, strict=True))
+    pairs = []
+    for number, line in enumerate(sources, start=1):
+        left, tab, right = line.partition("\t")
+        if not tab or "\t" in right:
+            tabs = line.count("\t")
+            raise ValueError(f"{source}, line {number}: source, one tab, target; there are {tabs} tabs")
+        pairs.append((left, right))
+    return pairs
+
+
+def _lines(path: Path | str) -> list[str]:
+    """Lines without their ends. Not splitlines: that also cuts at U+2028 and others, and the files would disagree."""
+    lines = read_text(Path(path)).split("\n")
+    if lines[-1] == "":
+        lines.pop()
+    return [line.removesuffix("\r") for line in lines]

@@ -1,0 +1,40 @@
+"""What a family declares, and where families are found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+
+from weft.registry import Registry
+
+
+@dataclass(frozen=True)
+class Family:
+    """A declarative description of an architecture.
+
+    config:     a frozen dataclass of plain data, with `vocab` and `context` among its fields.
+    build:      (config, *, position=None, attention=Attention) -> a bare module.
+    initialise: (module, config) -> None, from torch's default generator.
+    sizes:      fields of the config by size; "debug" trains on a CPU in seconds, "small" in minutes.
+    objective:  the name of what it is pretrained with.
+    packs:      rows may hold several documents (segments) without one seeing another.
+    weights:    (ours, theirs, transform) names, see `weft.models.weights`.
+    """
+
+    name: str
+    config: type[Any]
+    build: Callable[..., nn.Module]
+    initialise: Callable[[nn.Module, Any], None]
+    sizes: Mapping[str, Mapping[str, Any]]
+    objective: str = "next_token"
+    packs: bool = True
+    weights: tuple[tuple[str, str, str], ...] = field(default=())
+    summary: str = ""
+
+
+FAMILIES: Registry[Family] = Registry(
+    "family", "weft.families", ("weft.models.gpt2", "weft.models.llama", "weft.models.transformer")
+)

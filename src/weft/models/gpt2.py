@@ -1,0 +1,80 @@
+"""GPT-2 (Radford et al. 2019): a pre-LN decoder with trained positions and a tied head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+from torch import nn
+
+from weft.models.family import FAMILIES, Family
+from weft.nn import MLP, Attention, Block, Causal, Decoder, Embed, Field, LayerNorm, LearnedScheme, LMHead, Residual
+from weft.nn import Scheme, Stack, initialise
+
+
+@dataclass(frozen=True)
+class GPT2:
+    vocab: int = 50257
+    context: int = 1024
+    width: int = 768
+    depth: int = 12
+    heads: int = 12
+    hidden: int | None = None  # None: 4 · width
+    act: str = "gelu_tanh"
+    eps: float = 1e-5
+    bias: bool = True
+    dropout: float = 0.0
+    tied: bool = True
+
+
+def build(c: GPT2, *, position: Scheme | None = None, attention: type[Attention] = Attention) -> Decoder:
+    scheme = position or LearnedScheme()
+    norm = partial(LayerNorm, c.width, eps=c.eps, bias=c.bias)
+    bias, hidden, head_width = "qkvo" if c.bias else "", c.hidden or 4 * c.width, c.width // c.heads
+    layers = [
+        Block(
+            attn=Residual(
+                attention(c.width, c.heads, bias=bias, relative=scheme.relative(head_width), dropout=c.dropout),
+                pre=norm(),
+                drop=c.dropout,
+            ),
+            mlp=Residual(MLP(c.width, hidden, act=c.act, bias=c.bias), pre=norm(), drop=c.dropout),
+        )
+        for _ in range(c.depth)
+    ]
+    stack = Stack(layers, fields={"self": Field(scheme.field(c.heads, head_width), Causal())}, norm=norm())
+    embed = Embed(c.vocab, c.width, position=scheme.stem(c.width, c.context), dropout=c.dropout)
+    return Decoder(embed, stack, head=LMHead(c.width, c.vocab, tied=c.tied))
+
+
+def start(module: nn.Module, c: GPT2) -> None:
+    initialise.normal(module, std=0.02, depth=c.depth)
+
+
+FAMILIES.register(
+    "gpt2",
+    Family(
+        name="gpt2",
+        config=GPT2,
+        build=build,
+        initialise=start,
+        sizes={
+            "debug": dict(vocab=131, context=64, width=48, depth=2, heads=4),
+            "small": dict(vocab=4096, context=256, width=384, depth=6, heads=6),
+            "base": dict(),
+        },
+        weights=(
+            ("embed.weight", "transformer.wte.weight", ""),
+            ("embed.position.weight", "transformer.wpe.weight", ""),
+            ("stack.layers.*.attn.pre", "transformer.h.*.ln_1", ""),
+            ("stack.layers.*.attn.branch.{q,k,v}", "transformer.h.*.attn.c_attn", "transpose, join"),
+            ("stack.layers.*.attn.branch.out", "transformer.h.*.attn.c_proj", "transpose"),
+            ("stack.layers.*.mlp.pre", "transformer.h.*.ln_2", ""),
+            ("stack.layers.*.mlp.branch.up", "transformer.h.*.mlp.c_fc", "transpose"),
+            ("stack.layers.*.mlp.branch.down", "transformer.h.*.mlp.c_proj", "transpose"),
+            ("stack.norm", "transformer.ln_f", ""),
+            ("head.weight", "lm_head.weight", ""),
+        ),
+        summary="decoder, pre-LN, learned positions, tied head",
+    ),
+)

@@ -1,0 +1,88 @@
+"""The Transformer (Vaswani et al. 2017): post-LN encoder and decoder, sinusoids, one table for source, target and output.
+
+Where the paper is silent we follow its code: no dropout difference between branches, embeddings times √D; unlike it, all
+four projections have a bias (as most later ones do), and the final norms are absent, as post-LN needs none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+from torch import nn
+
+from weft.models.family import FAMILIES, Family
+from weft.nn import MLP, Attention, Block, Causal, CrossAttention, Embed, EncoderDecoder, Field, Full, LayerNorm, LMHead
+from weft.nn import Position, Residual, Scheme, SinusoidScheme, Stack, initialise
+
+
+@dataclass(frozen=True)
+class Transformer:
+    vocab: int = 37000
+    context: int = 512
+    width: int = 512
+    encoder_depth: int = 6
+    decoder_depth: int = 6
+    heads: int = 8
+    hidden: int = 2048
+    act: str = "relu"
+    eps: float = 1e-6
+    dropout: float = 0.1
+    tied: bool = True  # source = target = output; False: three tables
+
+
+def build(
+    c: Transformer, *, position: Scheme | None = None, attention: type[Attention] = Attention
+) -> EncoderDecoder:
+    scheme, head_width = position or SinusoidScheme(), c.width // c.heads
+    norm = partial(LayerNorm, c.width, eps=c.eps)
+
+    def look() -> Residual:
+        own = attention(c.width, c.heads, relative=scheme.relative(head_width), dropout=c.dropout)
+        return Residual(own, after=norm(), drop=c.dropout)
+
+    def cross() -> Residual:
+        return Residual(
+            CrossAttention(c.width, c.heads, field="memory", dropout=c.dropout), after=norm(), drop=c.dropout
+        )
+
+    def mlp() -> Residual:
+        return Residual(MLP(c.width, c.hidden, act=c.act, dropout=c.dropout), after=norm(), drop=c.dropout)
+
+    def embed(own: bool) -> Embed:
+        stem = scheme.stem(c.width, c.context)
+        return Embed(c.vocab, c.width, position=stem, scale=c.width**0.5, dropout=c.dropout, own=own)
+
+    full = Field(scheme.field(c.heads, head_width, bidirectional=True), Full())
+    encoder = Stack([Block(attn=look(), mlp=mlp()) for _ in range(c.encoder_depth)], fields={"self": full})
+    decoder = Stack(
+        [Block(attn=look(), cross=cross(), mlp=mlp()) for _ in range(c.decoder_depth)],
+        fields={
+            "self": Field(scheme.field(c.heads, head_width), Causal()),
+            "memory": Field(Position(), Full(), keys="memory"),
+        },
+    )
+    head = LMHead(c.width, c.vocab, tied=c.tied)
+    return EncoderDecoder(embed(True), encoder, embed(not c.tied), decoder, head=head)
+
+
+def start(module: nn.Module, c: Transformer) -> None:
+    initialise.xavier(module)
+
+
+FAMILIES.register(
+    "transformer",
+    Family(
+        name="transformer",
+        config=Transformer,
+        build=build,
+        initialise=start,
+        sizes={
+            "debug": dict(vocab=131, context=64, width=48, encoder_depth=2, decoder_depth=2, heads=4, hidden=96),
+            "small": dict(vocab=4096, context=128, width=256, encoder_depth=3, decoder_depth=3, heads=4, hidden=1024),
+            "base": dict(),
+        },
+        objective="translate",
+        summary="encoder–decoder, post-LN, sinusoids, three-way tying",
+    ),
+)

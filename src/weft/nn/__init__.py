@@ -1,0 +1,34 @@
+"""The parts. Imports torch only; every family is made of these.
+
+Shapes: B batch, T queries, S keys, D width, H heads, G key/value heads, K head width, V vocab.
+"""
+
+from weft.nn import initialise, kernels
+from weft.nn.attention import Attention, CrossAttention
+from weft.nn.block import Block, Pre, Residual, Sum
+from weft.nn.branch import Auxiliary, Branch
+from weft.nn.cache import Cache
+from weft.nn.context import Context, Field, Memory, Sight
+from weft.nn.embed import Embed, LMHead
+from weft.nn.feedforward import ACTIVATIONS, GLU, MLP
+from weft.nn.kernels import KERNELS, Scoring, attend
+from weft.nn.layout import Layout
+from weft.nn.linear import Linear
+from weft.nn.mask import Blocks, Causal, Chunk, Full, Global, Mask, SameGroup, Window, visible
+from weft.nn.model import Decoder, EncoderDecoder
+from weft.nn.norm import LayerNorm, RMSNorm
+from weft.nn.position import Alibi, Learned, Placed, Position, Shaw, Sinusoid, StemPosition, T5Bias
+from weft.nn.rope import AnyScaling, Rope, Scaling
+from weft.nn.scheme import (
+    SCHEMES,
+    AlibiScheme,
+    LearnedScheme,
+    RopeScheme,
+    Scheme,
+    ShawScheme,
+    SinusoidScheme,
+    T5Scheme,
+)
+from weft.nn.stack import Stack
+from weft.nn.tap import Tap
+

@@ -1,0 +1,102 @@
+"""A forward pass but for the residual stream: where tokens sit, what is remembered, what each field sees."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from weft.nn.layout import Layout
+from weft.nn.mask import Causal, Full, Mask, Reach, visible
+from weft.nn.position import Placed, Position
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What cross-attention reads. states [B, S, D]; here: where its tokens sit."""
+
+    states: Tensor
+    here: Layout
+
+
+@dataclass(frozen=True)
+class Sight:
+    """A field, resolved for one pass: what any attention of that field may see, and by which kernel.
+
+    allowed: bool, broadcastable to [B, T, S]; None where `causal` or nothing is hidden.
+    causal:  a static fact: one full document a row, query t sees keys 0..t.
+    reach:   a static bound on the distance seen, for keys that are the queries' own; None elsewhere.
+    index:   [B, T] cache places the new keys go to; None without a cache.
+    share:   how many neighbouring rows share one memory (beams).
+    """
+
+    q: Layout
+    k: Layout
+    placed: Placed
+    kernel: str | None = None
+    allowed: Tensor | None = None
+    causal: bool = False
+    reach: Reach | None = None
+    index: Tensor | None = None
+    share: int = 1
+
+    def rotate_q(self, x: Tensor) -> Tensor:
+        return self.placed.rotate_q(x)
+
+    def rotate_k(self, x: Tensor) -> Tensor:
+        return self.placed.rotate_k(x)
+
+
+class Field(nn.Module):
+    """A receptive field: geometry only. Named, owned by the Stack, resolved once per pass.
+
+    kernel: which attention kernel runs; None lets a rule of shapes decide. See `weft.nn.kernels.use`.
+    """
+
+    def __init__(self, position: Position, mask: Mask, *, keys: Literal["self", "memory"] = "self") -> None:
+        super().__init__()
+        self.position, self.mask, self.keys = position, mask, keys
+        self.kernel: str | None = None
+
+    def among(self, here: Layout, length: int, device: torch.device) -> Sight:
+        """Queries and keys are the same tokens, [B, T] both."""
+        q = here.numbered(length, device)
+        placed = self.position.at(q, q, q, length)
+        if here.plain and isinstance(self.mask, Full | Causal):  # no mask is ever built
+            causal = isinstance(self.mask, Causal)
+            return Sight(q, q, placed, self.kernel, causal=causal, reach=self.mask.reach())
+        return Sight(q, q, placed, self.kernel, visible(self.mask, q, q), reach=self.mask.reach())
+
+    def cached(self, here: Layout, keys: Layout, index: Tensor, length: int) -> Sight:
+        """Queries here, keys wherever the cache has put them."""
+        placed = self.position.at(here, keys, here, length)
+        return Sight(here, keys, placed, self.kernel, visible(self.mask, here, keys), index=index)
+
+    def across(self, here: Layout, length: int, memory: Layout, width: int, share: int, device: torch.device) -> Sight:
+        """Queries here, keys in a memory of `width` places that `share` neighbouring rows read together."""
+        q = here.numbered(length, device).fold(share)
+        k = memory.numbered(width, device)
+        placed = self.position.at(q, k, k, width)
+        if here.segments is None and memory.segments is None and isinstance(self.mask, Full):
+            return Sight(q, k, placed, self.kernel, share=share)
+        return Sight(q, k, placed, self.kernel, visible(self.mask, q, k), share=share)
+
+    def extra_repr(self) -> str:
+        return f"{self.mask}, keys={self.keys!r}, kernel={self.kernel or 'by shape'}"
+
+
+@dataclass(frozen=True)
+class Context:
+    """All of a forward pass that is not the residual stream; nothing in it is mutable."""
+
+    here: Layout
+    memory: Memory | None = None
+    sights: Mapping[str, Sight] = field(default_factory=dict)
+
+    def sight(self, name: str) -> Sight:
+        if name not in self.sights:
+            raise ValueError(f"no field {name!r} in this stack; it has {', '.join(self.sights) or 'none'}")
+        return self.sights[name]

@@ -1,0 +1,90 @@
+"""Tokens to vectors and back."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from weft.nn.layout import Layout
+from weft.nn.position import StemPosition
+from weft.nn.tap import Tap
+
+
+class Embed(nn.Module):
+    """drop(norm(position.add(scale · weight[tokens]))). tokens int64 [B, T] -> [B, T, D]; weight [V, D].
+
+    own=False: the table is another module's and is handed in at each call, so that there is never a second copy.
+    Under autocast the residual stream starts in the autocast precision.
+    """
+
+    table = True  # rows are looked up: the optimiser treats it as an embedding
+
+    def __init__(
+        self,
+        vocab: int,
+        width: int,
+        *,
+        position: StemPosition | None = None,
+        scale: float = 1.0,
+        norm: nn.Module | None = None,
+        dropout: float = 0.0,
+        own: bool = True,
+    ) -> None:
+        super().__init__()
+        self.vocab, self.width, self.scale = vocab, width, scale
+        self.weight = nn.Parameter(torch.empty(vocab, width)) if own else None
+        self.position = position or StemPosition()
+        self.norm = norm or nn.Identity()
+        self.drop = nn.Dropout(dropout) if dropout else nn.Identity()
+        self.embedded = Tap()
+        self.reset()
+
+    def reset(self) -> None:
+        if self.weight is not None:
+            nn.init.normal_(self.weight, std=0.02)
+
+    def forward(self, tokens: Tensor, here: Layout, weight: Tensor | None = None) -> Tensor:
+        """tokens may also be vectors [B, T, D] (from an image, a prompt): they take the table's place."""
+        x = tokens
+        if not tokens.is_floating_point():
+            table = self.weight if weight is None else weight
+            assert table is not None, "this embedding owns no table: hand one in"
+            x = functional.embedding(tokens, table)  # [B, T, D]
+        if self.scale != 1.0:
+            x = x * self.scale
+        x = self.position.add(x, here.numbered(x.shape[1], x.device))
+        if torch.is_autocast_enabled(x.device.type):
+            x = x.to(torch.get_autocast_dtype(x.device.type))
+        return self.embedded(self.drop(self.norm(x)))
+
+    def extra_repr(self) -> str:
+        return f"{self.vocab} x {self.width}{'' if self.weight is not None else ', shared'}"
+
+
+class LMHead(nn.Module):
+    """Scores over the vocabulary: x [B, T, D] -> [B, T, V]. A tied head owns no weight and is handed the embedding's."""
+
+    table = True
+
+    def __init__(self, width: int, vocab: int, *, bias: bool = False, tied: bool = False, scale: float = 1.0) -> None:
+        super().__init__()
+        self.width, self.vocab, self.scale = width, vocab, scale
+        self.weight = None if tied else nn.Parameter(torch.empty(vocab, width))
+        self.bias = nn.Parameter(torch.zeros(vocab)) if bias else None
+        self.scores = Tap()
+        self.reset()
+
+    def reset(self) -> None:
+        if self.weight is not None:
+            nn.init.normal_(self.weight, std=0.02)
+
+    def forward(self, x: Tensor, weight: Tensor | None = None) -> Tensor:
+        table = self.weight if self.weight is not None else weight
+        assert table is not None, "a tied head is handed the embedding's weight"
+        if self.scale != 1.0:
+            x = x * self.scale
+        return self.scores(functional.linear(x, table, self.bias))  # [B, T, V]
+
+    def extra_repr(self) -> str:
+        return f"{self.width} -> {self.vocab}{', tied' if self.weight is None else ''}"

@@ -1,0 +1,40 @@
+"""Initialisations a family can name. All draw from torch's default generator: seed it first."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from weft.nn.embed import Embed, LMHead
+from weft.nn.linear import Linear
+
+
+def normal(module: nn.Module, *, std: float = 0.02, depth: int | None = None) -> None:
+    """N(0, std²) for projections and tables, zero biases; what writes into the residual stream is divided by √(2·depth)
+    where a depth is given (GPT-2, Radford et al. 2019, §2.3)."""
+    for part in module.modules():
+        if isinstance(part, Linear):
+            shrink = (2 * depth) ** -0.5 if depth and part.residual else 1.0
+            nn.init.normal_(part.weight, std=std * shrink)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
+        elif isinstance(part, Embed | LMHead) and part.weight is not None:
+            nn.init.normal_(part.weight, std=std)
+
+
+def xavier(module: nn.Module) -> None:
+    """Xavier uniform projections, tables N(0, 1/D) (Vaswani et al. 2017's code; embeddings are scaled by √D)."""
+    for part in module.modules():
+        if isinstance(part, Linear):
+            nn.init.xavier_uniform_(part.weight)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
+        elif isinstance(part, Embed | LMHead) and part.weight is not None:
+            nn.init.normal_(part.weight, std=part.width**-0.5)
+
+
+def reset(module: nn.Module) -> None:
+    """Every part's own default, after a module was built on the meta device and given memory."""
+    for part in module.modules():
+        own = getattr(part, "reset", None)
+        if callable(own):
+            own()

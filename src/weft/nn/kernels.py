@@ -1,0 +1,220 @@
+"""Attention kernels. `eager` is the reference; every other one is tested against it, forward and backward.
+
+All of them compute, in this order: scale, bias, softcap, mask, sink, softmax, dropout, values. A row that sees nothing
+gives zeros. q [B, T, H, K], k [B, S, G, K], v [B, S, G, Kv] -> [B, T, H, Kv]; query head h reads key head h // (H / G).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from weft.nn.context import Field, Sight
+from weft.nn.tap import Tap
+
+BLOCK = 64  # queries per block of the blocked kernel
+LONG = 512  # rows from here on: scores are not held whole where a fused kernel can avoid it
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How scores become weights.
+
+    scale: of the scores (None: 1/√K). bias: scores added after scaling, broadcastable to [B, H, T, S].
+    softcap: c · tanh(scores / c). sink: [H], a score that takes weight and gives nothing.
+    values: what a relative scheme adds, probs [B, H, T, S] -> [B, T, H, Kv]. probs: the tap on the weights.
+    """
+
+    scale: float | None = None
+    bias: Tensor | None = None
+    softcap: float | None = None
+    sink: Tensor | None = None
+    dropout: float = 0.0
+    values: Callable[[Tensor], Tensor] | None = None
+    probs: Tap | None = None
+
+    @property
+    def needs_weights(self) -> bool:
+        """True where somebody wants the weights themselves, or something a fused kernel cannot do."""
+        listening = self.probs is not None and self.probs.active
+        return listening or self.values is not None or self.softcap is not None or self.sink is not None
+
+
+Kernel = Callable[[Tensor, Tensor, Tensor, Sight, Scoring], Tensor]
+
+
+def eager(q: Tensor, k: Tensor, v: Tensor, sight: Sight, how: Scoring) -> Tensor:
+    """The reference: what attention means, written out."""
+    repeats = q.shape[2] // k.shape[2]
+    k, v = k.repeat_interleave(repeats, dim=2), v.repeat_interleave(repeats, dim=2)  # [B, S, H, K]
+    scale = q.shape[-1] ** -0.5 if how.scale is None else how.scale
+    scores = torch.einsum("bthk,bshk->bhts", q, k) * scale  # [B, H, T, S]
+    probs = weigh(scores, allowed(sight), how)
+    mixed = torch.einsum("bhts,bshv->bthv", probs, v)  # [B, T, H, Kv]
+    return mixed if how.values is None else mixed + how.values(probs)
+
+
+def allowed(sight: Sight) -> Tensor | None:
+    """The mask as a tensor, [B or 1, 1, T, S], also where it was a static fact; None: everything is seen."""
+    if sight.allowed is not None:
+        return sight.allowed[:, None]  # [B, 1, T, S]
+    if not sight.causal:
+        return None
+    assert sight.q.order is not None and sight.k.order is not None
+    return (sight.q.order[:, :, None] >= sight.k.order[:, None, :])[:, None]  # [1, 1, T, S]
+
+
+def weigh(scores: Tensor, mask: Tensor | None, how: Scoring) -> Tensor:
+    """Scores [B, H, T, S] (scaled) to weights of the same shape; rows that see nothing become zeros."""
+    if how.bias is not None:
+        scores = scores + how.bias.to(scores.dtype)
+    if how.softcap is not None:
+        scores = how.softcap * torch.tanh(scores / how.softcap)
+    if mask is not None:  # finite, so that a fully hidden row has finite gradients too
+        scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
+    if how.sink is not None:
+        sink = how.sink.to(scores.dtype)[:, None, None].expand(*scores.shape[:3], 1)  # [B, H, T, 1]
+        probs = torch.cat((scores, sink), dim=-1).softmax(dim=-1)[..., :-1]  # [B, H, T, S]
+    else:
+        probs = scores.softmax(dim=-1)
+    if mask is not None:
+        probs = probs.masked_fill(~mask, 0.0)
+    if how.dropout:
+        probs = functional.dropout(probs, how.dropout)
+    return probs if how.probs is None else how.probs(probs)
+
+
+def matmul(q: Tensor, k: Tensor, v: Tensor, sight: Sight, how: Scoring) -> Tensor:
+    """Two batched matrix products over one contiguous batch of heads; key heads are shared, never repeated."""
+    (b, t, h, _), (s, g) = q.shape, k.shape[1:3]
+    scale = q.shape[-1] ** -0.5 if how.scale is None else how.scale
+    heads_q, heads_k, heads_v = _heads_first(q * scale, g), _heads_first(k, g), _heads_first(v, g)
+    scores = torch.bmm(heads_q, heads_k.transpose(1, 2)).view(b, h, t, s)  # [B, H, T, S]
+    probs = weigh(scores, allowed(sight), how)
+    mixed = _heads_last(torch.bmm(probs.view(b * g, -1, s), heads_v), b, h, t)  # [B, T, H, Kv]
+    return mixed if how.values is None else mixed + how.values(probs)
+
+
+def _heads_first(x: Tensor, groups: int) -> Tensor:
+    """[B, T, H, K] -> [B·G, H/G·T, K], contiguous."""
+    b, t, h, k = x.shape
+    return x.transpose(1, 2).reshape(b * groups, h // groups * t, k)
+
+
+def _heads_last(x: Tensor, rows: int, heads: int, length: int) -> Tensor:
+    """[B·G, H/G·T, K] -> [B, T, H, K]."""
+    return x.view(rows, heads, length, -1).transpose(1, 2)
+
+
+def sdpa(q: Tensor, k: Tensor, v: Tensor, sight: Sight, how: Scoring) -> Tensor:
+    """torch's fused kernel. It cannot cap scores, take sinks or hand out its weights."""
+    mask, bias = sight.allowed, how.bias
+    mask = None if mask is None else mask[:, None]  # [B, 1, T, S]
+    fused = mask
+    if bias is not None:
+        seen = allowed(sight)
+        bias = bias.to(q.dtype)
+        fused = bias if seen is None else bias.masked_fill(~seen, torch.finfo(q.dtype).min)
+    out = functional.scaled_dot_product_attention(
+        *(x.transpose(1, 2) for x in (q, k, v)),  # [B, H, T, K], [B, G, S, K]
+        attn_mask=fused,
+        dropout_p=how.dropout,
+        is_causal=sight.causal and fused is None,
+        scale=how.scale,
+        enable_gqa=q.shape[2] != k.shape[2],
+    ).transpose(1, 2)  # [B, T, H, Kv]
+    if mask is not None:
+        out = out.masked_fill(~mask.any(dim=-1).transpose(1, 2)[..., None], 0.0)
+    return out
+
+
+def blocked(q: Tensor, k: Tensor, v: Tensor, sight: Sight, how: Scoring) -> Tensor:
+    """Queries in blocks, each against only the keys its mask can reach: half the work of a causal row, and a row's
+    length times the window's of a windowed one. Needs keys that are the queries' own (`sight.reach`)."""
+    assert sight.reach is not None
+    (b, t, h, _), g = q.shape, k.shape[2]
+    back, ahead = sight.reach
+    scale = q.shape[-1] ** -0.5 if how.scale is None else how.scale
+    keys = k.transpose(1, 2).reshape(b * g, t, -1)  # [B·G, T, K]
+    values = v.transpose(1, 2).reshape(b * g, t, -1)  # [B·G, T, Kv]
+    queries = (q * scale).transpose(1, 2)  # [B, H, T, K]
+    size = _block_size(t, back)
+    mask, outs = allowed(sight), []
+    for start in range(0, t, size):
+        stop = min(start + size, t)
+        low = 0 if back is None else max(0, start - back)
+        high = t if ahead is None else min(t, stop + ahead)
+        block = queries[:, :, start:stop].reshape(b * g, -1, q.shape[-1])  # [B·G, H/G·n, K]
+        scores = torch.bmm(block, keys[:, low:high].transpose(1, 2)).view(b, h, stop - start, high - low)
+        probs = weigh(scores, _window(mask, start, stop, low, high), _slice(how, start, stop, low, high))
+        outs.append(_heads_last(torch.bmm(probs.view(b * g, -1, high - low), values[:, low:high]), b, h, stop - start))
+    return torch.cat(outs, dim=1)  # [B, T, H, Kv]
+
+
+def _block_size(length: int, back: int | None) -> int:
+    """About four blocks in a causal row; blocks no wider than a window, in a windowed one."""
+    size = max(BLOCK, length // 4) if back is None else max(BLOCK, min(back + 1, length))
+    return -(-size // 16) * 16
+
+
+def _window(x: Tensor | None, start: int, stop: int, low: int, high: int) -> Tensor | None:
+    """The part of a [.., T, S] tensor (either may be 1) for queries start..stop and keys low..high."""
+    if x is None:
+        return None
+    x = x if x.shape[-2] == 1 else x[..., start:stop, :]
+    return x if x.shape[-1] == 1 else x[..., low:high]
+
+
+def _slice(how: Scoring, start: int, stop: int, low: int, high: int) -> Scoring:
+    return Scoring(bias=_window(how.bias, start, stop, low, high), softcap=how.softcap, sink=how.sink, dropout=how.dropout)
+
+
+KERNELS: dict[str, Kernel] = {"eager": eager, "matmul": matmul, "sdpa": sdpa, "blocked": blocked}
+
+
+def able(name: str, sight: Sight, how: Scoring) -> bool:
+    """Can this kernel do this task?"""
+    if name == "sdpa":
+        return not how.needs_weights
+    if name == "blocked":
+        listening = how.probs is not None and how.probs.active
+        return sight.reach is not None and how.values is None and not listening
+    return name in KERNELS
+
+
+def by_shape(q: Tensor, k: Tensor, sight: Sight, how: Scoring) -> str:
+    """The rule used where nothing was measured: see docs/decisions.md for the figures behind it."""
+    t, s = q.shape[1], k.shape[1]
+    bounded = sight.reach is not None and sight.reach != (None, None)
+    if bounded and t >= 2 * BLOCK and q.device.type == "cpu" and able("blocked", sight, how):
+        return "blocked"
+    if (q.device.type != "cpu" or s >= 2 * LONG) and t > 1 and able("sdpa", sight, how):
+        return "sdpa"
+    return "matmul"
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, sight: Sight, how: Scoring) -> Tensor:
+    """Attention of q over k and v as the sight allows, by the kernel the sight carries. [B, T, H, Kv]."""
+    if sight.placed.bias is not None:
+        bias = sight.placed.bias if how.bias is None else sight.placed.bias + how.bias
+        how = Scoring(how.scale, bias, how.softcap, how.sink, how.dropout, how.values, how.probs)
+    name = sight.kernel
+    if name is None or not able(name, sight, how):  # a forced kernel steps aside only for what it cannot do
+        name = by_shape(q, k, sight, how)
+    return KERNELS[name](q, k, v, sight, how)
+
+
+def use(module: nn.Module, kernel: str | None) -> list[str]:
+    """Force one kernel (or None: the rule of shapes) on every field of a module; returns the fields' names."""
+    if kernel is not None and kernel not in KERNELS:
+        raise ValueError(f"unknown attention kernel {kernel!r}; there are {', '.join(KERNELS)}")
+    names = [name for name, part in module.named_modules() if isinstance(part, Field)]
+    for name in names:
+        part = module.get_submodule(name)
+        assert isinstance(part, Field)
+        part.kernel = kernel
+    return names

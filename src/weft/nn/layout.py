@@ -1,0 +1,83 @@
+"""Where tokens sit. A `Layout` says nothing of what they contain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Places of the tokens of a batch; each field is [B or 1, T] int64, or None.
+
+    None is a *static* fact, known when a graph is traced, so that the common case costs no mask and no gather:
+
+    order:    place within the document. None: 0..T-1, restarting with every segment when segments are given.
+    segments: document number. None: one full document a row. 0: nothing is here (padding, an unwritten cache
+              place); -1: seen by every segment (a shared or trained prefix).
+    coords:   what the position scheme sees. None: the order.
+    groups:   places of one group > 0 see each other both ways; 0: no group.
+
+    Tokens of one segment lie side by side in a row, in their order; anything else belongs into coords and the mask.
+    """
+
+    order: Tensor | None = None
+    segments: Tensor | None = None
+    coords: Tensor | None = None
+    groups: Tensor | None = None
+
+    @property
+    def plain(self) -> bool:
+        """True where each row is one full document: nothing to gather, nothing to hide."""
+        return self.order is None and self.segments is None and self.coords is None and self.groups is None
+
+    @property
+    def places(self) -> Tensor:
+        """What a position scheme reads: coords where given, else the order. Needs `numbered` first."""
+        places = self.coords if self.coords is not None else self.order
+        assert places is not None, "number the layout before placing it"
+        return places
+
+    def numbered(self, length: int, device: torch.device) -> Layout:
+        """The same layout with its order written out, [B or 1, T]."""
+        if self.order is not None:
+            return self
+        order = torch.arange(length, device=device)[None]  # [1, T]
+        if self.segments is not None:
+            order = restart(order, self.segments)  # [B, T]
+        return replace(self, order=order)
+
+    def fold(self, share: int) -> Layout:
+        """Rows that share one memory laid side by side: [B·n, T] -> [B, n·T]. Rows that broadcast stay as they are."""
+        if share == 1:
+            return self
+
+        def one(field: Tensor | None) -> Tensor | None:
+            if field is None:
+                return None
+            if field.shape[0] == 1:
+                return field.repeat(1, share)  # [1, n·T]
+            return field.reshape(field.shape[0] // share, -1)  # [B, n·T]
+
+        return Layout(one(self.order), one(self.segments), one(self.coords), one(self.groups))
+
+    @staticmethod
+    def ragged(lengths: Tensor, width: int, *, side: str = "right") -> Layout:
+        """Rows of unequal length, padded on one side to `width`. lengths: int64 [B]."""
+        if side not in ("left", "right"):
+            raise ValueError(f"padding side is 'left' or 'right', not {side!r}")
+        place = torch.arange(width, device=lengths.device)[None]  # [1, T]
+        first = width - lengths[:, None] if side == "left" else torch.zeros_like(lengths)[:, None]  # [B, 1]
+        order = place - first  # [B, T]
+        real = (order >= 0) & (order < lengths[:, None])
+        return Layout(order=order.clamp(min=0), segments=real.long())
+
+
+def restart(order: Tensor, segments: Tensor) -> Tensor:
+    """Order counted anew wherever the segment changes. order [1, T], segments [B, T] -> [B, T]."""
+    fresh = torch.ones_like(segments, dtype=torch.bool)
+    fresh[:, 1:] = segments[:, 1:] != segments[:, :-1]
+    start = torch.where(fresh, order, 0).cummax(dim=1).values
+    return order - start

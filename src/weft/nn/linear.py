@@ -1,0 +1,46 @@
+"""The projection every part is made of, with a slot for adapters."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class Linear(nn.Module):
+    """y = x Wᵀ + b, then each adapter in turn: (x, y, linear) -> y. weight [out, in]; base names never change.
+
+    residual: this projection writes into the residual stream (some initialisations scale those by depth).
+    """
+
+    def __init__(self, width_in: int, width_out: int, *, bias: bool = True, residual: bool = False) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(width_out, width_in))
+        self.bias = nn.Parameter(torch.empty(width_out)) if bias else None
+        self.residual = residual
+        self.adapters = nn.ModuleDict()
+        self.reset()
+
+    @property
+    def width_in(self) -> int:
+        return self.weight.shape[1]
+
+    @property
+    def width_out(self) -> int:
+        return self.weight.shape[0]
+
+    def reset(self) -> None:
+        """Fan-in uniform, as torch does; families overwrite it with their own initialisation."""
+        bound = self.width_in**-0.5
+        nn.init.uniform_(self.weight, -bound, bound)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = functional.linear(x, self.weight, self.bias)
+        for adapter in self.adapters.values():
+            y = adapter(x, y, self)
+        return y
+
+    def extra_repr(self) -> str:
+        return f"{self.width_in} -> {self.width_out}{'' if self.bias is None else ' + bias'}"

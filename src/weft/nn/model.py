@@ -1,0 +1,133 @@
+"""Bare modules: a stem, stacks and a head. They know no loss, no optimiser and no tokenizer.
+
+`forward` ends at hidden states; the head is a call of its own, so that chunked losses and other heads need no switch.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from weft.nn.branch import Auxiliary
+from weft.nn.cache import Cache
+from weft.nn.context import Context, Memory
+from weft.nn.embed import Embed, LMHead
+from weft.nn.layout import Layout
+from weft.nn.stack import Stack
+
+
+def _check_length(context: int | None, cache: Cache | None, length: int) -> None:
+    """A stem with a table of positions cannot place what lies beyond it."""
+    if context is None or torch.compiler.is_compiling():
+        return
+    after = length if cache is None else cache.used + length
+    if after > context:
+        raise ValueError(
+            f"{after} tokens, but the trained positions end at {context}: shorten the row, or build the model with a "
+            "longer context or another position scheme"
+        )
+
+
+class Decoder(nn.Module):
+    """embed -> stack, then `logits`. The classic language model; with a Full field also an encoder with a head."""
+
+    def __init__(self, embed: Embed, stack: Stack, *, head: LMHead) -> None:
+        super().__init__()
+        self.embed, self.stack, self.head = embed, stack, head
+
+    @property
+    def context(self) -> int | None:
+        """The longest row the stem can place; None: any."""
+        return self.embed.position.context
+
+    def forward(self, tokens: Tensor, here: Layout | None = None, cache: Cache | None = None) -> tuple[Tensor, Auxiliary]:
+        """tokens int64 [B, T] (or vectors [B, T, D]) -> hidden states [B, T, D] and auxiliary terms."""
+        here, length = here or Layout(), tokens.shape[1]
+        _check_length(self.context, cache, length)
+        if cache is not None:
+            here = _begin(cache, here, length)
+        return self.stack(self.embed(tokens, here), Context(here), cache)
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Hidden states [B, T, D] -> scores [B, T, V]."""
+        return self.head(x, self.embed.weight)
+
+    def cache(
+        self, rows: int, capacity: int, *, length: int | None = None, chunk: int | None = None, dtype: torch.dtype | None = None
+    ) -> Cache:
+        """See `Stack.cache`."""
+        return self.stack.cache(rows, capacity, length=length, chunk=chunk, dtype=dtype)
+
+
+class EncoderDecoder(nn.Module):
+    """Two stacks: the decoder's `memory` field looks at what the encoder made of the source.
+
+    A target stem without a table of its own (own=False) reads the source's; a tied head reads the target's.
+    """
+
+    def __init__(self, embed: Embed, encoder: Stack, target: Embed, decoder: Stack, *, head: LMHead) -> None:
+        super().__init__()
+        self.embed, self.encoder = embed, encoder
+        self.target, self.decoder, self.head = target, decoder, head
+
+    @property
+    def context(self) -> int | None:
+        """The longest target row the stem can place; None: any."""
+        return self.target.position.context
+
+    @property
+    def source_context(self) -> int | None:
+        """The longest source row the stem can place; None: any."""
+        return self.embed.position.context
+
+    def forward(
+        self,
+        source: Tensor,
+        tokens: Tensor,
+        source_here: Layout | None = None,
+        here: Layout | None = None,
+    ) -> tuple[Tensor, Auxiliary]:
+        """source int64 [B, S], tokens int64 [B, T] (decoder inputs, start token included) -> [B, T, D]."""
+        return self.decode(tokens, here, memory=self.encode(source, source_here))
+
+    def encode(self, source: Tensor, here: Layout | None = None) -> Memory:
+        """source int64 [B, S] -> a memory of [B, S, D]."""
+        here = here or Layout()
+        _check_length(self.source_context, None, source.shape[1])
+        states, _ = self.encoder(self.embed(source, here), Context(here))
+        return Memory(states, here)
+
+    def decode(
+        self, tokens: Tensor, here: Layout | None = None, *, memory: Memory | None = None, cache: Cache | None = None
+    ) -> tuple[Tensor, Auxiliary]:
+        """tokens int64 [B, T] -> [B, T, D]; the memory may be in the cache instead (`fill`)."""
+        here, length = here or Layout(), tokens.shape[1]
+        _check_length(self.context, cache, length)
+        if cache is not None:
+            here = _begin(cache, here, length)
+        x = self.target(tokens, here, self._table())
+        return self.decoder(x, Context(here, memory), cache)
+
+    def _table(self) -> Tensor | None:
+        return self.embed.weight if self.target.weight is None else self.target.weight
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Hidden states [B, T, D] -> scores [B, T, V]."""
+        return self.head(x, self._table())
+
+    def cache(
+        self, rows: int, capacity: int, *, length: int | None = None, chunk: int | None = None, dtype: torch.dtype | None = None
+    ) -> Cache:
+        """See `Stack.cache`; `fill` it with a memory before the first step."""
+        return self.decoder.cache(rows, capacity, length=length, chunk=chunk, dtype=dtype)
+
+    def fill(self, cache: Cache, memory: Memory) -> None:
+        """See `Stack.fill`."""
+        self.decoder.fill(cache, memory)
+
+
+def _begin(cache: Cache, here: Layout, length: int) -> Layout:
+    """Number this pass after what the cache holds; a compiled step has reserved its places itself."""
+    if not torch.compiler.is_compiling():
+        cache.reserve(length)
+    return cache.begin(here, length)

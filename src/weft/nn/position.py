@@ -1,0 +1,186 @@
+"""Position schemes: what is added in the stem, and what places queries, keys and scores in a field."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from weft.nn.layout import Layout
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A field's positions, resolved once per pass; the identity by default.
+
+    rotate_q, rotate_k: (cos, sin), each [B or 1, T, 1, R/2], of the queries' and the *new* keys' places.
+    bias: content-free scores [B or 1, H, T, S], added after scaling.
+    """
+
+    rotation_q: tuple[Tensor, Tensor] | None = None
+    rotation_k: tuple[Tensor, Tensor] | None = None
+    bias: Tensor | None = None
+
+    def rotate_q(self, x: Tensor) -> Tensor:
+        return x if self.rotation_q is None else rotate(x, *self.rotation_q)
+
+    def rotate_k(self, x: Tensor) -> Tensor:
+        return x if self.rotation_k is None else rotate(x, *self.rotation_k)
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotate the first R of each head's K numbers, pairing i with i + R/2. x [B, T, H, K] -> [B, T, H, K]."""
+    half = cos.shape[-1]
+    cos, sin = cos.to(x.dtype), sin.to(x.dtype)
+    a, b, rest = x[..., :half], x[..., half : 2 * half], x[..., 2 * half :]
+    turned = (a * cos - b * sin, b * cos + a * sin)
+    return torch.cat(turned if rest.shape[-1] == 0 else (*turned, rest), dim=-1)
+
+
+class Position(nn.Module):
+    """A scheme's part in a field. The base class does nothing."""
+
+    def at(self, q: Layout, k: Layout, new: Layout, length: int) -> Placed:
+        """Place queries q and keys k; `new` are the keys written in this pass; `length` is the row's length that
+        any scaling is fixed for (the cache's, where there is one)."""
+        return Placed()
+
+
+class StemPosition(nn.Module):
+    """A scheme's part in the stem. The base class adds nothing. context: the longest row it can place, or None."""
+
+    context: int | None = None
+
+    def add(self, x: Tensor, here: Layout) -> Tensor:
+        """x [B, T, D] -> [B, T, D]; `here` is numbered."""
+        return x
+
+
+class Sinusoid(StemPosition):
+    """sin and cos of geometric wavelengths, interleaved (Vaswani et al. 2017, §3.5): exact at any length."""
+
+    def __init__(self, width: int, *, theta: float = 10000.0) -> None:
+        super().__init__()
+        if width % 2:
+            raise ValueError(f"sinusoids come in pairs: width {width} is odd; choose an even width or another scheme")
+        self.width, self.theta = width, theta
+
+    def add(self, x: Tensor, here: Layout) -> Tensor:
+        pair = torch.arange(0, self.width, 2, device=x.device, dtype=torch.float32)
+        angle = here.places.float()[..., None] * torch.exp(pair * (-math.log(self.theta) / self.width))  # [B, T, D/2]
+        table = torch.stack((angle.sin(), angle.cos()), dim=-1).flatten(-2)  # [B, T, D]
+        return x + table.to(x.dtype)
+
+
+class Learned(StemPosition):
+    """A trained vector per place (GPT, BERT). weight [context, D]; a longer row is refused."""
+
+    table = True  # rows are looked up: the optimiser treats it as an embedding
+
+    def __init__(self, context: int, width: int) -> None:
+        super().__init__()
+        self.context = context
+        self.weight = nn.Parameter(torch.empty(context, width))
+        self.reset()
+
+    def reset(self) -> None:
+        nn.init.normal_(self.weight, std=0.02)
+
+    def add(self, x: Tensor, here: Layout) -> Tensor:
+        return x + nn.functional.embedding(here.places, self.weight).to(x.dtype)
+
+
+class Alibi(Position):
+    """-slope · distance added to the scores (Press et al. 2022); slopes as in the paper, interleaved where the number
+    of heads is no power of two. Bidirectional fields use the absolute distance."""
+
+    def __init__(self, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+
+    @staticmethod
+    def slopes(heads: int) -> list[float]:
+        def powers(count: int) -> list[float]:
+            return [2.0 ** (-8.0 * (i + 1) / count) for i in range(count)]
+
+        whole = 2 ** int(math.log2(heads))
+        return powers(whole) + powers(2 * whole)[0::2][: heads - whole]
+
+    def at(self, q: Layout, k: Layout, new: Layout, length: int) -> Placed:
+        slopes = torch.tensor(self.slopes(self.heads), device=q.places.device)
+        apart = (q.places[:, :, None] - k.places[:, None, :]).abs()  # [B, T, S]
+        return Placed(bias=-slopes[:, None, None] * apart[:, None])  # [B, H, T, S]
+
+
+class T5Bias(Position):
+    """A trained score per head and bucket of signed distance (Raffel et al. 2020, §2.1): half of the buckets exact,
+    the rest logarithmic up to `distance`. weight [buckets, H]."""
+
+    table = True
+
+    def __init__(self, heads: int, *, buckets: int = 32, distance: int = 128, bidirectional: bool = False) -> None:
+        super().__init__()
+        self.buckets, self.distance, self.bidirectional = buckets, distance, bidirectional
+        self.weight = nn.Parameter(torch.empty(buckets, heads))
+        self.reset()
+
+    def reset(self) -> None:
+        nn.init.normal_(self.weight, std=0.02)
+
+    def bucket(self, ahead: Tensor) -> Tensor:
+        """Bucket of each distance `ahead` = key - query."""
+        buckets, base = self.buckets, torch.zeros_like(ahead)
+        if self.bidirectional:
+            buckets //= 2
+            base = (ahead > 0) * buckets
+            apart = ahead.abs()
+        else:
+            apart = (-ahead).clamp(min=0)
+        exact = buckets // 2
+        far = torch.log(apart.clamp(min=1).float() / exact) / math.log(self.distance / exact) * (buckets - exact)
+        far = (exact + far.long()).clamp(max=buckets - 1)
+        return base + torch.where(apart < exact, apart, far)
+
+    def at(self, q: Layout, k: Layout, new: Layout, length: int) -> Placed:
+        ahead = k.places[:, None, :] - q.places[:, :, None]  # [B, T, S]
+        bias = nn.functional.embedding(self.bucket(ahead), self.weight)  # [B, T, S, H]
+        return Placed(bias=bias.permute(0, 3, 1, 2))  # [B, H, T, S]
+
+
+class Shaw(nn.Module):
+    """Trained vectors of clipped distance on the key and the value side (Shaw et al. 2018), one of these per layer.
+
+    keys, values: [2·distance + 1, K]. Both go through the 2·distance + 1 buckets, never through a [T, S, K] gather.
+    """
+
+    table = True
+
+    def __init__(self, head_width: int, *, distance: int = 16) -> None:
+        super().__init__()
+        self.distance = distance
+        self.keys = nn.Parameter(torch.empty(2 * distance + 1, head_width))
+        self.values = nn.Parameter(torch.empty(2 * distance + 1, head_width))
+        self.reset()
+
+    def reset(self) -> None:
+        nn.init.normal_(self.keys, std=0.02)
+        nn.init.normal_(self.values, std=0.02)
+
+    def _bucket(self, q: Layout, k: Layout) -> Tensor:
+        ahead = k.places[:, None, :] - q.places[:, :, None]  # [B, T, S]
+        return ahead.clamp(-self.distance, self.distance) + self.distance
+
+    def bias(self, query: Tensor, q: Layout, k: Layout) -> Tensor:
+        """Unscaled scores of each query against the vector of each distance. query [B, T, H, K] -> [B, H, T, S]."""
+        scores = torch.einsum("bthk,nk->bhtn", query, self.keys.to(query.dtype))  # [B, H, T, 2·distance + 1]
+        index = self._bucket(q, k)[:, None].expand(*scores.shape[:3], -1)  # [B, H, T, S]
+        return scores.gather(-1, index)  # [B, H, T, S]
+
+    def mix(self, probs: Tensor, q: Layout, k: Layout) -> Tensor:
+        """What the value side adds. probs [B, H, T, S] -> [B, T, H, K]."""
+        index = self._bucket(q, k)[:, None].expand_as(probs)  # [B, H, T, S]
+        empty = probs.new_zeros(*probs.shape[:3], 2 * self.distance + 1)
+        mass = empty.scatter_add(-1, index, probs)  # [B, H, T, 2·distance + 1]
+        return torch.einsum("bhtn,nk->bthk", mass, self.values.to(probs.dtype))

@@ -1,0 +1,141 @@
+"""Rotary positions and their scalings, as data."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from weft.nn.layout import Layout
+from weft.nn.position import Placed, Position
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """How rotary frequencies change for rows longer than those trained on. The base class changes nothing."""
+
+    def frequencies(self, theta: float, width: int, length: int, device: torch.device) -> Tensor:
+        """Radians per place, fp32 [width / 2], for rows of at most `length`."""
+        return frequencies(theta, width, device)
+
+    def attention(self) -> float:
+        """What cos and sin are multiplied by."""
+        return 1.0
+
+
+def frequencies(theta: float, width: int, device: torch.device) -> Tensor:
+    """θ^(-2i/width), fp32 [width / 2] (Su et al. 2021)."""
+    return 1.0 / theta ** (torch.arange(0, width, 2, device=device, dtype=torch.float32) / width)
+
+
+@dataclass(frozen=True)
+class Linear(Scaling):
+    """Positions divided by `factor` (Chen et al. 2023)."""
+
+    factor: float
+
+    def frequencies(self, theta: float, width: int, length: int, device: torch.device) -> Tensor:
+        return frequencies(theta, width, device) / self.factor
+
+
+@dataclass(frozen=True)
+class Dynamic(Scaling):
+    """NTK-aware: theta grows with the row once it is longer than `original`. Fixed when a cache is made."""
+
+    factor: float
+    original: int
+
+    def frequencies(self, theta: float, width: int, length: int, device: torch.device) -> Tensor:
+        longer = max(length, self.original) / self.original
+        grown = theta * (self.factor * longer - (self.factor - 1)) ** (width / (width - 2))
+        return frequencies(grown, width, device)
+
+
+@dataclass(frozen=True)
+class Yarn(Scaling):
+    """Interpolate the slow frequencies, keep the fast (Peng et al. 2023); cos and sin grow by 0.1 ln(factor) + 1.
+
+    truncate: round the two corner dimensions outwards, as the published code does.
+    """
+
+    factor: float
+    original: int
+    fast: float = 32.0
+    slow: float = 1.0
+    truncate: bool = True
+    attention_factor: float | None = None
+    mscale: float = 0.0
+    mscale_all_dim: float = 0.0
+
+    def frequencies(self, theta: float, width: int, length: int, device: torch.device) -> Tensor:
+        def corner(rotations: float) -> float:
+            return width * math.log(self.original / (rotations * 2 * math.pi)) / (2 * math.log(theta))
+
+        low, high = corner(self.fast), corner(self.slow)
+        if self.truncate:
+            low, high = math.floor(low), math.ceil(high)
+        low, high = max(low, 0), min(high, width - 1)
+        place = torch.arange(width // 2, device=device, dtype=torch.float32)
+        keep = 1 - ((place - low) / max(high - low, 0.001)).clamp(0, 1)
+        plain = frequencies(theta, width, device)
+        return plain / self.factor * (1 - keep) + plain * keep
+
+    def attention(self) -> float:
+        def grown(mscale: float) -> float:
+            return 0.1 * mscale * math.log(self.factor) + 1.0 if self.factor > 1 else 1.0
+
+        if self.attention_factor is not None:
+            return self.attention_factor
+        if self.mscale and self.mscale_all_dim:
+            return grown(self.mscale) / grown(self.mscale_all_dim)
+        return grown(1.0)
+
+
+@dataclass(frozen=True)
+class Llama3(Scaling):
+    """Long wavelengths divided by `factor`, short ones kept, a smooth ramp between (Llama 3.1)."""
+
+    factor: float
+    original: int
+    low: float = 1.0
+    high: float = 4.0
+
+    def frequencies(self, theta: float, width: int, length: int, device: torch.device) -> Tensor:
+        plain = frequencies(theta, width, device)
+        wavelength = 2 * math.pi / plain
+        smooth = ((self.original / wavelength - self.low) / (self.high - self.low)).clamp(0, 1)
+        return (1 - smooth) * plain / self.factor + smooth * plain
+
+
+AnyScaling = Linear | Dynamic | Yarn | Llama3  # what a saved scheme may hold
+
+
+class Rope(Position):
+    """Rotations of queries and keys by place · θ^(-2i/R) (Su et al. 2021), pairing i with i + R/2.
+
+    width: how many of a head's K numbers turn (R, even). Angles are fp32, computed where they are used: there is no
+    buffer to lose, and they stay exact beyond place 8192 in bf16 runs.
+    """
+
+    def __init__(self, width: int, *, theta: float = 10000.0, scaling: Scaling | None = None) -> None:
+        super().__init__()
+        if width % 2 or width < 2:
+            raise ValueError(f"rotary positions turn pairs: the rotated head width {width} must be even and at least 2")
+        self.width, self.theta, self.scaling = width, theta, scaling or Scaling()
+
+    def _angles(self, here: Layout, length: int) -> tuple[Tensor, Tensor]:
+        places = here.places
+        speed = self.scaling.frequencies(self.theta, self.width, length, places.device)
+        with torch.autocast(places.device.type, enabled=False):
+            angle = (places.float()[..., None] * speed)[:, :, None]  # [B, T, 1, R/2]
+            grow = self.scaling.attention()
+            return angle.cos() * grow, angle.sin() * grow
+
+    def at(self, q: Layout, k: Layout, new: Layout, length: int) -> Placed:
+        turned = self._angles(q, length)
+        return Placed(rotation_q=turned, rotation_k=turned if new is q else self._angles(new, length))
+
+    def extra_repr(self) -> str:
+        return f"{self.width}, theta={self.theta:g}, {self.scaling}"

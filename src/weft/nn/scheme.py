@@ -1,0 +1,94 @@
+"""A position scheme as data: what it needs in the stem, in a field, and in each layer.
+
+`build(c, position=scheme)` puts any scheme into any family; a scheme is a frozen value with a name, so that a model
+with a swapped part saves and loads.
+"""
+
+from dataclasses import dataclass
+
+from weft.nn.position import Alibi, Learned, Position, Shaw, Sinusoid, StemPosition, T5Bias
+from weft.nn.rope import AnyScaling, Rope
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """Each part is optional; the base class is no position at all."""
+
+    def stem(self, width: int, context: int) -> StemPosition:
+        return StemPosition()
+
+    def field(self, heads: int, head_width: int, *, bidirectional: bool = False) -> Position:
+        return Position()
+
+    def relative(self, head_width: int) -> Shaw | None:
+        return None
+
+
+@dataclass(frozen=True)
+class SinusoidScheme(Scheme):
+    """Vaswani et al. 2017."""
+
+    theta: float = 10000.0
+
+    def stem(self, width: int, context: int) -> StemPosition:
+        return Sinusoid(width, theta=self.theta)
+
+
+@dataclass(frozen=True)
+class LearnedScheme(Scheme):
+    """A trained vector per place."""
+
+    def stem(self, width: int, context: int) -> StemPosition:
+        return Learned(context, width)
+
+
+@dataclass(frozen=True)
+class RopeScheme(Scheme):
+    """Su et al. 2021. part: the share of a head's width that turns."""
+
+    theta: float = 10000.0
+    part: float = 1.0
+    scaling: AnyScaling | None = None
+
+    def field(self, heads: int, head_width: int, *, bidirectional: bool = False) -> Position:
+        return Rope(int(head_width * self.part), theta=self.theta, scaling=self.scaling)
+
+
+@dataclass(frozen=True)
+class AlibiScheme(Scheme):
+    """Press et al. 2022."""
+
+    def field(self, heads: int, head_width: int, *, bidirectional: bool = False) -> Position:
+        return Alibi(heads)
+
+
+@dataclass(frozen=True)
+class T5Scheme(Scheme):
+    """Raffel et al. 2020."""
+
+    buckets: int = 32
+    distance: int = 128
+
+    def field(self, heads: int, head_width: int, *, bidirectional: bool = False) -> Position:
+        return T5Bias(heads, buckets=self.buckets, distance=self.distance, bidirectional=bidirectional)
+
+
+@dataclass(frozen=True)
+class ShawScheme(Scheme):
+    """Shaw et al. 2018."""
+
+    distance: int = 16
+
+    def relative(self, head_width: int) -> Shaw | None:
+        return Shaw(head_width, distance=self.distance)
+
+
+SCHEMES: dict[str, type[Scheme]] = {
+    "none": Scheme,
+    "sinusoid": SinusoidScheme,
+    "learned": LearnedScheme,
+    "rope": RopeScheme,
+    "alibi": AlibiScheme,
+    "t5": T5Scheme,
+    "shaw": ShawScheme,
+}

@@ -1,0 +1,106 @@
+"""Layers in a row, the fields they look through, and the cache that fits them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from weft.nn.attention import Attention
+from weft.nn.branch import Auxiliary, join
+from weft.nn.cache import Book, Cache, FixedSlot, FullSlot, RingSlot, Slot
+from weft.nn.context import Context, Field, Memory, Sight
+
+
+class Stack(nn.Module):
+    """x [B, T, D] -> [B, T, D] through `layers`, executed in `order` (ALBERT: [0] * 12), then `norm`.
+
+    A layer is anything with (x, ctx, slots) -> (x, auxiliary), slots(make) and fill(slots, memory).
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[nn.Module],
+        *,
+        fields: Mapping[str, Field],
+        order: Sequence[int] | None = None,
+        norm: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+        self.fields = nn.ModuleDict(fields)
+        self.order = tuple(range(len(layers))) if order is None else tuple(order)
+        self.norm = norm or nn.Identity()
+
+    def forward(
+        self, x: Tensor, ctx: Context, cache: Cache | None = None, upto: int | None = None
+    ) -> tuple[Tensor, Auxiliary]:
+        """upto: leave out the layers from this execution step on, and the final norm (negative counts from the end)."""
+        ctx = replace(ctx, sights=self.sights(x, ctx, cache))
+        auxiliary: Auxiliary = None
+        for step, layer in enumerate(self.order[:upto]):
+            x, extra = self.layers[layer](x, ctx, None if cache is None else cache.at(step))
+            auxiliary = join(auxiliary, extra)
+        if cache is not None:
+            cache.advance(ctx.here)
+        return (self.norm(x) if upto is None else x), auxiliary
+
+    def sights(self, x: Tensor, ctx: Context, cache: Cache | None) -> dict[str, Sight]:
+        """Every field, resolved once from where the tokens sit and from what the cache says of its keys."""
+        length, device = x.shape[1], x.device
+        placed = None if cache is None else cache.place(ctx.here)
+        sights: dict[str, Sight] = {}
+        for name, field in self.fields.items():
+            assert isinstance(field, Field)
+            if field.keys == "memory":
+                if cache is not None and cache.memory is not None:
+                    memory, width, share = cache.memory, cache.memory_width, cache.share
+                elif ctx.memory is not None:
+                    memory, width, share = ctx.memory.here, ctx.memory.states.shape[1], 1
+                else:
+                    continue  # the attention that wants it will say so
+                sights[name] = field.across(ctx.here, length, memory, width, share, device)
+            elif placed is None:
+                sights[name] = field.among(ctx.here, length, device)
+            else:
+                assert cache is not None
+                sights[name] = field.cached(ctx.here, *placed[name], cache.length)
+        return sights
+
+    def cache(
+        self, rows: int, capacity: int, *, length: int | None = None, chunk: int | None = None, dtype: torch.dtype | None = None
+    ) -> Cache:
+        """An empty cache for `rows` rows of up to `capacity` tokens, taken at most `chunk` at a time (default: all).
+
+        A windowed field gets a ring of window + chunk - 1 places. length: what a position scaling is fixed for.
+        """
+        if rows < 1 or capacity < 1:
+            raise ValueError(f"a cache needs at least one row and one place, not {rows} x {capacity}")
+        example = next(self.parameters())
+        device, dtype, chunk = example.device, dtype or example.dtype, chunk or capacity
+        books: dict[str, Book] = {}
+
+        def make(attention: Attention) -> Slot:
+            field = self.fields[attention.field]
+            assert isinstance(field, Field)
+            if field.keys == "memory":
+                nothing = torch.empty(0, device=device, dtype=dtype)
+                return FixedSlot(nothing, nothing)
+            back, ahead = field.mask.reach()
+            ring = back is not None and ahead == 0 and back + chunk < capacity
+            size = back + chunk if ring and back is not None else capacity
+            books.setdefault(attention.field, Book(rows, size, ring=ring, device=device))
+            k = torch.zeros(rows, size + 1, attention.kv_heads, attention.head_width, device=device, dtype=dtype)
+            v = torch.zeros(rows, size + 1, attention.kv_heads, attention.value_width, device=device, dtype=dtype)
+            return (RingSlot if ring else FullSlot)(k, v)
+
+        steps = [self.layers[layer].slots(make) for layer in self.order]  # type: ignore[operator]
+        return Cache(rows, capacity, books, steps, length=length or capacity, chunk=chunk)
+
+    def fill(self, cache: Cache, memory: Memory) -> None:
+        """Compute what the cache keeps of a memory: keys, values and layout, once before the first step."""
+        cache.memory, cache.memory_width = memory.here, memory.states.shape[1]
+        for step, layer in enumerate(self.order):
+            self.layers[layer].fill(cache.at(step), memory)  # type: ignore[operator]

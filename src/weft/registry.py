@@ -1,0 +1,77 @@
+"""Named things: families, objectives, sources, tokenizers; also from other distributions, through entry points."""
+
+import difflib
+import importlib
+from importlib.metadata import EntryPoint, entry_points
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class UnknownName(ValueError):
+    """A name that nothing is registered under."""
+
+
+class Registry(Generic[T]):
+    """Values of one kind by name.
+
+    Nothing is imported before the first `get` or `names`. Entry points of other distributions are listed by name and
+    loaded only when asked for, so a broken plug-in harms nobody who does not use it.
+    """
+
+    def __init__(self, kind: str, group: str, builtin: tuple[str, ...] = ()) -> None:
+        """`kind` is the word used in errors ("family"), `group` the entry points' group ("weft.families"), `builtin`
+        the modules that register themselves when imported."""
+        self.kind = kind
+        self.group = group
+        self._builtin = builtin
+        self._values: dict[str, T] = {}
+        self._plugins: dict[str, list[EntryPoint]] = {}
+        self._loaded = False
+
+    def register(self, name: str, value: T) -> T:
+        """Put `value` under `name` and return it; ValueError where the name already means something else."""
+        if not name:
+            raise ValueError(f"a {self.kind} needs a name, got an empty one for {value!r}")
+        if name in self._values and self._values[name] is not value:
+            raise ValueError(
+                f"the {self.kind} {name!r} is already {self._values[name]!r} and cannot become {value!r} too: "
+                "register the second under another name"
+            )
+        self._values[name] = value
+        return value
+
+    def get(self, name: str) -> T:
+        """The value under `name`; UnknownName, with the nearest name and the list, where there is none."""
+        self._load()
+        if name in self._plugins:
+            for plugin in self._plugins[name]:
+                self.register(name, plugin.load())
+            # Only now: a plug-in that failed to load fails again, with its own error, the next time it is asked for.
+            del self._plugins[name]
+        if name not in self._values:
+            raise UnknownName(self._unknown(name))
+        return self._values[name]
+
+    def names(self) -> list[str]:
+        """Every name that `get` knows, sorted."""
+        self._load()
+        return sorted({*self._values, *self._plugins})
+
+    def _unknown(self, name: str) -> str:
+        names = self.names()
+        near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+        guess = f"did you mean {near[0]!r}? " if near else ""
+        return f"no {self.kind} is called {name!r}; {guess}there are: {', '.join(names) or 'none'}"
+
+    def _load(self) -> None:
+        if self._loaded:
+            return
+        # Without a lock: imports may be repeated, and a lock held while importing can wait for Python's own for ever.
+        for module in self._builtin:
+            importlib.import_module(module)
+        plugins: dict[str, list[EntryPoint]] = {}
+        for plugin in entry_points(group=self.group):
+            plugins.setdefault(plugin.name, []).append(plugin)
+        self._plugins = plugins
+        self._loaded = True

@@ -1,0 +1,188 @@
+"""Checkpoints: written whole or not at all, verified before they are believed.
+
+<run>/checkpoints/step-00000200/model.safetensors       parameters and persistent buffers
+                                optimiser.safetensors   "<parameter>/<part of its state>"
+                                state.json              everything else, and the digests of all three
+"""
+
+import base64
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import Module
+
+from weft.files import DamagedFile, digest, new_folder, read_json, read_tensors, sweep, write_bytes, write_tensors
+from weft.training.optimisers import Optimiser
+
+FOLDER = "checkpoints"
+NAME = re.compile(r"step-(\d{8,})")
+TENSOR_FILES = ("model.safetensors", "optimiser.safetensors")
+
+
+class SaveFailed(ValueError):
+    """Something could not be written; what was there before is intact."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A verified checkpoint on disk. `refused` holds newer ones found damaged, `notices` says why, for people."""
+
+    path: Path
+    step: int
+    state: dict[str, Any]
+    refused: tuple[Path, ...] = ()
+    notices: tuple[str, ...] = ()
+
+    def restore(self, module: Module, optimiser: Optimiser) -> None:
+        """Put weights, optimiser state and torch's default generator back. ValueError names whatever does not fit."""
+        load_module(module, read_tensors(self.path / "model.safetensors"), self.path / "model.safetensors")
+        optimiser.load(read_tensors(self.path / "optimiser.safetensors"))
+        torch.set_rng_state(decoded(self.state["generator"]))
+
+
+def save(folder: Path, step: int, module: Module, optimiser: Optimiser, state: Mapping[str, Any], keep: int) -> Path:
+    """Write the checkpoint of `step` and prune to the newest `keep`. Returns its folder.
+
+    `state` is plain JSON data. The files are written beside their final place, synced, then renamed, so that a kill or
+    a full disk at any moment leaves the previous checkpoint as it was. SaveFailed where writing fails.
+    """
+    parent = folder / FOLDER
+    final = parent / f"step-{step:08d}"
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        sweep(parent)  # what a killed process left half written
+        with new_folder(final) as temporary:
+            write_tensors(temporary / "model.safetensors", module_tensors(module))
+            write_tensors(temporary / "optimiser.safetensors", optimiser.tensors())
+            digests = {name: digest(temporary / name) for name in TENSOR_FILES}
+            generator = encoded(torch.get_rng_state())
+            text = seal({**state, "step": step, "generator": generator, "digests": digests})
+            write_bytes(temporary / "state.json", text.encode())
+    except OSError as error:
+        before = [path.name for path in steps(parent)] if parent.is_dir() else []
+        intact = f"{before[0]} before it is intact" if before else "there was none before it"
+        raise SaveFailed(
+            f"checkpoint {final} could not be written: {error.strerror or error}; {intact}. "
+            "Make room, or name a folder that can be written, and resume"
+        ) from error
+    for old in steps(parent)[keep:]:
+        remove(old)
+    return final
+
+
+def latest(folder: Path) -> Checkpoint | None:
+    """The newest good checkpoint of a run, or None where there is none at all.
+
+    Every file's digest is verified, newest first. A damaged one is refused and said so in `notices`; ValueError where
+    all are damaged. Never guesses: nothing is loaded here.
+    """
+    parent = folder / FOLDER
+    found = steps(parent) if parent.is_dir() else []
+    refused: list[Path] = []
+    notices: list[str] = []
+    for path in found:
+        try:
+            state = verify(path)
+        except (ValueError, OSError) as error:  # DamagedFile is a ValueError
+            refused.append(path)
+            notices.append(f"checkpoint {path.name} is refused: {error}")
+            continue
+        if refused:
+            notices.append(f"the last good checkpoint is {path.name}; going on from there")
+        return Checkpoint(path, state["step"], state, tuple(refused), tuple(notices))
+    if found:
+        raise ValueError(
+            f"no checkpoint in {parent} is good: " + "; ".join(notices) + ". Restore one from a copy, or start anew"
+        )
+    return None
+
+
+def verify(path: Path) -> dict[str, Any]:
+    """The state of the checkpoint in `path`, every byte of it checked. DamagedFile names the file and the reason."""
+    file = path / "state.json"
+    state = read_json(file)
+    if not isinstance(state, dict):
+        raise DamagedFile(f"{file}: not a JSON object")
+    digests = state.get("digests")
+    state.pop("digest", None)
+    # sealing again must give the same bytes, so that not even a changed blank passes
+    if file.read_bytes() != seal(state).encode() or not isinstance(digests, dict):
+        raise DamagedFile(f"{file}: its contents do not match the digest in it")
+    for name in TENSOR_FILES:
+        if not (path / name).is_file():
+            raise DamagedFile(f"{path / name}: missing")
+        if digest(path / name) != digests.get(name):
+            raise DamagedFile(f"{path / name}: its sha256 is not the one recorded when it was written")
+    if path.name != f"step-{state.get('step', -1):08d}":
+        raise DamagedFile(f"{file}: holds step {state.get('step')}, which is not the folder's")
+    return state
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a refused checkpoint so that it neither counts as one nor is lost; returns the new name."""
+    aside = path.with_name(f"refused-{path.name}")
+    if aside.exists():
+        shutil.rmtree(aside)
+    return path.rename(aside)
+
+
+def seal(state: Mapping[str, Any]) -> str:
+    """The JSON text of `state` with its own sha256 as the member "digest"."""
+    plain = json.dumps(state, sort_keys=True, allow_nan=False)
+    sealed = {**state, "digest": hashlib.sha256(plain.encode()).hexdigest()}
+    return json.dumps(sealed, sort_keys=True, allow_nan=False, indent=1) + "\n"
+
+
+def steps(parent: Path) -> list[Path]:
+    """The checkpoint folders in `parent`, newest first; leftovers of unfinished writes are not among them."""
+    found = {int(match[1]): path for path in parent.iterdir() if (match := NAME.fullmatch(path.name))}
+    return [found[step] for step in sorted(found, reverse=True)]
+
+
+def remove(path: Path) -> None:
+    """Delete a checkpoint; killed half-way it leaves what `sweep` removes, never a checkpoint that looks damaged."""
+    doomed = path.rename(path.with_name(f".{path.name}.old.writing"))
+    shutil.rmtree(doomed, ignore_errors=True)
+
+
+def module_tensors(module: Module) -> dict[str, Tensor]:
+    """The module's own parameters and persistent buffers by name; a shared one once, under its first name."""
+    kept = module.state_dict(keep_vars=True)  # knows which buffers are persistent
+    named = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    return {name: tensor for name, tensor in named.items() if name in kept}
+
+
+def load_module(module: Module, tensors: Mapping[str, Tensor], source: Path) -> None:
+    """Copy `tensors` into the module, in place so that ties hold. ValueError names any that does not fit."""
+    mine = module_tensors(module)
+    if missing := sorted(set(mine) - set(tensors)):
+        raise ValueError(f"{source} lacks {', '.join(missing)}; the model was built with other settings")
+    if extra := sorted(set(tensors) - set(mine)):
+        raise ValueError(f"{source} holds {', '.join(extra)}, which the model does not have; it was built with others")
+    with torch.no_grad():
+        for name, tensor in mine.items():
+            given = tensors[name]
+            if given.shape != tensor.shape or given.dtype != tensor.dtype:
+                raise ValueError(
+                    f"{source}: {name} is {given.dtype} {list(given.shape)}, "
+                    f"the model's is {tensor.dtype} {list(tensor.shape)}; build the model as it was built for the run"
+                )
+            tensor.copy_(given)
+
+
+def encoded(generator: Tensor) -> str:
+    """A generator's state, uint8 [N], as base64."""
+    return base64.b64encode(generator.numpy().tobytes()).decode("ascii")
+
+
+def decoded(text: str) -> Tensor:
+    """The inverse of `encoded`."""
+    return torch.frombuffer(bytearray(base64.b64decode(text, validate=True)), dtype=torch.uint8)

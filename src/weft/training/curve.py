@@ -1,0 +1,92 @@
+"""The loss curve of a run, as a picture. matplotlib is an extra, imported where it is needed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from weft.training.log import read
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+INK, MUTED, RULE = "#1f2933", "#7b8794", "#e4e7eb"
+TRAINING, VALIDATION = "#2a6f97", "#d1495b"
+LONG = 500  # from here on the first steps, where most happens, deserve a logarithmic axis
+
+
+def draw(log: Path, png: Path, *, title: str, validation: Sequence[tuple[int, float]] = ()) -> None:
+    """Draw the training loss in `log` over the steps, raw and smoothed, with `validation` points (step, loss).
+
+    ValueError where the log holds no loss, or matplotlib is missing.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ValueError("drawing needs matplotlib, which is not installed: pip install matplotlib") from error
+    points = [(line["step"], line["loss"]) for line in read(log) if line.get("loss") is not None]
+    if not points:
+        raise ValueError(f"{log} holds no loss yet, so there is no curve to draw; let the run take a step")
+    figure = Figure(figsize=(8, 4.5), dpi=160, facecolor="white", layout="constrained")
+    FigureCanvasAgg(figure)  # without pyplot: no global state, no window
+    axes = figure.add_subplot()
+    _dress(axes, title, steps=[step for step, _ in points])
+    _lines(axes, points, validation)
+    png.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(png)
+
+
+def evaluations(log: Path, name: str) -> list[tuple[int, float]]:
+    """The (step, value) of one of the evaluator's figures, as `draw` takes them."""
+    found = ((line["step"], line.get("evaluation", {}).get(name)) for line in read(log))
+    return [(step, value) for step, value in found if value is not None]
+
+
+def smooth(values: Sequence[float], share: float = 0.02) -> list[float]:
+    """A running mean that remembers about `share` of the run; at the start, the mean of what there is so far."""
+    keep = 1 - 1 / max(1.0, share * len(values))
+    total = weight = 0.0
+    means = []
+    for value in values:
+        total, weight = keep * total + (1 - keep) * value, keep * weight + 1 - keep
+        means.append(total / weight)
+    return means
+
+
+def _dress(axes: "Axes", title: str, steps: list[int]) -> None:
+    from matplotlib.ticker import FuncFormatter, NullLocator
+
+    axes.set_title(title, loc="left", color=INK, fontsize=12, fontweight="bold", pad=14)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.spines["bottom"].set_color(MUTED)
+    axes.grid(axis="y", color=RULE, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=MUTED, labelsize=9, length=0)
+    axes.set_ylabel("loss (nats per token)", color=MUTED, fontsize=9)
+    axes.set_xlabel("step" + (" (logarithmic)" if steps[-1] >= LONG else ""), color=MUTED, fontsize=9)
+    if steps[-1] >= LONG:
+        axes.set_xscale("log")
+        axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+
+
+def _lines(axes: "Axes", points: list[tuple[int, float]], validation: Sequence[tuple[int, float]]) -> None:
+    steps, losses = [step for step, _ in points], [loss for _, loss in points]
+    means = smooth(losses)
+    axes.plot(steps, losses, color=TRAINING, alpha=0.25, linewidth=0.8)
+    axes.plot(steps, means, color=TRAINING, linewidth=2)
+    labels = [(means[-1], f"training {means[-1]:.3f}", TRAINING)]
+    if validation:
+        at, values = [step for step, _ in validation], [value for _, value in validation]
+        axes.plot(at, values, color=VALIDATION, linewidth=1, marker="o", markersize=5, markeredgecolor="white")
+        labels.append((values[-1], f"validation {values[-1]:.3f}", VALIDATION))
+    low, high = axes.get_ylim()
+    gap = 0.05 * (high - low)  # a line of text
+    below = -float("inf")
+    for value, text, colour in sorted(labels):
+        below = max(value, below + gap)
+        axes.annotate(
+            text, (1, below), xycoords=("axes fraction", "data"), xytext=(6, 0), textcoords="offset points",
+            color=colour, fontsize=9, fontweight="bold", va="center", annotation_clip=False,
+        )  # fmt: skip

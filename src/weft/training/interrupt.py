@@ -1,0 +1,32 @@
+"""Leaving on request, between two steps and never in the middle of one."""
+
+import signal
+import threading
+from types import FrameType, TracebackType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)  # Ctrl-C, and what a cluster sends before it takes the machine
+
+
+class Interrupt:
+    """Inside it, the first Ctrl-C (or stop signal) only sets `asked`; a second one acts as it would outside."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self.before: dict[signal.Signals, object] = {}
+
+    def __enter__(self) -> "Interrupt":
+        if threading.current_thread() is threading.main_thread():  # elsewhere Python takes no handlers
+            self.before = {number: signal.signal(number, self._ask) for number in SIGNALS}
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
+        self._restore()
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self.asked = True
+        self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)  # pyright: ignore[reportArgumentType]
+        self.before = {}

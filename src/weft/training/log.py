@@ -1,0 +1,66 @@
+"""The run's log: one JSON object a line, one line a logged step, so that any tool can read it while it grows."""
+
+import json
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from weft.files import write_bytes
+from weft.training.checkpoints import SaveFailed
+
+NAME = "log.jsonl"
+
+
+class Log:
+    """Appends to `path`; nothing where it is None. Lines after `step` (of a run that was cut short) are dropped first.
+
+    Every field but `seconds` and `tokens_per_second` is the same in an interrupted and an uninterrupted run.
+    """
+
+    def __init__(self, path: Path | None, step: int):
+        self.path = path
+        self.file = None
+        if path is None:
+            return
+        kept = [json.dumps(line) for line in read(path) if line["step"] <= step] if step and path.exists() else []
+        write_bytes(path, "".join(f"{line}\n" for line in kept).encode())
+        self.file = path.open("a", encoding="utf-8")
+
+    def write(self, line: dict[str, Any]) -> None:
+        """Append one line; it survives the process's death from here on. SaveFailed where it cannot be written."""
+        if self.file is None:
+            return
+        try:
+            self.file.write(json.dumps(line, allow_nan=False) + "\n")
+            self.file.flush()
+        except OSError as error:
+            raise SaveFailed(
+                f"{self.path} cannot be written: {error.strerror or error}; checkpoints are intact. "
+                "Make room, then resume"
+            ) from error
+
+    def sync(self) -> None:
+        """Bring the lines to the disk itself, before a checkpoint claims that they are there."""
+        if self.file is not None:
+            os.fsync(self.file.fileno())
+
+    def __enter__(self) -> "Log":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
+        if self.file is not None:
+            self.file.close()
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """The whole lines of a log; a last line that a kill cut short is left out. ValueError names any other bad line."""
+    lines = path.read_text(encoding="utf-8").split("\n")
+    found: list[dict[str, Any]] = []
+    for number, text in enumerate(lines[:-1], start=1):
+        try:
+            line = json.loads(text)
+            found.append({**line, "step": int(line["step"])})
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError(f"{path} line {number} is not a line of a training log: {text[:60]!r}") from error
+    return found

@@ -1,0 +1,162 @@
+"""AdamW and Muon behind one face, with every piece of their state named after its parameter."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import Embedding, LayerNorm, Module, Parameter, RMSNorm
+
+from weft.training.muon import Muon
+from weft.training.settings import TrainSettings
+
+NORMS = (LayerNorm, RMSNorm)  # the ones whose gain may have several dimensions; all others have vectors anyway
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Every trainable parameter of a module, by name, in exactly one of three groups."""
+
+    matrices: dict[str, Parameter]  # two or more dimensions, inside the network: decay, and Muon where asked for
+    tables: dict[str, Parameter]  # embeddings and heads, one row per token: decay, always AdamW
+    vectors: dict[str, Parameter]  # norms, biases, gains: no decay
+
+    def check(self, module: Module) -> None:
+        """Raise ValueError naming a trainable parameter that is in no group or in two."""
+        grouped = [parameter for group in (self.matrices, self.tables, self.vectors) for parameter in group.values()]
+        times: dict[int, int] = {}
+        for parameter in grouped:
+            times[id(parameter)] = times.get(id(parameter), 0) + 1
+        for name, parameter in trainable(module).items():
+            if times.get(id(parameter), 0) != 1:
+                where = "in no group" if id(parameter) not in times else "in two optimiser groups"
+                raise ValueError(
+                    f"parameter {name} is {where}; each must be in exactly one, or it would be trained never or twice: "
+                    "build the groups with groups(module) after the last change to the module"
+                )
+
+
+def trainable(module: Module) -> dict[str, Parameter]:
+    """The parameters that take a gradient, by name; one that is shared (a tied head) appears once."""
+    return {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
+
+
+def groups(module: Module) -> Groups:
+    """Sort the trainable parameters of any module.
+
+    A table is a parameter of two or more dimensions that belongs to a torch.nn.Embedding or to a module whose class
+    says `table = True`; when it is shared, one such owner is enough. A vector has fewer than two dimensions, is called
+    a bias, or belongs to a norm. The rest are matrices (convolutions too).
+    """
+    owners: dict[int, list[Module]] = {}
+    for owner in module.modules():
+        for parameter in owner.parameters(recurse=False):
+            owners.setdefault(id(parameter), []).append(owner)
+    sorted_groups = Groups({}, {}, {})
+    for name, parameter in trainable(module).items():
+        mine = owners[id(parameter)]
+        if parameter.ndim < 2 or "bias" in name.rpartition(".")[2] or any(isinstance(owner, NORMS) for owner in mine):
+            sorted_groups.vectors[name] = parameter
+        elif any(isinstance(owner, Embedding) or getattr(owner, "table", False) is True for owner in mine):
+            sorted_groups.tables[name] = parameter
+        else:
+            sorted_groups.matrices[name] = parameter
+    sorted_groups.check(module)
+    return sorted_groups
+
+
+class Optimiser:
+    """What the loop steps: one or two torch optimisers that share nothing but the schedule.
+
+    State is read and written as flat tensors named "<parameter>/<part>", such as "layers.0.attn.q.weight/exp_avg", so
+    that a checkpoint of it is a safetensors file and does not depend on the order of the parameters.
+    """
+
+    def __init__(self, parts: Iterable[torch.optim.Optimizer], names: dict[str, Parameter]):
+        self.parts = list(parts)
+        self.names = names
+        self.peaks = [[group["lr"] for group in part.param_groups] for part in self.parts]
+
+    def step(self) -> None:
+        """One update of every parameter that has a gradient."""
+        for part in self.parts:
+            part.step()
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for part in self.parts:
+            part.zero_grad(set_to_none=True)
+
+    def set_rate(self, factor: float) -> None:
+        """Set every group's learning rate to `factor` of its peak."""
+        for part, peaks in zip(self.parts, self.peaks, strict=True):
+            for group, peak in zip(part.param_groups, peaks, strict=True):
+                group["lr"] = peak * factor
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The state, by name. The tensors are the optimiser's own, not copies."""
+        flat = {}
+        for name, parameter in self.names.items():
+            for part in self.parts:
+                for key, value in part.state.get(parameter, {}).items():
+                    flat[f"{name}/{key}"] = value
+        return flat
+
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        """Put back what `tensors` gave. ValueError names whatever is not this optimiser's."""
+        states: dict[str, dict[str, Tensor]] = {}
+        for flat, tensor in tensors.items():
+            name, _, key = flat.rpartition("/")
+            states.setdefault(name, {})[key] = tensor
+        homes = {id(p): part for part in self.parts for group in part.param_groups for p in group["params"]}
+        for name, state in states.items():
+            if name not in self.names:
+                raise ValueError(f"optimiser state {name!r} belongs to no trainable parameter of this model")
+            parameter = self.names[name]
+            part = homes[id(parameter)]
+            _check_state(name, state, parameter, STATE[type(part)])
+            part.state[parameter] = {key: value.detach().clone().to(parameter.device) for key, value in state.items()}
+
+
+# what each optimiser keeps for a parameter; only AdamW's "step" has a shape of its own, ()
+STATE: dict[type, tuple[str, ...]] = {torch.optim.AdamW: ("exp_avg", "exp_avg_sq", "step"), Muon: ("momentum",)}
+
+
+def _check_state(name: str, state: dict[str, Tensor], parameter: Parameter, expected: tuple[str, ...]) -> None:
+    if sorted(state) != sorted(expected):
+        raise ValueError(
+            f"optimiser state of {name} holds {', '.join(sorted(state))} where {', '.join(expected)} is expected; "
+            "the checkpoint was written with another optimiser setting: resume with the same one"
+        )
+    for key, value in state.items():
+        shape = () if key == "step" else tuple(parameter.shape)
+        if tuple(value.shape) != shape:
+            raise ValueError(f"optimiser state {name}/{key} has shape {tuple(value.shape)}, expected {shape}")
+
+
+def build_optimiser(module: Module, settings: TrainSettings, *, dtype: torch.dtype = torch.float32) -> Optimiser:
+    """The optimiser `settings` names. `dtype` is what Muon's Newton-Schulz products run in.
+
+    AdamW: Loshchilov & Hutter 2019. With "muon" only the hidden matrices are Muon's; tables and vectors stay AdamW's.
+    """
+    sorted_groups = groups(module)
+    names = trainable(module)
+    if not names:
+        raise ValueError("the model has no trainable parameter: every one has requires_grad=False; unfreeze some")
+    muon = settings.optimiser == "muon"
+    decaying = sorted_groups.tables | ({} if muon else sorted_groups.matrices)
+    adam_groups = [
+        {"params": list(decaying.values()), "weight_decay": settings.weight_decay},
+        {"params": list(sorted_groups.vectors.values()), "weight_decay": 0.0},
+    ]
+    parts: list[torch.optim.Optimizer] = []
+    if any(group["params"] for group in adam_groups):
+        betas = (settings.beta1, settings.beta2)
+        parts.append(
+            torch.optim.AdamW([g for g in adam_groups if g["params"]], lr=settings.rate, betas=betas, fused=True)
+        )
+    if muon and sorted_groups.matrices:
+        rate = settings.muon_rate or settings.rate
+        matrices = sorted_groups.matrices.values()
+        parts.append(Muon(matrices, rate=rate, weight_decay=settings.weight_decay, dtype=dtype))
+    return Optimiser(parts, names)

@@ -1,0 +1,594 @@
+"""The training loop, held to its contracts with a stranger's module, dataset and objective."""
+
+import dataclasses
+import errno
+import io
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from weft.batch import IGNORED, Batch
+from weft.training import checkpoints, precision, settings, step
+from weft.training.checkpoints import SaveFailed
+from weft.training.log import read
+from weft.training.loop import Result, draw, train
+from weft.training.muon import Muon, orthogonalise
+from weft.training.optimisers import Groups, build_optimiser, groups, trainable
+from weft.training.schedule import rate_factor
+from weft.training.settings import TrainSettings
+from weft.training.step import Diverged
+from weft.training.watch import LiveWatcher, PlainWatcher, Record, Watcher, choose_watcher, picture
+
+VOCAB, WIDTH, LENGTH, SAMPLES = 23, 16, 12, 37
+
+
+class Stranger(nn.Module):
+    """Knows nothing of weft: plain torch parts, dropout, a buffer, a tied head and a parameter that is never used."""
+
+    def __init__(self, seed: int = 0, dropout: float = 0.2):
+        super().__init__()
+        torch.manual_seed(seed)
+        self.embed = nn.Embedding(VOCAB, WIDTH)
+        self.first, self.second = nn.Linear(WIDTH, 2 * WIDTH), nn.Linear(2 * WIDTH, WIDTH)
+        self.norm, self.dropout = nn.LayerNorm(WIDTH), nn.Dropout(dropout)
+        self.head = nn.Linear(WIDTH, VOCAB, bias=False)
+        self.head.weight = self.embed.weight
+        self.unused = nn.Parameter(torch.randn(3, 4))
+        self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("scratch", torch.zeros(2), persistent=False)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        if self.training:
+            self.seen += 1  # pyright: ignore[reportOperatorIssue, reportArgumentType]
+        x = self.embed(tokens)
+        x = self.norm(x + self.second(self.dropout(torch.relu(self.first(x)))))
+        return self.head(self.dropout(x))
+
+
+@dataclass
+class Samples:
+    """Learnable noise: tokens count upwards from a random start. `bare` samples have no label that counts."""
+
+    bare: Callable[[int], bool] = lambda index: False
+    before: Callable[[], None] = lambda: None
+    size: int = SAMPLES
+
+    def __len__(self) -> int:
+        return self.size
+
+    def batch(self, epoch: int, indices: Sequence[int]) -> Batch:
+        self.before()
+        starts = torch.tensor([[(index * 7 + epoch) % VOCAB] for index in indices])
+        rows = (starts + torch.arange(LENGTH + 1)) % VOCAB
+        labels = rows[:, 1:].clone()
+        for row, index in enumerate(indices):
+            labels[row, : LENGTH if self.bare(index) else index % LENGTH] = IGNORED  # ragged
+        return Batch(rows[:, :-1], labels, samples=tuple(indices))
+
+
+@dataclass(frozen=True)
+class Sum:
+    sum: Tensor
+    count: int
+    weight: float = 1.0
+
+
+class Next:
+    """Next-token prediction, and a penalty as a second named term."""
+
+    def counts(self, batch: Batch) -> dict[str, int]:
+        assert batch.labels is not None
+        count = int((batch.labels != IGNORED).sum())
+        return {"next": count, "size": count}
+
+    def losses(self, module: nn.Module, batch: Batch) -> dict[str, Sum]:
+        assert batch.labels is not None
+        logits, count = module(batch.tokens).float(), self.counts(batch)["next"]
+        kept = batch.labels != IGNORED
+        total = nn.functional.cross_entropy(logits[kept], batch.labels[kept], reduction="sum")
+        return {"next": Sum(total, count), "size": Sum(logits[kept].square().mean(-1).sum(), count, 1e-3)}
+
+
+BASE = TrainSettings(
+    steps=12, batch=8, rate=1e-2, warmup=3, threads=1, precision="fp32", checkpoint_every=4, evaluate_every=5, seed=3
+)
+
+
+def score(module: nn.Module) -> dict[str, float]:
+    """An evaluator that is careless with the default generator."""
+    assert not module.training and not torch.is_grad_enabled()
+    return {"loss": float(next(module.parameters()).square().sum() + torch.rand(())), "huge": float("inf")}
+
+
+def go(
+    out: Path | None, module: nn.Module | None = None, data: Samples | None = None, s: TrainSettings = BASE, **more: bool
+) -> Result:
+    module = Stranger() if module is None else module
+    return train(module, data or Samples(), Next(), s, out, evaluate=score, resume=more.get("resume", False))
+
+
+def everything(folder: Path) -> tuple[dict[str, bytes], list[dict]]:
+    """All that must be equal bit for bit: tensors' bytes, progress, generator; and the log without its clock."""
+    found = checkpoints.latest(folder)
+    assert found is not None
+    files = {name: (found.path / name).read_bytes() for name in checkpoints.TENSOR_FILES}
+    progress = {key: value for key, value in found.state["progress"].items() if key != "seconds"}
+    files["state"] = json.dumps([progress, found.state["generator"], found.state["step"]]).encode()
+    clock = ("seconds", "tokens_per_second")
+    return files, [{k: v for k, v in line.items() if k not in clock} for line in read(folder / "log.jsonl")]
+
+
+def at(count: int, act: Callable[[], None]) -> Callable[[], None]:
+    calls = iter(range(1, 10**9))
+    return lambda: act() if next(calls) == count else None
+
+
+def crash() -> None:
+    raise RuntimeError("the machine went away")
+
+
+# ---------------------------------------------------------------- T1: the same bits after a stop
+
+
+@pytest.mark.parametrize("optimiser", ["adamw", "muon"])
+@pytest.mark.parametrize("kind", ["fp32", "bf16"])
+def test_resuming_gives_the_same_bits(tmp_path: Path, optimiser: str, kind: str) -> None:
+    s = replace(BASE, optimiser=optimiser, precision=kind, micro_batches=2)
+    whole = go(tmp_path / "whole", s=s)
+    assert whole.progress.step == 12 and not whole.interrupted
+
+    out = tmp_path / "crashed"  # mid-accumulation, two steps after the last checkpoint
+    with pytest.raises(RuntimeError, match="went away"):
+        go(out, data=Samples(before=at(14, crash)), s=s)
+    assert len(read(out / "log.jsonl")) > 4
+    torch.manual_seed(99)
+    go(out, Stranger(seed=1), s=s, resume=True)
+    assert everything(out) == everything(tmp_path / "whole")
+
+    out = tmp_path / "asked"  # Ctrl-C in the middle of a step
+    stopped = go(out, data=Samples(before=at(12, lambda: os.kill(os.getpid(), signal.SIGINT))), s=s)
+    assert stopped.interrupted and stopped.progress.step not in (4, 8, 12) and "--resume" in stopped.notices[-1]
+    resumed = go(out, Stranger(seed=1), s=s, resume=True)
+    assert f"resumed at step {stopped.progress.step}" in resumed.notices
+    assert everything(out) == everything(tmp_path / "whole")
+
+
+def test_dropout_is_really_on_and_differs_between_steps() -> None:
+    drawn = []
+    model = Stranger(dropout=0.5)
+    model.dropout.register_forward_hook(lambda _, __, y: drawn.append((y == 0).clone()))
+    train(model, Samples(), Next(), replace(BASE, steps=2, warmup=0))
+    assert drawn[0].any() and not torch.equal(drawn[0], drawn[2])
+    assert step.noise_seed(0, 1, 0) != step.noise_seed(0, 0, 1)
+
+
+KILLED = replace(BASE, steps=60, checkpoint_every=1, keep=1, evaluate_every=0, micro_batches=2)
+
+
+def test_kill_minus_nine_at_any_moment(tmp_path: Path) -> None:
+    """Checkpoints are written all the time, so the kill falls into a write more often than not."""
+    out = tmp_path / "killed"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    child = subprocess.Popen([sys.executable, __file__, str(out)], env=environment)
+    deadline = time.monotonic() + 60
+    while not (out / "checkpoints").is_dir() or not checkpoints.steps(out / "checkpoints"):
+        assert child.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    time.sleep(0.05 + (os.getpid() % 50) / 1000)
+    child.kill()
+    child.wait()
+    reached = checkpoints.latest(out)
+    assert reached is not None and reached.step < KILLED.steps
+    go(out, Stranger(seed=1), s=KILLED, resume=True)
+    go(tmp_path / "whole", s=KILLED)
+    assert everything(out) == everything(tmp_path / "whole")
+    assert [path.name for path in (out / "checkpoints").iterdir()] == ["step-00000060"]
+
+
+def test_resume_refuses_another_run(tmp_path: Path) -> None:
+    s = replace(BASE, steps=4, evaluate_every=0)
+    assert "starting at the beginning" in go(tmp_path, s=s, resume=True).notices[0]
+    with pytest.raises(ValueError, match="at step 4; resume"):
+        go(tmp_path, s=s)
+    with pytest.raises(ValueError, match=r"rate was 0.01 .* is 0.02 now"):
+        go(tmp_path, s=replace(s, rate=0.02), resume=True)
+    with pytest.raises(ValueError, match="decisions"):
+        train(Stranger(), Samples(), Next(), s, tmp_path, resume=True, decisions={"kernel": "matmul"})
+    with pytest.raises(ValueError, match="no folder"):
+        go(None, s=s, resume=True)
+    with pytest.raises(ValueError, match="lacks bias, weight"):
+        go(tmp_path, nn.Linear(2, 2), s=s, resume=True)
+    assert go(tmp_path, s=s, resume=True).progress.step == 4  # finished: nothing to do, nothing broken
+    longer = go(tmp_path, s=replace(s, steps=6), resume=True)
+    assert longer.progress.step == 6 and any("steps was 4 and is 6" in notice for notice in longer.notices)
+
+
+# ---------------------------------------------------------------- T2, T6, T7, T14: what a step is made of
+
+
+def weights(model: nn.Module) -> Tensor:
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+@pytest.mark.parametrize("bare", [lambda index: False, lambda index: index % 3 == 0])
+def test_ragged_micro_batches_equal_one_batch(tmp_path: Path, bare: Callable[[int], bool]) -> None:
+    found = []
+    for parts in (1, 4, 8):
+        model = Stranger(dropout=0.0)
+        go(tmp_path / str(parts), model, Samples(bare), replace(BASE, micro_batches=parts, optimiser="adamw"))
+        found.append((weights(model), [x["loss"] for x in read(tmp_path / str(parts) / "log.jsonl") if "loss" in x]))
+    for other, losses in found[1:]:
+        assert (other - found[0][0]).abs().max() <= 1e-6
+        assert losses == pytest.approx(found[0][1], abs=1e-6)
+
+
+def test_every_sample_once_an_epoch_whatever_the_parts() -> None:
+    orders = []
+    for parts in (1, 2, 8):
+        s = replace(BASE, micro_batches=parts)
+        batches = [batch for position in range(0, 2 * 8 * SAMPLES, 8) for batch in draw(Samples(), position, s)]
+        orders.append([sample for batch in batches for sample in batch.samples])
+    assert orders[0] == orders[1] == orders[2]
+    for epoch in range(16):  # 37 rows do not divide by 8: steps straddle epochs
+        assert sorted(orders[0][epoch * SAMPLES : (epoch + 1) * SAMPLES]) == list(range(SAMPLES))
+    assert orders[0][:SAMPLES] != orders[0][SAMPLES : 2 * SAMPLES]
+
+
+def test_a_step_without_labels_is_skipped_and_said_so(tmp_path: Path) -> None:
+    model = Stranger()
+    before = weights(model)
+    done = go(tmp_path, model, Samples(lambda index: True), replace(BASE, steps=2, warmup=0))
+    assert torch.equal(weights(model), before) and done.progress.loss is None
+    assert any("step 1 is skipped" in notice and "samples " in notice for notice in done.notices)
+    assert [line["loss"] for line in read(tmp_path / "log.jsonl")[:2]] == [None, None]
+
+
+def test_an_objective_must_count_what_it_said() -> None:
+    class Liar(Next):
+        def losses(self, module: nn.Module, batch: Batch) -> dict[str, Sum]:
+            return {"next": super().losses(module, batch)["next"]}
+
+    with pytest.raises(ValueError, match="the objective's losses count"):
+        train(Stranger(), Samples(), Liar(), BASE)
+
+
+# ---------------------------------------------------------------- T8: not finite
+
+
+class Poisoned(Next):
+    """From the `after`-th forward pass on, the loss (or only its gradient) is spoiled."""
+
+    def __init__(self, after: int, spoil: Callable[[Tensor], Tensor]):
+        self.left, self.spoil = after, spoil
+
+    def losses(self, module: nn.Module, batch: Batch) -> dict[str, Sum]:
+        self.left -= 1
+        terms = super().losses(module, batch)
+        return terms if self.left > 0 else {**terms, "next": replace(terms["next"], sum=self.spoil(terms["next"].sum))}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda x: x * float("nan"), r"step 6: the loss is nan \(next nan, size [0-9.]+\) for samples \d+, \d+"),
+        (lambda x: x + (x - x.detach()).abs().sqrt(), r"step 6: the gradient's norm is (nan|inf) for samples"),
+    ],
+)
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path, spoil: Callable, words: str) -> None:
+    with pytest.raises(Diverged, match=words):
+        train(Stranger(), Samples(), Poisoned(6, spoil), replace(BASE, checkpoint_every=1, keep=1), tmp_path)
+    good = checkpoints.latest(tmp_path)
+    assert good is not None and good.step == 5 and not good.notices
+
+
+def test_weights_that_are_not_finite_never_push_a_checkpoint_out(tmp_path: Path) -> None:
+    s = replace(BASE, checkpoint_every=1, keep=1)
+    model = Stranger()
+
+    def spoil() -> None:
+        model.unused.data.fill_(float("inf"))
+
+    with pytest.raises(Diverged, match="step 3: unused holds"):
+        train(model, Samples(before=at(3, spoil)), Next(), s, tmp_path)
+    good = checkpoints.latest(tmp_path)
+    assert good is not None and good.step == 2
+
+
+# ---------------------------------------------------------------- T9: groups
+
+
+class Table(nn.Module):
+    table = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight, self.gain = nn.Parameter(torch.randn(5, 4)), nn.Parameter(torch.ones(4))
+
+
+def test_every_parameter_is_in_one_group() -> None:
+    model = nn.ModuleDict(
+        {"stranger": Stranger(), "table": Table(), "conv": nn.Conv1d(4, 4, 3), "norm": nn.LayerNorm([3, 4])}
+    )
+    model["conv"].register_parameter("bias_u", nn.Parameter(torch.zeros(2, 2)))
+    model["stranger"].second.weight.requires_grad_(False)
+    found = groups(model)
+    assert set(found.tables) == {"stranger.embed.weight", "table.weight"}  # the tied head is the embedding's
+    assert set(found.matrices) == {"stranger.first.weight", "stranger.unused", "conv.weight"}
+    assert set(found.matrices) | set(found.tables) | set(found.vectors) == set(trainable(model))
+    optimiser = build_optimiser(model, replace(BASE, optimiser="muon"))
+    decays = {
+        id(parameter): group["weight_decay"]
+        for part in optimiser.parts
+        for group in part.param_groups
+        for parameter in group["params"]
+    }
+    assert len(decays) == sum(len(group["params"]) for part in optimiser.parts for group in part.param_groups)
+    for name, parameter in trainable(model).items():
+        assert decays[id(parameter)] == (0.0 if name in found.vectors else BASE.weight_decay)
+
+
+def test_a_parameter_in_none_or_two_groups_is_named() -> None:
+    model = nn.Linear(2, 2)
+    with pytest.raises(ValueError, match="bias is in no group"):
+        Groups({"weight": model.weight}, {}, {}).check(model)
+    with pytest.raises(ValueError, match="weight is in two"):
+        Groups({"weight": model.weight}, {"weight": model.weight}, {"bias": model.bias}).check(model)
+    with pytest.raises(ValueError, match="no trainable parameter"):
+        build_optimiser(model.requires_grad_(False), BASE)
+
+
+def test_optimiser_state_is_named_and_strict() -> None:
+    model = Stranger()
+    optimiser = build_optimiser(model, replace(BASE, optimiser="muon"))
+    model(torch.zeros(1, 3, dtype=torch.int64)).square().sum().backward()
+    optimiser.step()
+    tensors = optimiser.tensors()
+    assert {"first.weight/momentum", "embed.weight/exp_avg", "norm.bias/step"} <= set(tensors)
+    assert not any(name.startswith("unused") for name in tensors)
+    for change, words in (
+        ({"nobody/exp_avg": torch.zeros(1)}, "'nobody' belongs to no"),
+        ({"first.weight/exp_avg": torch.zeros(1)}, "first.weight holds exp_avg where momentum"),
+        ({"first.weight/momentum": torch.zeros(1)}, r"first.weight/momentum has shape \(1,\), expected \(32, 16\)"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            optimiser.load(change)
+
+
+# ---------------------------------------------------------------- T11: the schedule
+
+
+def test_schedule() -> None:
+    s = TrainSettings(steps=110, warmup=10, floor=0.1)
+    assert rate_factor(0, s) == pytest.approx(1 / 11)
+    assert rate_factor(9, s) == pytest.approx(10 / 11)
+    assert rate_factor(10, s) == 1
+    assert rate_factor(60, s) == pytest.approx(0.55)
+    assert rate_factor(110, s) == rate_factor(500, s) == pytest.approx(0.1)
+    assert rate_factor(35, replace(s, decay="linear")) == pytest.approx(0.775)
+    assert rate_factor(100, replace(s, decay="constant")) == 1
+    factors = [rate_factor(k, s) for k in range(110)]
+    assert factors.index(1.0) == 10 and factors[10:] == sorted(factors[10:], reverse=True)
+    assert rate_factor(0, replace(s, warmup=0)) == 1
+
+
+def test_the_rate_does_not_depend_on_accumulation(tmp_path: Path) -> None:
+    for parts in (1, 4):
+        go(tmp_path / str(parts), s=replace(BASE, micro_batches=parts))
+    one, four = ([x.get("rate") for x in read(tmp_path / name / "log.jsonl")] for name in ("1", "4"))
+    assert one == four and one[0] == BASE.rate * rate_factor(0, BASE)
+
+
+# ---------------------------------------------------------------- T3, T4: damaged files, full disks
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("run")
+    go(out)
+    return out
+
+
+def test_keeps_the_newest(run_folder: Path) -> None:
+    assert [path.name for path in checkpoints.steps(run_folder / "checkpoints")] == ["step-00000012", "step-00000008"]
+
+
+@pytest.mark.parametrize("name", ["state.json", "model.safetensors", "optimiser.safetensors"])
+@pytest.mark.parametrize("damage", ["first", "middle", "last", "cut", "longer", "empty", "gone"])
+def test_a_damaged_checkpoint_is_refused_and_the_last_good_one_chosen(run_folder: Path, name: str, damage: str) -> None:
+    file = run_folder / "checkpoints" / "step-00000012" / name
+    whole = file.read_bytes()
+    place = {"first": 0, "middle": len(whole) // 2, "last": len(whole) - 1}.get(damage, 0)
+    flipped = whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :]
+    damaged = {"cut": whole[:-9], "longer": whole + b" ", "empty": b""}.get(damage, flipped)
+    try:
+        file.unlink() if damage == "gone" else file.write_bytes(damaged)
+        found = checkpoints.latest(run_folder)
+    finally:
+        file.write_bytes(whole)
+    assert found is not None and found.step == 8 and found.refused == (file.parent,)
+    assert "step-00000012 is refused" in found.notices[0] and name in found.notices[0]
+    assert "the last good checkpoint is step-00000008" in found.notices[1]
+
+
+def test_any_byte_of_the_state_counts(run_folder: Path) -> None:
+    folder = run_folder / "checkpoints" / "step-00000012"
+    whole = (folder / "state.json").read_bytes()
+    try:
+        for place in range(0, len(whole), max(1, len(whole) // 300)):
+            (folder / "state.json").write_bytes(whole[:place] + bytes([whole[place] ^ 41]) + whole[place + 1 :])
+            with pytest.raises(ValueError, match=r"state\.json"):
+                checkpoints.verify(folder)
+    finally:
+        (folder / "state.json").write_bytes(whole)
+
+
+def test_resuming_past_damage_gives_the_same_bits(tmp_path: Path) -> None:
+    go(tmp_path / "whole")
+    go(tmp_path / "hurt")
+    file = tmp_path / "hurt" / "checkpoints" / "step-00000012" / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-1])
+    done = go(tmp_path / "hurt", Stranger(seed=1), resume=True)
+    assert everything(tmp_path / "hurt") == everything(tmp_path / "whole")
+    assert any("kept as refused-step-00000012" in notice for notice in done.notices)
+    for path in checkpoints.steps(tmp_path / "hurt" / "checkpoints"):
+        (path / "state.json").unlink()
+    with pytest.raises(ValueError, match="no checkpoint in .* is good"):
+        go(tmp_path / "hurt", resume=True)
+
+
+def test_a_full_disk_leaves_the_previous_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = checkpoints.write_tensors
+
+    def full(path: Path, tensors: dict[str, Tensor]) -> None:
+        if "step-00000008" in str(path) and path.name == "optimiser.safetensors":
+            path.write_bytes(b"half")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written(path, tensors)
+
+    monkeypatch.setattr(checkpoints, "write_tensors", full)
+    with pytest.raises(SaveFailed, match="No space left on device; step-00000004 before it is intact"):
+        go(tmp_path)
+    monkeypatch.undo()
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-00000004"]
+    go(tmp_path, Stranger(seed=1), resume=True)
+    go(tmp_path / "whole")
+    assert everything(tmp_path) == everything(tmp_path / "whole")
+
+
+# ---------------------------------------------------------------- Muon
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(3, 24, 96), (2, 96, 24)])
+def test_muon_orthogonalises(shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    y = orthogonalise(x, dtype).float()
+    values = torch.linalg.svdvals(y)
+    assert y.shape == x.shape and 0.6 < values.min() and values.max() < 1.3
+    u, _, v = torch.linalg.svd(x, full_matrices=False)
+    assert (y - u @ v).norm() < 0.3 * (u @ v).norm()  # the nearest orthogonal matrix, not just any
+    torch.testing.assert_close(orthogonalise(x)[1], orthogonalise(x[1:2])[0], rtol=1e-4, atol=1e-5)  # companions
+    assert not orthogonalise(torch.zeros(1, 4, 4)).any()
+
+
+def test_muon_moves_by_the_size_of_an_adamw_step() -> None:
+    weight = nn.Parameter(torch.zeros(24, 96))
+    weight.grad = torch.randn(24, 96, generator=torch.Generator().manual_seed(0))
+    Muon([weight], rate=1e-3, weight_decay=0.0).step()
+    assert weight.detach().square().mean().sqrt().item() == pytest.approx(0.2e-3, rel=0.2)
+
+
+@pytest.mark.parametrize("optimiser", ["adamw", "muon"])
+def test_optimisers_reduce_the_loss(tmp_path: Path, optimiser: str) -> None:
+    go(tmp_path, s=replace(BASE, steps=60, optimiser=optimiser, checkpoint_every=0, evaluate_every=0))
+    losses = [line["loss"] for line in read(tmp_path / "log.jsonl") if "loss" in line]
+    assert len(losses) == 60 and sum(losses[-5:]) < 0.6 * sum(losses[:5])
+
+
+# ---------------------------------------------------------------- settings, precision, what a person sees
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"steps": 0}, "steps is 0"),
+        ({"batch": 10, "micro_batches": 4}, "batch of 10 rows .* 4 equal .* set batch=12"),
+        ({"warmup": 3000}, "warmup 3000 .* 2000 steps"),
+        ({"rate": 0.0}, "rate is 0"),
+        ({"rate": math.nan}, "rate is nan"),
+        ({"floor": 1.5}, "floor is 1.5"),
+        ({"beta2": 1.0}, "beta2 is 1.0"),
+        ({"optimiser": "sgd"}, "'sgd'; it is one of adamw, muon"),
+        ({"keep": 0}, "keep is 0"),
+        ({"clip": -1.0}, "clip is -1.0"),
+    ],
+)
+def test_nonsense_is_refused(change: dict, words: str) -> None:
+    TrainSettings().check()
+    with pytest.raises(ValueError, match=words):
+        replace(TrainSettings(), **change).check()
+
+
+def test_settings_need_no_torch() -> None:
+    code = f"import sys; sys.path[:0] = {sys.path!r}; import weft.training.settings; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+    assert dataclasses.fields(settings.TrainSettings)
+
+
+def test_precision_is_measured_once_and_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu = torch.device("cpu")
+    speeds = {torch.float32: 100.0, torch.bfloat16: 129.0}
+    monkeypatch.setattr(precision, "measure", speeds.__getitem__)
+    assert precision.choose("auto", cpu).dtype == "fp32"
+    speeds[torch.bfloat16] = 131.0
+    chosen = precision.choose("auto", cpu)
+    assert chosen == precision.Precision("bf16", "a bf16 product runs at 1.3 times the speed of fp32 here", 131, 100)
+    first = replace(BASE, precision="auto", steps=4, evaluate_every=0)
+    assert go(tmp_path, s=first).precision == chosen
+    speeds[torch.bfloat16] = 1.0
+    assert go(tmp_path, s=replace(first, steps=5), resume=True).precision == chosen
+    monkeypatch.undo()
+    state = torch.get_rng_state()
+    assert precision.measure(torch.float32, side=64) > 0 and torch.equal(state, torch.get_rng_state())
+
+
+def test_what_a_person_sees(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    watcher = choose_watcher(stream=stream)
+    assert isinstance(watcher, PlainWatcher) and type(choose_watcher(silent=True)) is Watcher
+    train(Stranger(), Samples(), Next(), replace(BASE, steps=100, keep=1), tmp_path, evaluate=score, watch=watcher)
+    text = stream.getvalue()
+    assert "step 100/100   loss " in text and "huge not finite" in text and "\x1b" not in text
+    assert 20 <= sum(" loss " in line and line.startswith("step") for line in text.splitlines()) <= 50
+    assert picture([4, 3, 2, 1], width=4) == "█▆▃▁"[0:4] and picture([1.0]) == ""
+
+
+def test_the_live_display_draws() -> None:
+    from rich.console import Console
+
+    stream = io.StringIO()
+    with LiveWatcher(Console(file=stream, force_terminal=True, width=100)) as watcher:
+        watcher.begin(10, 0, "a model")
+        for number in range(1, 6):
+            watcher.step(Record(number, 3.0 / number, {}, 1e-3, 1.0, number * 100, 1.0, 7300.0))
+        watcher.notice("careful")
+    assert "7.3k tokens/s" in stream.getvalue() and "careful" in stream.getvalue()
+
+
+def test_the_curve_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("matplotlib")
+    from weft.training import curve
+
+    go(tmp_path)
+    curve.draw(tmp_path / "log.jsonl", tmp_path / "a" / "loss.png", title="t", validation=[(5, 3.0), (10, 2.5)])
+    assert (tmp_path / "a" / "loss.png").read_bytes().startswith(b"\x89PNG")
+    assert [number for number, _ in curve.evaluations(tmp_path / "log.jsonl", "loss")] == [5, 10, 12]
+    (tmp_path / "empty.jsonl").write_text("")
+    with pytest.raises(ValueError, match="no loss yet"):
+        curve.draw(tmp_path / "empty.jsonl", tmp_path / "x.png", title="t")
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(ValueError, match="pip install"):
+        curve.draw(tmp_path / "log.jsonl", tmp_path / "x.png", title="t")
+
+
+def test_a_log_cut_short_is_read(tmp_path: Path) -> None:
+    (tmp_path / "log.jsonl").write_text('{"step": 1, "loss": 2.0}\n{"step": 2, "lo')
+    assert [line["step"] for line in read(tmp_path / "log.jsonl")] == [1]
+    (tmp_path / "log.jsonl").write_text('{"loss": 2.0}\n')
+    with pytest.raises(ValueError, match="line 1"):
+        read(tmp_path / "log.jsonl")
+
+
+if __name__ == "__main__":
+    train(Stranger(), Samples(), Next(), KILLED, Path(sys.argv[1]), evaluate=score)
