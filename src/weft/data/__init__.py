@@ -3,6 +3,7 @@
 from weft.data.blocks import Blocks, Pairs, stream
 from weft.data.order import place
 from weft.data.pairs import Pair, read_pairs
+from weft.data.prepare import DataSettings, Prepared, prepare, rows
 from weft.data.sources import SOURCES, Document, PythonLibrary, Source, TextFiles, open_source, read_text
 from weft.data.split import split, split_pairs
 from weft.data.tokenizers import (
@@ -22,9 +23,11 @@ __all__ = [
     "BytePairs",
     "Bytes",
     "Characters",
+    "DataSettings",
     "Document",
     "Pair",
     "Pairs",
+    "Prepared",
     "PythonLibrary",
     "Source",
     "TextFiles",
@@ -32,8 +35,10 @@ __all__ = [
     "load_tokenizer",
     "open_source",
     "place",
+    "prepare",
     "read_pairs",
     "read_text",
+    "rows",
     "split",
     "split_pairs",
     "stream",

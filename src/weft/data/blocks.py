@@ -30,8 +30,8 @@ class Blocks:
     Sample i of an epoch is tokens[o + i * context : o + (i + 1) * context + 1].
 
     - shift=True, for training: the phase o is a function of (seed, epoch), so that a token is not always predicted from
-      the same place of a row. All rows are full; fewer than 2 * context tokens at the two ends are left out of an epoch,
-      others each time.
+      the same place of a row. All rows are full (of a stream that fills one); fewer than 2 * context tokens, at the two
+      ends, are left out of an epoch, others each time.
     - shift=False, for evaluation: o is 0 and every token but the first is predicted exactly once; the last row may be
       short, and is then padded (segments 0, labels IGNORED).
 
@@ -131,6 +131,11 @@ class Pairs:
     def __len__(self) -> int:
         """Samples in an epoch."""
         return len(self.pairs)
+
+    @property
+    def ids(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The ids of each pair, without END."""
+        return self._ids
 
     def batch(self, epoch: int, indices: Sequence[int]) -> Batch:
         """The pairs `indices`, the same in every epoch."""

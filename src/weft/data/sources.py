@@ -20,7 +20,7 @@ _CODE = (
 _TEXT = ".cfg .csv .htm .html .ini .json .jsonl .md .rst .tex .text .toml .tsv .txt .xml .yaml .yml"
 TEXT_SUFFIXES = frozenset(f"{_CODE} {_TEXT}".split())
 
-_NOT_LIBRARY = frozenset("test tests idle_test site-packages dist-packages __pycache__".split())
+_NOT_LIBRARY = frozenset(["test", "tests", "idle_test", "site-packages", "dist-packages", "__pycache__"])
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Source(Protocol):
 
 
 # Registered: from the paths (or other words) that a user gave to a source.
-SOURCES: Registry[Callable[[tuple[str, ...]], Source]] = Registry("source", "weft.sources", ("weft.data.sources",))
+SOURCES: Registry[Callable[[tuple[str, ...]], Source]] = Registry("source", "weft.sources", ("weft.data.sources", "weft.data.made"))
 
 
 def open_source(name: str, paths: Sequence[str] = ()) -> Source:

@@ -6,7 +6,7 @@ All three give back exactly the text they were given, and text never becomes the
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 import numpy as np
 import tokenizers
@@ -41,7 +41,10 @@ TOKENIZERS: Registry[TokenizerKind] = Registry("tokenizer", "weft.tokenizers")
 
 
 def train_tokenizer(kind: str, texts: Iterable[str], vocab: int = 0) -> Tokenizer:
-    """A new tokenizer of the kind "bpe", "characters", "bytes" or a registered one; the same texts give the same ids."""
+    """A new tokenizer of a registered kind: "bpe", "characters", "bytes". The same texts always give the same ids.
+
+    `vocab` is the most ids it may have; characters and bytes also take 0, as many as there are.
+    """
     return TOKENIZERS.get(kind).train(texts, vocab)
 
 
@@ -109,9 +112,9 @@ class BytePairs(PieceTable):
             raise ValueError("the tokenizer changes its text (normalizer, add_prefix_space) or has no use_regex")
         tokenizer.encode_special_tokens = True  # text that spells a special token is ordinary text
         vocabulary = tokenizer.get_vocab(with_added_tokens=True)
-        if end not in vocabulary:
-            raise ValueError(f"the tokenizer has no token {end!r}: say which of its tokens ends a text")
         special = tokenizer.get_added_tokens_decoder()
+        if not any(token.special and token.content == end for token in special.values()):
+            raise ValueError(f"the tokenizer has no special token {end!r}: say which of its tokens ends a text")
         byte = {character: bytes([number]) for number, character in enumerate(_byte_characters())}
         table = [b""] * (max(vocabulary.values()) + 1)
         for token, number in vocabulary.items():

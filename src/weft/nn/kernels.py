@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from weft.nn.blocked import BLOCK, Plain, spans, window
 from weft.nn.context import Field, Sight
 from weft.nn.tap import Tap
 
-BLOCK = 64  # queries per block of the blocked kernel
 LONG = 512  # rows from here on: scores are not held whole where a fused kernel can avoid it
 
 
@@ -36,6 +36,11 @@ class Scoring:
     dropout: float = 0.0
     values: Callable[[Tensor], Tensor] | None = None
     probs: Tap | None = None
+
+    @property
+    def plain(self) -> bool:
+        """True where scores become weights by mask and softmax alone, and nobody listens."""
+        return not self.needs_weights and self.bias is None and not self.dropout
 
     @property
     def needs_weights(self) -> bool:
@@ -133,44 +138,26 @@ def sdpa(q: Tensor, k: Tensor, v: Tensor, sight: Sight, how: Scoring) -> Tensor:
 
 
 def blocked(q: Tensor, k: Tensor, v: Tensor, sight: Sight, how: Scoring) -> Tensor:
-    """Queries in blocks, each against only the keys its mask can reach: half the work of a causal row, and a row's
-    length times the window's of a windowed one. Needs keys that are the queries' own (`sight.reach`)."""
+    """Queries in blocks, each against only the keys its mask can reach (see `weft.nn.blocked`). Needs keys that are the
+    queries' own (`sight.reach`)."""
     assert sight.reach is not None
-    (b, t, h, _), g = q.shape, k.shape[2]
-    back, ahead = sight.reach
-    scale = q.shape[-1] ** -0.5 if how.scale is None else how.scale
+    (b, t, h, width), g = q.shape, k.shape[2]
+    scale = width**-0.5 if how.scale is None else how.scale
     keys = k.transpose(1, 2).reshape(b * g, t, -1)  # [B·G, T, K]
     values = v.transpose(1, 2).reshape(b * g, t, -1)  # [B·G, T, Kv]
-    queries = (q * scale).transpose(1, 2)  # [B, H, T, K]
-    size = _block_size(t, back)
+    queries, cuts = (q * scale).transpose(1, 2), spans(t, *sight.reach)  # [B, H, T, K]
+    if how.plain:
+        mask = None if sight.causal else allowed(sight)
+        return Plain.apply(queries, keys, values, mask, cuts).transpose(1, 2)  # type: ignore[union-attr]  # [B, T, H, Kv]
     mask, outs = allowed(sight), []
-    for start in range(0, t, size):
-        stop = min(start + size, t)
-        low = 0 if back is None else max(0, start - back)
-        high = t if ahead is None else min(t, stop + ahead)
-        block = queries[:, :, start:stop].reshape(b * g, -1, q.shape[-1])  # [B·G, H/G·n, K]
+    for span in cuts:
+        start, stop, low, high = span
+        block = queries[:, :, start:stop].reshape(b * g, -1, width)  # [B·G, H/G·n, K]
         scores = torch.bmm(block, keys[:, low:high].transpose(1, 2)).view(b, h, stop - start, high - low)
-        probs = weigh(scores, _window(mask, start, stop, low, high), _slice(how, start, stop, low, high))
+        here = Scoring(bias=window(how.bias, span), softcap=how.softcap, sink=how.sink, dropout=how.dropout)
+        probs = weigh(scores, window(mask, span), here)
         outs.append(_heads_last(torch.bmm(probs.view(b * g, -1, high - low), values[:, low:high]), b, h, stop - start))
     return torch.cat(outs, dim=1)  # [B, T, H, Kv]
-
-
-def _block_size(length: int, back: int | None) -> int:
-    """About four blocks in a causal row; blocks no wider than a window, in a windowed one."""
-    size = max(BLOCK, length // 4) if back is None else max(BLOCK, min(back + 1, length))
-    return -(-size // 16) * 16
-
-
-def _window(x: Tensor | None, start: int, stop: int, low: int, high: int) -> Tensor | None:
-    """The part of a [.., T, S] tensor (either may be 1) for queries start..stop and keys low..high."""
-    if x is None:
-        return None
-    x = x if x.shape[-2] == 1 else x[..., start:stop, :]
-    return x if x.shape[-1] == 1 else x[..., low:high]
-
-
-def _slice(how: Scoring, start: int, stop: int, low: int, high: int) -> Scoring:
-    return Scoring(bias=_window(how.bias, start, stop, low, high), softcap=how.softcap, sink=how.sink, dropout=how.dropout)
 
 
 KERNELS: dict[str, Kernel] = {"eager": eager, "matmul": matmul, "sdpa": sdpa, "blocked": blocked}

@@ -1,5 +1,6 @@
 """The run's log: one JSON object a line, one line a logged step, so that any tool can read it while it grows."""
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -25,15 +26,16 @@ class Log:
             return
         kept = [json.dumps(line) for line in read(path) if line["step"] <= step] if step and path.exists() else []
         write_bytes(path, "".join(f"{line}\n" for line in kept).encode())
-        self.file = path.open("a", encoding="utf-8")
+        self.file = path.open("ab", buffering=0)  # nothing of a line is held back, nor written twice on a full disk
 
     def write(self, line: dict[str, Any]) -> None:
         """Append one line; it survives the process's death from here on. SaveFailed where it cannot be written."""
         if self.file is None:
             return
         try:
-            self.file.write(json.dumps(line, allow_nan=False) + "\n")
-            self.file.flush()
+            data = (json.dumps(line, allow_nan=False) + "\n").encode()
+            if self.file.write(data) != len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             raise SaveFailed(
                 f"{self.path} cannot be written: {error.strerror or error}; checkpoints are intact. "

@@ -21,6 +21,7 @@ from weft.training.step import Dataset, Objective, samples, update
 from weft.training.watch import Record, Watcher
 
 Evaluate = Callable[[Module], Mapping[str, float]]
+SILENT = Watcher()
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def train(
     *,
     evaluate: Evaluate | None = None,
     resume: bool = False,
-    watch: Watcher | None = None,
+    watch: Watcher = SILENT,
     decisions: Mapping[str, str] | None = None,
 ) -> Result:
     """Train `module` in place, on the device where it lies.
@@ -53,9 +54,6 @@ def train(
     called in evaluation mode, without gradients. `decisions` are those the caller has taken (which kernels run); they
     are recorded, and must be the same on resume. ValueError (Diverged, SaveFailed among them) names what went wrong.
     """
-    if len(dataset) == 0:
-        raise ValueError("the dataset has no samples: its text is shorter than one row; give more or shorten the rows")
-    watch = watch or Watcher()
     run = Run(module, settings, out, watch, resume=resume, decisions=decisions or {})
     progress = run.progress
     with Log(out and out / NAME, progress.step) as log, watch, Interrupt() as interrupt:
@@ -72,12 +70,9 @@ def train(
                 log.write({"step": progress.step, "evaluation": progress.evaluation})
                 watch.evaluated(progress.step, progress.evaluation)
             if due(progress.step, settings.checkpoint_every):
-                log.sync()
-                run.save(progress)
-        log.sync()
-        run.save(progress)  # the last step, or the one after which a stop was asked for; nothing where it is saved
-        interrupted = progress.step < settings.steps
-        if interrupted:
+                run.save(progress, log)
+        run.save(progress, log)  # the last step, or the one after which a stop was asked for; nothing where it is saved
+        if interrupted := progress.step < settings.steps:
             run.notice(f"stopped after step {progress.step} of {settings.steps}; {way_on(out)}")
     return Result(progress, run.precision, run.checkpoint, interrupted, tuple(run.notices))
 
@@ -118,6 +113,8 @@ def draw(dataset: Dataset, position: int, settings: TrainSettings) -> list[Batch
 
     Where an epoch ends inside a part, the part is cut in two, since a sample may look different in another epoch.
     """
+    if len(dataset) == 0:
+        raise ValueError("the dataset has no samples: its text is shorter than one row; give more or shorten the rows")
     size = settings.batch // settings.micro_batches
     batches = []
     for start in range(position, position + settings.batch, size):

@@ -10,6 +10,7 @@ from torch.nn import Module
 from weft.settings import from_data, to_data
 from weft.training import checkpoints
 from weft.training.checkpoints import Checkpoint
+from weft.training.log import Log
 from weft.training.optimisers import build_optimiser, trainable
 from weft.training.precision import Precision, choose
 from weft.training.settings import TrainSettings
@@ -74,18 +75,20 @@ class Run:
     def headline(self) -> str:
         """One line that says what is about to be trained, and how."""
         size = thousands(sum(parameter.numel() for parameter in trainable(self.module).values()))
-        where = f"{torch.get_num_threads()} threads" if self.device.type == "cpu" else str(self.device)
+        threads = torch.get_num_threads()
+        where = str(self.device) if self.device.type != "cpu" else f"{threads} thread{'s' if threads > 1 else ''}"
         settings = self.settings
         return (
             f"{size} parameters, {settings.optimiser}, {settings.steps} steps of {settings.batch} rows, "
             f"{self.precision.dtype} ({self.precision.reason}), {where}"
         )
 
-    def save(self, progress: Progress) -> None:
+    def save(self, progress: Progress, log: Log) -> None:
         """Write a checkpoint of `progress`, once. Diverged where a weight is not finite: the last good one stays."""
         if self.out is None or progress.step == self.progress.step:
             return
         check_weights(self.module, progress.step)
+        log.sync()
         decisions = {"precision": asdict(self.precision), "threads": torch.get_num_threads(), "given": self.given}
         state = {"progress": asdict(progress), "settings": to_data(self.settings), "decisions": decisions}
         keep = self.settings.keep

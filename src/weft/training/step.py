@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -74,14 +75,13 @@ def update(
     are then still those of the step before.
     """
     counts = [objective.counts(batch) for batch in batches]
-    totals: dict[str, int] = {}
+    totals = Counter[str]()
     for one in counts:
-        for name, count in one.items():
-            totals[name] = totals.get(name, 0) + count
+        totals.update(one)
     if not any(totals.values()):
         return Taken(None, {}, 0.0)
     optimiser.zero_grad()
-    loss, terms = 0.0, dict.fromkeys((name for name, count in totals.items() if count), 0.0)
+    loss, terms = 0.0, dict[str, float]()
     for part, (batch, expected) in enumerate(zip(batches, counts, strict=True)):
         if not any(expected.values()):
             continue  # all its labels are ignored: it has nothing to say, and 0 / 0 must not say it
@@ -89,14 +89,12 @@ def update(
         with autocast(precision, batch.tokens.device):
             losses = objective.losses(module, batch)
         check_terms(losses, expected)
-        counted = {name: term for name, term in losses.items() if term.count}
-        means = {name: term.sum / totals[name] for name, term in counted.items()}
-        total = torch.stack([counted[name].weight * mean for name, mean in means.items()]).sum()
+        means = {name: term.sum / totals[name] for name, term in losses.items() if term.count}
+        total = torch.stack([losses[name].weight * mean for name, mean in means.items()]).sum()
         check_finite(total, means, batch, step)
         total.backward()
         loss += total.item()
-        for name, mean in means.items():
-            terms[name] += mean.item()
+        terms |= {name: terms.get(name, 0.0) + mean.item() for name, mean in means.items()}
     norm = clip(module, settings.clip)
     if not math.isfinite(norm):
         raise Diverged(f"step {step + 1}: the gradient's norm is {norm} for {samples(batches)}; {ADVICE}")

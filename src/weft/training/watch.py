@@ -19,7 +19,8 @@ from rich.text import Text
 
 SMOOTHING = 0.9
 BLOCKS = "▁▂▃▄▅▆▇█"
-HISTORY = 24  # characters of the loss's small picture
+BAR = 36  # characters: the bar, and under it the small picture of the loss
+HISTORY = 2000  # losses kept for that picture, however long the run
 LINES = 20  # a run's share of lines where there is no terminal
 PATIENCE = 30.0  # seconds after which a line is printed anyway
 
@@ -144,7 +145,7 @@ class LiveWatcher(Watcher):
 
     def step(self, record: Record) -> None:
         self.pace.add(record)
-        if self.pace.loss is not None:
+        if self.pace.loss is not None and record.step % max(1, self.pace.steps // HISTORY) == 0:
             self.losses.append(self.pace.loss)
 
     def evaluated(self, step: int, values: Mapping[str, float | None]) -> None:
@@ -167,9 +168,9 @@ class LiveWatcher(Watcher):
         pace = self.pace
         grid = Table.grid(padding=(0, 2))
         head = f"{pace.done:>8}"
-        bar = ProgressBar(total=pace.steps, completed=pace.done, width=36, complete_style="cyan")
+        bar = ProgressBar(total=pace.steps, completed=pace.done, width=BAR, complete_style="cyan")
         grid.add_row(Text(head, style="bold"), bar, Text(f"of {pace.steps}   left {pace.left()}", style="dim"))
-        grid.add_row("", Text(picture(self.losses).ljust(36), style="cyan"), Text(pace.figures()))
+        grid.add_row("", Text(picture(self.losses), style="cyan"), Text(pace.figures()))
         return grid
 
 
@@ -177,13 +178,12 @@ def choose_watcher(*, silent: bool = False, stream: TextIO | None = None) -> Wat
     """A live display on a terminal, lines elsewhere, nothing if `silent`. Standard error by default."""
     if silent:
         return Watcher()
-    if stream is None:
-        stream = sys.stderr
-    console = Console(file=stream, highlight=False)
-    return LiveWatcher(console) if console.is_terminal and not console.is_dumb_terminal else PlainWatcher(stream)
+    target: TextIO = sys.stderr if stream is None else stream
+    console = Console(file=target, highlight=False)
+    return LiveWatcher(console) if console.is_terminal and not console.is_dumb_terminal else PlainWatcher(target)
 
 
-def picture(losses: list[float], width: int = HISTORY) -> str:
+def picture(losses: list[float], width: int = BAR) -> str:
     """A curve one character high: each block the mean of its share of the run."""
     if len(losses) < 2:
         return ""

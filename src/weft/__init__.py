@@ -1,0 +1,38 @@
+"""weft: every transformer of the classic lectures is the same block with different parts."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from weft.data import load_tokenizer as load_tokenizer
+    from weft.hub import LoadError as LoadError
+    from weft.hub import Model as Model
+    from weft.hub import load as load
+    from weft.hub import save as save
+    from weft.models import Blueprint as Blueprint
+    from weft.training.loop import train as train
+    from weft.training.settings import TrainSettings as TrainSettings
+
+# The public names and where they live; nothing is imported before it is asked for.
+_HOMES = {
+    "Blueprint": "weft.models",
+    "LoadError": "weft.hub",
+    "Model": "weft.hub",
+    "TrainSettings": "weft.training.settings",
+    "load": "weft.hub",
+    "load_tokenizer": "weft.data",
+    "save": "weft.hub",
+    "train": "weft.training.loop",
+}
+__all__ = [*_HOMES]  # noqa: PLE0604
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'weft' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

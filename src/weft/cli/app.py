@@ -1,0 +1,132 @@
+"""The verbs and their options. Everything heavy is imported inside a command, so that --help answers at once."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="weft",
+    help="Every transformer of the lectures from the same block: train, evaluate, generate, look inside.",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Json = Annotated[bool, typer.Option("--json", help="print one JSON object instead of text")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"weft {version('weft')}")
+        raise typer.Exit()
+
+
+@app.callback()
+def root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="print it and leave")] = False,
+) -> None:
+    """Every transformer of the lectures from the same block."""
+
+
+@app.command()
+def train(
+    name: Annotated[str, typer.Argument(metavar="RECIPE|FAMILY", help="what to train; `weft list` names them")],
+    data: Annotated[list[str] | None, typer.Option("--data", help="file, folder or pattern; may be repeated")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="folder the run is written to")] = None,
+    changes: Annotated[list[str] | None, typer.Option("--set", metavar="a.b=c", help="model.*, data.*, train.*")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on from the last good checkpoint")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="discard an earlier run in the folder")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="a tiny run that ends in seconds")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="print only the result")] = False,
+) -> None:
+    """Train a recipe, or a family on your own text.
+
+    weft train python_stdlib --out runs/python
+    weft train llama --data notes/ --out runs/notes --set train.steps=500 --set model.position=alibi
+    """
+    from weft.cli.train import command
+
+    command(name, tuple(data or ()), out, changes or [], resume=resume, overwrite=overwrite, debug=debug, quiet=quiet)
+
+
+@app.command()
+def eval(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="a trained model")],
+    data: Annotated[list[str], typer.Option("--data", help="held-out text: file, folder or pattern; may be repeated")],
+    json: Json = False,
+) -> None:
+    """Held-out nats per token, perplexity and bits per byte."""
+    from weft.cli.evaluate import command
+
+    command(folder, tuple(data), as_json=json)
+
+
+@app.command()
+def generate(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="a trained model")],
+    prompt: Annotated[list[str], typer.Option("--prompt", help="text to continue, or to translate; may be repeated")],
+    tokens: Annotated[int, typer.Option("--tokens", help="most tokens to add")] = 200,
+    temperature: Annotated[float, typer.Option("--temperature", help="0 takes the likeliest token")] = 0.8,
+    top_k: Annotated[int, typer.Option("--top-k", help="draw from the k likeliest; 0: all")] = 0,
+    top_p: Annotated[float, typer.Option("--top-p", help="draw from the likeliest that make up p")] = 1.0,
+    beams: Annotated[int, typer.Option("--beams", help="search with n beams instead of drawing")] = 1,
+    seed: Annotated[int, typer.Option("--seed", help="the same seed gives the same text")] = 0,
+    json: Json = False,
+) -> None:
+    """Continue a prompt, streaming as it is written."""
+    from weft.cli.generate import command
+    from weft.cli.options import Drawing
+
+    drawing = Drawing(tokens, temperature, top_k, top_p, beams, seed)
+    command(folder, prompt, drawing, as_json=json)
+
+
+@app.command("list")
+def list_names(json: Json = False) -> None:
+    """What there is: recipes, families, position schemes, objectives, sources."""
+    from weft.cli.names import command
+
+    command(as_json=json)
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="a recipe, a family or a model's folder")],
+    json: Json = False,
+) -> None:
+    """What a recipe, a family or a trained model is made of."""
+    from weft.cli.show import command
+
+    command(name, as_json=json)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line. What people did wrong is one line on standard error and exit status 1 or 2."""
+    try:
+        app(arguments)
+    except (ValueError, OSError) as error:
+        if os.environ.get("WEFT_TRACEBACK"):
+            raise
+        from rich.console import Console
+
+        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        console.print("[bold red]error[/]", end=" ")
+        console.print(_text(error), markup=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _text(error: ValueError | OSError) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)

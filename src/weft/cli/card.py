@@ -1,0 +1,74 @@
+"""The card at the end of a run: figures beside their baselines, and what the model wrote."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from weft.hub import Model
+from weft.recipes import Recipe, Report
+
+ACCENT, MUTED = "cyan", "dim"
+
+
+def print_card(console: Console, recipe: Recipe, report: Report, model: Model | None) -> None:
+    """Print what a run came to. model: the finished one; None after a stop."""
+    console.print()
+    _figures(console, recipe, report)
+    if model is not None:
+        for prompt in recipe.prompts:
+            _sample(console, recipe, model, prompt)
+    console.print()
+    _places(console, report)
+
+
+def _figures(console: Console, recipe: Recipe, report: Report) -> None:
+    speed = report.tokens / report.seconds if report.seconds else 0.0
+    console.print(
+        Text.assemble(
+            (recipe.name, f"bold {ACCENT}"),
+            (f"   {report.steps:,} steps, {report.tokens / 1e6:.2f} M tokens, ", MUTED),
+            (f"{report.seconds:.0f} s of training, {speed:,.0f} tokens/s", MUTED),
+        )
+    )
+    if not report.figures:
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_column(style=MUTED)
+    ours = report.figures["bits_per_byte"]
+    table.add_row("held-out bits per byte", Text(f"{ours:.3f}", style=f"bold {ACCENT}"), _bar(ours, report))
+    for name, value in report.baselines.items():
+        table.add_row(f"  {name}, same bytes", f"{value:.3f}", _bar(value, report))
+    table.add_row("held-out nats per token", f"{report.figures['nats_per_token']:.3f}", "")
+    table.add_row("held-out perplexity", f"{report.figures['perplexity']:.1f}", "")
+    console.print(table)
+
+
+def _bar(value: float, report: Report) -> str:
+    longest = max([report.figures["bits_per_byte"], *report.baselines.values()])
+    return "▆" * max(1, round(24 * value / longest)) if report.baselines else ""
+
+
+def _sample(console: Console, recipe: Recipe, model: Model, prompt: str) -> None:
+    console.print()
+    console.print(Text(prompt, style="bold"), end="")
+    for piece in model.stream(prompt, tokens=recipe.sample_tokens, temperature=recipe.temperature, seed=0):
+        console.print(Text(piece), end="")
+    console.print()
+
+
+def _places(console: Console, report: Report) -> None:
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    table.add_column(style=MUTED)
+    table.add_column()
+    table.add_row("model", str(report.out))
+    if report.curve:
+        table.add_row("loss curve", str(report.curve))
+    if report.interrupted:
+        table.add_row("go on", "the same command with --resume")
+    else:
+        table.add_row("write", f'weft generate {report.out} --prompt "…"')
+    console.print(table)

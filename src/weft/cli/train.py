@@ -1,0 +1,56 @@
+"""`weft train`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+
+from weft.cli.card import print_card
+from weft.hub import load
+from weft.recipes import Recipe, find, run
+from weft.settings import SettingError
+from weft.training.watch import choose_watcher
+
+
+def command(
+    name: str,
+    data: tuple[str, ...],
+    out: Path | None,
+    changes: list[str],
+    *,
+    resume: bool,
+    overwrite: bool,
+    debug: bool,
+    quiet: bool,
+) -> None:
+    recipe = settled(find(name), data, changes, debug=debug)
+    console = Console(highlight=False)
+    report = run(
+        recipe,
+        out or Path("runs") / name,
+        resume=resume,
+        overwrite=overwrite,
+        watch=choose_watcher(silent=quiet),
+    )
+    model = None if report.interrupted else load(report.out)
+    print_card(console, recipe, report, model)
+    if report.interrupted:
+        raise SystemExit(130)
+
+
+def settled(recipe: Recipe, data: tuple[str, ...], changes: list[str], *, debug: bool) -> Recipe:
+    """The recipe with --debug, --data and --set applied, in this order, so that what a person says wins."""
+    if debug:
+        for path, text in recipe.debug:
+            recipe = recipe.change(path, text)
+    if data:
+        pairs = recipe.data.source in ("pairs", "made_pairs")
+        recipe = replace(recipe, data=replace(recipe.data, source="pairs" if pairs else "text", paths=data))
+    for change in changes:
+        path, equals, text = change.partition("=")
+        if not equals:
+            raise SettingError(f"--set {change}: write it as a.b=c, for instance --set train.steps=200")
+        recipe = recipe.change(path.strip(), text.strip())
+    return recipe

@@ -1,0 +1,6 @@
+"""Numbers, each with its definition."""
+
+from weft.evaluate.baselines import bits_per_byte, ngram_nats, xz_bits_per_byte
+from weft.evaluate.perplexity import Likelihood, likelihood
+
+__all__ = ["Likelihood", "bits_per_byte", "likelihood", "ngram_nats", "xz_bits_per_byte"]

@@ -1,0 +1,78 @@
+"""Held-out likelihood: every token once, each number with its definition."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch.nn import Module
+
+from weft.batch import Batch
+from weft.evaluate.baselines import bits_per_byte
+from weft.objectives import Objective
+
+
+class Dataset(Protocol):
+    """Samples read by number."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, epoch: int, indices: list[int]) -> Batch: ...
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """nats: -log p summed over all predicted tokens (natural logarithm). tokens: how many were predicted.
+    bytes: UTF-8 bytes of the text they stand for; separators between documents cost nats and add no bytes."""
+
+    nats: float
+    tokens: int
+    bytes: int
+
+    @property
+    def nats_per_token(self) -> float:
+        return self.nats / self.tokens
+
+    @property
+    def perplexity(self) -> float:
+        return math.exp(min(self.nats_per_token, 700.0))
+
+    @property
+    def bits_per_byte(self) -> float:
+        return bits_per_byte(self.nats, self.bytes)
+
+    def figures(self) -> dict[str, float]:
+        """The numbers by name, for logs and reports."""
+        return {
+            "nats_per_token": self.nats_per_token,
+            "perplexity": self.perplexity,
+            "bits_per_byte": self.bits_per_byte,
+            "tokens": self.tokens,
+            "bytes": self.bytes,
+        }
+
+
+def batches(dataset: Dataset, rows: int) -> Iterator[Batch]:
+    """Every sample once, in order, `rows` at a time."""
+    for start in range(0, len(dataset), rows):
+        yield dataset.batch(0, list(range(start, min(start + rows, len(dataset)))))
+
+
+@torch.no_grad()
+def likelihood(module: Module, dataset: Dataset, objective: Objective, *, bytes: int, rows: int = 16) -> Likelihood:
+    """-log p of a dataset under the module as it stands (its mode and precision are the caller's).
+
+    A language model's rows are non-overlapping blocks of its context: the first token of a block is predicted from one
+    token only, so that a longer context gives a lower figure, and an overlapping window would too.
+    """
+    if len(dataset) == 0:
+        raise ValueError("there is nothing to evaluate: the data is empty, or shorter than two tokens")
+    device = next(module.parameters()).device
+    nats, tokens = 0.0, 0
+    for batch in batches(dataset, rows):
+        loss = objective.losses(module, batch.to(device))["loss"]
+        nats, tokens = nats + loss.sum.double().item(), tokens + loss.count
+    return Likelihood(nats, tokens, bytes)

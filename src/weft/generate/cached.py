@@ -1,0 +1,200 @@
+"""A module and its cache behind one question: what follows these rows?
+
+Shapes: B rows in the cache, n of them per prompt (beams; else 1), T new tokens, V vocab.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from weft.nn import Decoder, EncoderDecoder, Layout, Memory
+
+
+class Cached:
+    """Prompts of unequal length in one batch: `prefill` once, then `step` with one token a row.
+
+    prompts: what a decoder continues, or the sources an encoder-decoder reads; there every target begins with `start`.
+             An empty prompt becomes [start].
+    new:     most tokens a row may get. chunk: tokens of the prompts taken at once (None: all).
+    context: the longest row, prompt included (encoder-decoders: the longest target); None: what the module can place.
+             A position scaling that depends on the row's length is fixed for it, so that it does not depend on the
+             other rows.
+
+    Prompts are padded on the left; padding takes no place in the cache. Nothing is kept for gradients: call the methods
+    under torch.inference_mode. ValueError for prompts that do not fit, ids outside the vocabulary, and the like.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        prompts: Sequence[Sequence[int]],
+        *,
+        new: int,
+        start: int | None = None,
+        context: int | None = None,
+        chunk: int | None = None,
+    ) -> None:
+        if not isinstance(module, Decoder | EncoderDecoder):
+            raise ValueError(f"a {type(module).__name__} cannot generate: it takes a Decoder or an EncoderDecoder")
+        if new < 1 or (chunk is not None and chunk < 1):
+            raise ValueError(f"new = {new} and chunk = {chunk}, but each must be at least 1 (chunk also None: all at once)")
+        if not prompts:
+            raise ValueError("no prompt was given: give at least one; [] is an empty one")
+        self.module, self.chunk = module, chunk
+        self.parts = list(module.modules())
+        self.device = next(module.parameters()).device
+        prompts = [_begin(prompt, start) for prompt in prompts]
+        self.context = _context(module.context, context)
+        if isinstance(module, EncoderDecoder):
+            check_ids("prompt", prompts, module.embed.vocab)
+            _check_lengths(prompts, module.source_context, "source")
+            self.sources, self.targets = prompts, [_begin([], start) for _ in prompts]
+            self.vocab = module.target.vocab
+            check_ids("start", self.targets, self.vocab)
+        else:
+            self.vocab = module.embed.vocab
+            check_ids("prompt", prompts, self.vocab)
+            self.sources, self.targets = [], prompts
+        _check_lengths(self.targets, self.context, "prompt")
+        self.room = [new if self.context is None else min(new, self.context - len(row)) for row in self.targets]
+        self.lengths = [len(row) for row in self.targets]  # tokens each prompt's rows have in the cache
+        self.share = 1  # rows per prompt
+        self.memory: Memory | None = None
+
+    def prefill(self) -> Tensor:
+        """Take the prompts in; the scores of what follows each, [B, V]."""
+        width = max(self.lengths)
+        capacity = width + max(max(self.room) - 1, 0)  # the last token is never fed
+        chunk = min(self.chunk or width, width)
+        with evaluating(self.parts):
+            self.cache = self.module.cache(len(self.targets), capacity, length=self.context, chunk=chunk)
+            if isinstance(self.module, EncoderDecoder):
+                tokens, here = self._padded(self.sources, side="right")
+                self.memory = self.module.encode(tokens, here)
+                self.module.fill(self.cache, self.memory)
+            tokens, here = self._padded(self.targets, side="left")
+            for first in range(0, width, chunk):
+                x = self._forward(tokens[:, first : first + chunk], _part(here, first, first + chunk))  # [B, T, D]
+            return self.module.logits(x[:, -1:])[:, -1]  # [B, V]
+
+    def step(self, tokens: Tensor, alive: Sequence[bool]) -> Tensor:
+        """One more token in every row, int64 [B]; the scores of what follows, [B, V].
+
+        alive: of each prompt, whether its rows go on. The others get no token, and their scores mean nothing.
+        """
+        self.cache.used = max(length for length, lives in zip(self.lengths, alive, strict=True) if lives)
+        here = Layout()
+        if not all(alive):
+            real = torch.tensor(alive, device=self.device).repeat_interleave(self.share)[:, None].long()  # [B, 1]
+            here = Layout(order=self.cache.count[:, None] * real, segments=real)
+        with evaluating(self.parts):
+            logits = self.module.logits(self._forward(tokens[:, None], here))[:, -1]  # [B, V]
+        self.lengths = [length + lives for length, lives in zip(self.lengths, alive, strict=True)]
+        return logits
+
+    def fork(self, n: int) -> None:
+        """Each row n times, side by side."""
+        self.cache.fork(n)
+        self.share *= n
+
+    def reorder(self, rows: Sequence[int]) -> None:
+        """Row i becomes what row rows[i] was; rows stay with their prompt."""
+        if list(rows) != list(range(len(rows))):
+            self.cache.reorder(torch.tensor(rows, device=self.device))
+
+    def keep(self, prompts: Sequence[int]) -> None:
+        """Go on with the rows of these prompts only, in this order."""
+        chosen = torch.tensor(prompts, device=self.device)
+        rows = chosen[:, None] * self.share + torch.arange(self.share, device=self.device)  # [prompts, n]
+        self.cache.reorder(rows.flatten())
+        self.cache.rows = rows.numel()
+        self.lengths = [self.lengths[prompt] for prompt in prompts]
+        if self.memory is not None:
+            segments = self.memory.here.segments
+            here = Layout() if segments is None else Layout(self.memory.here.order[chosen], segments[chosen])  # type: ignore[index]
+            self.memory = Memory(self.memory.states[chosen], here)
+            assert isinstance(self.module, EncoderDecoder)
+            with evaluating(self.parts):
+                self.module.fill(self.cache, self.memory)
+
+    def _forward(self, tokens: Tensor, here: Layout) -> Tensor:
+        """tokens [B, T] -> hidden states [B, T, D]."""
+        if isinstance(self.module, EncoderDecoder):
+            return self.module.decode(tokens, here, cache=self.cache)[0]
+        return self.module(tokens, here, self.cache)[0]
+
+    def _padded(self, rows: Sequence[Sequence[int]], *, side: str) -> tuple[Tensor, Layout]:
+        """Rows of unequal length as int64 [B, T], and where their tokens sit."""
+        lengths = [len(row) for row in rows]
+        width = max(lengths)
+        if min(lengths) == width:
+            return torch.tensor(rows, device=self.device), Layout()
+        padding = [[0] * (width - length) for length in lengths]
+        pairs = zip(padding, map(list, rows), strict=True)
+        full = [pad + row if side == "left" else row + pad for pad, row in pairs]
+        here = Layout.ragged(torch.tensor(lengths, device=self.device), width, side=side)
+        return torch.tensor(full, device=self.device), here
+
+
+@contextmanager
+def evaluating(parts: Sequence[nn.Module]) -> Iterator[None]:
+    """Dropout and the like are off inside; afterwards every part is as it was."""
+    training = [part for part in parts if part.training]
+    for part in training:
+        part.training = False
+    try:
+        yield
+    finally:
+        for part in training:
+            part.training = True
+
+
+def check_ids(what: str, rows: Sequence[Sequence[int]], vocab: int) -> None:
+    """ValueError for a number that is no id of the model."""
+    for number, row in enumerate(rows):
+        for place, token in enumerate(row):
+            if not 0 <= token < vocab:
+                raise ValueError(
+                    f"{what} {number}: {token}, at place {place}, is no id of this model, which has 0 to {vocab - 1}: use "
+                    "the tokenizer it was trained with"
+                )
+
+
+def _begin(prompt: Sequence[int], start: int | None) -> list[int]:
+    if len(prompt):
+        return list(prompt)
+    if start is None:
+        raise ValueError("an empty row needs a token to begin with: give start (the tokenizer's end id)")
+    return [start]
+
+
+def _context(own: int | None, wanted: int | None) -> int | None:
+    """The longest row; one that is asked for may be shorter than what the module can place, never longer."""
+    if wanted is not None and wanted < 1:
+        raise ValueError(f"context = {wanted}, but a row has at least 1 token")
+    if own is not None and wanted is not None and wanted > own:
+        raise ValueError(
+            f"context = {wanted}, but the trained positions end at {own}: ask for at most {own}, or build the model with a "
+            "longer context or another position scheme"
+        )
+    return own if wanted is None else wanted
+
+
+def _check_lengths(rows: Sequence[Sequence[int]], context: int | None, what: str) -> None:
+    for number, row in enumerate(rows):
+        if context is not None and len(row) > context:
+            raise ValueError(
+                f"{what} {number} has {len(row)} tokens, the context {context}: shorten it (keep its last {context} tokens, "
+                "say), or use a model with a longer context"
+            )
+
+
+def _part(here: Layout, first: int, stop: int) -> Layout:
+    """A chunk of a layout that was written out; a plain one stays plain, and the cache numbers it."""
+    if here.order is None or here.segments is None:
+        return here
+    return Layout(order=here.order[:, first:stop], segments=here.segments[:, first:stop])

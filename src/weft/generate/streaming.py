@@ -1,0 +1,36 @@
+"""Text from ids as they come, with characters of several bytes intact."""
+
+from __future__ import annotations
+
+import codecs
+
+from weft.batch import Tokenizer
+
+
+class TextStream:
+    """Ids in, text out. Joined, the pieces are `tokenizer.decode` of all ids at once (contract G9).
+
+    A character whose bytes are not complete yet is held back; bytes that can no longer become one are U+FFFD.
+
+        stream = TextStream(tokenizer)
+        for step in decode(...):
+            print(stream.push(step.tokens[0]), end="")
+        print(stream.finish())
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+
+    def push(self, token: int | None) -> str:
+        """The text that is certain with this id, often empty; None (a row that has finished) adds nothing.
+
+        ValueError for a number that is no id of the tokenizer.
+        """
+        return "" if token is None else self._decoder.decode(self._tokenizer.pieces([token])[0])
+
+    def finish(self) -> str:
+        """What is still held back, as U+FFFD; the stream may then be used for another text."""
+        rest = self._decoder.decode(b"", final=True)
+        self._decoder.reset()
+        return rest

@@ -1,0 +1,85 @@
+"""Which attention kernel is fastest here: measured once, on the shapes a run will have, then fixed and recorded."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from weft.nn.attention import Attention
+from weft.nn.context import Field
+from weft.nn.kernels import KERNELS, Scoring, able, attend
+from weft.nn.layout import Layout
+from weft.nn.stack import Stack
+
+
+def choose(module: nn.Module, rows: int, length: int, *, dtype: torch.dtype, repeats: int = 5) -> dict[str, str]:
+    """Time every able kernel on each self-attending field, forward and backward, and fix the fastest.
+
+    Returns field name -> kernel, to be recorded and handed to `replay` when the run resumes.
+    """
+    chosen = {}
+    for name, field, attention in _fields(module):
+        times = costs(field, attention, rows, length, dtype=dtype, repeats=repeats)
+        chosen[name] = field.kernel = min(times, key=lambda kernel: times[kernel])
+    return chosen
+
+
+def replay(module: nn.Module, chosen: dict[str, str]) -> None:
+    """Fix the kernels that an earlier `choose` returned. ValueError where a name is no field, or no kernel."""
+    fields = {name: field for name, field, _ in _fields(module)}
+    for name, kernel in chosen.items():
+        if name not in fields or kernel not in KERNELS:
+            raise ValueError(f"the recorded kernel {kernel!r} of field {name!r} fits nothing in this model")
+        fields[name].kernel = kernel
+
+
+def costs(
+    field: Field, attention: Attention, rows: int, length: int, *, dtype: torch.dtype, repeats: int = 5
+) -> dict[str, float]:
+    """Median seconds of one forward and backward pass by kernel; the slow reference is left out."""
+    device = next(attention.parameters()).device
+    heads = (attention.heads, attention.kv_heads, attention.kv_heads)
+    widths = (attention.head_width, attention.head_width, attention.value_width)
+    q, k, v = (
+        torch.randn(rows, length, head, width, device=device, dtype=dtype, requires_grad=True)
+        for head, width in zip(heads, widths, strict=True)
+    )
+    sight = field.among(Layout(), length, device)
+    how = Scoring(scale=attention.scale, softcap=attention.softcap, sink=attention.sink, dropout=attention.dropout)
+
+    def once(kernel: str) -> Tensor:
+        out = attend(q, k, v, replace(sight, kernel=kernel), how)
+        out.backward(torch.ones_like(out))
+        return out
+
+    names = [name for name in KERNELS if name != "eager" and able(name, sight, how)]
+    return {name: _median(partial(once, name), repeats, device) for name in names}
+
+
+def _median(once: Callable[[], Tensor], repeats: int, device: torch.device) -> float:
+    once()
+    times = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        once()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        times.append(time.perf_counter() - began)
+    return sorted(times)[repeats // 2]
+
+
+def _fields(module: nn.Module) -> Iterator[tuple[str, Field, Attention]]:
+    """Every self-attending field, by name, with an attention that looks through it."""
+    for prefix, stack in module.named_modules():
+        if not isinstance(stack, Stack):
+            continue
+        for name, field in stack.fields.items():
+            users = (part for part in stack.modules() if isinstance(part, Attention) and part.field == name)
+            user = next(users, None)
+            if isinstance(field, Field) and field.keys == "self" and user is not None:
+                yield (f"{prefix}.fields.{name}" if prefix else f"fields.{name}"), field, user

@@ -1,0 +1,32 @@
+"""Named losses, and where objectives are found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+from torch.nn import Module
+
+from weft.batch import Batch
+from weft.registry import Registry
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A sum over `count` labels, and its weight in the total. The trainer divides, once, by the count of a whole step."""
+
+    sum: Tensor
+    count: int
+    weight: float = 1.0
+
+
+class Objective(Protocol):
+    """What is minimised: named losses, whose counts are known from the batch before the forward pass."""
+
+    def counts(self, batch: Batch) -> dict[str, int]: ...
+
+    def losses(self, module: Module, batch: Batch) -> dict[str, Loss]: ...
+
+
+OBJECTIVES: Registry[type[Objective]] = Registry("objective", "weft.objectives", ("weft.objectives.builtin",))

@@ -1,0 +1,41 @@
+"""A small language model of Python, from the sources that every machine with Python has: its standard library.
+
+    weft train python_stdlib --out runs/python            # `make demo` runs this one
+    weft train python_stdlib --data my/code --out runs/mine
+
+Cost: about five minutes on two idle cores. Expect held-out bits per byte well below an interpolated 5-gram over the
+same tokens and below `xz -9` on the same bytes, and completions that look like Python.
+"""
+
+from weft.data import DataSettings
+from weft.models import Blueprint
+from weft.recipes.recipe import DEBUG, RECIPES, Recipe
+from weft.training.settings import TrainSettings
+
+RECIPES.register(
+    "python_stdlib",
+    Recipe(
+        name="python_stdlib",
+        model=Blueprint.of("llama", "small", vocab=4096, context=256, width=256, depth=6, heads=4, hidden=768, tied=True),
+        data=DataSettings(source="python_stdlib", tokenizer="bpe", vocab=4096),
+        train=TrainSettings(
+            steps=500,
+            batch=32,
+            optimiser="muon",
+            rate=4e-3,
+            warmup=20,
+            decay="linear",
+            floor=0.02,
+            evaluate_every=0,
+            checkpoint_every=200,
+        ),
+        prompts=(
+            "def read_lines(path):\n",
+            "class Stack:\n    def __init__(self):\n",
+            "import os\nimport sys\n\ndef main():\n",
+        ),
+        baselines=True,
+        debug=(*DEBUG, ("data.paths", "json,email")),
+        story=__doc__ or "",
+    ),
+)

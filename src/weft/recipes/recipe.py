@@ -1,0 +1,82 @@
+"""What a recipe says, and where recipes are found."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, replace
+
+from weft.data import DataSettings
+from weft.models import FAMILIES, Blueprint
+from weft.registry import Registry, UnknownName
+from weft.settings import SettingError, change
+from weft.training.settings import TrainSettings
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A run, whole: what is trained, on what, how long, and what is shown at the end.
+
+    prompts: what the model continues when it is done. baselines: also score an interpolated 5-gram and xz.
+    debug: settings changed by --debug, which must end within seconds and need no file from outside.
+    story: the recipe's docstring: command, cost, number to expect.
+    """
+
+    name: str
+    model: Blueprint
+    data: DataSettings
+    train: TrainSettings
+    prompts: tuple[str, ...] = ()
+    sample_tokens: int = 120
+    temperature: float = 0.8
+    baselines: bool = False
+    debug: tuple[tuple[str, str], ...] = ()
+    story: str = ""
+
+    def change(self, path: str, text: str) -> Recipe:
+        """One setting, addressed as model.*, data.* or train.*, changed."""
+        head, _, rest = path.partition(".")
+        if head not in ("model", "data", "train") or not rest:
+            near = difflib.get_close_matches(head, ("model", "data", "train"), 1)
+            hint = f"did you mean {near[0]}.{rest or '…'}? " if near else ""
+            raise SettingError(f"unknown setting {path!r}; {hint}settings are addressed as model.*, data.* or train.*")
+        if head == "model":
+            return replace(self, model=self.model.change(rest, text))
+        if head == "data":
+            return replace(self, data=change(self.data, rest, text))
+        return replace(self, train=change(self.train, rest, text))
+
+
+RECIPES: Registry[Recipe] = Registry(
+    "recipe", "weft.recipes", ("weft.recipes.python_stdlib", "weft.recipes.shakespeare_char")
+)
+
+DEBUG = (
+    ("model.size", "debug"),
+    ("train.steps", "20"),
+    ("train.batch", "8"),
+    ("train.warmup", "4"),
+    ("train.evaluate_every", "0"),
+    ("train.checkpoint_every", "10"),
+    ("data.vocab", "300"),
+)
+
+
+def find(name: str) -> Recipe:
+    """A recipe by name, or a family's own: its small size on whatever text (or pairs) it is given."""
+    if name in RECIPES.names():
+        return RECIPES.get(name)
+    if name not in FAMILIES.names():
+        both = RECIPES.names() + FAMILIES.names()
+        near = difflib.get_close_matches(name, both, 1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise UnknownName(f"no recipe and no family is called {name!r}; {hint}there are: {', '.join(both)}")
+    family = FAMILIES.get(name)
+    pairs = family.objective == "translate"
+    return Recipe(
+        name=name,
+        model=Blueprint.of(name, "small" if "small" in family.sizes else None),
+        data=DataSettings(source="pairs" if pairs else "text"),
+        train=TrainSettings(steps=1000, batch=32 if pairs else 16),
+        debug=(*DEBUG, ("data.source", "made_pairs" if pairs else "made")),
+        story=f"The family {name}: {family.summary}.",
+    )

@@ -1,0 +1,187 @@
+"""A recipe, run: data, model, kernels, training, and the card at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from weft.batch import Tokenizer
+from weft.data import Prepared, prepare
+from weft.evaluate import bits_per_byte, likelihood, ngram_nats, xz_bits_per_byte
+from weft.files import check_output, read_json, write_json
+from weft.hub import read_blueprint, read_tokenizer, write_config, write_model
+from weft.models import FAMILIES, Blueprint
+from weft.nn import measure
+from weft.objectives import OBJECTIVES
+from weft.recipes.recipe import Recipe
+from weft.settings import to_data
+from weft.training import checkpoints, precision
+from weft.training.curve import draw, evaluations
+from weft.training.loop import Result, train
+from weft.training.watch import Watcher
+
+RUN, LOG, CURVE = "run.json", "log.jsonl", "loss.png"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a run came to: held-out figures, baselines in bits per byte, and where everything is."""
+
+    out: Path
+    figures: dict[str, float]
+    baselines: dict[str, float]
+    samples: list[tuple[str, str]]
+    seconds: float  # of training steps
+    steps: int
+    tokens: int
+    interrupted: bool
+    curve: Path | None
+    notices: tuple[str, ...] = field(default=())
+
+
+def run(recipe: Recipe, out: Path, *, resume: bool, overwrite: bool, watch: Watcher) -> Report:
+    """Train what the recipe says into the folder `out`. ValueError names whatever is wrong, before anything is lost."""
+    check_output(out, resume=resume, overwrite=overwrite)
+    recipe.train.check()
+    recipe.model.empty()  # sizes that cannot be a model are refused before any data is read
+    family = FAMILIES.get(recipe.model.family)
+    found = _existing(out) if resume else None
+    prepared = prepare(
+        recipe.data,
+        recipe.model.config.context,
+        pairs=family.objective == "translate",
+        tokenizer=None if found is None else found.tokenizer,
+        say=watch.notice,
+    )
+    for text in prepared.notices:
+        watch.notice(text)
+    blueprint = recipe.model.change("vocab", str(prepared.tokenizer.vocab))
+    if recipe.data.isolate and not family.packs:
+        raise ValueError(f"family {family.name!r} cannot pack several documents into a row: set data.isolate=false")
+    if found is None:
+        _start(recipe, blueprint, prepared, out, overwrite)
+    else:
+        _same(found, blueprint, prepared, out)
+    module = blueprint.build(seed=recipe.train.seed)
+    decisions = _decide(recipe, module, out, resume)
+    objective = OBJECTIVES.get(family.objective)()
+    score = partial(likelihood, dataset=prepared.valid, objective=objective, bytes=prepared.valid_bytes)
+    result = train(
+        module,
+        prepared.train,
+        objective,
+        recipe.train,
+        out,
+        evaluate=lambda trained: score(trained).figures(),
+        resume=resume,
+        watch=watch,
+        decisions=decisions,
+    )
+    if not result.interrupted:
+        write_model(module, blueprint, prepared.tokenizer, out)
+    return _report(recipe, prepared, result, out, watch)
+
+
+@dataclass(frozen=True)
+class Existing:
+    """What an output folder already says of its run."""
+
+    tokenizer: Tokenizer | None
+    blueprint: Blueprint
+    facts: Mapping[str, Any]
+
+
+def _existing(out: Path) -> Existing | None:
+    if not (out / RUN).is_file():
+        return None
+    return Existing(read_tokenizer(out), read_blueprint(out), read_json(out / RUN))
+
+
+def _start(recipe: Recipe, blueprint: Blueprint, prepared: Prepared, out: Path, overwrite: bool) -> None:
+    """Lay the folder out: what the run is, before its first step."""
+    if overwrite:
+        _clear(out)
+    out.mkdir(parents=True, exist_ok=True)
+    write_config(blueprint, out)
+    prepared.tokenizer.save(out)
+    settings = {"model": blueprint.to_data(), "data": to_data(recipe.data), "train": to_data(recipe.train)}
+    write_json(out / RUN, {"recipe": recipe.name, "settings": settings, "data_digest": prepared.digest})
+
+
+def _clear(out: Path) -> None:
+    """Remove what an earlier run wrote here, and nothing else."""
+    for name in (RUN, LOG, CURVE, "config.json", "tokenizer.json", "model.safetensors", "report.json"):
+        (out / name).unlink(missing_ok=True)
+    parent = out / checkpoints.FOLDER
+    if parent.is_dir():
+        for folder in checkpoints.steps(parent):
+            checkpoints.remove(folder)
+
+
+def _same(found: Existing, blueprint: Blueprint, prepared: Prepared, out: Path) -> None:
+    """A resumed run must be the same run."""
+    if found.blueprint != blueprint:
+        raise ValueError(
+            f"{out} was started with the model {found.blueprint.to_data()}, and this command asks for "
+            f"{blueprint.to_data()}: give the same model settings, or another --out"
+        )
+    if found.facts.get("data_digest") != prepared.digest:
+        raise ValueError(
+            f"the data are not those {out} was started with (digest {str(found.facts.get('data_digest'))[:12]}…, now "
+            f"{prepared.digest[:12]}…): give the same files and data settings, or another --out"
+        )
+
+
+def _decide(recipe: Recipe, module: nn.Module, out: Path, resume: bool) -> dict[str, str]:
+    """Which attention kernel each field runs: measured once, replayed on resume."""
+    earlier = checkpoints.latest(out) if resume and out.is_dir() else None
+    if earlier is not None:
+        decided = dict(earlier.state["decisions"]["given"])
+        measure.replay(module, decided)
+        return decided
+    rows = max(1, recipe.train.batch // recipe.train.micro_batches)
+    device = next(module.parameters()).device
+    dtype = precision.choose(recipe.train.precision, device).torch_dtype()
+    return measure.choose(module, rows, recipe.model.config.context, dtype=dtype)
+
+
+def _report(recipe: Recipe, prepared: Prepared, result: Result, out: Path, watch: Watcher) -> Report:
+    figures = {name: value for name, value in result.progress.evaluation.items() if value is not None}
+    curve = None
+    try:
+        draw(out / LOG, out / CURVE, title=recipe.name, validation=evaluations(out / LOG, "nats_per_token"))
+        curve = out / CURVE
+    except ValueError as error:
+        watch.notice(str(error))
+    baselines = _baselines(recipe, prepared, watch) if recipe.baselines and not result.interrupted else {}
+    report = Report(
+        out=out,
+        figures=figures,
+        baselines=baselines,
+        samples=[],
+        seconds=result.progress.seconds,
+        steps=result.progress.step,
+        tokens=result.progress.tokens,
+        interrupted=result.interrupted,
+        curve=curve,
+        notices=result.notices,
+    )
+    facts = {"figures": figures, "baselines": baselines, "seconds": report.seconds, "tokens": report.tokens}
+    write_json(out / "report.json", facts)
+    return report
+
+
+def _baselines(recipe: Recipe, prepared: Prepared, watch: Watcher) -> dict[str, float]:
+    """Held-out bits per byte of an interpolated 5-gram over the same tokens, and of `xz -9` on the same bytes."""
+    watch.notice("scoring the baselines on the same held-out text …")
+    train, valid = getattr(prepared.train, "tokens", None), getattr(prepared.valid, "tokens", None)
+    found = {"xz -9": xz_bits_per_byte(prepared.valid_text)}
+    if train is not None and valid is not None:
+        nats = ngram_nats(train, valid, prepared.tokenizer.vocab)
+        found = {"interpolated 5-gram": bits_per_byte(nats, prepared.valid_bytes)} | found
+    return found

@@ -1,0 +1,511 @@
+"""Text in: tokenizers, sources, pairs, splits, blocks, order."""
+
+import gzip
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from weft.batch import IGNORED, Batch
+from weft.data import (
+    SOURCES,
+    TOKENIZERS,
+    Blocks,
+    BytePairs,
+    Bytes,
+    Characters,
+    Document,
+    Pairs,
+    TextFiles,
+    encode_many,
+    load_tokenizer,
+    open_source,
+    place,
+    read_pairs,
+    read_text,
+    split,
+    split_pairs,
+    stream,
+    tokenizers,
+    train_tokenizer,
+)
+from weft.files import DamagedFile
+from weft.registry import UnknownName
+
+TEXTS = [
+    "the cat sat on the mat\n" * 5,
+    "def f(x):\n    return x  # the <|end|> of it\n" * 5,
+    "naïve café — 你好 🙂\n" * 5,
+]
+BPE = train_tokenizer("bpe", TEXTS, 300)
+settings.register_profile("weft", deadline=None)  # other work may hold the cores
+settings.load_profile("weft")
+
+WITH_BYTES = {"bpe": BPE, "bytes": Bytes()}
+
+# ---- tokenizers ----
+
+
+@pytest.mark.parametrize("kind", WITH_BYTES)
+@given(text=st.text(st.characters(exclude_categories=["Cs"])))
+@example(text="<|end|>")
+@example(text="a<|end|>b <|end|>")
+@example(text=" \n\n x\r\n\ty  ")
+@example(text="👩‍👩‍👧‍👦 é \x00 \u2028 \ufeff")
+def test_every_text_comes_back_and_never_becomes_the_end(kind: str, text: str):
+    tokenizer = WITH_BYTES[kind]
+    ids = tokenizer.encode(text)
+    assert tokenizer.decode(ids) == text
+    assert b"".join(tokenizer.pieces(ids)) == text.encode()
+    assert tokenizer.end not in ids
+    assert all(0 <= number < tokenizer.vocab for number in ids)
+    assert tokenizer.decode([tokenizer.end, *ids, tokenizer.end]) == text
+
+
+@given(st.lists(st.integers(0, BPE.vocab - 1)))
+def test_any_ids_decode_as_their_bytes_do(ids: list[int]):
+    assert BPE.decode(ids) == b"".join(BPE.pieces(ids)).decode("utf-8", "replace")
+
+
+@given(st.lists(st.text(st.sampled_from("a'\n \t\r\x1c\x85\xa0é.1"), max_size=30), max_size=3))
+def test_long_texts_are_cut_where_no_id_changes(texts: list[str]):
+    whole = [BPE.encode(text) for text in texts]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tokenizers, "_CHUNK", 3)
+        parts = [ids.tolist() for ids in encode_many(BPE, texts)]
+    assert parts == whole
+    assert all(ids.dtype == np.int32 for ids in encode_many(BPE, texts))
+
+
+def test_a_bpe_has_the_ids_asked_for_and_end_is_0():
+    assert BPE.vocab == 300
+    assert BPE.end == 0
+    assert BPE.pieces([0]) == [b""]
+    assert len(BPE.encode(TEXTS[0])) < len(TEXTS[0].encode()) / 2
+    assert all(BPE.decode(BPE.encode(bytes([number]).decode("latin-1"))) for number in range(256))
+
+
+def test_training_twice_gives_the_same_file(tmp_path: Path):
+    for name in ("a", "b"):
+        train_tokenizer("bpe", iter(TEXTS), 300).save(tmp_path / name)
+    assert (tmp_path / "a" / "tokenizer.json").read_bytes() == (tmp_path / "b" / "tokenizer.json").read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["bpe", "characters", "bytes"])
+def test_a_saved_tokenizer_is_read_back(kind: str, tmp_path: Path):
+    tokenizer = train_tokenizer(kind, TEXTS, 320)
+    tokenizer.save(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["tokenizer.json"]
+    again = load_tokenizer(tmp_path)
+    assert type(again) is type(tokenizer)
+    assert (again.vocab, again.end) == (tokenizer.vocab, tokenizer.end)
+    for text in (*TEXTS, "t<"):
+        assert again.encode(text) == tokenizer.encode(text)
+        assert again.decode(again.encode(text)) == text
+
+
+def test_a_loaded_bpe_does_not_read_the_end_from_text_either(tmp_path: Path):
+    BPE.save(tmp_path)
+    assert 0 not in load_tokenizer(tmp_path).encode("<|end|>")
+
+
+def test_characters_are_those_of_the_text():
+    tokenizer = train_tokenizer("characters", ["hello", "world"], 0)
+    assert tokenizer.vocab == len(set("helloworld")) + 1
+    assert tokenizer.end == 0
+    assert tokenizer.encode("") == []
+    assert tokenizer.decode(tokenizer.encode("drew")) == "drew"
+    with pytest.raises(ValueError, match=r"'y' \(U\+0079\) at offset 2 is not among the 7"):
+        tokenizer.encode("dry")
+    with pytest.raises(ValueError, match="needs 8 ids, vocab=5"):
+        train_tokenizer("characters", ["hello", "world"], 5)
+    with pytest.raises(ValueError, match="no text"):
+        train_tokenizer("characters", [""], 0)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
+def test_characters_give_back_their_text(text: str):
+    tokenizer = Characters.train([text], 0)
+    ids = tokenizer.encode(text)
+    assert tokenizer.decode(ids) == text
+    assert b"".join(tokenizer.pieces(ids)) == text.encode()
+
+
+@pytest.mark.parametrize("kind", WITH_BYTES)
+def test_what_is_no_id_or_no_text_is_refused(kind: str):
+    tokenizer = WITH_BYTES[kind]
+    for number in (-1, tokenizer.vocab):
+        with pytest.raises(ValueError, match=f"{number}, at place 1, is no id"):
+            tokenizer.decode([1, number])
+    with pytest.raises(ValueError, match="lone surrogate.* at offset 1"):
+        tokenizer.encode("a\ud800")
+
+
+def test_a_vocabulary_too_small_is_refused():
+    with pytest.raises(ValueError, match="vocab=256 is too small"):
+        train_tokenizer("bpe", TEXTS, 256)
+    with pytest.raises(ValueError, match="vocab=256 allows fewer"):
+        train_tokenizer("bytes", TEXTS, 256)
+    with pytest.raises(UnknownName, match="did you mean 'bytes'"):
+        train_tokenizer("byte", TEXTS, 300)
+    assert TOKENIZERS.names() == ["bpe", "bytes", "characters"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{}", "tokenizer.json"),
+        ("[]", "tokenizer.json"),
+        ("not json", "not JSON"),
+        ('{"weft": "words"}', "no tokenizer is called 'words'"),
+        ('{"weft": "characters"}', "a text called 'characters'"),
+        ('{"weft": "characters", "characters": "ba"}', "sorted"),
+        ('{"weft": "characters", "characters": ""}', "at least one"),
+    ],
+)
+def test_a_damaged_tokenizer_is_refused(content: str, message: str, tmp_path: Path):
+    (tmp_path / "tokenizer.json").write_text(content)
+    with pytest.raises(ValueError, match=message):
+        load_tokenizer(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [("pre_tokenizer", {"type": "Whitespace"}, "byte-level"), ("normalizer", {"type": "NFC"}, "changes its text")],
+)
+def test_a_bpe_that_would_change_text_is_refused(name: str, value: object, message: str, tmp_path: Path):
+    BPE.save(tmp_path)
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {name: value}))
+    with pytest.raises(DamagedFile, match=message):
+        load_tokenizer(tmp_path)
+
+
+def test_a_bpe_without_its_end_is_refused(tmp_path: Path):
+    BPE.save(tmp_path)
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"added_tokens": []}))
+    with pytest.raises(DamagedFile, match="no special token '<|end|>'".replace("|", r"\|")):
+        BytePairs.load(tmp_path)
+
+
+# ---- sources ----
+
+
+def names(source: TextFiles) -> list[str]:
+    return [Path(document.name).name for document in source.documents()]
+
+
+def test_a_folder_is_searched_in_order_for_text(tmp_path: Path):
+    for name in ("b.txt", "a.md", "sub/c.py", "sub/.hidden.txt", ".git/x.txt", "__pycache__/y.py", "z.bin", "e.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    (tmp_path / "empty.txt").touch()
+    (tmp_path / "d.txt.gz").write_bytes(gzip.compress(b"packed\r\n"))
+    source = TextFiles((str(tmp_path),))
+    assert names(source) == ["a.md", "b.txt", "d.txt.gz", "e.txt", "c.py"]
+    assert [document.text for document in source.documents()][2] == "packed\r\n"
+    assert names(TextFiles((str(tmp_path / "*.txt"), str(tmp_path)))) == ["b.txt", "e.txt", "a.md", "d.txt.gz", "c.py"]
+    assert names(TextFiles((str(tmp_path / "**" / "*.py"),))) == ["y.py", "c.py"]
+    assert names(TextFiles((str(tmp_path / "z.bin"),))) == ["z.bin"]
+
+
+def test_what_cannot_be_read_is_said(tmp_path: Path):
+    (tmp_path / "empty.txt").touch()
+    (tmp_path / "bad.txt").write_bytes(b"abc\xffd")
+    (tmp_path / "wide.txt").write_bytes("hello".encode("utf-16"))
+    (tmp_path / "cut.txt.gz").write_bytes(gzip.compress(b"x" * 1000)[:-9])
+    (tmp_path / "image.png").write_bytes(b"\x89PNG")
+    (tmp_path / "void").mkdir()
+    cases = {
+        "nothing.txt": "there is no file or folder .*nothing.txt",
+        "empty.txt": "empty.txt is empty",
+        "empty*": "every file in .* is empty",
+        "bad.txt": "bad.txt is not UTF-8: byte 3 is 0xff",
+        "wide.txt": "looks like UTF-16",
+        "cut.txt.gz": "not a whole .gz",
+        "void": "no text files match",
+        "*.nothing": "no text files match",
+    }
+    for name, message in cases.items():
+        with pytest.raises(ValueError, match=message):
+            list(TextFiles((str(tmp_path / name),)).documents())
+    with pytest.raises(ValueError, match="at least one"):
+        list(TextFiles(()).documents())
+
+
+def test_a_byte_order_mark_is_no_text(tmp_path: Path):
+    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfhello\r\n")
+    assert read_text(tmp_path / "a.txt") == "hello\r\n"
+
+
+def test_the_python_library_is_a_source():
+    documents = list(open_source("python_stdlib", ["json", "ast.py"]).documents())
+    found = [document.name for document in documents]
+    assert found[0] == "ast.py"
+    assert "json/decoder.py" in found
+    assert not any("test" in name.split("/") for name in found)
+    with pytest.raises(ValueError, match="no sources"):
+        list(open_source("python_stdlib", ["no_such_module"]).documents())
+
+
+def test_sources_are_registered():
+    assert SOURCES.names() == ["python_stdlib", "text"]
+    assert open_source("text", ["a"]) == TextFiles(("a",))
+
+
+# ---- pairs ----
+
+
+def test_pairs_are_read_line_by_line(tmp_path: Path):
+    (tmp_path / "a.en").write_bytes("one\u2028still one\r\ntwo\n".encode())
+    (tmp_path / "a.de.gz").write_bytes(gzip.compress(b"eins\nzwei"))
+    expected = [("one\u2028still one", "eins"), ("two", "zwei")]
+    assert read_pairs(tmp_path / "a.en", tmp_path / "a.de.gz") == expected
+    (tmp_path / "more").write_text("1\n2\n3\n")
+    with pytest.raises(ValueError, match="a.en has 2 lines and .*more has 3"):
+        read_pairs(tmp_path / "a.en", tmp_path / "more")
+
+
+def test_pairs_are_read_from_two_columns(tmp_path: Path):
+    path = tmp_path / "a.tsv"
+    path.write_text("one\teins\ntwo\tzwei\n")
+    assert read_pairs(path) == [("one", "eins"), ("two", "zwei")]
+    for bad, tabs in (("two", 0), ("a\tb\tc", 2)):
+        path.write_text(f"one\teins\n{bad}\n")
+        with pytest.raises(ValueError, match=f"a.tsv, line 2: .* there are {tabs} tabs"):
+            read_pairs(path)
+
+
+# ---- splits ----
+
+
+@given(st.lists(st.text(max_size=3), min_size=2, max_size=30), st.floats(0.01, 0.99), st.integers(0, 3))
+def test_no_text_is_on_both_sides(texts: list[str], held_out: float, seed: int):
+    documents = [Document(f"{number}.txt", text) for number, text in enumerate(texts)]
+    if len(set(texts)) < 2:
+        return
+    train, valid = split(documents, held_out, seed)
+    assert train
+    assert valid
+    assert not {document.text for document in train} & {document.text for document in valid}
+    assert sorted([*train, *valid], key=lambda document: int(document.name[:-4])) == documents
+    assert split(documents, held_out, seed) == (train, valid)
+
+
+def test_the_share_held_out_is_about_what_was_asked():
+    documents = [Document("x", str(number)) for number in range(2000)]
+    assert 150 < len(split(documents, 0.1)[1]) < 250
+    assert split(documents, 0.1, seed=0) != split(documents, 0.1, seed=1)
+    assert split(documents, 0) == (documents, [])
+
+
+def test_a_document_stays_on_its_side_when_others_come():
+    documents = [Document("x", str(number)) for number in range(200)]
+    assert set(split(documents[:100])[1]) <= set(split(documents)[1])
+
+
+def test_a_single_document_is_cut_at_a_line():
+    text = "0123456\n" * 100
+    ((head,), (tail,)) = split([Document("book", text)])
+    assert head.text + tail.text == text
+    assert len(head.text) == 720
+    assert (head.name, tail.name) == ("book[:720]", "book[720:]")
+    train, valid = split([Document("a", text), Document("b", text)])
+    assert (len(train), len(valid)) == (2, 1)
+
+
+@given(st.text(st.sampled_from("ab \n"), min_size=2, max_size=60), st.floats(0.01, 0.99))
+def test_both_parts_of_a_single_document_have_text(text: str, held_out: float):
+    ((head,), (tail,)) = split([Document("x", text)], held_out)
+    assert head.text + tail.text == text
+    assert head.text
+    assert tail.text
+
+
+def test_files_that_come_split_are_used_so():
+    documents = [Document(f"data/{name}", name) for name in ("README.md", "test.txt", "train.txt", "valid.txt")]
+    train, valid = split(documents)
+    assert [document.name for document in train] == ["data/train.txt"]
+    assert [document.name for document in valid] == ["data/valid.txt"]
+    with pytest.raises(ValueError, match="data holds a split of its own.*data/notes.txt is in neither"):
+        split([*documents, Document("data/notes.txt", "")])
+    program = [Document(f"code/{name}.py", name) for name in ("train", "val", "model")]
+    assert sum(map(len, split(program))) == 3
+
+
+def test_what_cannot_be_split_is_refused():
+    for documents in ([], [Document("a", "x")]):
+        with pytest.raises(ValueError, match="no documents|a has 1 characters"):
+            split(documents)
+    with pytest.raises(ValueError, match=r"held_out=1.5"):
+        split([Document("a", "x")], 1.5)
+    with pytest.raises(ValueError, match="one source text"):
+        split_pairs([("a", "b"), ("a", "c")])
+
+
+def test_pairs_of_one_source_stay_together():
+    pairs = [(str(number % 50), str(number)) for number in range(200)]
+    train, valid = split_pairs(pairs, 0.2)
+    assert len(train) + len(valid) == 200
+    assert valid
+    assert not {source for source, _ in train} & {source for source, _ in valid}
+
+
+# ---- blocks ----
+
+
+@given(st.lists(st.text(max_size=5), max_size=5))
+def test_a_stream_begins_and_ends_each_document(texts: list[str]):
+    tokenizer = Bytes()
+    tokens = stream([Document("x", text) for text in texts], tokenizer)
+    expected = [256]
+    for text in texts:
+        expected += [*text.encode(), 256]
+    assert tokens.tolist() == expected
+    assert tokens.dtype == np.int32
+
+
+@given(st.integers(2, 60), st.integers(1, 12), st.integers(1, 5))
+def test_evaluation_predicts_every_token_but_the_first_once(size: int, context: int, rows: int):
+    tokens = np.arange(100, 100 + size, dtype=np.int32)
+    blocks = Blocks(tokens, context, shift=False)
+    predicted: list[int] = []
+    for start in range(0, len(blocks), rows):
+        batch = blocks.batch(3, range(start, min(start + rows, len(blocks))))
+        assert batch.labels is not None
+        assert batch.tokens.dtype == torch.int64
+        real = batch.labels != IGNORED
+        assert torch.equal(batch.labels[real], batch.tokens[real] + 1)
+        if batch.segments is None:
+            assert real.all()
+        else:
+            assert torch.equal(batch.segments > 0, real)
+        predicted += batch.labels[real].tolist()
+    assert predicted == tokens[1:].tolist()
+
+
+@given(st.integers(2, 80), st.integers(1, 12), st.integers(0, 5))
+def test_training_rows_are_full_and_overlap_nowhere(size: int, context: int, epoch: int):
+    tokens = np.arange(size, dtype=np.int32)
+    blocks = Blocks(tokens, context, seed=1)
+    batch = blocks.batch(epoch, range(len(blocks)))
+    assert batch.labels is not None
+    predicted = batch.labels[batch.labels != IGNORED].tolist()
+    first = blocks.phase(epoch) + 1
+    assert predicted == list(range(first, first + len(predicted)))
+    if size > context:
+        assert batch.segments is None
+        assert batch.order is None
+        assert size - 1 - len(predicted) < 2 * context
+
+
+def test_the_phase_is_a_function_of_seed_and_epoch():
+    tokens = np.arange(1000, dtype=np.int32)
+    phases = [Blocks(tokens, 16, seed=1).phase(epoch) for epoch in range(400)]
+    assert phases == [Blocks(tokens, 16, seed=1).phase(epoch) for epoch in range(400)]
+    assert phases != [Blocks(tokens, 16, seed=2).phase(epoch) for epoch in range(400)]
+    assert set(phases) == set(range(16))
+
+
+def test_isolated_documents_are_numbered_and_their_last_token_predicts_the_end():
+    tokens = np.asarray([0, 5, 6, 0, 7, 0, 8, 9, 0], np.int32)
+    batch = Blocks(tokens, 5, shift=False, isolate=True, end=0).batch(0, [0, 1])
+    assert batch.labels is not None
+    assert batch.order is not None
+    assert batch.segments is not None
+    assert batch.tokens[0].tolist() == [0, 5, 6, 0, 7]
+    assert batch.labels[0].tolist() == [5, 6, 0, 7, 0]
+    assert batch.segments[0].tolist() == [1, 1, 1, 2, 2]
+    assert batch.order[0].tolist() == [0, 1, 2, 0, 1]
+    assert batch.labels[1].tolist() == [8, 9, 0, IGNORED, IGNORED]
+    assert batch.segments[1].tolist() == [1, 1, 1, 0, 0]
+    assert batch.samples == (0, 1)
+
+
+def test_blocks_refuse_what_they_cannot_cut():
+    tokens = np.arange(10, dtype=np.int32)
+    with pytest.raises(ValueError, match="at least 2 tokens"):
+        Blocks(tokens[:1], 4)
+    with pytest.raises(ValueError, match="at least 2 tokens"):
+        Blocks(tokens.astype(np.float32), 4)
+    with pytest.raises(ValueError, match="context=0"):
+        Blocks(tokens, 0)
+    with pytest.raises(ValueError, match="needs end"):
+        Blocks(tokens, 4, isolate=True)
+    for indices in ([], [-1], [len(Blocks(tokens, 4))]):
+        with pytest.raises(ValueError, match="samples"):
+            Blocks(tokens, 4).batch(0, indices)
+
+
+def test_pairs_become_source_and_shifted_target():
+    pairs = Pairs([("ab", "x"), ("c", "yz"), ("far too long", "w"), ("v", "")], Bytes(), 4)
+    assert (len(pairs), pairs.dropped) == (3, 1)
+    assert pairs.pairs[2] == ("v", "")
+    batch = pairs.batch(0, [0, 1, 2])
+    end, x, y, z = 256, *b"xyz"
+    assert batch.labels is not None
+    assert batch.segments is not None
+    assert batch.source is not None
+    assert batch.source.segments is not None
+    assert batch.segments.tolist() == [[1, 1, 0], [1, 1, 1], [1, 0, 0]]
+    assert (batch.tokens * batch.segments).tolist() == [[end, x, 0], [end, y, z], [end, 0, 0]]
+    assert batch.labels.tolist() == [[x, end, IGNORED], [y, z, end], [end, IGNORED, IGNORED]]
+    assert batch.source.segments.tolist() == [[1, 1, 1], [1, 1, 0], [1, 1, 0]]
+    assert (batch.source.tokens * batch.source.segments).tolist() == [[97, 98, end], [99, end, 0], [118, end, 0]]
+    assert batch.rows(1, 2).source is not None
+    with pytest.raises(ValueError, match="none of 1 pairs fits into context=2"):
+        Pairs([("abc", "d")], Bytes(), 2)
+
+
+def test_a_batch_is_sliced_moved_and_checked():
+    batch = Blocks(np.arange(20, dtype=np.int32), 4, shift=False, isolate=True, end=7).batch(0, [0, 1, 2])
+    part = batch.rows(1, 9).to("cpu")
+    assert part.samples == (1, 2)
+    assert torch.equal(part.tokens, batch.tokens[1:])
+    assert part.order is not None
+    assert batch.order is not None
+    assert torch.equal(part.order, batch.order[1:])
+    for start, stop in ((3, 4), (1, 1), (-1, 2)):
+        with pytest.raises(ValueError, match="of a batch of 3 rows"):
+            batch.rows(start, stop)
+    with pytest.raises(ValueError, match=r"labels \[1, 3\] need the shape"):
+        Batch(torch.zeros(1, 2), labels=torch.zeros(1, 3))
+    with pytest.raises(ValueError, match="one to one"):
+        Batch(torch.zeros(1, 2), source=Batch(torch.zeros(2, 2)))
+    with pytest.raises(ValueError, match="2 sample numbers for 1 rows"):
+        Batch(torch.zeros(1, 2), samples=(1, 2))
+
+
+# ---- order ----
+
+
+@given(st.integers(1, 300), st.integers(0, 2**70), st.integers(0, 3))
+def test_each_index_is_read_exactly_once_an_epoch(size: int, seed: int, epoch: int):
+    found = [place(position, size, seed) for position in range(epoch * size, (epoch + 1) * size)]
+    assert {number for number, _ in found} == {epoch}
+    assert sorted(index for _, index in found) == list(range(size))
+
+
+def test_the_order_changes_with_epoch_and_seed_and_favours_nothing():
+    def order(epoch: int, seed: int) -> tuple[int, ...]:
+        return tuple(place(epoch * 5 + number, 5, seed)[1] for number in range(5))
+
+    assert order(0, 1) == order(0, 1)
+    counts = Counter(order(epoch, seed) for epoch in range(60) for seed in range(60))
+    assert len(counts) == 120  # every permutation of five
+    assert max(counts.values()) < 2.5 * 3600 / 120
+    large = [place(position, 1000, 0)[1] for position in range(1000)]
+    assert abs(np.corrcoef(large, range(1000))[0, 1]) < 0.1
+
+
+def test_a_position_before_the_first_is_refused():
+    with pytest.raises(ValueError, match="position -1 among 5"):
+        place(-1, 5, 0)
+    with pytest.raises(ValueError, match="position 0 among 0"):
+        place(0, 0, 0)
