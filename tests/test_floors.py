@@ -243,5 +243,7 @@ def test_files_functions_and_signatures_stay_short(path: Path) -> None:
             found.append(f"{name(path)}:{node.lineno} {function} has {lines} lines, more than {STATEMENT_LINES}")
         arguments = [x.arg for x in (*a.posonlyargs, *a.args, *a.kwonlyargs) if x.arg not in ("self", "cls")]
         if len(arguments) > ARGUMENTS and (name(path), function) not in MAY_HAVE_MORE:
-            found.append(f"{name(path)}:{node.lineno} {function} takes {len(arguments)} arguments, more than {ARGUMENTS}")
+            found.append(
+                f"{name(path)}:{node.lineno} {function} takes {len(arguments)} arguments, more than {ARGUMENTS}"
+            )
     assert not found, "\n".join(found)

@@ -196,7 +196,9 @@ def test_ragged_rows(lengths: list[int], side: str) -> None:
 @given(st.lists(st.lists(st.integers(-1, 3), min_size=7, max_size=7), min_size=1, max_size=3))
 def test_order_restarts_with_every_segment(segments: list[list[int]]) -> None:
     here = Layout(segments=torch.tensor(segments)).numbered(7, CPU)
-    wanted = [[i - max(j for j in range(i + 1) if j == 0 or row[j] != row[j - 1]) for i in range(7)] for row in segments]
+    wanted = [
+        [i - max(j for j in range(i + 1) if j == 0 or row[j] != row[j - 1]) for i in range(7)] for row in segments
+    ]
     assert here.order is not None and here.order.tolist() == wanted
 
 
@@ -228,6 +230,7 @@ def with_prefix() -> Layout:
     return Layout(segments=segments)
 
 
+CAUSAL, PLAIN = Causal(), Layout()
 GROUPS = Layout(groups=torch.tensor([[0] * 30 + [1] * 40 + [0] * 20 + [2] * 50 + [0] * 10] * 2))
 RAGGED_RIGHT = Layout.ragged(torch.tensor([LONG, 77]), LONG)
 RAGGED_LEFT = Layout.ragged(torch.tensor([3, 140]), LONG, side="left")
@@ -237,8 +240,8 @@ TABLE = tuple(tuple(abs(i - j) < 2 or j == 0 for j in range(4)) for i in range(4
 
 @dataclass(frozen=True)
 class Case:
-    mask: Mask = Causal()
-    here: Layout = Layout()
+    mask: Mask = CAUSAL
+    here: Layout = PLAIN
     kv_heads: int = 2
     value_width: int = 8
     bias: tuple[int, ...] | None = None
@@ -288,7 +291,11 @@ CASES = {
 def task(case: Case, dtype: torch.dtype = torch.float32) -> tuple[list[Tensor], Sight, Scoring]:
     """Random q, k, v (and bias, sink), the sight, and how to score."""
     torch.manual_seed(1)
-    shapes: list[tuple[int, ...]] = [(2, LONG, 4, 8), (2, LONG, case.kv_heads, 8), (2, LONG, case.kv_heads, case.value_width)]
+    shapes: list[tuple[int, ...]] = [
+        (2, LONG, 4, 8),
+        (2, LONG, case.kv_heads, 8),
+        (2, LONG, case.kv_heads, case.value_width),
+    ]
     q, k, v = (torch.randn(shape).to(dtype).requires_grad_() for shape in shapes)
     bias = None if case.bias is None else torch.randn(case.bias).to(dtype).requires_grad_()
     sink = torch.randn(4).to(dtype).requires_grad_() if case.sink else None
@@ -310,7 +317,7 @@ def run(name: str, case: Case, dtype: torch.dtype = torch.float32) -> tuple[Tens
 
 def by_hand(case: Case) -> Tensor:
     """Attention by its definition, one query at a time, in fp64."""
-    (q, k, v, *rest), sight, how = task(case)
+    (q, k, v, *_), sight, how = task(case)
     q, k, v = q.double(), k.double(), v.double()
     bias = torch.zeros(2, 4, LONG, LONG, dtype=torch.float64)
     if how.bias is not None:
@@ -412,7 +419,7 @@ def test_a_kernel_that_cannot_steps_aside_and_an_unknown_one_is_refused() -> Non
     for name in KERNELS:
         assert kernels.use(model, name)
         close(model(torch.arange(9)[None])[0], plain)
-    with pytest.raises(ValueError, match="'fast'.*eager"):
+    with pytest.raises(ValueError, match=r"'fast'.*eager"):
         kernels.use(model, "fast")
 
 
@@ -623,7 +630,7 @@ def tiny(*, window: int = 3, order: list[int] | None = None, stem: bool = True, 
     return randomised(Decoder(embed, stack, head=LMHead(16, 23, tied=True)))
 
 
-def randomised(module):  # noqa: ANN001, ANN201
+def randomised(module):
     """Every parameter drawn anew, norms and biases too."""
     with torch.no_grad():
         for parameter in module.parameters():
@@ -797,8 +804,46 @@ def test_a_filled_memory_is_the_memory(position: Position) -> None:
 
 def test_a_memory_is_asked_for_by_name() -> None:
     model = pair()
-    with pytest.raises(ValueError, match="'memory' looks at a memory|no field 'memory'"):
+    with pytest.raises(ValueError, match=r"'memory' looks at a memory|no field 'memory'"):
         model.decode(torch.zeros(1, 2, dtype=torch.int64))
+
+
+@torch.no_grad()
+def test_a_chunk_that_cuts_a_group_is_refused() -> None:
+    """Its first tokens could not see its last ones any more."""
+    model = tiny(stem=False)
+    for name in ("self", "local"):
+        field = model.stack.fields[name]
+        assert isinstance(field, Field)
+        field.mask = Causal() | SameGroup()
+    tokens, groups = torch.randint(23, (2, 9)), torch.tensor([[0, 0, 1, 1, 1, 0, 2, 2, 2]] * 2)
+    wanted, cache, at, got = model(tokens, Layout(groups=groups))[0], model.cache(2, 20), 0, []
+    for size in (2, 4, 3):
+        part = slice(at, at + size)
+        got.append(model(tokens[:, part], Layout(groups=groups[:, part]), cache)[0])
+        at += size
+    close(torch.cat(got, 1), wanted, 3e-5)
+    cache = model.cache(2, 20)
+    model(tokens[:, :4], Layout(groups=groups[:, :4]), cache)
+    with pytest.raises(ValueError, match="group"):
+        model(tokens[:, 4:], Layout(groups=groups[:, 4:]), cache)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@torch.no_grad()
+def test_ragged_layouts_may_follow_one_another(side: str) -> None:
+    """`Layout.ragged` says how many tokens are new, not that the row starts anew."""
+    model, rows = tiny(), [[], []]
+    cache = model.cache(2, 30)
+    for counts in ([3, 5], [4, 1], [2, 2]):
+        new = [torch.randint(23, (count,)).tolist() for count in counts]
+        pad = [[0] * (max(counts) - count) for count in counts]
+        lists = [p + n if side == "left" else n + p for p, n in zip(pad, new, strict=True)]
+        got = model(torch.tensor(lists), Layout.ragged(torch.tensor(counts), max(counts), side=side), cache)[0]
+        for row, count in enumerate(counts):
+            rows[row] = rows[row] + new[row]
+            states = got[row, max(counts) - count :] if side == "left" else got[row, :count]
+            close(states, alone(model, rows[row])[-count:], 3e-5)
 
 
 @torch.no_grad()
@@ -916,7 +961,9 @@ def test_an_edit_changes_what_was_edited(name: str, tap: str) -> None:
     close(*results)
 
 
-@pytest.mark.parametrize("kind", ["register_full_backward_hook", "register_full_backward_pre_hook", "register_forward_pre_hook"])
+@pytest.mark.parametrize(
+    "kind", ["register_full_backward_hook", "register_full_backward_pre_hook", "register_forward_pre_hook"]
+)
 def test_any_hook_on_a_tap_is_heard(kind: str) -> None:
     attention, heard_of = Attention(16, 4), []
     field = Field(Position(), Causal())
@@ -927,7 +974,7 @@ def test_any_hook_on_a_tap_is_heard(kind: str) -> None:
     assert heard_of == [kind]
 
 
-# --------------------------------------------------------------------------------------------------- the residual stream
+# ----------------------------------------------------------------------------------------------- the residual stream
 
 
 class Twice(Branch):
@@ -1046,7 +1093,9 @@ def test_activations_by_hand(name: str) -> None:
         "silu": lambda x: x / (1 + math.exp(-x)),
     }
     points = [-3.0, -0.7, 0.0, 0.4, 2.5]
-    assert ACTIVATIONS[name](torch.tensor(points)).tolist() == pytest.approx([formulas[name](x) for x in points], abs=1e-6)
+    assert ACTIVATIONS[name](torch.tensor(points)).tolist() == pytest.approx(
+        [formulas[name](x) for x in points], abs=1e-6
+    )
 
 
 def test_feed_forwards_by_hand() -> None:
@@ -1099,7 +1148,11 @@ def test_reset_reaches_every_parameter(number: int) -> None:
 
 @pytest.mark.parametrize(
     ("sizes", "message"),
-    [((16, 3), "3 heads do not divide the width 16"), ((16, 4, 3), "3 key/value heads do not divide 4"), ((0, 1), "width 0")],
+    [
+        ((16, 3), "3 heads do not divide the width 16"),
+        ((16, 4, 3), "3 key/value heads do not divide 4"),
+        ((0, 1), "width 0"),
+    ],
 )
 def test_heads_that_cannot_be(sizes: tuple[int, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):

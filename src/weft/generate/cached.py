@@ -68,7 +68,8 @@ class Cached:
     def prefill(self) -> Tensor:
         """Take the prompts in; the scores of what follows each, [B, V]."""
         width = max(self.lengths)
-        capacity = width + max(max(self.room) - 1, 0)  # the last token is never fed
+        ends = [length + room - 1 for length, room in zip(self.lengths, self.room, strict=True)]  # the last is not fed
+        capacity = max(width, *ends)
         chunk = min(self.chunk or width, width)
         with evaluating(self.parts):
             self.cache = self.module.cache(len(self.targets), capacity, length=self.context, chunk=chunk)

@@ -68,14 +68,7 @@ def choose(logits: Tensor, sampling: Sampling, generators: Sequence[torch.Genera
     Computed in fp32. Scores of -inf are never taken. ValueError where a row has no finite best score (NaN, all -inf).
     """
     scores = logits.float()
-    best = scores.amax(dim=-1, keepdim=True)  # [B, 1]
-    broken = ~best.isfinite().squeeze(-1)
-    if broken.any():
-        row = int(broken.nonzero()[0])
-        raise ValueError(
-            f"row {row}: the best of {scores.shape[1]} scores is {float(best[row])}, so no token can be chosen: look for "
-            "weights that are not finite, or for a precision too small for this model (fp16)"
-        )
+    best = finite_best(scores)  # [B, 1]
     if sampling.greedy:
         return scores.argmax(dim=-1)  # [B], the first where several are best
     if len(generators) != scores.shape[0]:
@@ -84,6 +77,19 @@ def choose(logits: Tensor, sampling: Sampling, generators: Sequence[torch.Genera
     scores = _filter((scores - best) / temperature, sampling)
     draws = torch.cat([torch.rand(1, generator=generator) for generator in generators])  # [B]
     return _draw(scores.softmax(dim=-1), draws.to(scores.device))
+
+
+def finite_best(scores: Tensor) -> Tensor:
+    """The best score of each row, [B, V] -> [B, 1]; ValueError where it is not finite, so that nothing can be chosen."""
+    best = scores.amax(dim=-1, keepdim=True)  # NaN where there is one
+    broken = ~best.isfinite().squeeze(-1)
+    if broken.any():
+        row = int(broken.nonzero()[0])
+        raise ValueError(
+            f"row {row}: the best of {scores.shape[1]} scores is {float(best[row])}, so no token can be chosen: look for "
+            "weights that are not finite, or for a precision too small for this model (fp16)"
+        )
+    return best
 
 
 def _draw(probs: Tensor, draws: Tensor) -> Tensor:

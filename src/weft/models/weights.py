@@ -51,12 +51,16 @@ class _Row:
         words = [word.strip() for word in transform.split(",") if word.strip()]
         unknown = [word for word in words if word not in _TRANSFORMS]
         if unknown:
-            raise ValueError(f"the row of {ours!r} has the transform {unknown[0]!r}; there are {', '.join(_TRANSFORMS)}")
+            raise ValueError(
+                f"the row of {ours!r} has the transform {unknown[0]!r}; there are {', '.join(_TRANSFORMS)}"
+            )
         self.transposed, self.optional = "transpose" in words, "optional" in words
         braces = re.search(r"\{([^}]*)\}", ours)
         self.parts = braces[1].split(",") if braces else [""]
         if (braces is not None) != ("join" in words) or ours.count("*") != theirs.count("*"):
-            raise ValueError(f"the row {ours!r} = {theirs!r} needs as many * on both sides, and {{a,b}} with 'join' only")
+            raise ValueError(
+                f"the row {ours!r} = {theirs!r} needs as many * on both sides, and {{a,b}} with 'join' only"
+            )
         self.ours, self.theirs = ours.replace(braces[0], "{}") if braces else ours, theirs
         self.open = not ours.endswith(_ENDINGS)
         self.reads_ours, self.reads_theirs = self._pattern(self.ours), self._pattern(theirs)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from weft.nn.layout import Layout
+from weft.nn.nats import linear_nats
 from weft.nn.position import StemPosition
 from weft.nn.tap import Tap
 
@@ -85,6 +86,20 @@ class LMHead(nn.Module):
         if self.scale != 1.0:
             x = x * self.scale
         return self.scores(functional.linear(x, table, self.bias))  # [B, T, V]
+
+    def nats(self, x: Tensor, labels: Tensor, weight: Tensor | None = None, *, ignored: int = -100) -> Tensor:
+        """-log p(label), summed in fp32 over the labels that are not `ignored`. x [B, T, D], labels int64 [B, T].
+
+        A plain head goes through `linear_nats`, which never holds all scores; one with a bias, or with somebody
+        listening to its scores, computes them.
+        """
+        table = self.weight if self.weight is not None else weight
+        assert table is not None, "a tied head is handed the embedding's weight"
+        flat, wanted = x.flatten(0, -2), labels.flatten()  # [N, D], [N]
+        if self.bias is None and not self.scores.active:
+            return linear_nats(flat * self.scale if self.scale != 1.0 else flat, table, wanted, ignored=ignored)
+        scores = self(flat, weight).float()  # [N, V]
+        return functional.cross_entropy(scores, wanted, ignore_index=ignored, reduction="sum")
 
     def extra_repr(self) -> str:
         return f"{self.width} -> {self.vocab}{', tied' if self.weight is None else ''}"

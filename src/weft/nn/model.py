@@ -52,6 +52,10 @@ class Decoder(nn.Module):
         """Hidden states [B, T, D] -> scores [B, T, V]."""
         return self.head(x, self.embed.weight)
 
+    def nats(self, x: Tensor, labels: Tensor, *, ignored: int = -100) -> Tensor:
+        """Σ -log p(label) of hidden states [B, T, D], fp32; see `LMHead.nats`."""
+        return self.head.nats(x, labels, self.embed.weight, ignored=ignored)
+
     def cache(
         self, rows: int, capacity: int, *, length: int | None = None, chunk: int | None = None, dtype: torch.dtype | None = None
     ) -> Cache:
@@ -114,6 +118,10 @@ class EncoderDecoder(nn.Module):
     def logits(self, x: Tensor) -> Tensor:
         """Hidden states [B, T, D] -> scores [B, T, V]."""
         return self.head(x, self._table())
+
+    def nats(self, x: Tensor, labels: Tensor, *, ignored: int = -100) -> Tensor:
+        """Σ -log p(label) of hidden states [B, T, D], fp32; see `LMHead.nats`."""
+        return self.head.nats(x, labels, self._table(), ignored=ignored)
 
     def cache(
         self, rows: int, capacity: int, *, length: int | None = None, chunk: int | None = None, dtype: torch.dtype | None = None

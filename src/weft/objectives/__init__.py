@@ -1,6 +1,6 @@
 """What a batch is turned into and what is minimised."""
 
 from weft.objectives.loss import OBJECTIVES, Loss, Objective
-from weft.objectives.next_token import NextToken, Translate, cross_entropy, layout
+from weft.objectives.next_token import NextToken, Translate, layout
 
-__all__ = ["OBJECTIVES", "Loss", "NextToken", "Objective", "Translate", "cross_entropy", "layout"]
+__all__ = ["OBJECTIVES", "Loss", "NextToken", "Objective", "Translate", "layout"]

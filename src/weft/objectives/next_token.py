@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
-from torch.nn import Module, functional
-
 from weft.batch import IGNORED, Batch
-from weft.nn import Auxiliary, Layout
+from weft.nn import Auxiliary, Decoder, EncoderDecoder, Layout
 from weft.objectives.loss import Loss
-
-ROWS = 8192  # logits held at once; a large vocabulary goes through in pieces
 
 
 def layout(batch: Batch) -> Layout:
@@ -21,16 +15,6 @@ def layout(batch: Batch) -> Layout:
 def count(batch: Batch) -> int:
     """How many places of a batch predict something."""
     return 0 if batch.labels is None else int((batch.labels != IGNORED).sum())
-
-
-def cross_entropy(module: Module, hidden: Tensor, labels: Tensor) -> Tensor:
-    """Nats of all labels, summed in fp32. hidden [B, T, D], labels int64 [B, T]; IGNORED ones add nothing."""
-    flat, wanted = hidden.flatten(0, 1), labels.flatten()  # [B·T, D], [B·T]
-    total = hidden.new_zeros((), dtype=torch.float32)
-    for part, label in zip(flat.split(ROWS), wanted.split(ROWS), strict=True):
-        scores = module.logits(part).float()  # type: ignore[operator]  # [n, V]
-        total = total + functional.cross_entropy(scores, label, ignore_index=IGNORED, reduction="sum")
-    return total
 
 
 def _none(auxiliary: Auxiliary) -> None:
@@ -45,11 +29,11 @@ class NextToken:
     def counts(self, batch: Batch) -> dict[str, int]:
         return {"loss": count(batch)}
 
-    def losses(self, module: Module, batch: Batch) -> dict[str, Loss]:
+    def losses(self, module: Decoder, batch: Batch) -> dict[str, Loss]:
         assert batch.labels is not None
         hidden, auxiliary = module(batch.tokens, layout(batch))
         _none(auxiliary)
-        return {"loss": Loss(cross_entropy(module, hidden, batch.labels), count(batch))}
+        return {"loss": Loss(module.nats(hidden, batch.labels, ignored=IGNORED), count(batch))}
 
 
 class Translate:
@@ -58,10 +42,10 @@ class Translate:
     def counts(self, batch: Batch) -> dict[str, int]:
         return {"loss": count(batch)}
 
-    def losses(self, module: Module, batch: Batch) -> dict[str, Loss]:
+    def losses(self, module: EncoderDecoder, batch: Batch) -> dict[str, Loss]:
         if batch.source is None:
             raise ValueError("this objective needs pairs: the batch has no source side")
         assert batch.labels is not None
         hidden, auxiliary = module(batch.source.tokens, batch.tokens, layout(batch.source), layout(batch))
         _none(auxiliary)
-        return {"loss": Loss(cross_entropy(module, hidden, batch.labels), count(batch))}
+        return {"loss": Loss(module.nats(hidden, batch.labels, ignored=IGNORED), count(batch))}

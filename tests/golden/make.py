@@ -1,0 +1,76 @@
+"""Write the golden files beside this one: weights under the reference's names, an input, and the reference's logits.
+
+    PYTHONPATH=src python tests/golden/make.py      # needs transformers
+
+They keep the numbers true where the reference is not installed. Make one anew only when a family is added: the old
+ones must go on passing.
+"""
+
+import json
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from weft.files import write_tensors
+
+HERE = Path(__file__).resolve().parent
+
+
+def randomise(module: nn.Module, seed: int = 0) -> nn.Module:
+    """Every parameter random, norms and biases too; drawn in the order of their names."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for _, parameter in sorted(module.named_parameters()):
+            std = 0.2 if parameter.ndim < 2 else parameter.shape[-1] ** -0.5
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * std + (parameter.ndim < 2))
+    return module.eval()
+
+
+def gpt2() -> tuple[nn.Module, dict]:
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    config = dict(vocab=61, context=19, width=24, depth=2, heads=3, hidden=40, eps=1e-3)
+    theirs = GPT2Config(
+        vocab_size=61, n_positions=19, n_embd=24, n_layer=2, n_head=3, n_inner=40, layer_norm_epsilon=1e-3
+    )
+    return GPT2LMHeadModel(theirs), config
+
+
+def llama() -> tuple[nn.Module, dict]:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = dict(vocab=61, context=64, width=24, depth=2, heads=6, kv_heads=3, head_width=6, hidden=44, eps=1e-4)
+    theirs = LlamaConfig(
+        vocab_size=61,
+        max_position_embeddings=64,
+        hidden_size=24,
+        num_hidden_layers=2,
+        num_attention_heads=6,
+        num_key_value_heads=3,
+        head_dim=6,
+        intermediate_size=44,
+        rms_norm_eps=1e-4,
+        rope_parameters={"rope_type": "default", "rope_theta": 20000.0},
+    )
+    return LlamaForCausalLM(theirs), {**config, "theta": 20000.0}
+
+
+@torch.no_grad()
+def main() -> None:
+    for family in (gpt2, llama):
+        module, config = family()
+        randomise(module)
+        tokens = torch.randint(61, (2, 17), generator=torch.Generator().manual_seed(1))
+        lengths = torch.tensor([17, 11])
+        here = (torch.arange(17)[None] < lengths[:, None]).long()
+        logits: Tensor = module(tokens, attention_mask=here).logits
+        tensors = {f"weights.{name}": p.detach().contiguous() for name, p in module.named_parameters()}
+        tensors |= {"tokens": tokens, "lengths": lengths, "logits": logits.contiguous()}
+        path = HERE / f"{family.__name__}.safetensors"
+        write_tensors(path, tensors, {"family": family.__name__, "config": json.dumps(config)})
+        print(f"{path.name}: {path.stat().st_size} bytes")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,344 @@
+"""The numbers of the reference implementations, with odd sizes and every parameter random; and the names between."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from weft.files import read_header, read_tensors
+from weft.models import FAMILIES, Blueprint
+from weft.models.weights import MismatchError, to_ours, to_theirs
+from weft.nn import Layout, Rope, RopeScheme, rope
+
+GOLDEN = sorted((Path(__file__).resolve().parent / "golden").glob("*.safetensors"))
+CLOSE = 1e-5  # standard deviations of the logits
+
+
+def randomise(module: nn.Module, seed: int = 0) -> nn.Module:
+    """Every parameter random, norms and biases too."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            std = 0.2 if parameter.ndim < 2 else parameter.shape[-1] ** -0.5
+            parameter.normal_(std=std, generator=generator)
+            if parameter.ndim < 2:
+                parameter.add_(1.0)
+    return module.eval()
+
+
+def off(a: Tensor, b: Tensor) -> float:
+    """Largest difference in standard deviations of b."""
+    assert a.shape == b.shape
+    return float((a - b).detach().abs().max() / b.detach().std())
+
+
+def compare(plan: Blueprint, reference: nn.Module, record_property: pytest.FixtureRequest, scheme: str = "") -> None:
+    """Logits of a ragged batch, padded on either side, and every gradient."""
+    table = FAMILIES.get(plan.family).weights
+    theirs = {name: parameter.detach() for name, parameter in reference.named_parameters()}
+    module = plan.empty().to_empty(device="cpu")
+    module.load_state_dict(to_ours(table, theirs), strict=True)
+    lengths, width = torch.tensor([13, 1, 8]), 13
+    tokens = torch.randint(plan.config.vocab, (3, width))
+    worst = 0.0
+    for side in ("right", "left"):
+        here = Layout.ragged(lengths, width, side=side)
+        real = here.numbered(width, torch.device("cpu"))
+        seen = real.segments == 1
+        wanted = reference(tokens, attention_mask=seen.long(), position_ids=real.order, use_cache=False).logits[seen]
+        got = module.logits(module.eval()(tokens, here)[0])[seen]
+        worst = max(worst, off(got, wanted))
+    labels = tokens.roll(-1, 1)[seen]
+    own = dict(zip((n for n, _ in module.named_parameters()), gradients(got, labels, module), strict=True))
+    other = dict(zip(theirs, gradients(wanted, labels, reference), strict=True))
+    apart = {name: float((own[name] - g).norm()) for name, g in to_ours(table, other).items()}
+    assert set(apart) == set(own)
+    scale = {name: max(float(gradient.norm()), 1e-2) for name, gradient in own.items()}
+    steepest = max(apart, key=lambda name: apart[name] / scale[name])
+    record_property("logits, standard deviations", worst)
+    record_property("gradient, relative", apart[steepest] / scale[steepest])
+    print(
+        f"{plan.family} {scheme}: logits {worst:.1e} sd, gradient {apart[steepest] / scale[steepest]:.1e} ({steepest})"
+    )
+    assert worst <= CLOSE
+    assert apart[steepest] <= 3e-5 * scale[steepest], steepest
+    back = to_theirs(table, module.state_dict())
+    assert set(back) == set(theirs) and all(torch.equal(back[name], theirs[name]) for name in back)
+
+
+def gradients(scores: Tensor, labels: Tensor, module: nn.Module) -> tuple[Tensor, ...]:
+    return torch.autograd.grad(functional.cross_entropy(scores, labels), list(module.parameters()))
+
+
+GPT2S = [
+    dict(vocab=97, context=29, width=30, depth=3, heads=5, eps=1e-3),
+    dict(vocab=53, context=13, width=28, depth=2, heads=7, hidden=50, act="gelu", tied=False),
+    dict(vocab=211, context=64, width=36, depth=1, heads=3, hidden=20, act="relu", eps=1e-6),
+    dict(vocab=31, context=17, width=21, depth=12, heads=1),
+]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("sizes", GPT2S, ids=str)
+def test_gpt2(sizes: dict, record_property: pytest.FixtureRequest) -> None:
+    transformers = pytest.importorskip("transformers")
+    plan = Blueprint.of("gpt2", **sizes)
+    c = plan.config
+    config = transformers.GPT2Config(
+        vocab_size=c.vocab,
+        n_positions=c.context,
+        n_embd=c.width,
+        n_layer=c.depth,
+        n_head=c.heads,
+        n_inner=c.hidden,
+        activation_function={"gelu_tanh": "gelu_new"}.get(c.act, c.act),
+        layer_norm_epsilon=c.eps,
+        tie_word_embeddings=c.tied,
+        attn_implementation="eager",
+    )
+    compare(plan, randomise(transformers.GPT2LMHeadModel(config)), record_property)
+
+
+LLAMAS = [
+    dict(vocab=97, width=36, depth=3, heads=6, kv_heads=3, head_width=10, hidden=50, eps=1e-3, theta=5e5),
+    dict(vocab=53, width=25, depth=2, heads=5, kv_heads=1, head_width=8, hidden=31, tied=True),
+    dict(vocab=211, width=24, depth=1, heads=3, hidden=44, theta=777.0, eps=1e-6, act="gelu_tanh"),
+    dict(vocab=31, width=14, depth=11, heads=7, kv_heads=7, head_width=4, hidden=8),
+]
+SCALED = {
+    "llama3": (
+        rope.Llama3(8.0, 16),
+        dict(low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=16),
+    ),
+    "yarn": (rope.Yarn(4.0, 16), dict(original_max_position_embeddings=16)),
+    "linear": (rope.Linear(3.0), {}),
+    "dynamic": (rope.Dynamic(2.0, 8), {}),
+}
+
+
+def llama(transformers, c, **scaling):
+    """The reference at the sizes of our config."""
+    return transformers.LlamaForCausalLM(
+        transformers.LlamaConfig(
+            vocab_size=c.vocab,
+            max_position_embeddings=8 if scaling.get("rope_type") == "dynamic" else 64,
+            hidden_size=c.width,
+            num_hidden_layers=c.depth,
+            num_attention_heads=c.heads,
+            num_key_value_heads=c.kv_heads or c.heads,
+            head_dim=c.head_width or c.width // c.heads,
+            intermediate_size=c.hidden,
+            hidden_act={"gelu_tanh": "gelu_pytorch_tanh"}.get(c.act, c.act),
+            rms_norm_eps=c.eps,
+            tie_word_embeddings=c.tied,
+            rope_parameters={"rope_type": "default", "rope_theta": c.theta, **scaling},
+            attn_implementation="eager",
+        )
+    )
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("sizes", LLAMAS, ids=str)
+def test_llama(sizes: dict, record_property: pytest.FixtureRequest) -> None:
+    transformers = pytest.importorskip("transformers")
+    plan = Blueprint.of("llama", **sizes)
+    compare(plan, randomise(llama(transformers, plan.config)), record_property)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", SCALED)
+def test_llama_with_scaled_positions(kind: str, record_property: pytest.FixtureRequest) -> None:
+    transformers = pytest.importorskip("transformers")
+    scaling, theirs = SCALED[kind]
+    plan = Blueprint.of("llama", **LLAMAS[0])
+    plan = Blueprint(plan.family, plan.config, RopeScheme(plan.config.theta, scaling=scaling))
+    reference = randomise(llama(transformers, plan.config, rope_type=kind, factor=scaling.factor, **theirs))
+    compare(plan, reference, record_property, kind)
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
+@torch.no_grad()
+def test_golden_files(path: Path, record_property: pytest.FixtureRequest) -> None:
+    """The reference's numbers, kept."""
+    assert path.stat().st_size < 200_000
+    metadata, tensors = read_header(path).metadata, read_tensors(path)
+    plan = Blueprint.of(metadata["family"], **json.loads(metadata["config"]))
+    module = plan.empty()
+    theirs = {name.removeprefix("weights."): t for name, t in tensors.items() if name.startswith("weights.")}
+    module.load_state_dict(to_ours(FAMILIES.get(plan.family).weights, theirs), strict=True, assign=True)
+    seen = torch.arange(tensors["tokens"].shape[1]) < tensors["lengths"][:, None]
+    here = Layout.ragged(tensors["lengths"], tensors["tokens"].shape[1])
+    got = module.eval().logits(module(tensors["tokens"], here)[0])
+    record_property("logits, standard deviations", off(got[seen], tensors["logits"][seen]))
+    assert off(got[seen], tensors["logits"][seen]) <= CLOSE
+
+
+def test_there_are_golden_files() -> None:
+    assert {path.stem for path in GOLDEN} >= {"gpt2", "llama"}
+
+
+# ------------------------------------------------------------------------------------------- the Transformer of 2017
+
+
+def stacks_of_torch(c) -> tuple[nn.Module, nn.Module]:
+    """torch's encoder and decoder at our sizes, post-LN and without final norms."""
+    options = dict(dropout=0.0, activation=c.act, layer_norm_eps=c.eps, batch_first=True, norm_first=False)
+    encoder = nn.TransformerEncoderLayer(c.width, c.heads, c.hidden, **options)
+    decoder = nn.TransformerDecoderLayer(c.width, c.heads, c.hidden, **options)
+    return (
+        nn.TransformerEncoder(encoder, c.encoder_depth, enable_nested_tensor=False),
+        nn.TransformerDecoder(decoder, c.decoder_depth),
+    )
+
+
+def from_torch(theirs: nn.Module, prefix: str, decoder: bool) -> dict[str, Tensor]:
+    """Our names for torch's layers."""
+    norms = {"norm1": "attn.after", "norm2": "cross.after" if decoder else "mlp.after", "norm3": "mlp.after"}
+    places = {
+        "self_attn": "attn.branch",
+        "multihead_attn": "cross.branch",
+        "linear1": "mlp.branch.up",
+        "linear2": "mlp.branch.down",
+        **norms,
+    }
+    ours = {}
+    for name, tensor in theirs.state_dict().items():
+        _, layer, part, *rest = name.split(".")
+        place = f"{prefix}.layers.{layer}.{places[part]}"
+        if rest[0].startswith("in_proj_"):
+            pieces = zip("qkv", tensor.chunk(3), strict=True)
+            ours |= {f"{place}.{letter}.{rest[0].removeprefix('in_proj_')}": piece for letter, piece in pieces}
+        else:
+            ours[".".join([place, *rest]).replace("out_proj", "out")] = tensor
+    return ours
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("act", ["relu", "gelu"])
+def test_the_transformer_of_2017(tied: bool, act: str, record_property: pytest.FixtureRequest) -> None:
+    plan = Blueprint.of(
+        "transformer", vocab=37, width=30, heads=5, encoder_depth=3, decoder_depth=2, hidden=44, act=act, tied=tied
+    )
+    c, module = plan.config, randomise(plan.build()).train(False)
+    encoder, decoder = (randomise(stack, seed).train() for seed, stack in enumerate(stacks_of_torch(c)))
+    state = from_torch(encoder, "encoder", False) | from_torch(decoder, "decoder", True)
+    missing, unexpected = module.load_state_dict(state, strict=False)
+    assert not unexpected and all(name.split(".")[0] in ("embed", "target", "head") for name in missing)
+
+    source, tokens, lengths = torch.randint(37, (3, 9)), torch.randint(37, (3, 7)), torch.tensor([9, 2, 5])
+    here = Layout.ragged(lengths, 9)
+    padding = here.segments == 0
+    tables = dict(module.named_parameters())
+    targets = tables["embed.weight"] if tied else tables["target.weight"]
+    x, y = (embedded(table, ids) for table, ids in ((tables["embed.weight"], source), (targets, tokens)))
+    memory = encoder(x, src_key_padding_mask=padding)
+    future = torch.ones(7, 7, dtype=torch.bool).triu(1)
+    states = decoder(y, memory, tgt_mask=future, memory_key_padding_mask=padding)
+    wanted = states @ (targets if tied else tables["head.weight"]).T
+    got = module.logits(module(source, tokens, here)[0])
+    record_property("logits, standard deviations", off(got, wanted))
+    print(f"transformer tied={tied} {act}: logits {off(got, wanted):.1e} sd")
+    assert off(got, wanted) <= CLOSE
+    ours = torch.autograd.grad(got.square().mean(), module.encoder.layers[0].attn.branch.v.weight)[0]
+    theirs = torch.autograd.grad(wanted.square().mean(), encoder.layers[0].self_attn.in_proj_weight)[0].chunk(3)[2]
+    assert float((ours - theirs).norm() / theirs.norm()) < 3e-5
+
+
+def embedded(table: Tensor, ids: Tensor) -> Tensor:
+    """√D · table[ids] + the paper's sinusoids, one number at a time."""
+    width = table.shape[1]
+    angles = [[place / 10000 ** (i // 2 * 2 / width) for i in range(width)] for place in range(ids.shape[1])]
+    waves = [[math.sin(a) if i % 2 == 0 else math.cos(a) for i, a in enumerate(row)] for row in angles]
+    return table[ids] * math.sqrt(width) + torch.tensor(waves)
+
+
+# ------------------------------------------------------------------------------------------------- tables of weights
+
+TABLE = (
+    ("embed.weight", "wte.weight", ""),
+    ("layers.*.attn.{q,k,v}", "h.*.c_attn", "transpose, join"),
+    ("layers.*.attn.sink", "h.*.sinks", ""),
+    ("layers.*.norm", "h.*.ln", ""),
+    ("layers.*.experts.*.up", "h.*.moe.*.w1", "optional"),
+    ("head.weight", "lm_head.weight", "optional"),
+)
+
+
+def state(depth: int = 3) -> dict[str, Tensor]:
+    ours = {"embed.weight": torch.randn(5, 4)}
+    for i in range(depth):
+        ours |= {f"layers.{i}.attn.{part}.weight": torch.randn(4, 4) for part in "qkv"}
+        ours |= {f"layers.{i}.attn.{part}.bias": torch.randn(4) for part in "qkv"}
+        ours |= {f"layers.{i}.attn.sink": torch.randn(2), f"layers.{i}.norm.weight": torch.randn(4)}
+    ours["layers.1.experts.10.up.weight"] = torch.randn(3, 4)
+    return ours
+
+
+def test_a_table_reads_both_ways() -> None:
+    ours = state(12)
+    theirs = to_theirs(TABLE, ours)
+    assert theirs["h.3.c_attn.weight"].shape == (4, 12) and theirs["h.3.c_attn.bias"].shape == (12,)
+    assert torch.equal(theirs["h.3.c_attn.weight"][:, 4:8], ours["layers.3.attn.k.weight"].T)
+    assert torch.equal(theirs["h.1.moe.10.w1.weight"], ours["layers.1.experts.10.up.weight"])
+    assert torch.equal(theirs["h.11.sinks"], ours["layers.11.attn.sink"])
+    back = to_ours(TABLE, dict(reversed(theirs.items())))
+    assert set(back) == set(ours) and all(torch.equal(back[name], ours[name]) for name in ours)
+    again = to_theirs(TABLE, back)
+    assert set(again) == set(theirs) and all(torch.equal(again[name], theirs[name]) for name in theirs)
+
+
+@pytest.mark.parametrize("gone", ["wte.weight", "h.1.c_attn.weight", "h.2.c_attn.bias", "h.0.ln.weight", "h.1.sinks"])
+def test_a_missing_tensor_is_named(gone: str) -> None:
+    theirs = to_theirs(TABLE, state())
+    del theirs[gone]
+    with pytest.raises(MismatchError, match=f"missing: {gone}"):
+        to_ours(TABLE, theirs)
+
+
+def test_a_missing_layer_is_named() -> None:
+    theirs = {name: t for name, t in to_theirs(TABLE, state()).items() if not name.startswith("h.1.")}
+    with pytest.raises(MismatchError, match=r"h\.1\.c_attn"):
+        to_ours(TABLE, theirs)
+
+
+@pytest.mark.parametrize(
+    "gone", ["embed.weight", "layers.1.attn.k.weight", "layers.0.attn.q.bias", "layers.2.norm.weight"]
+)
+def test_a_missing_tensor_of_ours_is_named(gone: str) -> None:
+    ours = state()
+    del ours[gone]
+    with pytest.raises(MismatchError, match=gone):
+        to_theirs(TABLE, ours)
+
+
+@pytest.mark.parametrize(
+    "name", ["h.0.attn.bias", "h.x.ln.weight", "wte.bias", "wte", "h.0.ln.scale", "x.wte.weight", "h.1"]
+)
+def test_an_unexpected_tensor_is_named(name: str) -> None:
+    with pytest.raises(MismatchError, match=f"'{name}'"):
+        to_ours(TABLE, {**to_theirs(TABLE, state()), name: torch.zeros(1)})
+    with pytest.raises(MismatchError, match=f"'{name}'"):
+        to_theirs(TABLE, {**state(), name: torch.zeros(1)})
+
+
+def test_unequal_parts_and_bad_rows_are_refused() -> None:
+    theirs = to_theirs(TABLE, state())
+    theirs["h.0.c_attn.weight"] = torch.zeros(4, 13)
+    with pytest.raises(MismatchError, match=r"h\.0\.c_attn\.weight \[4, 13\]"):
+        to_ours(TABLE, theirs)
+    for row in (("a.*", "b", ""), ("a.{q,k}", "b", ""), ("a", "b", "join"), ("a", "b", "transposed")):
+        with pytest.raises(ValueError, match="row"):
+            to_ours((row,), {})
+
+
+def test_rope_pairs_halves_as_the_reference_does() -> None:
+    """Checkpoints in the other pairing (neighbours) need their rows permuted: this fixes which one is ours."""
+    x = torch.arange(8.0)[None, None, None]
+    turned = Rope(8).at(*[Layout(torch.tensor([[3]]))] * 3, 1).rotate_q(x)[0, 0, 0]
+    angle = 3.0
+    assert float(turned[0]) == pytest.approx(0 * math.cos(angle) - 4 * math.sin(angle), abs=1e-5)
+    assert float(turned[4]) == pytest.approx(4 * math.cos(angle) + 0 * math.sin(angle), abs=1e-5)
