@@ -501,6 +501,21 @@ def test_every_parameter_learns(family: str, position: str) -> None:
         assert torch.isfinite(parameter.grad).all() and (parameter.grad != 0).any(), name
 
 
+def test_nats_are_the_cross_entropy_of_the_logits(family: str) -> None:
+    for choice in tied_choices(family):
+        module = model_of(family, **choice)
+        tokens, source = draw(module, 3, 11), source_of(module, 3)
+        x = module(tokens, None)[0] if source is None else module(source, tokens)[0]
+        labels = tokens.roll(-1, 1)
+        labels[1, 4:] = -100
+        wanted = functional.cross_entropy(module.logits(x).flatten(0, 1), labels.flatten(), reduction="sum")
+        got, parameters = module.nats(x, labels), list(module.parameters())
+        assert float(got.detach()) == pytest.approx(float(wanted.detach()), rel=1e-5)
+        gradients = [torch.autograd.grad(loss, parameters, retain_graph=True) for loss in (got, wanted)]
+        for (name, _), a, b in zip(module.named_parameters(), *gradients, strict=True):
+            assert float((a - b).norm()) <= 3e-5 * max(float(b.norm()), 1.0), name
+
+
 def test_a_few_steps_learn_a_row_by_heart(family: str) -> None:
     module = blueprint(family, dropout=0.0).build().train()
     tokens, source = draw(module, 2, 12), source_of(module, 2)

@@ -278,7 +278,7 @@ def test_check_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (full / "a").touch()
     check_output(full, resume=True)
     check_output(full, overwrite=True)
-    with pytest.raises(ValueError, match="full is not empty: resume it, overwrite it"):
+    with pytest.raises(ValueError, match="full is not empty: go on with --resume"):
         check_output(full)
     with pytest.raises(ValueError, match="choose one"):
         check_output(full, resume=True, overwrite=True)

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -10,6 +11,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from weft.nn import (
     ACTIVATIONS,
@@ -365,6 +368,39 @@ def test_kernels_in_bf16_stay_near(case: str) -> None:
         for a, b in zip(got or (), exact, strict=False):
             assert a.dtype == torch.bfloat16
             assert float((a.float() - b).norm() / b.norm()) < 0.03
+
+
+@pytest.mark.parametrize("mask", [Full(), Causal(), Window(50)], ids=str)
+@pytest.mark.parametrize("length", [1, 7, 64, 130])
+def test_forced_kernels_agree_at_every_length(mask: Mask, length: int) -> None:
+    """Also where a whole row fits into one block."""
+    attention = randomised(Attention(16, 4, 2))
+    field, x, results = Field(Rope(4), mask), torch.randn(2, length, 16), {}
+    for field.kernel in KERNELS:
+        results[field.kernel] = attention(x, Context(PLAIN, None, {"self": field.among(PLAIN, length, CPU)}))[0]
+    for name, result in results.items():
+        try:
+            close(result, results["eager"])
+        except AssertionError as error:
+            raise AssertionError(f"kernel {name}: {error}") from None
+
+
+@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize("here", [Layout(), RAGGED_LEFT], ids=["plain", "ragged"])
+def test_kernels_under_autocast(name: str, here: Layout) -> None:
+    """The norms of q and k may come out in another precision than v."""
+    attention = randomised(Attention(16, 4, 2, q_norm=LayerNorm(4), k_norm=RMSNorm(4)))
+    field, x = Field(Rope(4), Causal()), torch.randn(2, LONG, 16)
+    gradients = []
+    for field.kernel in ("eager", name):
+        with torch.autocast("cpu", torch.bfloat16):
+            sights = {"self": field.among(here, LONG, CPU)}
+            y = attention(x.bfloat16(), Context(here, None, sights))[0]
+        y.float().square().mean().backward()
+        gradients.append([y.detach().float(), *(p.grad.clone() for p in attention.parameters())])
+        attention.zero_grad()
+    for (what, _), a, b in zip([("output", None), *attention.named_parameters()], *reversed(gradients), strict=True):
+        assert float((a - b).norm()) <= 0.05 * max(float(b.norm()), 0.5), what
 
 
 @pytest.mark.parametrize("name", KERNELS)
@@ -884,6 +920,77 @@ def test_packed_rows_may_be_read_through_a_cache(numbered: bool) -> None:
                 assert not numbered
                 return
         close(torch.cat(got, 1), wanted, 3e-5)
+
+
+# -------------------------------------------------------------------------------------------------------- the head
+
+
+@pytest.mark.parametrize("how", [{}, {"scale": 0.3}, {"bias": True}, {"tied": True}], ids=str)
+@pytest.mark.parametrize("piece", [1, 23 * 17, 2**21])
+@pytest.mark.parametrize("listening", [False, True])
+def test_nats_are_the_cross_entropy_of_the_scores(
+    how: dict, piece: int, listening: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["weft.nn.nats"], "PIECE", piece)
+    head, table = randomised(LMHead(16, 23, **how)), torch.randn(23, 16, requires_grad=True)
+    if listening:
+        head.scores.register_forward_hook(lambda *_: None)
+    x, labels = torch.randn(3, 19, 16, requires_grad=True), torch.randint(23, (3, 19))
+    labels[0, 3:9], labels[2] = -100, -100
+    inputs = [x, *head.parameters(), *([table] if how.get("tied") else [])]
+    wanted = functional.cross_entropy(head(x, table).flatten(0, 1), labels.flatten(), reduction="sum")
+    got = head.nats(x, labels, table)
+    assert got.dtype == torch.float32 and float(got.detach()) == pytest.approx(float(wanted.detach()), rel=1e-6)
+    gradients = torch.autograd.grad(wanted * 0.37, inputs)
+    for a, b in zip(torch.autograd.grad(got * 0.37, inputs), gradients, strict=True):
+        close(a, b)
+    with torch.no_grad():
+        assert float(head.nats(x, labels, table)) == pytest.approx(float(wanted), rel=1e-6)
+        assert float(head.nats(x, torch.full_like(labels, -100), table)) == 0.0
+        assert float(head.nats(x[:, :0], labels[:, :0], table)) == 0.0
+
+
+@pytest.mark.parametrize("label", [-1, 23, -101])
+def test_a_label_that_is_no_token_is_refused(label: int) -> None:
+    """-100 is the one label that is not counted; a -1 must not be taken for token 0."""
+    head, labels = LMHead(16, 23), torch.zeros(1, 4, dtype=torch.int64)
+    labels[0, 2] = label
+    with pytest.raises((ValueError, IndexError, RuntimeError)):
+        head.nats(torch.randn(1, 4, 16), labels)
+
+
+def test_nats_cost_one_product_where_nobody_wants_a_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An evaluation must not pay for the backward pass."""
+    head, x, labels = LMHead(16, 23), torch.randn(40, 16), torch.randint(23, (40,))
+    monkeypatch.setattr(sys.modules["weft.nn.nats"], "PIECE", 20 * 23)
+    products = []
+
+    class Count(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+            if func.overloadpacket in (torch.ops.aten.mm, torch.ops.aten.addmm):
+                products.append(func)
+            return func(*args, **(kwargs or {}))
+
+    with torch.no_grad(), Count():
+        head.nats(x, labels)
+    assert len(products) == 2
+
+
+def test_nats_under_autocast_and_with_a_frozen_side() -> None:
+    head, x, labels = randomised(LMHead(16, 23)), torch.randn(40, 16), torch.randint(23, (40,))
+    exact = functional.cross_entropy(head(x), labels, reduction="sum")
+    (wanted,) = torch.autograd.grad(exact, head.weight)
+    with torch.autocast("cpu", torch.bfloat16):
+        near = head.nats(x, labels)
+    (got,) = torch.autograd.grad(near, head.weight)
+    assert got.dtype == torch.float32 and float((got - wanted).norm() / wanted.norm()) < 0.02
+    assert float(near.detach()) == pytest.approx(float(exact.detach()), rel=0.02)
+    head.requires_grad_(False)
+    assert not head.nats(x, labels).requires_grad
+    x.requires_grad_()
+    close(
+        *(torch.autograd.grad(f, x)[0] for f in (head.nats(x, labels), functional.cross_entropy(head(x), labels) * 40))
+    )
 
 
 # ------------------------------------------------------------------------------------------------- adapters and taps

@@ -17,7 +17,7 @@ def print_card(console: Console, recipe: Recipe, report: Report, model: Model | 
     console.print()
     _figures(console, recipe, report)
     if model is not None:
-        for prompt in recipe.prompts:
+        for prompt in _writable(recipe.prompts, model):
             _sample(console, recipe, model, prompt)
     console.print()
     _places(console, report)
@@ -50,6 +50,18 @@ def _figures(console: Console, recipe: Recipe, report: Report) -> None:
 def _bar(value: float, report: Report) -> str:
     longest = max([report.figures["bits_per_byte"], *report.baselines.values()])
     return "▆" * max(1, round(24 * value / longest)) if report.baselines else ""
+
+
+def _writable(prompts: tuple[str, ...], model: Model) -> list[str]:
+    """The prompts that the model's vocabulary can spell; where there is none, the beginning of a document."""
+    good = []
+    for prompt in prompts:
+        try:
+            model.need_tokenizer().encode(prompt)
+        except ValueError:
+            continue
+        good.append(prompt)
+    return good or ([""] if prompts else [])
 
 
 def _sample(console: Console, recipe: Recipe, model: Model, prompt: str) -> None:

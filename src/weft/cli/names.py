@@ -28,19 +28,29 @@ def command(*, as_json: bool) -> None:
         print(json.dumps(names))
         return
     console = Console(highlight=False)
-    for kind, listed in names.items():
-        table = Table(box=None, padding=(0, 2, 0, 0), show_header=False, title=kind, title_style="bold cyan", title_justify="left")
-        table.add_column(min_width=18)
+    told = {
+        "recipes": {name: RECIPES.get(name).summary for name in names["recipes"]},
+        "families": {name: _family(name) for name in names["families"]},
+    }
+    wide = max(map(len, (name for names in told.values() for name in names)))
+    for kind, listed in told.items():
+        console.print(f"[bold cyan]{kind}[/]")
+        table = Table(box=None, padding=(0, 2, 0, 2), show_header=False)
+        table.add_column(min_width=wide, no_wrap=True)
         table.add_column(style="dim")
-        if kind == "recipes":
-            for name in listed:
-                table.add_row(name, RECIPES.get(name).story.strip().split("\n")[0])
-        elif kind == "families":
-            for name in listed:
-                family = FAMILIES.get(name)
-                table.add_row(name, f"{family.summary}; sizes {', '.join(family.sizes)}")
-        else:
-            table.add_row(", ".join(listed), "")
+        for name, summary in listed.items():
+            table.add_row(name, summary)
         console.print(table)
         console.print()
-    console.print("[dim]weft show NAME tells more of a recipe, a family or a trained folder[/]")
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    table.add_column(style="bold cyan", min_width=wide + 2)
+    table.add_column()
+    for kind in [kind for kind in names if kind not in told]:
+        table.add_row(kind, ", ".join(names[kind]))
+    console.print(table)
+    console.print("\n[dim]weft show NAME tells more of a recipe, a family or a trained folder[/]")
+
+
+def _family(name: str) -> str:
+    family = FAMILIES.get(name)
+    return f"{family.summary}; sizes {', '.join(family.sizes)}"

@@ -30,19 +30,19 @@ def command(name: str, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"name": title} | shown))
         return
-    console.print(f"[bold cyan]{title}[/]")
     if story:
-        console.print(story.strip(), style="dim", markup=False)
+        console.print(story.strip(), markup=False, soft_wrap=True)
+    else:
+        console.print(f"[bold]{title}[/]")
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    table.add_column(style="cyan")
+    table.add_column()
     for part, values in shown.items():
-        console.print()
-        table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
-        table.add_column(style="cyan", min_width=24)
-        table.add_column()
+        table.add_row()
         for key, value in values.items():
             table.add_row(f"{part}.{key}", _text(value))
-        console.print(table)
-    console.print()
-    console.print("[dim]any model.*, data.* or train.* may be changed: weft train … --set train.steps=500[/]")
+    console.print(table)
+    console.print("\n[dim]model.*, data.* and train.* can be changed: weft train … --set train.steps=500[/]", soft_wrap=True)
 
 
 def _model(blueprint: Blueprint) -> dict[str, Any]:
@@ -57,4 +57,6 @@ def _parameters(blueprint: Blueprint) -> int:
 def _text(value: object) -> str:
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "default"}[value]
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
     return f"{value:,}" if isinstance(value, int) else str(value)

@@ -69,7 +69,7 @@ def prepare(
     documents = list(open_source(settings.source, settings.paths).documents())
     train, valid = split(documents, settings.held_out, settings.seed)
     size = sum(len(document.text) for document in documents)
-    say(f"read {len(documents):,} documents, {size / 1e6:.1f} M characters; {len(valid):,} of them held out")
+    say(f"read {len(documents):,} documents of {size:,} characters; {len(valid):,} of them held out")
     if tokenizer is None:
         tokenizer = train_tokenizer(settings.tokenizer, (document.text for document in train), settings.vocab)
         say(f"trained a tokenizer of {tokenizer.vocab:,} ids ({settings.tokenizer}) on the training side")

@@ -39,8 +39,8 @@ def beam_search(
 ) -> list[list[Beam]]:
     """For every prompt the `best` rows found, best first; fewer where there are no more.
 
-    A score is logprob / length^alpha, the length counting new tokens, the stop id among them. Wu et al. (2016) divide by
-    ((5 + length) / 6)^alpha instead; ours has the same two ends, alpha 0 (the likeliest row) and 1 (the best mean).
+    A score is logprob / length^alpha, the length counting new tokens, the stop id among them: alpha 0 ranks by the
+    probability of the whole row, 1 by the mean per token. Wu et al. (2016) divide by ((5 + length) / 6)^alpha instead.
     A row is finished when a stop id is among the `width` best continuations of its prompt, or at `new` tokens, or when
     the context is full. A prompt's search ends when no row that is still open can come to a better score than the
     `best`-th finished one: log-probabilities only fall, so the bound is its logprob / (longest length)^alpha, and
@@ -49,7 +49,9 @@ def beam_search(
     A score does not depend on padding or on the other prompts. Other arguments and errors: see `decode`.
     """
     if width < 1 or not 1 <= best <= width:
-        raise ValueError(f"width = {width} and best = {best}, but 1 <= best <= width: ask for fewer rows, or search wider")
+        raise ValueError(
+            f"width = {width} and best = {best}, but 1 <= best <= width: ask for fewer rows, or search wider"
+        )
     if alpha < 0:
         raise ValueError(f"alpha = {alpha}, but it must be at least 0: 0 ranks by probability, 1 by its mean per token")
     cached = Cached(module, prompts, new=new, start=start, context=context, chunk=chunk)
@@ -113,7 +115,7 @@ class _Search:
         self.done = not room
 
     def extend(self, values: Sequence[float], places: Sequence[int], vocab: int) -> None:
-        """Take the best continuations, lower places first among equals; close those that end; see whether that is all."""
+        """Take the best continuations, lower places first among equals; close those that end; see if that is all."""
         rows: list[tuple[float, int, tuple[int, ...]]] = []  # log-probability, parent, ids
         ranked = sorted(zip(values, places, strict=True), key=lambda pair: (-pair[0], pair[1]))
         for rank, (value, place) in enumerate(ranked):
@@ -137,5 +139,5 @@ class _Search:
         self.finished = sorted([*self.finished, beam], key=lambda beam: -beam.score)[: self.best]
 
     def _settled(self, value: float) -> bool:
-        """Can no open row, the best of which has log-probability `value`, come to a better score than those finished?"""
+        """True where no open row, the best of which has log-probability `value`, can come to a better score."""
         return len(self.finished) == self.best and value / self.room**self.alpha <= self.finished[-1].score

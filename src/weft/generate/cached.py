@@ -41,7 +41,9 @@ class Cached:
         if not isinstance(module, Decoder | EncoderDecoder):
             raise ValueError(f"a {type(module).__name__} cannot generate: it takes a Decoder or an EncoderDecoder")
         if new < 1 or (chunk is not None and chunk < 1):
-            raise ValueError(f"new = {new} and chunk = {chunk}, but each must be at least 1 (chunk also None: all at once)")
+            raise ValueError(
+                f"new = {new} and chunk = {chunk}, but each must be at least 1 (chunk also None: all at once)"
+            )
         if not prompts:
             raise ValueError("no prompt was given: give at least one; [] is an empty one")
         self.module, self.chunk = module, chunk
@@ -78,8 +80,10 @@ class Cached:
                 self.memory = self.module.encode(tokens, here)
                 self.module.fill(self.cache, self.memory)
             tokens, here = self._padded(self.targets, side="left")
-            for first in range(0, width, chunk):
-                x = self._forward(tokens[:, first : first + chunk], _part(here, first, first + chunk))  # [B, T, D]
+            *early, last = range(0, width, chunk)
+            for first in early:
+                self._forward(tokens[:, first : first + chunk], _part(here, first, first + chunk))
+            x = self._forward(tokens[:, last:], _part(here, last, width))  # [B, T, D]
             return self.module.logits(x[:, -1:])[:, -1]  # [B, V]
 
     def step(self, tokens: Tensor, alive: Sequence[bool]) -> Tensor:
@@ -160,8 +164,8 @@ def check_ids(what: str, rows: Sequence[Sequence[int]], vocab: int) -> None:
         for place, token in enumerate(row):
             if not 0 <= token < vocab:
                 raise ValueError(
-                    f"{what} {number}: {token}, at place {place}, is no id of this model, which has 0 to {vocab - 1}: use "
-                    "the tokenizer it was trained with"
+                    f"{what} {number}: {token}, at place {place}, is no id of this model, which has 0 to {vocab - 1}: "
+                    "use the tokenizer it was trained with"
                 )
 
 
@@ -179,8 +183,8 @@ def _context(own: int | None, wanted: int | None) -> int | None:
         raise ValueError(f"context = {wanted}, but a row has at least 1 token")
     if own is not None and wanted is not None and wanted > own:
         raise ValueError(
-            f"context = {wanted}, but the trained positions end at {own}: ask for at most {own}, or build the model with a "
-            "longer context or another position scheme"
+            f"context = {wanted}, but the trained positions end at {own}: ask for at most {own}, or build the model "
+            "with a longer context or another position scheme"
         )
     return own if wanted is None else wanted
 
@@ -189,8 +193,8 @@ def _check_lengths(rows: Sequence[Sequence[int]], context: int | None, what: str
     for number, row in enumerate(rows):
         if context is not None and len(row) > context:
             raise ValueError(
-                f"{what} {number} has {len(row)} tokens, the context {context}: shorten it (keep its last {context} tokens, "
-                "say), or use a model with a longer context"
+                f"{what} {number} has {len(row)} tokens, the context {context}: shorten it (keep its last {context} "
+                "tokens, say), or use a model with a longer context"
             )
 
 

@@ -102,7 +102,9 @@ def generate(
                 ids[row].append(token)
                 logprobs[row].append(logprob)
     return [
-        Generated(tuple(ids[row]), reason, tuple(logprobs[row])) for row, reason in enumerate(reasons) if reason is not None
+        Generated(tuple(ids[row]), reason, tuple(logprobs[row]))
+        for row, reason in enumerate(reasons)
+        if reason is not None
     ]
 
 
@@ -113,8 +115,8 @@ def _steps(decoding: _Decoding) -> Iterator[Step]:
 
 
 class _Decoding:
-    """The rows on their way. `rows`: which prompt each row of the cache belongs to; rows that ended are dropped from the
-    cache when half of it is dead, and until then carried along as padding."""
+    """The rows on their way. `rows`: which prompt each row of the cache belongs to; rows that ended are dropped from
+    the cache when half of it is dead, and until then carried along as padding."""
 
     def __init__(
         self,
@@ -142,7 +144,9 @@ class _Decoding:
             index = torch.tensor(going, device=logits.device)
             scores = logits if len(going) == len(self.rows) else logits[index]  # [live, V]
             chosen = choose(scores, self.sampling, [self.generators[self.rows[place]] for place in going])  # [live]
-            self.last = torch.zeros(len(self.rows), dtype=torch.int64, device=logits.device).index_copy(0, index, chosen)
+            self.last = torch.zeros(len(self.rows), dtype=torch.int64, device=logits.device).index_copy(
+                0, index, chosen
+            )
             gained = token_logprobs(scores, chosen).tolist()
             for place, token, logprob in zip(going, chosen.tolist(), gained, strict=True):
                 row = self.rows[place]

@@ -52,7 +52,7 @@ def row_seeds(seed: int, rows: int) -> list[int]:
 
 
 def row_generators(seed: int | Sequence[int], rows: int) -> list[torch.Generator]:
-    """A generator for each row: from `row_seeds` of one seed, or from a seed each. ValueError where they are not `rows`.
+    """One generator a row: from `row_seeds` of one seed, or from a seed each; ValueError where they are not `rows`.
 
     They live on the CPU whatever the model's device, so that a seed means the same draws everywhere.
     """
@@ -80,14 +80,14 @@ def choose(logits: Tensor, sampling: Sampling, generators: Sequence[torch.Genera
 
 
 def finite_best(scores: Tensor) -> Tensor:
-    """The best score of each row, [B, V] -> [B, 1]; ValueError where it is not finite, so that nothing can be chosen."""
+    """The best score of each row, [B, V] -> [B, 1]; ValueError where it is not finite and nothing can be chosen."""
     best = scores.amax(dim=-1, keepdim=True)  # NaN where there is one
     broken = ~best.isfinite().squeeze(-1)
     if broken.any():
         row = int(broken.nonzero()[0])
         raise ValueError(
-            f"row {row}: the best of {scores.shape[1]} scores is {float(best[row])}, so no token can be chosen: look for "
-            "weights that are not finite, or for a precision too small for this model (fp16)"
+            f"row {row}: the best of {scores.shape[1]} scores is {float(best[row])}, so no token can be chosen: look "
+            "for weights that are not finite, or for a precision too small for this model (fp16)"
         )
     return best
 
@@ -126,7 +126,7 @@ def _before(ranked: Tensor, total: Tensor) -> Tensor:
 
 
 def _keep(scores: Tensor, ranked: Tensor, size: Tensor) -> Tensor:
-    """The `size` best of each row, lower ids first among equals; the rest -inf. ranked [B, M] is sorted, size [B, 1]."""
+    """The `size` best of each row, lower ids first among equals; the rest -inf. ranked [B, M], sorted; size [B, 1]."""
     last = ranked.gather(1, size - 1)  # [B, 1]
     kept = scores >= last
     if bool((kept.sum(dim=-1, keepdim=True) > size).any()):

@@ -115,7 +115,7 @@ class Model:
             found = [
                 rows[0]
                 for rows in beam_search(
-                    self.module, ids, new=tokens, beams=beams, stop=(end,), start=end, context=self.config.context
+                    self.module, ids, new=tokens, width=beams, stop=(end,), start=end, context=self.config.context
                 )
             ]
             return [Written(tokenizer.decode(row.ids), tuple(row.ids), row.reason, row.logprob) for row in found]

@@ -23,7 +23,6 @@ RECIPES.register(
             batch=32,
             optimiser="muon",
             rate=4e-3,
-            warmup=20,
             decay="linear",
             floor=0.02,
             evaluate_every=0,

@@ -32,6 +32,11 @@ class Recipe:
     debug: tuple[tuple[str, str], ...] = ()
     story: str = ""
 
+    @property
+    def summary(self) -> str:
+        """The story's first sentence, on one line."""
+        return " ".join(self.story.strip().split("\n\n")[0].split())
+
     def change(self, path: str, text: str) -> Recipe:
         """One setting, addressed as model.*, data.* or train.*, changed."""
         head, _, rest = path.partition(".")
@@ -39,11 +44,15 @@ class Recipe:
             near = difflib.get_close_matches(head, ("model", "data", "train"), 1)
             hint = f"did you mean {near[0]}.{rest or '…'}? " if near else ""
             raise SettingError(f"unknown setting {path!r}; {hint}settings are addressed as model.*, data.* or train.*")
-        if head == "model":
-            return replace(self, model=self.model.change(rest, text))
-        if head == "data":
-            return replace(self, data=change(self.data, rest, text))
-        return replace(self, train=change(self.train, rest, text))
+        try:
+            if head == "model":
+                return replace(self, model=self.model.change(rest, text))
+            if head == "data":
+                return replace(self, data=change(self.data, rest, text))
+            return replace(self, train=change(self.train, rest, text))
+        except SettingError as error:
+            text = str(error)
+            raise SettingError(f"{head}.{text}" if text.startswith(rest) else text) from error
 
 
 RECIPES: Registry[Recipe] = Registry(
@@ -54,7 +63,6 @@ DEBUG = (
     ("model.size", "debug"),
     ("train.steps", "20"),
     ("train.batch", "8"),
-    ("train.warmup", "4"),
     ("train.evaluate_every", "0"),
     ("train.checkpoint_every", "10"),
     ("data.vocab", "300"),

@@ -12,10 +12,11 @@ def rate_factor(step: int, settings: TrainSettings) -> float:
     `steps`, one past the last update, and held from there on. `step` counts updates of the weights, whatever the
     number of micro-batches. Cosine: Loshchilov & Hutter 2017, one half period without restarts.
     """
-    if step < settings.warmup:
-        return (step + 1) / (settings.warmup + 1)
+    warmup = settings.warmup_steps
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
     if settings.decay == "constant":
         return 1.0
-    done = min(1.0, (step - settings.warmup) / max(1, settings.steps - settings.warmup))
+    done = min(1.0, (step - warmup) / max(1, settings.steps - warmup))
     left = 1 - done if settings.decay == "linear" else (1 + math.cos(math.pi * done)) / 2
     return settings.floor + (1 - settings.floor) * left

@@ -18,7 +18,7 @@ class TrainSettings:
     weight_decay: float = 0.1  # decoupled, times the rate; vectors (norms, biases) take none
     beta1: float = 0.9
     beta2: float = 0.95
-    warmup: int = 100  # steps
+    warmup: int | None = None  # steps; none = a tenth of them, at most 100
     decay: Literal["cosine", "linear", "constant"] = "cosine"
     floor: float = 0.1  # fraction of the peak at the end
     clip: float = 1.0  # largest gradient norm; 0 = off
@@ -30,11 +30,17 @@ class TrainSettings:
     checkpoint_every: int = 500  # 0 = only at the end
     keep: int = 2  # checkpoints kept
 
+    @property
+    def warmup_steps(self) -> int:
+        """The steps of warm-up, as set or by default."""
+        return min(100, self.steps // 10) if self.warmup is None else self.warmup
+
     def check(self) -> None:
         """Raise ValueError on values that cannot be meant."""
         for name in ("steps", "batch", "micro_batches", "log_every", "keep"):
             _at_least(name, getattr(self, name), 1)
-        for name in ("warmup", "threads", "evaluate_every", "checkpoint_every", "seed"):
+        _at_least("warmup", self.warmup_steps, 0)
+        for name in ("threads", "evaluate_every", "checkpoint_every", "seed"):
             _at_least(name, getattr(self, name), 0)
         for name in ("muon_rate", "weight_decay", "clip", "rate"):
             _at_least(name, getattr(self, name), 0.0)
@@ -51,7 +57,7 @@ class TrainSettings:
                 f"a batch of {self.batch} rows does not split into {self.micro_batches} equal micro_batches; "
                 f"set batch={-(-self.batch // self.micro_batches) * self.micro_batches} or another micro_batches"
             )
-        if self.warmup > self.steps:
+        if self.warmup_steps > self.steps:
             raise ValueError(
                 f"warmup {self.warmup} is longer than the whole run of {self.steps} steps; "
                 f"set warmup={self.steps // 10} or more steps"
