@@ -36,7 +36,9 @@ def trace(family: str, optimiser: str) -> list[str]:
     """The losses of ten steps, as exact hexadecimal numbers."""
     pairs = FAMILIES.get(family).objective == "translate"
     blueprint = Blueprint.of(family, "debug")
-    data = prepare(DataSettings(source="made_pairs" if pairs else "made", vocab=300), blueprint.config.context, pairs=pairs)
+    data = prepare(
+        DataSettings(source="made_pairs" if pairs else "made", vocab=300), blueprint.config.context, pairs=pairs
+    )
     module = blueprint.change("vocab", str(data.tokenizer.vocab)).change("dropout", "0.1").build(seed=1)
     settings = TrainSettings(steps=STEPS, batch=4, micro_batches=2, optimiser=optimiser, precision="fp32", threads=1)
     run = Run(module, settings, None, Watcher(), resume=False, decisions={})
@@ -50,7 +52,11 @@ def trace(family: str, optimiser: str) -> list[str]:
 
 
 def main() -> int:
-    now = {f"{family}/{optimiser}": trace(family, optimiser) for family in FAMILIES.names() for optimiser in ("adamw", "muon")}
+    now = {
+        f"{family}/{optimiser}": trace(family, optimiser)
+        for family in FAMILIES.names()
+        for optimiser in ("adamw", "muon")
+    }
     stored = json.loads(STORE.read_text()) if STORE.is_file() else {}
     if "--update" in sys.argv:
         STORE.write_text(json.dumps(stored | {kind(): now}, indent=1) + "\n")
@@ -66,7 +72,9 @@ def main() -> int:
     wrong = [name for name in then if not _same(then[name], now.get(name, []), exact)]
     for name in wrong:
         print(f"{name} differs\n  stored {_plain(then[name])}\n  now    {_plain(now.get(name, []))}")
-    print(f"{len(then) - len(wrong)} of {len(then)} traces of {STEPS} steps are {'bit-identical' if exact else 'close'}")
+    print(
+        f"{len(then) - len(wrong)} of {len(then)} traces of {STEPS} steps are {'bit-identical' if exact else 'close'}"
+    )
     return 1 if wrong else 0
 
 

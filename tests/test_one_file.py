@@ -58,7 +58,9 @@ def _loss(logits: Tensor, tokens: Tensor) -> Tensor:
     return functional.cross_entropy(logits[:, :-1].flatten(0, 1), tokens[:, 1:].flatten())
 
 
-def test_the_page_trains_and_samples(page: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+def test_the_page_trains_and_samples(
+    page: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
     monkeypatch.setattr(sys, "argv", ["one_file.py", "--steps", "3", "--width", "32", "--depth", "1"])
     page.main()
     assert "bits" in capsys.readouterr().out

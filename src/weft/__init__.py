@@ -24,7 +24,7 @@ _HOMES = {
     "save": "weft.hub",
     "train": "weft.training.loop",
 }
-__all__ = [*_HOMES]  # noqa: PLE0604
+__all__ = ["Blueprint", "LoadError", "Model", "TrainSettings", "load", "load_tokenizer", "save", "train"]
 __version__ = "0.1.0"
 
 

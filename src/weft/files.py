@@ -196,7 +196,10 @@ def check_output(path: Path | str, resume: bool = False, overwrite: bool = False
     if path.exists() and not path.is_dir():
         raise ValueError(f"the output {path} is a file: choose a folder")
     if path.is_dir() and any(path.iterdir()) and not (resume or overwrite):
-        raise ValueError(f"the output folder {path} is not empty: go on with --resume, discard it with --overwrite, or choose another folder")
+        raise ValueError(
+            f"the output folder {path} is not empty: "
+            "go on with --resume, discard it with --overwrite, or choose another folder"
+        )
     existing = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
     try:
         # A real file: permission bits do not tell of a read-only or a full disk.

@@ -235,7 +235,7 @@ def _write(value: Any, hint: Any, path: str) -> Any:
         return [_write(item, inner[index], f"{path}[{index}]") for index, item in enumerate(value)]
     if isinstance(value, Path):
         return str(value)
-    if value is None or isinstance(value, bool | int | str) or isinstance(value, float) and math.isfinite(value):
+    if value is None or isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value)):
         return value
     raise SettingError(f"{path} holds {value!r}, which JSON cannot: settings are plain data with finite numbers")
 
@@ -280,7 +280,7 @@ def _read_one(data: Any, hint: Any, path: str) -> Any:
         return kind(_read(item, inner[index], f"{path}[{index}]") for index, item in enumerate(data))
     if kind is Literal and any(data == value and type(data) is type(value) for value in get_args(hint)):
         return data
-    if kind is Any or kind in (int, bool, str, float, type(None)) and type(data) is kind:
+    if kind is Any or (kind in (int, bool, str, float, type(None)) and type(data) is kind):
         return _write(data, Any, path)  # checks that it is plain and finite
     if kind is float and type(data) is int and abs(data) <= 2**53:
         return float(data)

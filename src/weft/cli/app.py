@@ -32,7 +32,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def root(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="print it and leave")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print it and leave")
+    ] = False,
 ) -> None:
     """Every transformer of the lectures from the same block."""
 
@@ -42,7 +44,9 @@ def train(
     name: Annotated[str, typer.Argument(metavar="RECIPE|FAMILY", help="what to train; `weft list` names them")],
     data: Annotated[list[str] | None, typer.Option("--data", help="file, folder or pattern; may be repeated")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="folder the run is written to")] = None,
-    changes: Annotated[list[str] | None, typer.Option("--set", metavar="a.b=c", help="model.*, data.*, train.*")] = None,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", metavar="a.b=c", help="model.*, data.*, train.*")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on from the last good checkpoint")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="discard an earlier run in the folder")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="a tiny run that ends in seconds")] = False,

@@ -50,4 +50,10 @@ def _whole(model: Model, prompt: str, drawing: Drawing) -> dict[str, object]:
         beams=drawing.beams,
         seed=drawing.seed,
     )
-    return {"prompt": prompt, "text": made.text, "tokens": len(made.ids), "reason": made.reason, "logprob": made.logprob}
+    return {
+        "prompt": prompt,
+        "text": made.text,
+        "tokens": len(made.ids),
+        "reason": made.reason,
+        "logprob": made.logprob,
+    }

@@ -42,7 +42,9 @@ def command(name: str, *, as_json: bool) -> None:
         for key, value in values.items():
             table.add_row(f"{part}.{key}", _text(value))
     console.print(table)
-    console.print("\n[dim]model.*, data.* and train.* can be changed: weft train … --set train.steps=500[/]", soft_wrap=True)
+    console.print(
+        "\n[dim]model.*, data.* and train.* can be changed: weft train … --set train.steps=500[/]", soft_wrap=True
+    )
 
 
 def _model(blueprint: Blueprint) -> dict[str, Any]:

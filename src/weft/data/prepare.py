@@ -55,7 +55,12 @@ Say = Callable[[str], None]
 
 
 def prepare(
-    settings: DataSettings, context: int, *, pairs: bool, tokenizer: Tokenizer | None = None, say: Say = lambda text: None
+    settings: DataSettings,
+    context: int,
+    *,
+    pairs: bool,
+    tokenizer: Tokenizer | None = None,
+    say: Say = lambda text: None,
 ) -> Prepared:
     """Datasets of rows of `context` tokens. A given tokenizer is used as it is (a resumed run's own)."""
     if context < 1:
@@ -90,7 +95,9 @@ def prepare(
     )
 
 
-def rows(documents: Sequence[Document], tokenizer: Tokenizer, context: int, *, isolate: bool = False) -> tuple[Blocks, int]:
+def rows(
+    documents: Sequence[Document], tokenizer: Tokenizer, context: int, *, isolate: bool = False
+) -> tuple[Blocks, int]:
     """Documents as evaluation rows, and their UTF-8 bytes."""
     size = sum(len(document.text.encode()) for document in documents)
     return Blocks(stream(documents, tokenizer), context, shift=False, isolate=isolate, end=tokenizer.end), size
@@ -118,7 +125,9 @@ def _prepare_pairs(settings: DataSettings, context: int, tokenizer: Tokenizer | 
         say(f"trained a tokenizer of {tokenizer.vocab:,} ids ({settings.tokenizer}) on both languages")
     rows_train, rows_valid = Pairs(train, tokenizer, context), Pairs(valid, tokenizer, context)
     dropped = rows_train.dropped + rows_valid.dropped
-    notices = (f"{dropped:,} pairs are longer than the context of {context} tokens and were left out",) if dropped else ()
+    notices = (
+        (f"{dropped:,} pairs are longer than the context of {context} tokens and were left out",) if dropped else ()
+    )
     kept = [target for _, target in rows_valid.pairs]
     size = sum(len(target) + 1 for _, target in rows_train.ids)
     held = sum(len(target) + 1 for _, target in rows_valid.ids)

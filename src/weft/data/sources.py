@@ -40,7 +40,9 @@ class Source(Protocol):
 
 
 # Registered: from the paths (or other words) that a user gave to a source.
-SOURCES: Registry[Callable[[tuple[str, ...]], Source]] = Registry("source", "weft.sources", ("weft.data.sources", "weft.data.made"))
+SOURCES: Registry[Callable[[tuple[str, ...]], Source]] = Registry(
+    "source", "weft.sources", ("weft.data.sources", "weft.data.made")
+)
 
 
 def open_source(name: str, paths: Sequence[str] = ()) -> Source:

@@ -81,7 +81,7 @@ def _given(documents: Sequence[Document]) -> tuple[list[Document], list[Document
         return None
     sides: dict[str, list[Document]] = {"train": [], "valid": [], "beside": []}
     for folder, side, document in found:
-        if side not in sides or side != "beside" and folder not in folders:
+        if side not in sides or (side != "beside" and folder not in folders):
             raise ValueError(
                 f"{min(folders)} holds a split of its own (train.* and valid.*), but {document.name} is in neither: "
                 "name the files of the split alone, or the others"

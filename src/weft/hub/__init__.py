@@ -3,4 +3,14 @@
 from weft.hub.folder import LoadError, read_blueprint, read_module, read_tokenizer, write_config, write_model
 from weft.hub.model import Model, load, save
 
-__all__ = ["LoadError", "Model", "load", "read_blueprint", "read_module", "read_tokenizer", "save", "write_config", "write_model"]
+__all__ = [
+    "LoadError",
+    "Model",
+    "load",
+    "read_blueprint",
+    "read_module",
+    "read_tokenizer",
+    "save",
+    "write_config",
+    "write_model",
+]

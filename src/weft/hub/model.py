@@ -58,8 +58,12 @@ class Model:
 
     @torch.no_grad()
     def logits(
-        self, tokens: Tensor, target: Tensor | None = None, *, lengths: Tensor | None = None,
-        source_lengths: Tensor | None = None
+        self,
+        tokens: Tensor,
+        target: Tensor | None = None,
+        *,
+        lengths: Tensor | None = None,
+        source_lengths: Tensor | None = None,
     ) -> Tensor:
         """Scores of the next token, [B, T, V], in evaluation mode.
 
@@ -121,7 +125,14 @@ class Model:
             return [Written(tokenizer.decode(row.ids), tuple(row.ids), row.reason, row.logprob) for row in found]
         sampling = Sampling(temperature, top_k, top_p)
         made = generate(
-            self.module, ids, new=tokens, sampling=sampling, seed=seed, stop=(end,), start=end, context=self.config.context
+            self.module,
+            ids,
+            new=tokens,
+            sampling=sampling,
+            seed=seed,
+            stop=(end,),
+            start=end,
+            context=self.config.context,
         )
         return [Written(tokenizer.decode(row.ids), row.ids, row.reason, row.logprob) for row in made]
 
@@ -139,7 +150,14 @@ class Model:
         tokenizer = self.need_tokenizer()
         ids, end, sampling = [self._encode(prompt)], tokenizer.end, Sampling(temperature, top_k, top_p)
         steps = decode(
-            self.module, ids, new=tokens, sampling=sampling, seed=seed, stop=(end,), start=end, context=self.config.context
+            self.module,
+            ids,
+            new=tokens,
+            sampling=sampling,
+            seed=seed,
+            stop=(end,),
+            start=end,
+            context=self.config.context,
         )
         text = TextStream(tokenizer)
         for step in steps:

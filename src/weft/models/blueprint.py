@@ -1,4 +1,4 @@
-"""A model as data: family, config and swapped parts. What is saved beside the weights, and what `--set model.…` edits."""
+"""A model as data: family, config and swapped parts; what is saved beside the weights, and `--set model.…` edits."""
 
 from __future__ import annotations
 

@@ -8,8 +8,22 @@ from functools import partial
 from torch import nn
 
 from weft.models.family import FAMILIES, Family
-from weft.nn import MLP, Attention, Block, Causal, Decoder, Embed, Field, LayerNorm, LearnedScheme, LMHead, Residual
-from weft.nn import Scheme, Stack, initialise
+from weft.nn import (
+    MLP,
+    Attention,
+    Block,
+    Causal,
+    Decoder,
+    Embed,
+    Field,
+    LayerNorm,
+    LearnedScheme,
+    LMHead,
+    Residual,
+    Scheme,
+    Stack,
+    initialise,
+)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,22 @@ from functools import partial
 from torch import nn
 
 from weft.models.family import FAMILIES, Family
-from weft.nn import GLU, Attention, Block, Causal, Decoder, Embed, Field, LMHead, Residual, RMSNorm, RopeScheme
-from weft.nn import Scheme, Stack, initialise
+from weft.nn import (
+    GLU,
+    Attention,
+    Block,
+    Causal,
+    Decoder,
+    Embed,
+    Field,
+    LMHead,
+    Residual,
+    RMSNorm,
+    RopeScheme,
+    Scheme,
+    Stack,
+    initialise,
+)
 
 
 @dataclass(frozen=True)

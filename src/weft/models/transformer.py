@@ -1,7 +1,7 @@
-"""The Transformer (Vaswani et al. 2017): post-LN encoder and decoder, sinusoids, one table for source, target and output.
+"""The Transformer (Vaswani et al. 2017): post-LN encoder and decoder, sinusoids, one table for everything.
 
-Where the paper is silent we follow its code: no dropout difference between branches, embeddings times √D; unlike it, all
-four projections have a bias (as most later ones do), and the final norms are absent, as post-LN needs none.
+Source, target and output share a table, and embeddings are multiplied by √D (§3.4). Unlike the authors' code, all four
+projections have a bias, as in most later ones; there is no final norm, as post-LN needs none.
 """
 
 from __future__ import annotations
@@ -12,8 +12,25 @@ from functools import partial
 from torch import nn
 
 from weft.models.family import FAMILIES, Family
-from weft.nn import MLP, Attention, Block, Causal, CrossAttention, Embed, EncoderDecoder, Field, Full, LayerNorm, LMHead
-from weft.nn import Position, Residual, Scheme, SinusoidScheme, Stack, initialise
+from weft.nn import (
+    MLP,
+    Attention,
+    Block,
+    Causal,
+    CrossAttention,
+    Embed,
+    EncoderDecoder,
+    Field,
+    Full,
+    LayerNorm,
+    LMHead,
+    Position,
+    Residual,
+    Scheme,
+    SinusoidScheme,
+    Stack,
+    initialise,
+)
 
 
 @dataclass(frozen=True)
@@ -31,9 +48,7 @@ class Transformer:
     tied: bool = True  # source = target = output; False: three tables
 
 
-def build(
-    c: Transformer, *, position: Scheme | None = None, attention: type[Attention] = Attention
-) -> EncoderDecoder:
+def build(c: Transformer, *, position: Scheme | None = None, attention: type[Attention] = Attention) -> EncoderDecoder:
     scheme, head_width = position or SinusoidScheme(), c.width // c.heads
     norm = partial(LayerNorm, c.width, eps=c.eps)
 

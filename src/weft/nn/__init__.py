@@ -31,4 +31,3 @@ from weft.nn.scheme import (
 )
 from weft.nn.stack import Stack
 from weft.nn.tap import Tap
-

@@ -64,7 +64,8 @@ class Plain(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
+        (grad,) = grad_outputs
         q, k, v, *weights = ctx.saved_tensors
         b, h, _, width = q.shape
         groups = k.shape[0]
@@ -75,7 +76,7 @@ class Plain(torch.autograd.Function):
             out = grad[:, :, start:stop].reshape(groups, flat.shape[1], -1)  # [B·G, H/G·n, Kv]
             grad_v[:, low:high].baddbmm_(flat.transpose(1, 2), out)
             d = torch.bmm(out, v[:, low:high].transpose(1, 2))
-            d = torch._softmax_backward_data(d, flat, -1, flat.dtype)  # [B·G, H/G·n, s]
+            d = torch.ops.aten._softmax_backward_data(d, flat, -1, flat.dtype)  # [B·G, H/G·n, s]
             grad_q[:, :, start:stop] = torch.bmm(d, k[:, low:high]).view(b, h, n, width)
             block = q[:, :, start:stop].reshape(groups, -1, width)
             grad_k[:, low:high].baddbmm_(d.transpose(1, 2), block)

@@ -102,7 +102,14 @@ class Cache:
     """
 
     def __init__(
-        self, rows: int, capacity: int, books: Mapping[str, Book], steps: list[dict[str, object]], *, length: int, chunk: int
+        self,
+        rows: int,
+        capacity: int,
+        books: Mapping[str, Book],
+        steps: list[dict[str, object]],
+        *,
+        length: int,
+        chunk: int,
     ) -> None:
         self.rows, self.capacity, self.length, self.chunk = rows, capacity, length, chunk
         self.books, self.steps = dict(books), steps
@@ -123,7 +130,9 @@ class Cache:
                 f"make it with capacity {self.used + tokens} or more"
             )
         if tokens > self.chunk and any(book.ring for book in self.books.values()):
-            raise ValueError(f"{tokens} tokens at once, but this windowed cache takes at most {self.chunk}: send chunks")
+            raise ValueError(
+                f"{tokens} tokens at once, but this windowed cache takes at most {self.chunk}: send chunks"
+            )
         self.used += tokens
         self.bucket = min(self.capacity, bucket or max(64, 1 << (self.used - 1).bit_length()))
         for slot in self.slots():
@@ -176,7 +185,9 @@ class Cache:
         """Forget every token from the `tokens`-th of each row on (speculation that was refused)."""
         lost = self.used - tokens
         if any(book.ring for book in self.books.values()) and lost >= self.chunk:
-            raise ValueError(f"a windowed cache can take back {self.chunk - 1} tokens, not {lost}: make it with a larger chunk")
+            raise ValueError(
+                f"a windowed cache can take back {self.chunk - 1} tokens, not {lost}: make it with a larger chunk"
+            )
         for book in self.books.values():
             book.segments.masked_fill_(book.order >= tokens, 0)
         self.count.clamp_(max=tokens)
@@ -192,7 +203,7 @@ class Cache:
         self.rows *= n
         self.share *= n
 
-    def _rows(self, change) -> None:  # noqa: ANN001
+    def _rows(self, change) -> None:
         self.count = change(self.count)
         for book in self.books.values():
             book.order, book.segments, book.groups = change(book.order), change(book.segments), change(book.groups)

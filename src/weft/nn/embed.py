@@ -64,7 +64,7 @@ class Embed(nn.Module):
 
 
 class LMHead(nn.Module):
-    """Scores over the vocabulary: x [B, T, D] -> [B, T, V]. A tied head owns no weight and is handed the embedding's."""
+    """Scores over the vocabulary: x [B, T, D] -> [B, T, V]. A tied head is handed the embedding's weight."""
 
     table = True
 

@@ -70,7 +70,9 @@ class Window(Mask):
 
     def __post_init__(self) -> None:
         if self.left < 1 or self.right < 0:
-            raise ValueError(f"a window needs left >= 1 (the query itself) and right >= 0, not {self.left}, {self.right}")
+            raise ValueError(
+                f"a window needs left >= 1 (the query itself) and right >= 0, not {self.left}, {self.right}"
+            )
 
     def allows(self, q: Layout, k: Layout) -> Tensor:
         apart = _apart(q, k)

@@ -40,7 +40,9 @@ class Decoder(nn.Module):
         """The longest row the stem can place; None: any."""
         return self.embed.position.context
 
-    def forward(self, tokens: Tensor, here: Layout | None = None, cache: Cache | None = None) -> tuple[Tensor, Auxiliary]:
+    def forward(
+        self, tokens: Tensor, here: Layout | None = None, cache: Cache | None = None
+    ) -> tuple[Tensor, Auxiliary]:
         """tokens int64 [B, T] (or vectors [B, T, D]) -> hidden states [B, T, D] and auxiliary terms."""
         here, length = here or Layout(), tokens.shape[1]
         _check_length(self.context, cache, length)
@@ -57,7 +59,13 @@ class Decoder(nn.Module):
         return self.head.nats(x, labels, self.embed.weight, ignored=ignored)
 
     def cache(
-        self, rows: int, capacity: int, *, length: int | None = None, chunk: int | None = None, dtype: torch.dtype | None = None
+        self,
+        rows: int,
+        capacity: int,
+        *,
+        length: int | None = None,
+        chunk: int | None = None,
+        dtype: torch.dtype | None = None,
     ) -> Cache:
         """See `Stack.cache`."""
         return self.stack.cache(rows, capacity, length=length, chunk=chunk, dtype=dtype)
@@ -124,7 +132,13 @@ class EncoderDecoder(nn.Module):
         return self.head.nats(x, labels, self._table(), ignored=ignored)
 
     def cache(
-        self, rows: int, capacity: int, *, length: int | None = None, chunk: int | None = None, dtype: torch.dtype | None = None
+        self,
+        rows: int,
+        capacity: int,
+        *,
+        length: int | None = None,
+        chunk: int | None = None,
+        dtype: torch.dtype | None = None,
     ) -> Cache:
         """See `Stack.cache`; `fill` it with a memory before the first step."""
         return self.decoder.cache(rows, capacity, length=length, chunk=chunk, dtype=dtype)

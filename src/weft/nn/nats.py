@@ -55,7 +55,8 @@ class _LinearNats(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        (grad,) = grad_outputs
         grad_x, grad_weight = ctx.saved_tensors
         return (
             None if grad_x is None else grad_x * grad.to(grad_x.dtype),

@@ -70,7 +70,13 @@ class Stack(nn.Module):
         return sights
 
     def cache(
-        self, rows: int, capacity: int, *, length: int | None = None, chunk: int | None = None, dtype: torch.dtype | None = None
+        self,
+        rows: int,
+        capacity: int,
+        *,
+        length: int | None = None,
+        chunk: int | None = None,
+        dtype: torch.dtype | None = None,
     ) -> Cache:
         """An empty cache for `rows` rows of up to `capacity` tokens, taken at most `chunk` at a time (default: all).
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
-from torch.nn import Module
 
 from weft.batch import Batch
 from weft.registry import Registry
@@ -14,7 +13,7 @@ from weft.registry import Registry
 
 @dataclass(frozen=True)
 class Loss:
-    """A sum over `count` labels, and its weight in the total. The trainer divides, once, by the count of a whole step."""
+    """A sum over `count` labels, and its weight in the total. The trainer divides once, by a whole step's count."""
 
     sum: Tensor
     count: int
@@ -26,7 +25,7 @@ class Objective(Protocol):
 
     def counts(self, batch: Batch) -> dict[str, int]: ...
 
-    def losses(self, module: Module, batch: Batch) -> dict[str, Loss]: ...
+    def losses(self, module: Any, batch: Batch) -> dict[str, Loss]: ...
 
 
 OBJECTIVES: Registry[type[Objective]] = Registry("objective", "weft.objectives", ("weft.objectives.builtin",))

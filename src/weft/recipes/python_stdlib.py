@@ -16,7 +16,9 @@ RECIPES.register(
     "python_stdlib",
     Recipe(
         name="python_stdlib",
-        model=Blueprint.of("llama", "small", vocab=4096, context=256, width=256, depth=6, heads=4, hidden=768, tied=True),
+        model=Blueprint.of(
+            "llama", "small", vocab=4096, context=256, width=256, depth=6, heads=4, hidden=768, tied=True
+        ),
         data=DataSettings(source="python_stdlib", tokenizer="bpe", vocab=4096),
         train=TrainSettings(
             steps=500,

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import TextIO
@@ -188,7 +189,7 @@ def picture(losses: list[float], width: int = BAR) -> str:
     if len(losses) < 2:
         return ""
     edges = [len(losses) * place // width for place in range(width + 1)]
-    shares = [losses[start:stop] for start, stop in zip(edges, edges[1:], strict=False) if stop > start]
+    shares = [losses[start:stop] for start, stop in pairwise(edges) if stop > start]
     means = [sum(share) / len(share) for share in shares]
     low, high = min(means), max(means)
     return "".join(BLOCKS[round((mean - low) / ((high - low) or 1) * (len(BLOCKS) - 1))] for mean in means)

@@ -1,0 +1,190 @@
+"""Training speed beside nanoGPT: a full step (forward, backward, clip, optimiser), interleaved, medians.
+
+    python benchmarks/train_speed.py --nanogpt PATH/TO/nanoGPT [--rounds 5] [--vocab 65]
+
+Every contestant runs in a process of its own, one after the other, round by round, so that a drift of the machine's
+speed falls on all of them. A round is 3 warm-up steps and 7 counted ones; its figure is the median. The same shape for
+all: 6 layers of width 384, 6 heads, context 256, batch 16, GELU, no bias, no dropout, tied head, AdamW.
+
+nanogpt          its default CPU run: fp32, no compilation, AdamW unfused
+nanogpt-best     bf16 autocast, torch.compile, fused AdamW; the better of its `flash` on and off is "its best"
+weft             bf16 probed, kernels measured, no compilation, through the trainer's own step
+transformers     GPT-2 of the transformers library, bf16 autocast, SDPA, fused AdamW
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROWS, CONTEXT, WIDTH, DEPTH, HEADS = 16, 256, 384, 6, 6
+CONTESTANTS = ("nanogpt", "nanogpt-best-flash", "nanogpt-best-matmul", "weft", "transformers")
+
+
+def nanogpt(path: str, vocab: int, *, best: bool, flash: bool) -> Callable[[], None]:
+    import torch
+
+    sys.path.insert(0, path)
+    from model import GPT, GPTConfig  # type: ignore[import-not-found]  # the checkout's own file
+
+    config = GPTConfig(
+        block_size=CONTEXT, vocab_size=vocab, n_layer=DEPTH, n_head=HEADS, n_embd=WIDTH, dropout=0.0, bias=False
+    )
+    model = GPT(config)
+    for block in model.transformer.h:
+        block.attn.flash = flash
+        if not flash and "bias" not in dict(block.attn.named_buffers()):
+            mask = torch.tril(torch.ones(CONTEXT, CONTEXT)).view(1, 1, CONTEXT, CONTEXT)
+            block.attn.register_buffer("bias", mask)
+    if best:
+        optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
+        run = torch.compile(model)
+    else:
+        optimiser, run = model.configure_optimizers(0.1, 1e-3, (0.9, 0.95), "cpu"), model
+    tokens, labels = rows(vocab)
+
+    def step() -> None:
+        with torch.autocast("cpu", torch.bfloat16, enabled=best):
+            _, loss = run(tokens, labels)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+
+    return step
+
+
+def transformers(vocab: int) -> Callable[[], None]:
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    config = GPT2Config(
+        vocab_size=vocab,
+        n_positions=CONTEXT,
+        n_embd=WIDTH,
+        n_layer=DEPTH,
+        n_head=HEADS,
+        activation_function="gelu",
+        resid_pdrop=0.0,
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+        use_cache=False,
+        bos_token_id=0,
+        eos_token_id=0,
+    )
+    model = GPT2LMHeadModel(config).train()
+    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
+    tokens, labels = rows(vocab)
+
+    def step() -> None:
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = model(tokens).logits
+            loss = torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), labels.flatten())
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+
+    return step
+
+
+def weft(vocab: int) -> Callable[[], None]:
+    from weft.batch import Batch
+    from weft.models import Blueprint
+    from weft.nn import measure
+    from weft.objectives import NextToken
+    from weft.training.loop import step as train_step
+    from weft.training.run import Run
+    from weft.training.settings import TrainSettings
+    from weft.training.watch import Watcher
+
+    blueprint = Blueprint.of(
+        "gpt2", vocab=vocab, context=CONTEXT, width=WIDTH, depth=DEPTH, heads=HEADS, act="gelu", bias=False
+    )
+    module, settings = blueprint.build(), TrainSettings(batch=ROWS)
+    run = Run(module, settings, None, Watcher(), resume=False, decisions={})
+    measure.choose(module, ROWS, CONTEXT, dtype=run.precision.torch_dtype())
+    tokens, labels = rows(vocab)
+
+    class Same:
+        """The same rows at every step, as for the others."""
+
+        def __len__(self) -> int:
+            return ROWS
+
+        def batch(self, epoch: int, indices: list[int]) -> Batch:
+            return Batch(tokens, labels)
+
+    progress = run.progress
+    module.train()
+
+    def step() -> None:
+        nonlocal progress
+        progress, _ = train_step(run, Same(), NextToken(), progress)
+
+    return step
+
+
+def rows(vocab: int):
+    import torch
+
+    torch.manual_seed(0)
+    return torch.randint(vocab, (ROWS, CONTEXT)), torch.randint(vocab, (ROWS, CONTEXT))
+
+
+def one(name: str, path: str | None, vocab: int) -> float:
+    """Tokens per second of one contestant, in this process."""
+    if name == "weft":
+        step = weft(vocab)
+    elif name == "transformers":
+        step = transformers(vocab)
+    else:
+        assert path is not None
+        step = nanogpt(path, vocab, best=name != "nanogpt", flash=name != "nanogpt-best-matmul")
+    for _ in range(3):
+        step()
+    times = []
+    for _ in range(7):
+        began = time.perf_counter()
+        step()
+        times.append(time.perf_counter() - began)
+    return ROWS * CONTEXT / statistics.median(times)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--nanogpt", type=Path, help="a nanoGPT checkout")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--vocab", type=int, default=65)
+    parser.add_argument("--only", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    path = None if given.nanogpt is None else str(given.nanogpt)
+    if given.only:
+        print(json.dumps(one(given.only, path, given.vocab)))
+        return
+    names = [name for name in CONTESTANTS if path is not None or not name.startswith("nanogpt")]
+    figures: dict[str, list[float]] = {name: [] for name in names}
+    for turn in range(given.rounds):
+        for name in names:
+            command = [sys.executable, __file__, "--only", name, "--vocab", str(given.vocab)]
+            command += ["--nanogpt", path] if path else []
+            figures[name].append(
+                json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+            )
+            print(f"round {turn + 1}  {name:<20} {figures[name][-1]:8,.0f} tokens/s", flush=True)
+    ours = statistics.median(figures["weft"])
+    for name in names:
+        median = statistics.median(figures[name])
+        ratios = [a / b for a, b in zip(figures["weft"], figures[name], strict=True)]
+        print(f"{name:<20} {median:8,.0f} tokens/s   weft / this = {statistics.median(ratios):.2f}")
+    print(f"weft {ours:,.0f} tokens/s")
+
+
+if __name__ == "__main__":
+    main()
