@@ -482,6 +482,8 @@ def test_a_full_disk_under_the_log_is_said_so(tmp_path: Path) -> None:
         pytest.raises(SaveFailed, match=r"log\.jsonl cannot be written: No space left"),
         Log(tmp_path / "log.jsonl", 0) as log,
     ):
+        assert log.file is not None
+        log.file.close()
         log.file = open("/dev/full", "ab", buffering=0)  # noqa: SIM115
         log.write({"step": 1})
 

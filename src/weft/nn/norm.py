@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 
@@ -30,7 +33,11 @@ class LayerNorm(nn.Module):
 
 
 class RMSNorm(nn.Module):
-    """x / √(mean(x²) + eps) · weight (Zhang & Sennrich 2019). Statistics are taken in fp32."""
+    """x / √(mean(x²) + eps) · weight (Zhang & Sennrich 2019). Statistics are taken in fp32.
+
+    Uncompiled, forward and backward are written out: torch has no fused kernel for it on a CPU, and its composite one
+    takes 2.6 times as long (docs/decisions.md). A compiler does better from the plain form.
+    """
 
     def __init__(self, width: int, *, eps: float = 1e-6) -> None:
         super().__init__()
@@ -41,7 +48,34 @@ class RMSNorm(nn.Module):
         nn.init.ones_(self.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.rms_norm(x, self.weight.shape, self.weight.to(x.dtype), self.eps)
+        weight = self.weight.to(x.dtype)
+        if x.device.type != "cpu" or torch.compiler.is_compiling():
+            return functional.rms_norm(x, self.weight.shape, weight, self.eps)
+        result: Tensor = _RMSNorm.apply(x, weight, self.eps)  # type: ignore[assignment]
+        return result
 
     def extra_repr(self) -> str:
         return f"{self.weight.shape[0]}, eps={self.eps:g}"
+
+
+class _RMSNorm(torch.autograd.Function):
+    """y = x · r, r = 1 / √(mean(x²) + eps), out = y · weight; dx = r · (g - y · mean(g · y)) with g = d out · weight."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float) -> Tensor:
+        wide = torch.promote_types(x.dtype, torch.float32)
+        size = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=wide)  # [B, T, 1]
+        r = size.square_().div_(x.shape[-1]).add_(eps).rsqrt_().to(x.dtype)
+        y = x * r
+        ctx.save_for_backward(y, r, weight)
+        return y * weight
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        (grad,) = grad_outputs
+        y, r, weight = ctx.saved_tensors
+        grad_weight = (grad * y).flatten(0, -2).sum(dim=0, dtype=torch.promote_types(y.dtype, torch.float32)).to(weight.dtype)  # [D]
+        g = grad * weight
+        along = (g * y).mean(dim=-1, keepdim=True)  # [B, T, 1]
+        return torch.addcmul(g, y, along, value=-1).mul_(r), grad_weight, None

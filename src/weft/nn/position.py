@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -32,11 +33,32 @@ class Placed:
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Rotate the first R of each head's K numbers, pairing i with i + R/2. x [B, T, H, K] -> [B, T, H, K]."""
+    result: Tensor = _Rotate.apply(x, cos.to(x.dtype), sin.to(x.dtype))  # type: ignore[assignment]
+    return result
+
+
+class _Rotate(torch.autograd.Function):
+    """A rotation's gradient is the rotation back; autograd's own would add padded halves."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        ctx.save_for_backward(cos, sin)
+        return _turn(x, cos, sin)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        cos, sin = ctx.saved_tensors
+        return _turn(grad_outputs[0], cos, -sin), None, None
+
+
+def _turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     half = cos.shape[-1]
-    cos, sin = cos.to(x.dtype), sin.to(x.dtype)
-    a, b, rest = x[..., :half], x[..., half : 2 * half], x[..., 2 * half :]
-    turned = (a * cos - b * sin, b * cos + a * sin)
-    return torch.cat(turned if rest.shape[-1] == 0 else (*turned, rest), dim=-1)
+    a, b = x[..., :half], x[..., half : 2 * half]
+    out = torch.empty_like(x)
+    torch.mul(a, cos, out=out[..., :half]).addcmul_(b, sin, value=-1)
+    torch.mul(b, cos, out=out[..., half : 2 * half]).addcmul_(a, sin)
+    out[..., 2 * half :] = x[..., 2 * half :]
+    return out
 
 
 class Position(nn.Module):
