@@ -37,6 +37,7 @@ from weft.nn import (
     Scheme,
     Stack,
     Sum,
+    T5Bias,
     Window,
     initialise,
     rope,
@@ -303,6 +304,15 @@ def test_the_past_and_the_source_change_something(family: str) -> None:
         assert gap(logits(module, tokens, source=changed), wanted) > 1e-2
 
 
+def test_an_encoder_tells_before_from_behind(family: str) -> None:
+    """A scheme with signed distances is told which of a family's fields look both ways."""
+    module = model_of(family, "t5")
+    for stack in (part for part in module.modules() if isinstance(part, Stack)):
+        for field in stack.fields.values():
+            if isinstance(field.position, T5Bias):
+                assert field.position.bidirectional == (field.mask.reach()[1] != 0)
+
+
 @torch.no_grad()
 def test_evaluation_is_deterministic_and_training_is_not(family: str) -> None:
     module = model_of(family, dropout=0.5)
@@ -529,6 +539,26 @@ def test_a_few_steps_learn_a_row_by_heart(family: str) -> None:
         optimiser.step()
         losses.append(float(loss.detach()))
     assert losses[-1] < 0.6 * losses[0]
+
+
+def test_compiled_is_uncompiled(family: str) -> None:
+    """Traced into one graph without a break, forward and backward; also packed."""
+    module = model_of(family)
+    compiled = torch.compile(module, backend="aot_eager", fullgraph=True)
+    tokens, source = draw(module, 2, 70), source_of(module, 2)
+    packed = Layout(segments=torch.tensor([[1] * 30 + [2] * 40, [1] * 64 + [0] * 6]))
+    for here in (None, packed):
+        results = []
+        for run in (module, compiled):
+            x = run(tokens, here)[0] if source is None else run(source, tokens, None, None)[0]
+            results.append((x, *torch.autograd.grad(x.square().mean(), list(stacks_parameters(module)))))
+        for a, b in zip(*results, strict=True):
+            assert float((a - b).norm()) <= 1e-4 * max(float(b.norm()), 1e-2)
+
+
+def stacks_parameters(module: nn.Module) -> Iterator[nn.Parameter]:
+    """What a loss on hidden states reaches."""
+    yield from (p for stack in module.modules() if isinstance(stack, Stack) for p in stack.parameters())
 
 
 @pytest.mark.parametrize("position", POSITIONS)

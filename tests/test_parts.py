@@ -11,6 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -148,6 +149,17 @@ def test_reach_is_a_true_bound(mask: Mask, q: list[Spot], k: list[Spot]) -> None
         if slow(mask, a, b):
             assert back is None or a.order - b.order <= back
             assert ahead is None or b.order - a.order <= ahead
+
+
+@pytest.mark.parametrize(
+    "mask", [Full(), Causal(), Window(1), Window(4, 2), Chunk(3), Chunk(1), Global(2), Causal() & Chunk(4)], ids=str
+)
+def test_reach_is_a_true_bound_everywhere(mask: Mask) -> None:
+    line = [Spot(order, 1, 0) for order in range(14)]
+    back, ahead = mask.reach()
+    seen = [(a.order - b.order) for a in line for b in line if slow(mask, a, b)]
+    assert back is None or max(seen) <= back
+    assert ahead is None or -min(seen) <= ahead
 
 
 @given(MASKS, MASKS, SPOTS)
@@ -480,6 +492,10 @@ SCALINGS = {
             "beta_slow": 2.0,
         },
     ),
+    "yarn, all pairs slowed": (
+        rope.Yarn(4.0, 200_000),
+        {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 200_000},
+    ),
     "yarn, mscale": (
         rope.Yarn(40.0, 4096, mscale=1.0, mscale_all_dim=0.7),
         {
@@ -603,14 +619,15 @@ def test_alibi_slopes_are_blooms(heads: int) -> None:
     assert Alibi.slopes(heads) == pytest.approx(theirs[:, 0, 1].tolist(), rel=1e-6)
 
 
+@pytest.mark.parametrize("mask", [Causal(), Full()], ids=str)
 @pytest.mark.parametrize("here", [Layout(), PACKED, RAGGED_LEFT], ids=["plain", "packed", "ragged"])
 @pytest.mark.parametrize("name", ["eager", "matmul"])
-def test_shaw_is_a_gather_in_disguise(name: str, here: Layout) -> None:
+def test_shaw_is_a_gather_in_disguise(name: str, here: Layout, mask: Mask) -> None:
     part, heads = Shaw(8, distance=5), 4
     for table in (part.keys, part.values):
         nn.init.normal_(table)
     q, k, v = (torch.randn(2, LONG, heads, 8, requires_grad=True) for _ in range(3))
-    sight = Field(Position(), Causal()).among(here, LONG, CPU)
+    sight = Field(Position(), mask).among(here, LONG, CPU)
     how = Scoring(bias=part.bias(q * 8**-0.5, sight.q, sight.k), values=lambda probs: part.mix(probs, sight.q, sight.k))
     z = KERNELS[name](q, k, v, sight, how)
 
@@ -620,7 +637,7 @@ def test_shaw_is_a_gather_in_disguise(name: str, here: Layout) -> None:
     by_key, by_value = part.keys[bucket], part.values[bucket]  # [B, T, S, K]: what the part avoids
     keys = k[:, None] + by_key[:, :, :, None]  # [B, T, S, H, K]
     scores = (q[:, :, None] * keys).sum(-1) * 8**-0.5  # [B, T, S, H]
-    seen = visible(Causal(), sight.q, sight.k)[..., None]
+    seen = visible(mask, sight.q, sight.k)[..., None]
     probs = scores.masked_fill(~seen, -1e9).softmax(2) * seen
     wanted = (probs[..., None] * (v[:, None] + by_value[:, :, :, None])).sum(2)
     close(z, wanted)
@@ -824,6 +841,24 @@ def test_beams_share_one_memory(padded: bool) -> None:
 def repeated(here: Layout, times: int) -> Layout:
     fields = (here.order, here.segments, here.coords, here.groups)
     return Layout(*(None if x is None else x.repeat_interleave(times, 0) for x in fields))
+
+
+@torch.no_grad()
+def test_beams_of_unequal_length_share_one_memory() -> None:
+    """Each beam keeps to its own row's source, whatever padding stands in the chunk."""
+    model, source = pair(), torch.randint(23, (2, 7))
+    memory = model.encode(source, Layout.ragged(torch.tensor([7, 4]), 7))
+    cache = model.cache(2, 16)
+    model.fill(cache, memory)
+    cache.fork(3)
+    counts, rows = [1, 3, 2, 3, 1, 2], [torch.randint(23, (3,)) for _ in range(6)]
+    tokens = torch.stack([torch.cat((torch.zeros(3 - n, dtype=torch.int64), row[:n])) for n, row in zip(counts, rows)])
+    segments = Layout.ragged(torch.tensor(counts), 3, side="left").segments
+    got = model.decode(tokens, Layout(segments=segments), cache=cache)[0]
+    for row, count in enumerate(counts):
+        length = [7, 4][row // 3]
+        own = model.encode(source[row // 3, None, :length])
+        close(got[row, 3 - count :], model.decode(rows[row][None, :count], memory=own)[0][0], 3e-5)
 
 
 @pytest.mark.parametrize("position", [Rope(4), T5Bias(4, bidirectional=True), Alibi(4)], ids=lambda p: type(p).__name__)
@@ -1132,6 +1167,17 @@ def test_dropout_falls_on_the_branch_not_on_the_stream() -> None:
     assert torch.equal(Residual(Twice(), drop=0.5).eval()(x, CTX)[0], 4 * x)
 
 
+class Plus(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x + 1
+
+
+def test_what_falls_is_the_normalised_branch() -> None:
+    """drop(post(y)): where dropout falls, nothing of the branch is left, its norm's bias neither."""
+    y = Residual(Twice(), post=Plus(), drop=0.5).train()(torch.ones(1, 1000, 4), CTX)[0]
+    assert set(y.unique().tolist()) == {1.0, 9.0}
+
+
 def test_parallel_branches_and_their_auxiliary_terms() -> None:
     x = torch.randn(2, 3, 4)
     both = Sum(a=Pre(Times(2), Twice()), b=Pre(Times(-1), Twice()))
@@ -1189,6 +1235,41 @@ def test_upto_leaves_out_the_last_layers_and_the_norm(upto: int) -> None:
 # ---------------------------------------------------------------------------------------------------- the small parts
 
 
+OPTIONS = {
+    "plain": dict(),
+    "grouped": dict(kv_heads=2),
+    "widths": dict(kv_heads=1, head_width=6, value_width=10),
+    "scale": dict(scale=0.2),
+    "softcap": dict(softcap=2.0, scale=1.0),
+    "sink": dict(sink=True),
+    "norms": dict(q_norm=RMSNorm(4), k_norm=LayerNorm(4)),
+    "no key bias": dict(bias="qvo"),
+    "no biases": dict(bias=""),
+}
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+@torch.no_grad()
+def test_attention_by_hand(options: dict) -> None:
+    """Project, normalise, rotate, score, cap, weigh, mix, project: one head and one query at a time."""
+    a, x, turn = randomised(Attention(16, 4, **options)), torch.randn(1, 7, 16), Rope(4)
+    sight = Field(turn, Causal()).among(PLAIN, 7, CPU)
+    for letter, linear in zip("qkvo", (a.q, a.k, a.v, a.out), strict=True):
+        assert (linear.bias is not None) == (letter in options.get("bias", "qkvo"))
+    q = sight.rotate_q(a.q_norm(a.q(x).view(1, 7, 4, a.head_width)))[0]
+    k = sight.rotate_k(a.k_norm(a.k(x).view(1, 7, a.kv_heads, a.head_width)))[0]
+    v = a.v(x).view(7, a.kv_heads, a.value_width)
+    mixed = torch.zeros(7, 4, a.value_width)
+    for t, h in itertools.product(range(7), range(4)):
+        g = h * a.kv_heads // 4
+        scores = (k[: t + 1, g] @ q[t, h]) * options.get("scale", a.head_width**-0.5)
+        if "softcap" in options:
+            scores = options["softcap"] * (scores / options["softcap"]).tanh()
+        scores = scores if a.sink is None else torch.cat((scores, a.sink[h, None]))
+        mixed[t, h] = scores.softmax(0)[: t + 1] @ v[: t + 1, g]
+    close(a(x, Context(PLAIN, None, {"self": sight}))[0][0], a.out(mixed.flatten(1)))
+
+
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_activations_by_hand(name: str) -> None:
     formulas: dict[str, Callable[[float], float]] = {
@@ -1220,15 +1301,45 @@ def test_feed_forwards_by_hand() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_norms_by_hand(dtype: torch.dtype) -> None:
-    """Statistics in fp32 also where the row is bf16: a mean of 100 would be lost otherwise."""
+    """Statistics in fp32 also where the row is bf16; bf16 rounds three times at the most."""
     x = (torch.randn(5, 64) + 3).to(dtype)
     exact, rms, layer = x.double(), randomised(RMSNorm(64, eps=0.1)), randomised(LayerNorm(64, eps=0.1))
     tolerance = 1e-5 if dtype == torch.float32 else 0.03
-    close(rms(x), exact * (exact.square().mean(-1, keepdim=True) + 0.1).rsqrt() * rms.weight, tolerance)
+    wanted = exact * (exact.square().mean(-1, keepdim=True) + 0.1).rsqrt() * rms.weight
+    assert torch.allclose(rms(x).double(), wanted, rtol=1e-5 if dtype == torch.float32 else 3 * 2**-8, atol=1e-6)
     centred = exact - exact.mean(-1, keepdim=True)
     wanted = centred * (centred.square().mean(-1, keepdim=True) + 0.1).rsqrt() * layer.weight + layer.bias
     close(layer(x), wanted, tolerance)
     assert rms(x).dtype == layer(x).dtype == dtype
+
+
+@pytest.mark.parametrize("part", [RMSNorm(6, eps=0.1), LayerNorm(6, eps=0.1)], ids=lambda p: type(p).__name__)
+@pytest.mark.parametrize("shape", [(2, 3, 6), (1, 2, 2, 6)], ids=str)
+def test_gradients_of_norms(part: nn.Module, shape: tuple[int, ...]) -> None:
+    part, x = randomised(part).double(), torch.randn(shape, dtype=torch.float64, requires_grad=True)
+    named = dict(part.named_parameters())
+
+    def run(x: Tensor, *values: Tensor) -> Tensor:
+        return functional_call(part, dict(zip(named, values, strict=True)), x)
+
+    assert torch.autograd.gradcheck(run, (x, *named.values()))
+    part.requires_grad_(False)
+    assert torch.autograd.gradcheck(part, (x,))
+
+
+@pytest.mark.parametrize("width", [2, 4, 6])
+@pytest.mark.parametrize("rows", [1, 2])
+def test_gradients_of_a_rotation(width: int, rows: int) -> None:
+    """Also where only a part of each head turns, and where every row has places of its own."""
+    x = torch.randn(2, 3, 2, 6, dtype=torch.float64, requires_grad=True)
+    here = Layout(torch.randint(50, (rows, 3)))
+    placed = Rope(width, scaling=rope.Yarn(4.0, 8)).at(here, here, here, 3)
+    assert torch.autograd.gradcheck(placed.rotate_q, (x,))
+    turned = placed.rotate_q(x).detach()
+    assert torch.equal(turned[..., width:], x[..., width:])
+    grow = 0.1 * math.log(4.0) + 1.0
+    close(turned[..., :width].norm(dim=-1), grow * x[..., :width].norm(dim=-1), 1e-5)
+    assert torch.equal(placed.rotate_q(x.transpose(1, 2).contiguous().transpose(1, 2)), placed.rotate_q(x))
 
 
 def every_part() -> Iterator[nn.Module]:

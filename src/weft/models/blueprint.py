@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -29,7 +30,7 @@ class Blueprint:
         """A family at one of its sizes (default: the config's own defaults), with some fields changed."""
         declared = FAMILIES.get(family)
         if size is not None and size not in declared.sizes:
-            raise UnknownName(f"family {family!r} has no size {size!r}; it has {', '.join(declared.sizes)}")
+            raise UnknownName(f"family {family!r} has no size {size!r}; {_near(size, declared.sizes)}")
         base = {} if size is None else dict(declared.sizes[size])
         return Blueprint(family, from_data(declared.config, base | changes))
 
@@ -70,9 +71,8 @@ class Blueprint:
 
     @staticmethod
     def from_data(data: dict[str, Any]) -> Blueprint:
-        missing = [name for name in ("family", "config", "parts") if name not in data]
-        if missing:
-            raise SettingError(f"not a weft model description: {', '.join(missing)} is missing")
+        _exactly(data, ("family", "config", "parts"), "a model's description")
+        _exactly(data["parts"], ("position",), "a model's parts")
         family = FAMILIES.get(data["family"])
         position = data["parts"].get("position")
         scheme = None if position is None else scheme_from_data(position)
@@ -91,7 +91,12 @@ def _check(blueprint: Blueprint) -> None:
 
 def scheme_to_data(scheme: Scheme) -> dict[str, Any]:
     """{"name": "rope", "theta": 10000.0, "scaling": {"class": "Yarn", "factor": 4.0, …}, …}"""
-    name = next(name for name, kind in SCHEMES.items() if type(scheme) is kind)
+    name = next((name for name, kind in SCHEMES.items() if type(scheme) is kind), None)
+    if name is None:
+        raise ValueError(
+            f"{type(scheme).__name__} is no registered position scheme, so it could not be saved: put it into "
+            "weft.nn.SCHEMES under a name"
+        )
     return {"name": name} | to_data(scheme)
 
 
@@ -100,9 +105,7 @@ def scheme_from_data(data: dict[str, Any]) -> Scheme:
     own = dict(data)
     name = own.pop("name", None)
     if name not in SCHEMES:
-        close = difflib.get_close_matches(str(name), SCHEMES, 1)
-        hint = f"did you mean {close[0]!r}? " if close else ""
-        raise UnknownName(f"no position scheme is called {name!r}; {hint}there are: {', '.join(SCHEMES)}")
+        raise UnknownName(f"no position scheme is called {name!r}; {_near(str(name), SCHEMES)}")
     return from_data(SCHEMES[name], own)
 
 
@@ -114,3 +117,16 @@ def scheme_from_text(text: str) -> Scheme:
         return scheme_from_data(json.loads(text))
     except json.JSONDecodeError as error:
         raise SettingError(f"model.position is neither a scheme's name nor JSON: {error}") from error
+
+
+def _near(name: str, names: Iterable[str]) -> str:
+    """The nearest of the names, and all of them."""
+    close = difflib.get_close_matches(name, list(names), 1, cutoff=0.5)
+    return (f"did you mean {close[0]!r}? " if close else "") + f"there are: {', '.join(names)}"
+
+
+def _exactly(data: object, names: tuple[str, ...], what: str) -> None:
+    """SettingError unless `data` is a dict of these names, no more and no fewer."""
+    if not isinstance(data, dict) or set(data) != set(names):
+        given = ", ".join(map(str, data)) if isinstance(data, dict) else repr(data)
+        raise SettingError(f"{what} has exactly {', '.join(names)}, not {given}")

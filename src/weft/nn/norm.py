@@ -59,7 +59,7 @@ class RMSNorm(nn.Module):
 
 
 class _RMSNorm(torch.autograd.Function):
-    """y = x · r, r = 1 / √(mean(x²) + eps), out = y · weight; dx = r · (g - y · mean(g · y)) with g = d out · weight."""
+    """y = x · r, r = 1 / √(mean(x²) + eps), out = y · weight; dx = r · (g - y · mean(g · y)), g = d out · weight."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float) -> Tensor:
@@ -75,7 +75,8 @@ class _RMSNorm(torch.autograd.Function):
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         (grad,) = grad_outputs
         y, r, weight = ctx.saved_tensors
-        grad_weight = (grad * y).flatten(0, -2).sum(dim=0, dtype=torch.promote_types(y.dtype, torch.float32)).to(weight.dtype)  # [D]
+        wide = torch.promote_types(y.dtype, torch.float32)
+        grad_weight = (grad * y).flatten(0, -2).sum(dim=0, dtype=wide).to(weight.dtype)  # [D]
         g = grad * weight
         along = (g * y).mean(dim=-1, keepdim=True)  # [B, T, 1]
         return torch.addcmul(g, y, along, value=-1).mul_(r), grad_weight, None

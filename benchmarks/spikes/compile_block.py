@@ -1,0 +1,108 @@
+"""Does torch.compile(fullgraph=True) take a Stack whose Context, Sight and Layout are frozen dataclasses, and is it worth it?
+
+    PYTHONPATH=src python benchmarks/spikes/compile_block.py [--speed]
+
+For llama and gpt2, fp32 and bf16 autocast, one document a row and packed rows: graphs and recompilations over three
+batches, loss and gradients against eager, and (--speed, "small" sizes, batch 16 x 256) ms a forward + backward pass.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+import warnings
+from contextlib import nullcontext
+
+import torch
+from torch._dynamo.utils import counters
+
+from weft.models.family import FAMILIES
+from weft.nn import Layout, kernels
+
+warnings.filterwarnings("ignore")
+
+
+def make(name: str, size: str) -> tuple[torch.nn.Module, int]:
+    family = FAMILIES.get(name)
+    config = family.config(**family.sizes[size])
+    torch.manual_seed(0)
+    module = family.build(config)
+    family.initialise(module, config)
+    return module, config.vocab
+
+
+def batch(vocab: int, rows: int, length: int, packed: bool, seed: int) -> tuple[torch.Tensor, torch.Tensor, Layout]:
+    draw = torch.Generator().manual_seed(seed)
+    tokens = torch.randint(vocab, (rows, length + 1), generator=draw)
+    segments = torch.rand(rows, length, generator=draw).lt(4 / length).long().cumsum(1) + 1 if packed else None
+    return tokens[:, :-1], tokens[:, 1:].contiguous(), Layout(segments=segments)
+
+
+def step(module, forward, data, cast: bool) -> tuple[float, dict[str, torch.Tensor]]:
+    tokens, labels, here = data
+    module.zero_grad()
+    with torch.autocast("cpu", torch.bfloat16) if cast else nullcontext():
+        loss = forward(tokens, labels, here)
+    loss.backward()
+    return loss.item(), {name: p.grad.clone() for name, p in module.named_parameters()}
+
+
+def run(name: str, size: str, rows: int, length: int, cast: bool, packed: bool, head: bool, speed: bool, kernel) -> str:
+    torch._dynamo.reset()
+    counters.clear()
+    module, vocab = make(name, size)
+    kernels.use(module, kernel)
+
+    def eager(tokens, labels, here):
+        return module.nats(module(tokens, here)[0], labels) / labels.numel()
+
+    inner = torch.compile(lambda tokens, here: module(tokens, here)[0], fullgraph=True)
+
+    def body(tokens, labels, here):
+        return module.nats(inner(tokens, here), labels) / labels.numel()
+
+    fast = torch.compile(eager, fullgraph=True) if head else body
+    data = [batch(vocab, rows, length, packed, seed) for seed in range(3)]
+    began = time.perf_counter()
+    try:
+        step(module, fast, data[0], cast)
+    except Exception as error:
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        return f"FAILED {type(error).__name__}: {' | '.join(lines[:3])[:230]}"
+    compiled = time.perf_counter() - began
+    worst = loss_gap = 0.0
+    for one in data:
+        (loss, want), (other, got) = step(module, eager, one, cast), step(module, fast, one, cast)
+        loss_gap = max(loss_gap, abs(loss - other))
+        worst = max(worst, *(((got[n] - want[n]).norm() / want[n].norm().clamp(min=1e-12)).item() for n in want))
+    text = f"graphs {counters['stats']['unique_graphs']} in {compiled:3.0f} s, loss ±{loss_gap:.0e}, gradients ±{worst:.0e}"
+    if speed:
+        times: dict[str, list[float]] = {"eager": [], "compiled": []}
+        for _ in range(7):
+            for label, forward in (("eager", eager), ("compiled", fast)):
+                began = time.perf_counter()
+                step(module, forward, data[0], cast)
+                times[label].append(1e3 * (time.perf_counter() - began))
+        a, b = (statistics.median(times[label]) for label in ("eager", "compiled"))
+        text += f", eager {a:.0f} ms, compiled {b:.0f} ms ({a / b:.2f}x)"
+    return text
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--speed", action="store_true")
+    speed = parser.parse_args().speed
+    size, rows, length = ("small", 16, 256) if speed else ("debug", 3, 64)
+    for name in ("llama", "gpt2"):
+        for cast in (True, False):
+            for packed in (False, True):
+                for kernel, head in ((None, False), (None, True), ("sdpa", False), ("matmul", False)):
+                    if speed and (packed or head) and (kernel is not None or not cast or not packed):
+                        continue
+                    what = f"{name:5} {'bf16' if cast else 'fp32'} {'packed' if packed else 'plain ':6} {kernel or 'rule':6} {'with nats' if head else 'stack only'}"
+                    print(what, "|", run(name, size, rows, length, cast, packed, head, speed, kernel), flush=True)
+
+
+if __name__ == "__main__":
+    main()
