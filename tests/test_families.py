@@ -541,9 +541,10 @@ def test_a_few_steps_learn_a_row_by_heart(family: str) -> None:
     assert losses[-1] < 0.6 * losses[0]
 
 
+@pytest.mark.filterwarnings("ignore")  # torch's own, while tracing
 def test_compiled_is_uncompiled(family: str) -> None:
     """Traced into one graph without a break, forward and backward; also packed."""
-    module = model_of(family)
+    module = model_of(family, context=100)
     compiled = torch.compile(module, backend="aot_eager", fullgraph=True)
     tokens, source = draw(module, 2, 70), source_of(module, 2)
     packed = Layout(segments=torch.tensor([[1] * 30 + [2] * 40, [1] * 64 + [0] * 6]))

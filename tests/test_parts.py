@@ -852,7 +852,9 @@ def test_beams_of_unequal_length_share_one_memory() -> None:
     model.fill(cache, memory)
     cache.fork(3)
     counts, rows = [1, 3, 2, 3, 1, 2], [torch.randint(23, (3,)) for _ in range(6)]
-    tokens = torch.stack([torch.cat((torch.zeros(3 - n, dtype=torch.int64), row[:n])) for n, row in zip(counts, rows)])
+    tokens = torch.stack(
+        [torch.cat((torch.zeros(3 - n, dtype=torch.int64), row[:n])) for n, row in zip(counts, rows, strict=True)]
+    )
     segments = Layout.ragged(torch.tensor(counts), 3, side="left").segments
     got = model.decode(tokens, Layout(segments=segments), cache=cache)[0]
     for row, count in enumerate(counts):

@@ -18,14 +18,26 @@ import torch
 from torch._dynamo.utils import counters
 
 from weft.models.family import FAMILIES
-from weft.nn import Layout, kernels
+from weft.nn import Layout, kernels, position
 
 warnings.filterwarnings("ignore")
 
 
+def plain_rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    """The edit this spike asks for: while compiling, no autograd.Function with `out=` views."""
+    if not torch.compiler.is_compiling():
+        return ROTATE(x, cos, sin)
+    half, cos, sin = cos.shape[-1], cos.to(x.dtype), sin.to(x.dtype)
+    a, b, rest = x[..., :half], x[..., half : 2 * half], x[..., 2 * half :]
+    return torch.cat((a * cos - b * sin, b * cos + a * sin, rest), dim=-1)
+
+
+ROTATE = position.rotate
+
+
 def make(name: str, size: str) -> tuple[torch.nn.Module, int]:
     family = FAMILIES.get(name)
-    config = family.config(**family.sizes[size])
+    config = family.config(**{**family.sizes[size], "context": 256})
     torch.manual_seed(0)
     module = family.build(config)
     family.initialise(module, config)
@@ -75,7 +87,8 @@ def run(name: str, size: str, rows: int, length: int, cast: bool, packed: bool, 
     for one in data:
         (loss, want), (other, got) = step(module, eager, one, cast), step(module, fast, one, cast)
         loss_gap = max(loss_gap, abs(loss - other))
-        worst = max(worst, *(((got[n] - want[n]).norm() / want[n].norm().clamp(min=1e-12)).item() for n in want))
+        whole = sum(want[n].square().sum() for n in want).sqrt()  # a key bias has no gradient but noise
+        worst = max(worst, *(((got[n] - want[n]).norm() / want[n].norm().clamp(min=1e-2 * whole)).item() for n in want))
     text = f"graphs {counters['stats']['unique_graphs']} in {compiled:3.0f} s, loss ±{loss_gap:.0e}, gradients ±{worst:.0e}"
     if speed:
         times: dict[str, list[float]] = {"eager": [], "compiled": []}
@@ -92,8 +105,12 @@ def run(name: str, size: str, rows: int, length: int, cast: bool, packed: bool, 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--speed", action="store_true")
-    speed = parser.parse_args().speed
-    size, rows, length = ("small", 16, 256) if speed else ("debug", 3, 64)
+    parser.add_argument("--as-is", action="store_true", help="without the edit to `rotate`")
+    arguments = parser.parse_args()
+    speed = arguments.speed
+    if not arguments.as_is:
+        position.rotate = plain_rotate
+    size, rows, length = ("small", 16, 256) if speed else ("debug", 3, 128)
     for name in ("llama", "gpt2"):
         for cast in (True, False):
             for packed in (False, True):

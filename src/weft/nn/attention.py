@@ -65,6 +65,10 @@ class Attention(Branch):
         self.queries, self.probs, self.mixed = Tap(), Tap(), Tap()
         self.new_keys, self.new_values = Tap(), Tap()
 
+    def reset(self) -> None:
+        if self.sink is not None:
+            nn.init.zeros_(self.sink)
+
     def forward(self, x: Tensor, ctx: Context, slot: Slot | None = None) -> tuple[Tensor, None]:
         sight = ctx.sight(self.field)
         q = self.q(x).unflatten(-1, (self.heads, self.head_width))  # [B, T, H, K]

@@ -145,9 +145,10 @@ class Cache:
             return here
         if here.segments is None:
             after = torch.arange(length, device=self.count.device)[None]  # [1, T]
-        else:
-            after = ((here.segments != 0).long().cumsum(dim=1) - 1).clamp(min=0)  # [B, T]
-        return replace(here, order=self.count[:, None] + after)
+            return replace(here, order=self.count[:, None] + after)  # [B, T]
+        real = here.segments != 0
+        order = self.count[:, None] + real.long().cumsum(dim=1) - 1  # [B, T]
+        return replace(here, order=torch.where(real, order, 0))  # padding has a place that every table of positions has
 
     def place(self, here: Layout) -> dict[str, tuple[Layout, Tensor]]:
         """Enter new tokens into the books: for each field, where keys sit and where new ones are written."""

@@ -72,13 +72,15 @@ class LMHead(nn.Module):
         super().__init__()
         self.width, self.vocab, self.scale = width, vocab, scale
         self.weight = None if tied else nn.Parameter(torch.empty(vocab, width))
-        self.bias = nn.Parameter(torch.zeros(vocab)) if bias else None
+        self.bias = nn.Parameter(torch.empty(vocab)) if bias else None
         self.scores = Tap()
         self.reset()
 
     def reset(self) -> None:
         if self.weight is not None:
             nn.init.normal_(self.weight, std=0.02)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor, weight: Tensor | None = None) -> Tensor:
         table = self.weight if self.weight is not None else weight

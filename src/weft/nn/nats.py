@@ -21,6 +21,9 @@ def linear_nats(x: Tensor, weight: Tensor, labels: Tensor, *, ignored: int) -> T
     if torch.is_autocast_enabled(x.device.type):
         dtype = torch.get_autocast_dtype(x.device.type)
         x, weight = x.to(dtype), weight.to(dtype)
+    if torch.compiler.is_compiling():
+        scores = functional.linear(x, weight).float()  # [N, V]
+        return functional.cross_entropy(scores, labels, ignore_index=ignored, reduction="sum")
     result: Tensor = _LinearNats.apply(x, weight, labels, ignored)  # type: ignore[assignment]
     return result
 

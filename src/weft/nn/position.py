@@ -33,7 +33,12 @@ class Placed:
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Rotate the first R of each head's K numbers, pairing i with i + R/2. x [B, T, H, K] -> [B, T, H, K]."""
-    result: Tensor = _Rotate.apply(x, cos.to(x.dtype), sin.to(x.dtype))  # type: ignore[assignment]
+    cos, sin = cos.to(x.dtype), sin.to(x.dtype)
+    if torch.compiler.is_compiling():  # a compiler fuses the plain form
+        half = cos.shape[-1]
+        a, b, rest = x[..., :half], x[..., half : 2 * half], x[..., 2 * half :]
+        return torch.cat((a * cos - b * sin, b * cos + a * sin, rest), dim=-1)
+    result: Tensor = _Rotate.apply(x, cos, sin)  # type: ignore[assignment]
     return result
 
 
