@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -115,10 +117,13 @@ def show(
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line. What people did wrong is one line on standard error and exit status 1 or 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal without a character must not end a command
     try:
         app(arguments)
-    except (ValueError, OSError) as error:
-        if os.environ.get("WEFT_TRACEBACK"):
+    except (ValueError, OSError, ImportError, MemoryError, RuntimeError) as error:
+        if os.environ.get("WEFT_TRACEBACK") or (isinstance(error, RuntimeError) and not _memory(error)):
             raise
         from rich.console import Console
 
@@ -130,7 +135,16 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(130)
 
 
-def _text(error: ValueError | OSError) -> str:
+def _memory(error: BaseException) -> bool:
+    """Whether it says that memory ran out. On the CPU torch has no error of its own for it."""
+    return isinstance(error, MemoryError) or "allocate memory" in str(error) or "out of memory" in str(error)
+
+
+def _text(error: BaseException) -> str:
+    if _memory(error):
+        bytes = re.search(r"allocate (\d+) bytes", str(error))
+        wanted = f" ({int(bytes[1]) / 1e9:,.1f} GB at once were asked for)" if bytes else ""
+        return f"there is not enough memory{wanted}: make the model, its context or the batch smaller"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return str(error)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -82,5 +84,5 @@ def _places(console: Console, report: Report) -> None:
     if report.interrupted:
         table.add_row("go on", "the same command with --resume")
     else:
-        table.add_row("write", f'weft generate {report.out} --prompt "…"')
+        table.add_row("write", f'weft generate {shlex.quote(str(report.out))} --prompt "…"')
     console.print(table)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 from rich.console import Console
@@ -13,7 +14,10 @@ from weft.hub.score import score
 
 
 def command(folder: Path, data: tuple[str, ...], *, as_json: bool) -> None:
-    figures = score(load(folder), data).figures()
+    model = load(folder)
+    for text in model.notices:
+        _note(text)
+    figures = score(model, data, say=_note).figures()
     if as_json:
         print(json.dumps({"model": str(folder), "data": list(data)} | figures))
         return
@@ -23,3 +27,7 @@ def command(folder: Path, data: tuple[str, ...], *, as_json: bool) -> None:
     for name, value in figures.items():
         table.add_row(name.replace("_", " "), f"{value:,}" if isinstance(value, int) else f"{value:,.4f}")
     Console(highlight=False).print(table)
+
+
+def _note(text: str) -> None:
+    print(f"note: {text}", file=sys.stderr)

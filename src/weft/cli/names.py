@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 from rich.console import Console
 from rich.table import Table
@@ -29,8 +30,8 @@ def command(*, as_json: bool) -> None:
         return
     console = Console(highlight=False)
     told = {
-        "recipes": {name: RECIPES.get(name).summary for name in names["recipes"]},
-        "families": {name: _family(name) for name in names["families"]},
+        "recipes": {name: _told(name, _recipe) for name in names["recipes"]},
+        "families": {name: _told(name, _family) for name in names["families"]},
     }
     wide = max(map(len, (name for names in told.values() for name in names)))
     for kind, listed in told.items():
@@ -49,6 +50,18 @@ def command(*, as_json: bool) -> None:
         table.add_row(kind, ", ".join(names[kind]))
     console.print(table)
     console.print("\n[dim]weft show NAME tells more of a recipe, a family or a trained folder[/]")
+
+
+def _told(name: str, tell: Callable[[str], str]) -> str:
+    """What there is to say of a name; another distribution's plug-in may be broken, which is no reason to stop."""
+    try:
+        return tell(name)
+    except Exception as error:
+        return f"cannot be loaded: {error}"
+
+
+def _recipe(name: str) -> str:
+    return RECIPES.get(name).summary
 
 
 def _family(name: str) -> str:

@@ -17,7 +17,7 @@ from weft.settings import to_data
 
 def command(name: str, *, as_json: bool) -> None:
     console = Console(highlight=False)
-    if name not in RECIPES.names() and Path(name).is_dir():
+    if name not in RECIPES.names() + FAMILIES.names() and Path(name).is_dir():
         blueprint, title = read_blueprint(Path(name)), name
         shown: dict[str, Any] = {"model": _model(blueprint)}
         story = ""

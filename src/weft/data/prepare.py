@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
@@ -24,7 +23,7 @@ class DataSettings:
 
     source: str = "text"  # a registered source; "pairs" and "made_pairs" for encoder–decoders
     paths: tuple[str, ...] = ()
-    tokenizer: Literal["bpe", "characters", "bytes"] = "bpe"
+    tokenizer: str = "bpe"  # a registered kind of tokenizer
     vocab: int = 4096  # most ids the tokenizer may have
     held_out: float = 0.1  # share of the documents that is never trained on
     seed: int = 0  # of the split
@@ -69,17 +68,17 @@ def prepare(
         return _prepare_pairs(settings, context, tokenizer, say)
     if settings.source in ("pairs", "made_pairs"):
         raise ValueError(f"data.source={settings.source} gives pairs; this family reads one text: use another source")
-    if settings.source == "text" and not settings.paths:
+    if settings.source == "text" and not all(settings.paths or [""]):
         raise ValueError("no data: name files, folders or patterns with --data")
     documents = list(open_source(settings.source, settings.paths).documents())
     train, valid = split(documents, settings.held_out, settings.seed)
+    _check_held_out(settings, len(valid))
     size = sum(len(document.text) for document in documents)
     say(f"read {len(documents):,} documents of {size:,} characters; {len(valid):,} of them held out")
     if tokenizer is None:
         tokenizer = train_tokenizer(settings.tokenizer, (document.text for document in train), settings.vocab)
         say(f"trained a tokenizer of {tokenizer.vocab:,} ids ({settings.tokenizer}) on the training side")
-    ids = stream(train, tokenizer)
-    held = stream(valid, tokenizer) if valid else ids[:0]
+    ids, held = _stream(train, tokenizer), _stream(valid, tokenizer)
     text = "".join(document.text for document in valid).encode()
     say(f"{len(ids):,} tokens to train on, {len(held):,} held out ({len(text):,} bytes)")
     return Prepared(
@@ -100,7 +99,20 @@ def rows(
 ) -> tuple[Blocks, int]:
     """Documents as evaluation rows, and their UTF-8 bytes."""
     size = sum(len(document.text.encode()) for document in documents)
-    return Blocks(stream(documents, tokenizer), context, shift=False, isolate=isolate, end=tokenizer.end), size
+    return Blocks(_stream(documents, tokenizer), context, shift=False, isolate=isolate, end=tokenizer.end), size
+
+
+def _stream(documents: Sequence[Document], tokenizer: Tokenizer) -> np.ndarray:
+    """`stream`; ValueError also names the document that the tokenizer cannot spell."""
+    try:
+        return stream(documents, tokenizer)
+    except ValueError:
+        for document in documents:
+            try:
+                tokenizer.encode(document.text)
+            except ValueError as error:
+                raise ValueError(f"{document.name}: {error}") from error
+        raise
 
 
 def open_pairs(settings: DataSettings) -> list[Pair]:
@@ -118,6 +130,7 @@ def open_pairs(settings: DataSettings) -> list[Pair]:
 def _prepare_pairs(settings: DataSettings, context: int, tokenizer: Tokenizer | None, say: Say) -> Prepared:
     found = open_pairs(settings)
     train, valid = split_pairs(found, settings.held_out, settings.seed)
+    _check_held_out(settings, len(valid))
     say(f"read {len(found):,} pairs; {len(valid):,} of them held out")
     if tokenizer is None:
         texts = (text for pair in train for text in pair)
@@ -128,11 +141,12 @@ def _prepare_pairs(settings: DataSettings, context: int, tokenizer: Tokenizer | 
     notices = (
         (f"{dropped:,} pairs are longer than the context of {context} tokens and were left out",) if dropped else ()
     )
-    kept = [target for _, target in rows_valid.pairs]
+    text = "".join(target for _, target in rows_valid.pairs).encode()
+    if not text:
+        raise ValueError(f"the {len(rows_valid):,} held-out pairs have empty targets: there is nothing to evaluate on")
     size = sum(len(target) + 1 for _, target in rows_train.ids)
     held = sum(len(target) + 1 for _, target in rows_valid.ids)
     say(f"{size:,} target tokens to train on, {held:,} held out")
-    text = "".join(kept).encode()
     return Prepared(
         tokenizer=tokenizer,
         train=rows_train,
@@ -145,6 +159,11 @@ def _prepare_pairs(settings: DataSettings, context: int, tokenizer: Tokenizer | 
         digest=_digest(settings, context, [side for pair in rows_train.ids + rows_valid.ids for side in pair]),
         notices=notices,
     )
+
+
+def _check_held_out(settings: DataSettings, count: int) -> None:
+    if not count:
+        raise ValueError(f"data.held_out={settings.held_out} leaves nothing to evaluate on: set it above 0, 0.1 say")
 
 
 def _digest(settings: DataSettings, context: int, tokens: Sequence[np.ndarray]) -> str:

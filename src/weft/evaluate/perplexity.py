@@ -14,6 +14,8 @@ from weft.batch import Batch
 from weft.evaluate.baselines import bits_per_byte
 from weft.objectives import Objective
 
+TERM = "loss"  # what an objective calls its -log p
+
 
 class Dataset(Protocol):
     """Samples read by number."""
@@ -61,6 +63,18 @@ def batches(dataset: Dataset, rows: int) -> Iterator[Batch]:
         yield dataset.batch(0, list(range(start, min(start + rows, len(dataset)))))
 
 
+def check(dataset: Dataset, objective: Objective) -> None:
+    """ValueError where `likelihood` would have nothing to work with; better said before a run than at its end."""
+    if len(dataset) == 0:
+        raise ValueError("there is nothing to evaluate: the data is empty, or shorter than two tokens")
+    terms = objective.counts(dataset.batch(0, [0]))
+    if TERM not in terms:
+        raise ValueError(
+            f"{type(objective).__name__} has the terms {', '.join(terms) or 'none'}: held-out likelihood is that of a "
+            f"term called {TERM!r}, so call its -log p that"
+        )
+
+
 @torch.no_grad()
 def likelihood(module: Module, dataset: Dataset, objective: Objective, *, bytes: int, rows: int = 16) -> Likelihood:
     """-log p of a dataset under the module as it stands (its mode and precision are the caller's).
@@ -68,11 +82,10 @@ def likelihood(module: Module, dataset: Dataset, objective: Objective, *, bytes:
     A language model's rows are non-overlapping blocks of its context: the first token of a block is predicted from one
     token only, so that a longer context gives a lower figure, and an overlapping window would too.
     """
-    if len(dataset) == 0:
-        raise ValueError("there is nothing to evaluate: the data is empty, or shorter than two tokens")
+    check(dataset, objective)
     device = next(module.parameters()).device
     nats, tokens = 0.0, 0
     for batch in batches(dataset, rows):
-        loss = objective.losses(module, batch.to(device))["loss"]
+        loss = objective.losses(module, batch.to(device))[TERM]
         nats, tokens = nats + loss.sum.double().item(), tokens + loss.count
     return Likelihood(nats, tokens, bytes)

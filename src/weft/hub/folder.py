@@ -44,7 +44,9 @@ def read_blueprint(folder: Path) -> Blueprint:
         if not isinstance(data, dict) or data.pop("model_type", None) != "weft":
             raise ValueError("model_type is not 'weft': this folder was written by another library")
         return Blueprint.from_data(data)
-    except ValueError as error:
+    except DamagedFile as error:
+        raise LoadError(str(error)) from error
+    except (ValueError, TypeError) as error:  # TypeError: a list where a name belongs, say
         raise LoadError(f"{path}: {error}") from error
 
 

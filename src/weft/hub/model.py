@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from weft.batch import Tokenizer
-from weft.generate import Reason, Sampling, TextStream, beam_search, decode, generate
+from weft.generate import Reason, Sampling, Step, TextStream, beam_search, decode, generate
 from weft.hub.folder import LoadError, read_blueprint, read_module, read_tokenizer, write_model
 from weft.models import Blueprint
 from weft.nn import Decoder, EncoderDecoder, Layout
@@ -95,7 +95,7 @@ class Model:
         """What follows a prompt (or, for an encoder–decoder, translates it): at most `tokens` tokens.
 
         temperature 0 takes the likeliest token; beams > 1 searches for the likeliest row instead of drawing.
-        ValueError for a prompt that does not fit into the context.
+        ValueError for a prompt that does not fit into the context, and for numbers that mean nothing.
         """
         return self.generate_all(
             [prompt], tokens=tokens, temperature=temperature, top_k=top_k, top_p=top_p, beams=beams, seed=seed
@@ -114,6 +114,7 @@ class Model:
     ) -> list[Written]:
         """`generate` for several prompts in one batch; each gets what it would get alone with its own seed."""
         tokenizer = self.need_tokenizer()
+        _at_least_one(tokens=tokens, beams=beams)
         ids, end = [self._encode(prompt) for prompt in prompts], tokenizer.end
         if beams > 1:
             found = [
@@ -146,8 +147,12 @@ class Model:
         top_p: float = 1.0,
         seed: int = 0,
     ) -> Iterator[str]:
-        """The same text as `generate`, piece by piece, characters of several bytes intact."""
+        """The same text as `generate`, piece by piece, characters of several bytes intact.
+
+        Arguments are checked at the call, not at the first piece.
+        """
         tokenizer = self.need_tokenizer()
+        _at_least_one(tokens=tokens)
         ids, end, sampling = [self._encode(prompt)], tokenizer.end, Sampling(temperature, top_k, top_p)
         steps = decode(
             self.module,
@@ -159,17 +164,26 @@ class Model:
             start=end,
             context=self.config.context,
         )
-        text = TextStream(tokenizer)
-        for step in steps:
-            if piece := text.push(step.tokens[0]):
-                yield piece
-        if rest := text.finish():
-            yield rest
+        return _pieces(steps, TextStream(tokenizer))
 
     def _encode(self, prompt: str) -> list[int]:
         tokenizer = self.need_tokenizer()
         ids = tokenizer.encode(prompt)
         return [*ids, tokenizer.end] if self.translates else [tokenizer.end, *ids]
+
+
+def _pieces(steps: Iterator[Step], text: TextStream) -> Iterator[str]:
+    for step in steps:
+        if piece := text.push(step.tokens[0]):
+            yield piece
+    if rest := text.finish():
+        yield rest
+
+
+def _at_least_one(**numbers: int) -> None:
+    for name, number in numbers.items():
+        if number < 1:
+            raise ValueError(f"{name} = {number}, but it must be at least 1")
 
 
 def _ragged(tokens: Tensor, lengths: Tensor | None) -> Layout | None:

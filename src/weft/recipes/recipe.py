@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from weft.data import DataSettings
 from weft.models import FAMILIES, Blueprint
+from weft.nn import EncoderDecoder
 from weft.registry import Registry, UnknownName
 from weft.settings import SettingError, change
 from weft.training.settings import TrainSettings
@@ -69,6 +70,11 @@ DEBUG = (
 )
 
 
+def reads_pairs(model: Blueprint) -> bool:
+    """Whether a model is trained on pairs. ValueError for sizes that cannot be a model."""
+    return isinstance(model.empty(), EncoderDecoder)
+
+
 def find(name: str) -> Recipe:
     """A recipe by name, or a family's own: its small size on whatever text (or pairs) it is given."""
     if name in RECIPES.names():
@@ -79,10 +85,11 @@ def find(name: str) -> Recipe:
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise UnknownName(f"no recipe and no family is called {name!r}; {hint}there are: {', '.join(both)}")
     family = FAMILIES.get(name)
-    pairs = family.objective == "translate"
+    model = Blueprint.of(name, "small" if "small" in family.sizes else None)
+    pairs = reads_pairs(model)
     return Recipe(
         name=name,
-        model=Blueprint.of(name, "small" if "small" in family.sizes else None),
+        model=model,
         data=DataSettings(source="pairs" if pairs else "text"),
         train=TrainSettings(steps=1000, batch=32 if pairs else 16),
         debug=(*DEBUG, ("data.source", "made_pairs" if pairs else "made")),

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
-from weft.batch import Tokenizer
 from weft.data import Prepared, prepare
-from weft.evaluate import bits_per_byte, likelihood, ngram_nats, xz_bits_per_byte
-from weft.files import check_output, read_json, write_json
-from weft.hub import read_blueprint, read_tokenizer, write_config, write_model
-from weft.models import FAMILIES, Blueprint
+from weft.evaluate import bits_per_byte, check, likelihood, ngram_nats, xz_bits_per_byte
+from weft.files import write_json
+from weft.hub import write_model
+from weft.models import FAMILIES
 from weft.nn import measure
 from weft.objectives import OBJECTIVES
-from weft.recipes.recipe import Recipe
-from weft.settings import to_data
+from weft.recipes.folder import CURVE, LOG, REPORT, check_folder, check_same, existing, start
+from weft.recipes.recipe import Recipe, reads_pairs
 from weft.training import checkpoints, precision
 from weft.training.curve import draw, evaluations
 from weft.training.loop import Result, train
 from weft.training.watch import Watcher
-
-RUN, LOG, CURVE = "run.json", "log.jsonl", "loss.png"
 
 
 @dataclass(frozen=True)
@@ -46,15 +41,15 @@ class Report:
 
 def run(recipe: Recipe, out: Path, *, resume: bool, overwrite: bool, watch: Watcher) -> Report:
     """Train what the recipe says into the folder `out`. ValueError names whatever is wrong, before anything is lost."""
-    check_output(out, resume=resume, overwrite=overwrite)
+    check_folder(out, resume=resume, overwrite=overwrite)
     recipe.train.check()
-    recipe.model.empty()  # sizes that cannot be a model are refused before any data is read
+    pairs = reads_pairs(recipe.model)  # sizes that cannot be a model are refused before any data is read
     family = FAMILIES.get(recipe.model.family)
-    found = _existing(out) if resume else None
+    found = existing(out) if resume else None
     prepared = prepare(
         recipe.data,
         recipe.model.config.context,
-        pairs=family.objective == "translate",
+        pairs=pairs,
         tokenizer=None if found is None else found.tokenizer,
         say=watch.notice,
     )
@@ -63,13 +58,14 @@ def run(recipe: Recipe, out: Path, *, resume: bool, overwrite: bool, watch: Watc
     blueprint = recipe.model.change("vocab", str(prepared.tokenizer.vocab))
     if recipe.data.isolate and not family.packs:
         raise ValueError(f"family {family.name!r} cannot pack several documents into a row: set data.isolate=false")
-    if found is None:
-        _start(recipe, blueprint, prepared, out, overwrite)
-    else:
-        _same(found, blueprint, prepared, out)
+    objective = OBJECTIVES.get(family.objective)()
+    check(prepared.valid, objective)
+    if found is not None:
+        check_same(out, found, blueprint, recipe.data, prepared.digest)
     module = blueprint.build(seed=recipe.train.seed)
     decisions = _decide(recipe, module, out, resume)
-    objective = OBJECTIVES.get(family.objective)()
+    if found is None:
+        start(out, recipe, blueprint, prepared, overwrite)
     score = partial(likelihood, dataset=prepared.valid, objective=objective, bytes=prepared.valid_bytes)
     result = train(
         module,
@@ -85,56 +81,6 @@ def run(recipe: Recipe, out: Path, *, resume: bool, overwrite: bool, watch: Watc
     if not result.interrupted:
         write_model(module, blueprint, prepared.tokenizer, out)
     return _report(recipe, prepared, result, out, watch)
-
-
-@dataclass(frozen=True)
-class Existing:
-    """What an output folder already says of its run."""
-
-    tokenizer: Tokenizer | None
-    blueprint: Blueprint
-    facts: Mapping[str, Any]
-
-
-def _existing(out: Path) -> Existing | None:
-    if not (out / RUN).is_file():
-        return None
-    return Existing(read_tokenizer(out), read_blueprint(out), read_json(out / RUN))
-
-
-def _start(recipe: Recipe, blueprint: Blueprint, prepared: Prepared, out: Path, overwrite: bool) -> None:
-    """Lay the folder out: what the run is, before its first step."""
-    if overwrite:
-        _clear(out)
-    out.mkdir(parents=True, exist_ok=True)
-    write_config(blueprint, out)
-    prepared.tokenizer.save(out)
-    settings = {"model": blueprint.to_data(), "data": to_data(recipe.data), "train": to_data(recipe.train)}
-    write_json(out / RUN, {"recipe": recipe.name, "settings": settings, "data_digest": prepared.digest})
-
-
-def _clear(out: Path) -> None:
-    """Remove what an earlier run wrote here, and nothing else."""
-    for name in (RUN, LOG, CURVE, "config.json", "tokenizer.json", "model.safetensors", "report.json"):
-        (out / name).unlink(missing_ok=True)
-    parent = out / checkpoints.FOLDER
-    if parent.is_dir():
-        for folder in checkpoints.steps(parent):
-            checkpoints.remove(folder)
-
-
-def _same(found: Existing, blueprint: Blueprint, prepared: Prepared, out: Path) -> None:
-    """A resumed run must be the same run."""
-    if found.blueprint != blueprint:
-        raise ValueError(
-            f"{out} was started with the model {found.blueprint.to_data()}, and this command asks for "
-            f"{blueprint.to_data()}: give the same model settings, or another --out"
-        )
-    if found.facts.get("data_digest") != prepared.digest:
-        raise ValueError(
-            f"the data are not those {out} was started with (digest {str(found.facts.get('data_digest'))[:12]}…, now "
-            f"{prepared.digest[:12]}…): give the same files and data settings, or another --out"
-        )
 
 
 def _decide(recipe: Recipe, module: nn.Module, out: Path, resume: bool) -> dict[str, str]:
@@ -172,7 +118,7 @@ def _report(recipe: Recipe, prepared: Prepared, result: Result, out: Path, watch
         notices=result.notices,
     )
     facts = {"figures": figures, "baselines": baselines, "seconds": report.seconds, "tokens": report.tokens}
-    write_json(out / "report.json", facts)
+    write_json(out / REPORT, facts)
     return report
 
 

@@ -1,0 +1,147 @@
+"""What do taps and the empty adapter slots cost a decode step (budget 3%), and when do hooks on a compiled module fire?
+
+    PYTHONPATH=src python benchmarks/spikes/taps_and_adapters.py [--shape 25m] [--type bf16] [--rounds 40]
+
+The model against a copy whose Taps are a function returning its argument (no module call) and whose Linears are nn.Linear;
+rounds of 10 steps each in random order at one fixed cache length; medians, and the median of the ratios within a round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import os
+import random
+import statistics
+import time
+import warnings
+
+import torch
+from torch import nn
+
+from compile_block import plain_rotate
+from decode_step import make
+from weft.nn import Decoder, Linear, Tap, position
+
+warnings.filterwarnings("ignore")
+
+
+class Nothing:
+    """What a Tap would be if it were not there."""
+
+    active = False
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+
+def strip(module: nn.Module, *, taps: bool, adapters: bool) -> nn.Module:
+    module = copy.deepcopy(module)
+    for part in list(module.modules()):
+        for name, child in list(part._modules.items()):
+            if taps and isinstance(child, Tap):
+                del part._modules[name]
+                object.__setattr__(part, name, Nothing())
+            if adapters and isinstance(child, Linear):
+                plain = nn.Linear(child.width_in, child.width_out, bias=child.bias is not None, device="meta")
+                plain.weight, plain.bias = child.weight, child.bias
+                part._modules[name] = plain
+    return module
+
+
+def stepper(module: Decoder, dtype: torch.dtype, *, compiled: bool):  # noqa: ANN201
+    cache = module.cache(1, 1024, dtype=dtype)
+    with torch.inference_mode():
+        module(torch.arange(20)[None], None, cache)
+    last = torch.tensor([[5]])
+
+    def body(tokens, cache):  # noqa: ANN001, ANN202
+        return module.logits(module(tokens, None, cache)[0])[:, -1].argmax(-1, keepdim=True)
+
+    run = torch.compile(body, fullgraph=True, dynamic=False) if compiled else body
+
+    @torch.inference_mode()
+    def once() -> None:
+        cache.truncate(20)
+        if compiled:
+            cache.reserve(1)
+        run(last, cache)
+
+    return once
+
+
+def costs(module: Decoder, dtype: torch.dtype, rounds: int, *, compiled: bool) -> None:
+    variants = {
+        "as it is": module,
+        "no taps": strip(module, taps=True, adapters=False),
+        "nn.Linear": strip(module, taps=False, adapters=True),
+        "neither": strip(module, taps=True, adapters=True),
+        "itself again": copy.deepcopy(module),  # the noise
+    }
+    steps = {name: stepper(variant, dtype, compiled=compiled) for name, variant in variants.items()}
+    for step in steps.values():
+        for _ in range(3):
+            step()
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    order = list(steps)
+    for _ in range(rounds):
+        random.shuffle(order)
+        for name in order:
+            began = time.perf_counter()
+            for _ in range(10):
+                steps[name]()
+            times[name].append(100 * (time.perf_counter() - began))
+    for name in steps:
+        ratio = statistics.median(a / b for a, b in zip(times["as it is"], times[name], strict=True))
+        print(f"  {'compiled' if compiled else 'eager':8} {name:12} {statistics.median(times[name]):7.3f} ms/token, best "
+              f"{min(times[name]):7.3f}; as it is costs {100 * (ratio - 1):+5.1f}%", flush=True)
+
+
+def hooks() -> None:
+    def fires(when: str) -> bool:
+        torch._dynamo.reset()
+        module, seen = make("debug", torch.float32), []
+        tap = module.stack.layers[0].attn.branch.mixed
+        tokens = torch.arange(9)[None]
+        run = torch.compile(lambda t: module(t)[0], fullgraph=True)
+        if when != "before":
+            run(tokens)
+        tap.register_forward_hook(lambda part, given, out: seen.append(1) and None)
+        if when == "after, torch._dynamo.reset()":
+            torch._dynamo.reset()
+        if when == "after, guards on hooks":
+            pass
+        run(tokens)
+        return bool(seen)
+
+    for when in ("before", "after", "after, torch._dynamo.reset()"):
+        print(f"  hook added {when} the first compiled call: {'fires' if fires(when) else 'DOES NOT FIRE'}")
+    torch._dynamo.config.skip_nnmodule_hook_guards = False
+    print(f"  hook added after, skip_nnmodule_hook_guards=False: {'fires' if fires('after') else 'DOES NOT FIRE'}")
+    torch._dynamo.config.skip_nnmodule_hook_guards = True
+    torch._dynamo.reset()
+    module, seen = make("debug", torch.float32), []
+    run = torch.compile(lambda t: module(t)[0], fullgraph=True)
+    run(torch.arange(9)[None])
+    module.stack.layers[0].attn.branch.mixed.register_forward_hook(lambda part, given, out: seen.append(1) and None)
+    module(torch.arange(9)[None])
+    print(f"  hook added after, the module itself called uncompiled: {'fires' if seen else 'DOES NOT FIRE'}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--shape", default="25m")
+    parser.add_argument("--type", default="bf16", choices=["fp32", "bf16"])
+    parser.add_argument("--rounds", type=int, default=40)
+    arguments = parser.parse_args()
+    position.rotate = plain_rotate
+    dtype = torch.float32 if arguments.type == "fp32" else torch.bfloat16
+    hooks()
+    print(f"  {arguments.shape} {arguments.type}, load {os.getloadavg()[0]:.1f}")
+    module = make(arguments.shape, dtype)
+    for compiled in (False, True):
+        costs(module, dtype, arguments.rounds, compiled=compiled)
+
+
+if __name__ == "__main__":
+    main()

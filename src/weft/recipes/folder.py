@@ -1,0 +1,109 @@
+"""A run's folder: what is in it, laid out before the first step, recognised on resume, and cleared for another run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from weft.batch import Tokenizer
+from weft.data import DataSettings, Prepared
+from weft.files import DamagedFile, check_output, read_json, sweep, write_json
+from weft.hub import read_blueprint, read_tokenizer, write_config
+from weft.models import Blueprint
+from weft.recipes.recipe import Recipe
+from weft.settings import to_data
+from weft.training import checkpoints
+
+RUN, LOG, CURVE, REPORT = "run.json", "log.jsonl", "loss.png", "report.json"
+# run.json is the first to be written and the last to go: where it is, the others are weft's own.
+WRITTEN = ("config.json", "tokenizer.json", "model.safetensors", LOG, CURVE, REPORT, RUN)
+
+
+@dataclass(frozen=True)
+class Existing:
+    """What an output folder already says of its run. data: its settings; digest: of its rows."""
+
+    tokenizer: Tokenizer | None
+    blueprint: Blueprint
+    data: Mapping[str, Any]
+    digest: str
+
+
+def check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
+    """ValueError where a run may not write into `out`; above all where files of the names that it writes are there and
+    no run of weft's wrote them."""
+    check_output(out, resume=resume, overwrite=overwrite)
+    if (out / RUN).is_file():
+        return
+    strange = [name for name in (*WRITTEN, checkpoints.FOLDER) if (out / name).exists()]
+    if strange:
+        raise ValueError(
+            f"{out} holds {', '.join(strange)} and no {RUN}, so it is not a run's folder, and nothing in it is "
+            "replaced: choose another folder, or move those away"
+        )
+
+
+def existing(out: Path) -> Existing | None:
+    """The run that was begun in a folder; None where there is none. ValueError where its description is damaged."""
+    path = out / RUN
+    if not path.is_file():
+        return None
+    facts = read_json(path)
+    settings = facts.get("settings") if isinstance(facts, dict) else None
+    data = settings.get("data") if isinstance(settings, dict) else None
+    if not isinstance(data, dict) or not isinstance(facts.get("data_digest"), str):
+        raise DamagedFile(f"{path} does not describe a run: restore it from a copy, or choose another --out")
+    return Existing(read_tokenizer(out), read_blueprint(out), data, facts["data_digest"])
+
+
+def start(out: Path, recipe: Recipe, blueprint: Blueprint, prepared: Prepared, overwrite: bool) -> None:
+    """Lay the folder out: what the run is, before its first step."""
+    if overwrite and out.is_dir():
+        clear(out)
+    settings = {"model": blueprint.to_data(), "data": to_data(recipe.data), "train": to_data(recipe.train)}
+    write_json(out / RUN, {"recipe": recipe.name, "settings": settings, "data_digest": prepared.digest})
+    write_config(blueprint, out)
+    prepared.tokenizer.save(out)
+
+
+def clear(out: Path) -> None:
+    """Remove what an earlier run wrote here, and nothing else."""
+    if not (out / RUN).is_file():
+        return
+    sweep(out)
+    parent = out / checkpoints.FOLDER
+    if parent.is_dir():
+        sweep(parent)
+        for folder in [*checkpoints.steps(parent), *parent.glob("refused-step-*")]:
+            checkpoints.remove(folder)
+    for name in WRITTEN:
+        (out / name).unlink(missing_ok=True)
+
+
+def check_same(out: Path, found: Existing, blueprint: Blueprint, data: DataSettings, digest: str) -> None:
+    """A resumed run must be the same run; ValueError names what is not."""
+    was, now = _flat(found.blueprint), _flat(blueprint)
+    tokenizer = ("tokenizer", "vocab")  # a resumed run keeps its own: other words for it would not be heard
+    was |= {f"data.{name}": found.data.get(name) for name in tokenizer}
+    now |= {f"data.{name}": value for name, value in to_data(data).items() if name in tokenizer}
+    for name in sorted(was.keys() | now.keys()):
+        if was.get(name) != now.get(name):
+            raise ValueError(
+                f"{name} was {was.get(name)} when {out} was started and is {now.get(name)} now, which makes it another "
+                "run: set it as it was to resume, or choose another --out"
+            )
+    if found.digest != digest:
+        raise ValueError(
+            f"the data are not those {out} was started with (digest {found.digest[:12]}…, now {digest[:12]}…): "
+            "give the same files and data settings, or choose another --out"
+        )
+
+
+def _flat(blueprint: Blueprint) -> dict[str, Any]:
+    """A description by setting: "model.heads" and the like."""
+    data = blueprint.to_data()
+    return {
+        f"model.{name}": value for name, value in ({"family": data["family"]} | data["config"] | data["parts"]).items()
+    }
