@@ -1,6 +1,6 @@
 """One compiled decode step (embed, stack, logits, argmax) over the static cache, written in place: does it work?
 
-    PYTHONPATH=src python benchmarks/spikes/decode_step.py [--shape 25m|100m] [--type bf16|fp32] [--tokens 300]
+    PYTHONPATH=src python benchmarks/spikes/decode_step.py [--shape 25m|100m] [--type bf16|fp32] [--tokens 300] [--threads 2] [--dynamic]
 
 Graphs compiled over 300 tokens (expected: one a power-of-two bucket), tokens equal to the uncompiled ones, ms/token.
 --as-is: without the edits this spike asks for (see `edited`).
@@ -63,10 +63,13 @@ def main() -> None:
     parser.add_argument("--type", default="fp32", choices=["fp32", "bf16"])
     parser.add_argument("--tokens", type=int, default=300)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--dynamic", action="store_true", help="let torch turn the bucket into a symbol (its default)")
     parser.add_argument("--as-is", action="store_true")
     arguments = parser.parse_args()
     if not arguments.as_is:
         position.rotate = plain_rotate
+    torch.set_num_threads(arguments.threads)
     dtype = torch.float32 if arguments.type == "fp32" else torch.bfloat16
     module = make(arguments.shape, dtype)
     prompt = torch.arange(7, 27)[None]
@@ -77,23 +80,27 @@ def main() -> None:
     def body(last: Tensor, cache: Cache) -> Tensor:
         return module.logits(module(last, None, cache)[0])[:, -1].argmax(-1, keepdim=True)
 
-    compiled = torch.compile(body, fullgraph=True)
+    compiled = torch.compile(body, fullgraph=True, dynamic=None if arguments.dynamic else False)
     began = time.perf_counter()
     got, _ = decode(module, compiled, prompt, arguments.tokens, dtype)
     first, graphs = time.perf_counter() - began, counters["stats"]["unique_graphs"]
     want, _ = decode(module, eager, prompt, arguments.tokens, dtype)
     same = next((i for i, (a, b) in enumerate(zip(got, want)) if a != b), len(want))
-    print(f"{arguments.shape} {arguments.type}: {sum(p.numel() for p in module.parameters()) / 1e6:.0f}M parameters, "
-          f"{graphs} graphs for {arguments.tokens} tokens ({first:.0f} s), first {same} of {len(want)} tokens equal, "
-          f"{len(set(want))} different ones")
+    print(
+        f"{arguments.shape} {arguments.type}: {sum(p.numel() for p in module.parameters()) / 1e6:.0f}M parameters, "
+        f"{graphs} graphs for {arguments.tokens} tokens ({first:.0f} s), first {same} of {len(want)} tokens equal, "
+        f"{len(set(want))} different ones"
+    )
     spent: dict[str, list[float]] = {"eager": [], "compiled": []}
     for _ in range(arguments.rounds):
         for name, step in (("eager", eager), ("compiled", compiled)):
             spent[name].append(statistics.median(decode(module, step, prompt, arguments.tokens, dtype)[1]))
     a, b = (statistics.median(spent[name]) for name in spent)
-    print(f"  ms/token: eager {a:.2f} {[round(x, 2) for x in spent['eager']]}, compiled {b:.2f} "
-          f"{[round(x, 2) for x in spent['compiled']]}: {a / b:.2f}x; new graphs {counters['stats']['unique_graphs'] - graphs}; "
-          f"load {os.getloadavg()[0]:.1f}")
+    print(
+        f"  ms/token: eager {a:.2f} {[round(x, 2) for x in spent['eager']]}, compiled {b:.2f} "
+        f"{[round(x, 2) for x in spent['compiled']]}: {a / b:.2f}x; new graphs {counters['stats']['unique_graphs'] - graphs}; "
+        f"load {os.getloadavg()[0]:.1f}"
+    )
 
 
 if __name__ == "__main__":

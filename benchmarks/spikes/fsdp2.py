@@ -79,7 +79,9 @@ def loss_of(module: EncoderDecoder, rows: slice, way: str, half: bool) -> Tensor
 
 def gap(got: dict[str, Tensor], want: dict[str, Tensor]) -> tuple[float, str]:
     whole = sum(w.square().sum() for w in want.values()).sqrt()
-    gaps = {n: ((got[n] - w).norm() / w.norm().clamp(min=1e-2 * whole)).item() if n in got else 9.0 for n, w in want.items()}
+    gaps = {
+        n: ((got[n] - w).norm() / w.norm().clamp(min=1e-2 * whole)).item() if n in got else 9.0 for n, w in want.items()
+    }
     worst = max(gaps, key=gaps.__getitem__)
     return gaps[worst], worst
 
@@ -112,11 +114,18 @@ def case(way: str, again: str, methods: tuple[str, ...], half: bool, policy: Mix
     except Exception as error:
         return f"FAILED {type(error).__name__}: {str(error).splitlines()[0][:150]}"
     worst, name = gap(got, want)
-    open_groups = sum(not g.is_sharded for m in module.modules() if hasattr(m, "_get_fsdp_state")
-                      for g in m._get_fsdp_state()._fsdp_param_groups)
+    open_groups = sum(
+        not g.is_sharded
+        for m in module.modules()
+        if hasattr(m, "_get_fsdp_state")
+        for g in m._get_fsdp_state()._fsdp_param_groups
+    )
     order = " ".join(ended[: ended.index("end")])
-    return (f"gradients ±{worst:.0e}" + (f" ({name}; {len(want) - len(got)} missing)" if worst > 1e-4 else "")
-            + (f"; order of reductions {order}; left unsharded {open_groups}" if way == "encode" or again == "" else ""))
+    return (
+        f"gradients ±{worst:.0e}"
+        + (f" ({name}; {len(want) - len(got)} missing)" if worst > 1e-4 else "")
+        + (f"; order of reductions {order}; left unsharded {open_groups}" if way == "encode" or again == "" else "")
+    )
 
 
 ended: list[str] = []  # parameter groups in the order in which their backward pass ended; "|": by the final sweep
@@ -155,8 +164,11 @@ def work(rank: int, world: int, port: int) -> None:
         text = case(way, again, methods, half, policy)
         if rank == 0:
             mixed = "" if policy is None else f" FSDP casts{' inputs too' if policy.cast_forward_inputs else ''}"
-            print(f"{'autocast' if half and not mixed else 'fp32' if not half else 'bf16'}{mixed} | {way:13} | again: {again or 'no':10} | "
-                  f"registered: {', '.join(methods) or 'none'} | {text}", flush=True)
+            print(
+                f"{'autocast' if half and not mixed else 'fp32' if not half else 'bf16'}{mixed} | {way:13} | again: {again or 'no':10} | "
+                f"registered: {', '.join(methods) or 'none'} | {text}",
+                flush=True,
+            )
         dist.barrier()
     dist.destroy_process_group()
 

@@ -60,7 +60,9 @@ def main() -> None:
             kind = "fp32" if dtype == torch.float32 else "bf16"
             print(f"{name:8} {kind} {biased!s:5} {hidden:12} {finite:17} {gap:.1e}            {worst:.1e}")
     print("\nraw scaled_dot_product_attention, row 0 of 192 fully hidden:")
-    cases = itertools.product((torch.float32, torch.bfloat16), ("bool", "-inf", "min"), (SDPBackend.FLASH_ATTENTION, SDPBackend.MATH))
+    cases = itertools.product(
+        (torch.float32, torch.bfloat16), ("bool", "-inf", "min"), (SDPBackend.FLASH_ATTENTION, SDPBackend.MATH)
+    )
     for dtype, kind, backend in cases:
         q, k, v = (torch.randn(1, 2, T, K).to(dtype).requires_grad_() for _ in range(3))
         mask = torch.ones(T, T, dtype=torch.bool)
@@ -72,7 +74,9 @@ def main() -> None:
             out = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         row = out[0, :, 0]
         mean = (row - v[0].mean(dim=1)).abs().max() < 1e-2
-        what = "NaN" if row.isnan().any() else "zeros" if (row == 0).all() else "mean of v" if mean else "something else"
+        what = (
+            "NaN" if row.isnan().any() else "zeros" if (row == 0).all() else "mean of v" if mean else "something else"
+        )
         out.sum().backward()
         finite = all(bool(x.grad.isfinite().all()) for x in (q, k, v))
         print(f"  {dtype!s:15} mask {kind:5} {backend.name:16} -> {what:10} gradient finite: {finite}")

@@ -61,7 +61,9 @@ def main() -> None:
             nn.init.constant_(parameter, float("nan"))
         initialise.reset(module)
         left = [key for key, value in module.state_dict().items() if not value.isfinite().all()]
-        print(f"{name:11} functional: meta, to_empty, reset: left untouched {left or 'nothing'}; buffers {len(list(module.buffers()))}")
+        print(
+            f"{name:11} functional: meta, to_empty, reset: left untouched {left or 'nothing'}; buffers {len(list(module.buffers()))}"
+        )
     name = "gpt2"
     whole = build(name, "cpu", by_assignment=True).eval()
     want = scores(whole, name)
@@ -74,7 +76,9 @@ def main() -> None:
     module = build(name, "meta", by_assignment=True)
     lean = {key: value for key, value in state.items() if key != "head.weight"}  # one copy on disk
     missing = module.load_state_dict(lean, strict=False, assign=True).missing_keys
-    print(f"{name:11} assignment: one copy on disk, assign=True: missing {missing}, head on {module.head.weight.device}")
+    print(
+        f"{name:11} assignment: one copy on disk, assign=True: missing {missing}, head on {module.head.weight.device}"
+    )
     module = build(name, "meta", by_assignment=True).to_empty(device="cpu")
     module.load_state_dict(state)
     tell("assignment: meta, to_empty, load", before, module.eval(), name, want)

@@ -52,7 +52,9 @@ def main() -> None:
                 out.backward(seed)  # noqa: B023
 
             times: dict[tuple[str, str], list[float]] = {}
-            cases = [(kernel, what) for kernel in KERNELS for what in layouts if kernel != "eager" or dtype == torch.float32]
+            cases = [
+                (kernel, what) for kernel in KERNELS for what in layouts if kernel != "eager" or dtype == torch.float32
+            ]
             for turn in range(rounds + 1):
                 for case in cases:
                     spent = milliseconds(lambda case=case: once(*case))
@@ -66,7 +68,9 @@ def main() -> None:
             for kernel in (*KERNELS, "(sight)"):
                 if (kernel, "plain") in times:
                     plain, packed = (statistics.median(times[kernel, what]) for what in layouts)
-                    print(f"{kind}  {length:4}  {kernel:8} {plain:8.1f} {packed:9.1f}  {packed / plain:6.2f}", flush=True)
+                    print(
+                        f"{kind}  {length:4}  {kernel:8} {plain:8.1f} {packed:9.1f}  {packed / plain:6.2f}", flush=True
+                    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What do taps and the empty adapter slots cost a decode step (budget 3%), and when do hooks on a compiled module fire?
 
-    PYTHONPATH=src python benchmarks/spikes/taps_and_adapters.py [--shape 25m] [--type bf16] [--rounds 40]
+    PYTHONPATH=src python benchmarks/spikes/taps_and_adapters.py [--shape 25m] [--type bf16] [--rounds 40] [--threads 1]
 
 The model against a copy whose Taps are a function returning its argument (no module call) and whose Linears are nn.Linear;
 rounds of 10 steps each in random order at one fixed cache length; medians, and the median of the ratios within a round.
@@ -93,8 +93,11 @@ def costs(module: Decoder, dtype: torch.dtype, rounds: int, *, compiled: bool) -
             times[name].append(100 * (time.perf_counter() - began))
     for name in steps:
         ratio = statistics.median(a / b for a, b in zip(times["as it is"], times[name], strict=True))
-        print(f"  {'compiled' if compiled else 'eager':8} {name:12} {statistics.median(times[name]):7.3f} ms/token, best "
-              f"{min(times[name]):7.3f}; as it is costs {100 * (ratio - 1):+5.1f}%", flush=True)
+        print(
+            f"  {'compiled' if compiled else 'eager':8} {name:12} {statistics.median(times[name]):7.3f} ms/token, best "
+            f"{min(times[name]):7.3f}; as it is costs {100 * (ratio - 1):+5.1f}%",
+            flush=True,
+        )
 
 
 def hooks() -> None:
@@ -109,13 +112,11 @@ def hooks() -> None:
         tap.register_forward_hook(lambda part, given, out: seen.append(1) and None)
         if when == "after, torch._dynamo.reset()":
             torch._dynamo.reset()
-        if when == "after, guards on hooks":
-            pass
         run(tokens)
         return bool(seen)
 
     for when in ("before", "after", "after, torch._dynamo.reset()"):
-        print(f"  hook added {when} the first compiled call: {'fires' if fires(when) else 'DOES NOT FIRE'}")
+        print(f"  hook added {when} (of the first compiled call): {'fires' if fires(when) else 'DOES NOT FIRE'}")
     torch._dynamo.config.skip_nnmodule_hook_guards = False
     print(f"  hook added after, skip_nnmodule_hook_guards=False: {'fires' if fires('after') else 'DOES NOT FIRE'}")
     torch._dynamo.config.skip_nnmodule_hook_guards = True
@@ -133,7 +134,9 @@ def main() -> None:
     parser.add_argument("--shape", default="25m")
     parser.add_argument("--type", default="bf16", choices=["fp32", "bf16"])
     parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--threads", type=int, default=1, help="one: a second one waits for whoever else uses the machine")
     arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
     position.rotate = plain_rotate
     dtype = torch.float32 if arguments.type == "fp32" else torch.bfloat16
     hooks()

@@ -120,7 +120,7 @@ class Cached:
         self.lengths = [self.lengths[prompt] for prompt in prompts]
         if self.memory is not None:
             segments = self.memory.here.segments
-            here = Layout() if segments is None else Layout(self.memory.here.order[chosen], segments[chosen])  # type: ignore[index]
+            here = Layout() if segments is None else Layout(segments=segments[chosen])  # type: ignore[index]
             self.memory = Memory(self.memory.states[chosen], here)
             assert isinstance(self.module, EncoderDecoder)
             with evaluating(self.parts):
@@ -200,6 +200,6 @@ def _check_lengths(rows: Sequence[Sequence[int]], context: int | None, what: str
 
 def _part(here: Layout, first: int, stop: int) -> Layout:
     """A chunk of a layout that was written out; a plain one stays plain, and the cache numbers it."""
-    if here.order is None or here.segments is None:
+    if here.segments is None:
         return here
-    return Layout(order=here.order[:, first:stop], segments=here.segments[:, first:stop])
+    return Layout(segments=here.segments[:, first:stop])

@@ -87,7 +87,7 @@ FAMILIES.register(
             ("stack.layers.*.mlp.branch.up", "transformer.h.*.mlp.c_fc", "transpose"),
             ("stack.layers.*.mlp.branch.down", "transformer.h.*.mlp.c_proj", "transpose"),
             ("stack.norm", "transformer.ln_f", ""),
-            ("head.weight", "lm_head.weight", ""),
+            ("head.weight", "lm_head.weight", "optional"),
         ),
         summary="decoder, pre-LN, learned positions, tied head",
     ),

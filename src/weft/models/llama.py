@@ -99,7 +99,7 @@ FAMILIES.register(
             ("stack.layers.*.mlp.branch.up", "model.layers.*.mlp.up_proj", ""),
             ("stack.layers.*.mlp.branch.down", "model.layers.*.mlp.down_proj", ""),
             ("stack.norm", "model.norm", ""),
-            ("head.weight", "lm_head.weight", ""),
+            ("head.weight", "lm_head.weight", "optional"),
         ),
         summary="decoder, RMSNorm, rotary positions, gated feed-forward",
     ),

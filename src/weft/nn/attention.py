@@ -128,11 +128,16 @@ class CrossAttention(Attention):
             return slot.read()
         if ctx.memory is None:
             raise ValueError(f"field {self.field!r} looks at a memory, but this pass was given none")
-        k, v = self.project(self.memory_norm(ctx.memory.states))
+        return self.read(ctx.memory, sight)
+
+    def read(self, memory: Memory, sight: Sight) -> tuple[Tensor, Tensor]:
+        """Keys, rotated, and values of a memory: [B, S, G, K], [B, S, G, Kv]."""
+        k, v = self.project(self.memory_norm(memory.states))
         return self.new_keys(sight.rotate_k(k)), v
 
-    def fill(self, slot: Slot, memory: Memory) -> None:
-        slot.set(*self.project(self.memory_norm(memory.states)))
+    def fill(self, slot: Slot, ctx: Context) -> None:
+        assert ctx.memory is not None
+        slot.set(*self.read(ctx.memory, ctx.sight(self.field)))
 
 
 def check_heads(width: int, heads: int, kv_heads: int, head_width: int | None) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from weft.nn.branch import Auxiliary, Branch, Slots, join
-from weft.nn.context import Context, Memory
+from weft.nn.context import Context
 
 
 class Residual(nn.Module):
@@ -58,8 +58,8 @@ class Pre(Branch):
     def slots(self, make: Callable[[Any], Any]) -> Slots:
         return self.branch.slots(make)
 
-    def fill(self, slot: Slots, memory: Memory) -> None:
-        self.branch.fill(slot, memory)
+    def fill(self, slot: Slots, ctx: Context) -> None:
+        self.branch.fill(slot, ctx)
 
 
 class Sum(Branch):
@@ -80,9 +80,9 @@ class Sum(Branch):
     def slots(self, make: Callable[[Any], Any]) -> Slots:
         return {name: branch.slots(make) for name, branch in self.branches.items()}  # type: ignore[operator]
 
-    def fill(self, slot: Slots, memory: Memory) -> None:
+    def fill(self, slot: Slots, ctx: Context) -> None:
         for name, branch in self.branches.items():
-            branch.fill(slot[name], memory)  # type: ignore[operator]
+            branch.fill(slot[name], ctx)  # type: ignore[operator]
 
 
 class Block(nn.Module):
@@ -109,6 +109,6 @@ class Block(nn.Module):
         """Cache places by branch."""
         return {name: getattr(self, name).branch.slots(make) for name in self.names}
 
-    def fill(self, slots: dict[str, Slots], memory: Memory) -> None:
+    def fill(self, slots: dict[str, Slots], ctx: Context) -> None:
         for name in self.names:
-            getattr(self, name).branch.fill(slots[name], memory)
+            getattr(self, name).branch.fill(slots[name], ctx)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from weft.nn.cache import Slot
-    from weft.nn.context import Context, Memory
+    from weft.nn.context import Context
 
 Auxiliary = dict[str, Tensor] | None  # extra loss terms by name, already divided by nothing: the trainer weighs them
 Slots = Any  # None, a Slot, or a dict of these: whatever `Branch.slots` returned comes back as `slot`
@@ -27,7 +27,7 @@ class Branch(nn.Module, ABC):
         """The cache places this branch wants; `make` turns an attention into a slot. None: it keeps nothing."""
         return None
 
-    def fill(self, slot: Slots, memory: Memory) -> None:
+    def fill(self, slot: Slots, ctx: Context) -> None:
         """Write what does not change while decoding (keys and values of a memory) into the slot."""
 
 

@@ -40,8 +40,15 @@ class Book:
         segments = torch.ones_like(here.order) if here.segments is None else here.segments
         self.order.scatter_(1, index, here.order.expand_as(index))
         self.segments.scatter_(1, index, segments.expand_as(index))
-        if here.groups is not None:
-            self.groups.scatter_(1, index, here.groups.expand_as(index))
+        groups = torch.zeros_like(here.order) if here.groups is None else here.groups
+        self.groups.scatter_(1, index, groups.expand_as(index))
+
+    def check_groups(self, groups: Tensor, count: Tensor) -> None:
+        """A group is entered whole: those who came first could not see the rest."""
+        last = self.groups.gather(1, (count - 1).clamp(min=0)[:, None] % self.size)  # [B, 1]
+        cut = (last > 0) & (count > 0)[:, None] & (last == groups[:, :1])
+        if bool(cut.any()):
+            raise ValueError(f"a chunk ends within group {int(last[cut][0])}: send a group whole, in one chunk")
 
     def layout(self, places: int) -> Layout:
         return Layout(self.order[:, :places], self.segments[:, :places], None, self.groups[:, :places])
@@ -116,6 +123,7 @@ class Cache:
         device = next(iter(books.values())).order.device if books else torch.device("cpu")
         self.count = torch.zeros(rows, dtype=torch.int64, device=device)  # [B] tokens each row has had
         self.used = 0  # no row has had more
+        self.peak = 0  # nor ever had: a ring has forgotten what lies a ring behind it
         self.bucket = capacity
         self.memory: Layout | None = None  # where the memory's tokens sit
         self.memory_width = 0
@@ -133,7 +141,12 @@ class Cache:
             raise ValueError(
                 f"{tokens} tokens at once, but this windowed cache takes at most {self.chunk}: send chunks"
             )
+        if bucket is not None and bucket < self.used + tokens:
+            raise ValueError(
+                f"{self.used + tokens} places are in use, and a bucket of {bucket} would hide some of them"
+            )
         self.used += tokens
+        self.peak = max(self.peak, self.used)
         self.bucket = min(self.capacity, bucket or max(64, 1 << (self.used - 1).bit_length()))
         for slot in self.slots():
             if isinstance(slot, FullSlot) and not isinstance(slot, RingSlot):
@@ -146,6 +159,8 @@ class Cache:
         if here.segments is None:
             after = torch.arange(length, device=self.count.device)[None]  # [1, T]
             return replace(here, order=self.count[:, None] + after)  # [B, T]
+        if not torch.compiler.is_compiling() and bool(((here.segments != 0) & (here.segments != 1)).any()):
+            raise ValueError("a cache numbers one document a row: give several the order of their tokens yourself")
         real = here.segments != 0
         order = self.count[:, None] + real.long().cumsum(dim=1) - 1  # [B, T]
         return replace(here, order=torch.where(real, order, 0))  # padding has a place that every table of positions has
@@ -155,6 +170,8 @@ class Cache:
         placed = {}
         for name, book in self.books.items():
             index = book.index(here, self.count)
+            if here.groups is not None and not torch.compiler.is_compiling():
+                book.check_groups(here.groups, self.count)
             book.write(here, index)
             places = book.size if book.ring else self.bucket
             placed[name] = (book.layout(places), index)
@@ -184,7 +201,7 @@ class Cache:
 
     def truncate(self, tokens: int) -> None:
         """Forget every token from the `tokens`-th of each row on (speculation that was refused)."""
-        lost = self.used - tokens
+        lost = self.peak - tokens
         if any(book.ring for book in self.books.values()) and lost >= self.chunk:
             raise ValueError(
                 f"a windowed cache can take back {self.chunk - 1} tokens, not {lost}: make it with a larger chunk"

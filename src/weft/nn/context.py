@@ -68,7 +68,10 @@ class Field(nn.Module):
         if here.plain and isinstance(self.mask, Full | Causal):  # no mask is ever built
             causal = isinstance(self.mask, Causal)
             return Sight(q, q, placed, self.kernel, causal=causal, reach=self.mask.reach())
-        return Sight(q, q, placed, self.kernel, visible(self.mask, q, q), reach=self.mask.reach())
+        back, ahead = self.mask.reach()
+        if here.segments is not None:
+            back = None  # a shared prefix (segment -1) is seen however far behind it lies
+        return Sight(q, q, placed, self.kernel, visible(self.mask, q, q), reach=(back, ahead))
 
     def cached(self, here: Layout, keys: Layout, index: Tensor, length: int) -> Sight:
         """Queries here, keys wherever the cache has put them."""

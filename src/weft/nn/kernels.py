@@ -146,7 +146,7 @@ def blocked(q: Tensor, k: Tensor, v: Tensor, sight: Sight, how: Scoring) -> Tens
     keys = k.transpose(1, 2).reshape(b * g, t, -1)  # [B·G, T, K]
     values = v.transpose(1, 2).reshape(b * g, t, -1)  # [B·G, T, Kv]
     queries, cuts = (q * scale).transpose(1, 2), spans(t, *sight.reach)  # [B, H, T, K]
-    if how.plain and not torch.compiler.is_compiling():
+    if how.plain and (sight.causal or sight.allowed is not None) and not torch.compiler.is_compiling():
         mask = None if sight.causal else allowed(sight)
         return Plain.apply(queries, keys, values, mask, cuts).transpose(1, 2)  # type: ignore[union-attr]  # [B, T, H, Kv]
     mask, outs = allowed(sight), []

@@ -72,7 +72,7 @@ class Layout:
         first = width - lengths[:, None] if side == "left" else torch.zeros_like(lengths)[:, None]  # [B, 1]
         order = place - first  # [B, T]
         real = (order >= 0) & (order < lengths[:, None])
-        return Layout(order=order.clamp(min=0), segments=real.long())
+        return Layout(segments=real.long())  # the order follows from it, also where a cache goes on
 
 
 def restart(order: Tensor, segments: Tensor) -> Tensor:

@@ -24,14 +24,14 @@ def linear_nats(x: Tensor, weight: Tensor, labels: Tensor, *, ignored: int) -> T
     if torch.compiler.is_compiling():
         scores = functional.linear(x, weight).float()  # [N, V]
         return functional.cross_entropy(scores, labels, ignore_index=ignored, reduction="sum")
-    result: Tensor = _LinearNats.apply(x, weight, labels, ignored)  # type: ignore[assignment]
+    result: Tensor = _LinearNats.apply(x, weight, labels, ignored, torch.is_grad_enabled())  # type: ignore[assignment]
     return result
 
 
 class _LinearNats(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, labels: Tensor, ignored: int) -> Tensor:
-        wants_x, wants_weight = ctx.needs_input_grad[:2]
+    def forward(ctx: Any, x: Tensor, weight: Tensor, labels: Tensor, ignored: int, grads: bool) -> Tensor:
+        wants_x, wants_weight = (grads and wanted for wanted in ctx.needs_input_grad[:2])
         grad_x = torch.empty_like(x) if wants_x else None
         grad_weight = torch.zeros_like(weight, dtype=torch.float32) if wants_weight else None
         rows = max(16, PIECE // weight.shape[0])
@@ -39,7 +39,7 @@ class _LinearNats(torch.autograd.Function):
         for start in range(0, x.shape[0], rows):
             part, label = x[start : start + rows], labels[start : start + rows, None]  # [n, D], [n, 1]
             counted = label != ignored
-            target = label.clamp(min=0)
+            target = label.masked_fill(~counted, 0)  # any other label that is no token is gather's error
             scores = functional.linear(part, weight).float()  # [n, V]
             lse = scores.logsumexp(dim=-1, keepdim=True)  # [n, 1]
             total += ((lse - scores.gather(1, target)) * counted).sum()
@@ -58,12 +58,13 @@ class _LinearNats(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         (grad,) = grad_outputs
         grad_x, grad_weight = ctx.saved_tensors
         return (
             None if grad_x is None else grad_x * grad.to(grad_x.dtype),
             None if grad_weight is None else (grad_weight * grad).to(ctx.dtype),
+            None,
             None,
             None,
         )

@@ -72,11 +72,13 @@ class _RMSNorm(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor | None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         (grad,) = grad_outputs
         y, r, weight = ctx.saved_tensors
         wide = torch.promote_types(y.dtype, torch.float32)
-        grad_weight = (grad * y).flatten(0, -2).sum(dim=0, dtype=wide).to(weight.dtype)  # [D]
+        grad_weight = None
+        if ctx.needs_input_grad[1]:
+            grad_weight = (grad * y).flatten(0, -2).sum(dim=0, dtype=wide).to(weight.dtype)  # [D]
         g = grad * weight
         along = (g * y).mean(dim=-1, keepdim=True)  # [B, T, 1]
         return torch.addcmul(g, y, along, value=-1).mul_(r), grad_weight, None

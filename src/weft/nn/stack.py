@@ -64,7 +64,7 @@ class Stack(nn.Module):
                 sights[name] = field.across(ctx.here, length, memory, width, share, device)
             elif placed is None:
                 sights[name] = field.among(ctx.here, length, device)
-            else:
+            elif name in placed:  # else no layer that runs looks through it
                 assert cache is not None
                 sights[name] = field.cached(ctx.here, *placed[name], cache.length)
         return sights
@@ -108,5 +108,7 @@ class Stack(nn.Module):
     def fill(self, cache: Cache, memory: Memory) -> None:
         """Compute what the cache keeps of a memory: keys, values and layout, once before the first step."""
         cache.memory, cache.memory_width = memory.here, memory.states.shape[1]
+        ctx = Context(memory.here, memory)
+        ctx = replace(ctx, sights=self.sights(memory.states, ctx, None))
         for step, layer in enumerate(self.order):
-            self.layers[layer].fill(cache.at(step), memory)  # type: ignore[operator]
+            self.layers[layer].fill(cache.at(step), ctx)  # type: ignore[operator]

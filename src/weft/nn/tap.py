@@ -14,7 +14,8 @@ class Tap(nn.Module):
     @property
     def active(self) -> bool:
         """True where somebody listens; kernels that never hold the tensor then step aside."""
-        return bool(self._forward_hooks or self._forward_pre_hooks or self._backward_hooks)
+        forward = self._forward_hooks or self._forward_pre_hooks
+        return bool(forward or self._backward_hooks or self._backward_pre_hooks)
 
     def forward(self, x: Tensor) -> Tensor:
         return x
