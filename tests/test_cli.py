@@ -4,17 +4,18 @@ import gzip
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-import torch
-from commands import TINY, Output, good, snapshot, weft
+from commands import TINY, good, snapshot, weft
 
 from weft.data import DataSettings, prepare
 from weft.files import read_tensors
@@ -69,6 +70,16 @@ def copy(trained: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(trained, tmp_path / "copy"))
 
 
+@pytest.fixture(autouse=True)
+def no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes longer than the runs here; those above are drawn. It is as if matplotlib were missing."""
+
+    def draw(*_: object, **__: object) -> None:
+        raise ValueError("drawing needs matplotlib")
+
+    monkeypatch.setattr(import_module("weft.recipes.run"), "draw", draw)
+
+
 @pytest.fixture
 def one_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every run decides for the same kernel, whatever the clock says; else two runs need not have the same bits."""
@@ -81,6 +92,12 @@ SIX = ("--set", "train.steps=6", "--set", "train.checkpoint_every=2", "--set", "
 def stop_after(patch: pytest.MonkeyPatch, step: int) -> None:
     """Ctrl-C in the middle of a step's bookkeeping."""
     patch.setattr(Watcher, "step", lambda _, record: record.step == step and signal.raise_signal(signal.SIGINT))
+
+
+def without_clock(folder: Path) -> list[dict[str, object]]:
+    """The lines of a run's log, but for what depends on the time."""
+    clock = ("seconds", "tokens_per_second")
+    return [{k: v for k, v in line.items() if k not in clock} for line in read(folder / "log.jsonl")]
 
 
 def python(*words: str, **options: object) -> subprocess.CompletedProcess[str]:
@@ -124,7 +141,7 @@ assert not heavy, heavy
         (["train", "llama", "--outt", "x"], "--out"),
         (["eval", "x"], "Missing option '--data'"),
         (["generate", "x"], "Missing option '--prompt'"),
-        (["generate", "x", "--prompt", "a", "--tokens", "many"], "not a valid int"),
+        (["generate", "x", "--prompt", "a", "--tokens", "many"], "--tokens"),
     ],
 )
 def test_words_that_make_no_command_are_status_2(words: list[str], fragment: str):
@@ -147,9 +164,11 @@ def test_training_lays_out_a_folder_and_prints_where_everything_is(trained: Path
 
 def test_the_card_shows_figures_a_sample_and_the_next_command(tmp_path: Path):
     out = tmp_path / "a folder"
-    done = good("train", "shakespeare_char", "--debug", "--out", out, "--set", "train.steps=1", "--set", "train.batch=2")
+    done = good(
+        "train", "shakespeare_char", "--debug", "--out", out, "--set", "train.steps=1", "--set", "train.batch=2"
+    )
     for text in ("shakespeare_char", "held-out bits per byte", f"weft generate '{out}' --prompt"):
-        assert text in done.out.replace("\n", "")
+        assert text in done.out
     assert "step 1/1" in done.err and "held out" in done.err  # progress goes elsewhere than the result
 
 
@@ -403,20 +422,18 @@ def test_a_stopped_run_goes_on_to_the_same_bits(
     same = ["config.json", "tokenizer.json", "run.json", "model.safetensors"]
     same += [name for name in whole if name.endswith(".safetensors")]
     assert {name: parts[name] for name in same} == {name: whole[name] for name in same}
-    clock = ("seconds", "tokens_per_second")
-    logs = [read(tmp_path / name / "log.jsonl") for name in ("whole", "parts")]
-    assert [[{k: v for k, v in line.items() if k not in clock} for line in log] for log in logs][0] == [
-        {k: v for k, v in line.items() if k not in clock} for line in logs[1]
-    ]
+    assert without_clock(tmp_path / "whole") == without_clock(tmp_path / "parts")
 
 
 def test_ctrl_c_from_outside_is_status_130_and_nothing_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     # The rate does not depend on the length, so that a run stopped somewhere can be ended three steps later.
-    settings = "train.decay=constant train.warmup=0 train.precision=fp32 train.batch=2 train.threads=1".split()
+    settings = ["train.decay=constant", "train.warmup=0", "train.precision=fp32", "train.batch=2", "train.threads=1"]
     words = ["train", "llama", "--debug", *(word for text in settings for word in ("--set", text))]
     out, same = tmp_path / "stopped", tmp_path / "whole"
     endless = [sys.executable, "-m", "weft", *words, "--out", str(out), "--set", "train.steps=1e9"]
-    with subprocess.Popen(endless, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=ENVIRONMENT) as run:
+    with subprocess.Popen(
+        endless, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=ENVIRONMENT
+    ) as run:
         assert run.stderr is not None
         next(line for line in run.stderr if line.startswith("step "))
         run.send_signal(signal.SIGINT)
@@ -471,8 +488,7 @@ def test_resume_begins_where_nothing_was_begun(tmp_path: Path):
 def test_another_run_is_not_resumed_and_the_old_one_stays(words: Sequence[str], fragment: str, stopped: Path):
     before = snapshot(stopped)
     done = weft("train", "llama", "--out", stopped, *TINY, *SIX, "--resume", *words)
-    assert done.status == 1
-    assert pytest.raises(AssertionError, match=fragment) and __import__("re").search(fragment, done.err), done.err
+    assert done.status == 1 and re.search(fragment, done.err), done.err
     assert snapshot(stopped) == before
 
 
@@ -582,7 +598,7 @@ BAD = [
     (f"{PAIRS} --data HERE/tabs.tsv", "HERE/tabs.tsv, line 3: source, one tab, target; there are 0 tabs"),
     (f"{PAIRS} --data HERE/same.tsv", "2 pairs with one source text cannot be split"),
     (f"{PAIRS} --data HERE/bare.tsv", "held-out pairs have empty targets"),
-    (f"{PAIRS} --data HERE/long.tsv", "fits into context=64"),
+    (f"{PAIRS} --data HERE/long.tsv --set data.tokenizer=bytes", "fits into context=64"),
     (f"{PAIRS} --data a --data b --data c", "3 paths were given"),
     ("eval RUN --data HERE/nope.txt", "there is no file or folder HERE/nope.txt"),
     ("eval RUN --data HERE/empty.txt", "HERE/empty.txt is empty"),
@@ -602,7 +618,7 @@ BAD = [
     (f"{TRAIN} --set train.decay=linaer", "did you mean 'linear'?"),
     (f"{TRAIN} --set train.micro_batches=3", "8 rows does not split into 3"),
     (f"{TRAIN} --set model.tied=perhaps", "true or false"),
-    (f"{TRAIN} --set model.size=hug", "no size 'hug'; it has debug, small"),
+    (f"{TRAIN} --set model.size=hug", "has no size 'hug'"),
     (f"{TRAIN} --set model.heads=5", "5 heads do not divide the width 48"),
     (f"{TRAIN} --set model.kv_heads=3", "3 key/value heads do not divide 4 heads"),
     (f"{TRAIN} --set model.width=0", "width = 0, but it must be between 1 and"),
@@ -666,7 +682,7 @@ def test_text_that_a_vocabulary_cannot_spell_names_its_file_and_offset(tmp_path:
 
 
 @pytest.mark.parametrize("name", ["config.json", "run.json", "tokenizer.json"])
-@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b"\xff", b"null", b"[" * 20000], ids=repr)
+@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b"\xff", b"null", b"[" * 20000], ids=lambda data: repr(data[:4]))
 def test_a_damaged_description_is_named_and_nothing_is_written(name: str, data: bytes, stopped: Path, tmp_path: Path):
     out = Path(shutil.copytree(stopped, tmp_path / "run"))
     (out / name).write_bytes(data)
@@ -721,8 +737,3 @@ def test_ctrl_c_outside_of_training_is_status_130(trained: Path, monkeypatch: py
 def test_a_message_keeps_what_looks_like_markup(tmp_path: Path):
     done = weft("eval", tmp_path / "[bold]run[/]", "--data", "x")
     assert done.status == 1 and "[bold]run[/]" in done.err
-
-
-def test_the_threads_of_a_run_are_its_own_affair():
-    assert torch.get_num_threads() == 1  # no run here may have raised it
-    assert isinstance(Output().text(), str)

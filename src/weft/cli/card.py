@@ -19,7 +19,7 @@ def print_card(console: Console, recipe: Recipe, report: Report, model: Model | 
     console.print()
     _figures(console, recipe, report)
     if model is not None:
-        for prompt in _writable(recipe.prompts, model):
+        for prompt in _writable(report.prompts, model):
             _sample(console, recipe, model, prompt)
     console.print()
     _places(console, report)
@@ -68,21 +68,19 @@ def _writable(prompts: tuple[str, ...], model: Model) -> list[str]:
 
 def _sample(console: Console, recipe: Recipe, model: Model, prompt: str) -> None:
     console.print()
-    console.print(Text(prompt, style="bold"), end="")
+    console.print(Text(prompt, style="bold"), end=" → " if model.translates else "")
     for piece in model.stream(prompt, tokens=recipe.sample_tokens, temperature=recipe.temperature, seed=0):
         console.print(Text(piece), end="")
     console.print()
 
 
 def _places(console: Console, report: Report) -> None:
-    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
-    table.add_column(style=MUTED)
-    table.add_column()
-    table.add_row("model", str(report.out))
+    rows = {"model": str(report.out)}
     if report.curve:
-        table.add_row("loss curve", str(report.curve))
+        rows["loss curve"] = str(report.curve)
     if report.interrupted:
-        table.add_row("go on", "the same command with --resume")
+        rows["go on"] = "the same command with --resume"
     else:
-        table.add_row("write", f'weft generate {shlex.quote(str(report.out))} --prompt "…"')
-    console.print(table)
+        rows["write"] = f'weft generate {shlex.quote(str(report.out))} --prompt "…"'
+    for name, text in rows.items():  # unbroken, to be copied
+        console.print(Text.assemble((f"{name:<12}", MUTED), text), soft_wrap=True)

@@ -14,7 +14,7 @@ def command(folder: Path, prompts: list[str], drawing: Drawing, *, as_json: bool
     model = load(folder)
     for text in model.notices:
         print(f"note: {text}", file=sys.stderr)
-    if as_json or drawing.beams > 1:
+    if as_json or drawing.beams != 1:
         results = [_whole(model, prompt, drawing) for prompt in prompts]
         if as_json:
             print(json.dumps(results if len(results) > 1 else results[0]))

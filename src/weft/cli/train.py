@@ -46,8 +46,10 @@ def settled(recipe: Recipe, data: tuple[str, ...], changes: list[str], *, debug:
         for path, text in recipe.debug:
             recipe = recipe.change(path, text)
     if data:
-        pairs = recipe.data.source in ("pairs", "made_pairs")
-        recipe = replace(recipe, data=replace(recipe.data, source="pairs" if pairs else "text", paths=data))
+        source = "pairs" if recipe.data.source in ("pairs", "made_pairs") else "text"
+        if source != find(recipe.name).data.source:
+            recipe = replace(recipe, prompts=())  # the recipe's own belong to its own text
+        recipe = replace(recipe, data=replace(recipe.data, source=source, paths=data))
     for change in changes:
         path, equals, text = change.partition("=")
         if not equals:

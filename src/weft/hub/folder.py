@@ -12,7 +12,7 @@ from weft.data import load_tokenizer
 from weft.files import DamagedFile, read_json, read_tensors, write_json, write_tensors
 from weft.models import Blueprint
 
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
+CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
 
 
 class LoadError(ValueError):
@@ -88,5 +88,13 @@ def _some(names: list[str]) -> str:
 
 
 def read_tokenizer(folder: Path) -> Tokenizer | None:
-    """The folder's tokenizer; None where it has none."""
-    return load_tokenizer(folder) if (folder / "tokenizer.json").is_file() else None
+    """The folder's tokenizer; None where it has none. LoadError where it is damaged, or of a kind that is not there."""
+    path = folder / TOKENIZER
+    if not path.is_file():
+        return None
+    try:
+        return load_tokenizer(folder)
+    except DamagedFile as error:
+        raise LoadError(str(error)) from error
+    except ValueError as error:
+        raise LoadError(f"{path}: {error}") from error

@@ -199,7 +199,10 @@ def load(path: str | Path) -> Model:
     blueprint = read_blueprint(folder)
     weights, notices = folder / "model.safetensors", ()
     if not weights.is_file():
-        found = checkpoints.latest(folder)
+        try:
+            found = checkpoints.latest(folder)
+        except ValueError as error:
+            raise LoadError(str(error)) from error
         if found is None:
             raise LoadError(f"{weights} is missing, and there is no checkpoint either: nothing was trained here yet")
         weights = found.path / "model.safetensors"

@@ -17,14 +17,14 @@ RECIPES.register(
     Recipe(
         name="python_stdlib",
         model=Blueprint.of(
-            "llama", "small", vocab=4096, context=256, width=256, depth=6, heads=4, hidden=768, tied=True
+            "llama", "small", vocab=4096, context=256, width=192, depth=5, heads=3, hidden=512, tied=True
         ),
         data=DataSettings(source="python_stdlib", tokenizer="bpe", vocab=4096),
         train=TrainSettings(
-            steps=500,
-            batch=32,
+            steps=640,
+            batch=16,
             optimiser="muon",
-            rate=4e-3,
+            rate=1.2e-2,
             decay="linear",
             floor=0.02,
             evaluate_every=0,

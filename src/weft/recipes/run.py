@@ -8,12 +8,12 @@ from pathlib import Path
 
 from torch import nn
 
-from weft.data import Prepared, prepare
+from weft.data import Pairs, Prepared, prepare
 from weft.evaluate import bits_per_byte, check, likelihood, ngram_nats, xz_bits_per_byte
 from weft.files import write_json
 from weft.hub import write_model
 from weft.models import FAMILIES
-from weft.nn import measure
+from weft.nn import kernels, measure
 from weft.objectives import OBJECTIVES
 from weft.recipes.folder import CURVE, LOG, REPORT, check_folder, check_same, existing, start
 from weft.recipes.recipe import Recipe, reads_pairs
@@ -30,7 +30,7 @@ class Report:
     out: Path
     figures: dict[str, float]
     baselines: dict[str, float]
-    samples: list[tuple[str, str]]
+    prompts: tuple[str, ...]  # what the finished model is asked to go on from: the recipe's, or held-out openings
     seconds: float  # of training steps
     steps: int
     tokens: int
@@ -84,7 +84,9 @@ def run(recipe: Recipe, out: Path, *, resume: bool, overwrite: bool, watch: Watc
 
 
 def _decide(recipe: Recipe, module: nn.Module, out: Path, resume: bool) -> dict[str, str]:
-    """Which attention kernel each field runs: measured once, replayed on resume."""
+    """Which attention kernel each field runs: forced, or measured once and replayed on resume."""
+    if recipe.train.kernel != "measured":
+        return dict.fromkeys(kernels.use(module, recipe.train.kernel), recipe.train.kernel)
     earlier = checkpoints.latest(out) if resume and out.is_dir() else None
     if earlier is not None:
         decided = dict(earlier.state["decisions"]["given"])
@@ -109,7 +111,7 @@ def _report(recipe: Recipe, prepared: Prepared, result: Result, out: Path, watch
         out=out,
         figures=figures,
         baselines=baselines,
-        samples=[],
+        prompts=recipe.prompts or openings(prepared),
         seconds=result.progress.seconds,
         steps=result.progress.step,
         tokens=result.progress.tokens,
@@ -120,6 +122,16 @@ def _report(recipe: Recipe, prepared: Prepared, result: Result, out: Path, watch
     facts = {"figures": figures, "baselines": baselines, "seconds": report.seconds, "tokens": report.tokens}
     write_json(out / REPORT, facts)
     return report
+
+
+def openings(prepared: Prepared, count: int = 3) -> tuple[str, ...]:
+    """A few lines of held-out text (sources, where the data are pairs), spread over it."""
+    if isinstance(prepared.valid, Pairs):
+        lines = [source for source, _ in prepared.valid.pairs]
+    else:
+        lines = [line for line in prepared.valid_text.decode().split("\n") if line.strip()]
+    chosen = [lines[len(lines) * part // count] for part in range(min(count, len(lines)))]
+    return tuple(line[:60] for line in chosen)
 
 
 def _baselines(recipe: Recipe, prepared: Prepared, watch: Watcher) -> dict[str, float]:

@@ -23,6 +23,7 @@ class TrainSettings:
     floor: float = 0.1  # fraction of the peak at the end
     clip: float = 1.0  # largest gradient norm; 0 = off
     precision: Literal["auto", "bf16", "fp32"] = "auto"
+    kernel: Literal["measured", "eager", "matmul", "sdpa", "blocked"] = "measured"  # of attention
     seed: int = 0
     threads: int = 0  # 0 = torch's choice
     log_every: int = 1  # steps between lines of log.jsonl

@@ -1,0 +1,404 @@
+"""What a user holds: loading is strict, saving exact, and text comes out the same alone, in a batch or as a stream."""
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+from commands import TINY, good
+
+import weft
+from weft.data import BytePairs, Bytes
+from weft.files import read_header, read_json, read_tensors, write_json, write_tensors
+from weft.generate import Sampling, generate, row_seeds
+from weft.hub import LoadError, Model, load, save
+from weft.hub.score import score
+from weft.models import FAMILIES, Blueprint
+from weft.nn import SCHEMES
+from weft.training import checkpoints
+
+NAMES = FAMILIES.names()
+DECODERS = [name for name in NAMES if FAMILIES.get(name).objective == "next_token"]
+PROMPTS = ["a", "the weaver", "", "日本"]
+
+
+@cache
+def made(name: str, *changes: tuple[str, str]) -> Model:
+    """A debug-sized model on bytes whose rows differ; shared, so left as it is."""
+    blueprint = Blueprint.of(name, "debug").change("vocab", "257")
+    for path, text in changes:
+        blueprint = blueprint.change(path, text)
+    module, generator = blueprint.build(seed=0), torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for path, parameter in module.named_parameters():
+            if parameter.dim() > 1:
+                noise = torch.empty_like(parameter).normal_(std=0.3, generator=generator)
+                parameter.add_(noise * (0.3 if "cross" in path else 1.0))
+    return Model(module, blueprint, Bytes())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A saved decoder, to be damaged."""
+    save(made("llama"), tmp_path / "model")
+    return tmp_path / "model"
+
+
+@pytest.fixture
+def poisoned() -> Iterator[None]:
+    """Memory that nobody has written to holds NaN."""
+    torch.use_deterministic_algorithms(True)  # fills what torch.empty and the like give out
+    assert torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    assert torch.empty(3).isnan().all()
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+def weights(model: Model) -> dict[str, torch.Tensor]:
+    return model.module.state_dict()
+
+
+def edit(folder: Path, **changes: object) -> None:
+    """Change the config in a saved model's description."""
+    path = folder / "config.json"
+    data = read_json(path)
+    write_json(path, data | {"config": data["config"] | changes})
+
+
+# ---------------------------------------------------------------- saving and loading
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_saved_model_is_read_back_whole_and_saved_again_to_the_same_bytes(name: str, tmp_path: Path):
+    model = made(name)
+    save(model, tmp_path / "one")
+    again = load(tmp_path / "one")
+    save(again, tmp_path / "two")
+    assert again.blueprint == model.blueprint and not again.module.training and not again.notices
+    assert weights(again).keys() == weights(model).keys()
+    assert all(torch.equal(tensor, weights(model)[key]) for key, tensor in weights(again).items())
+    for file in ("config.json", "model.safetensors", "tokenizer.json"):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes(), file
+    tokens = torch.arange(24).view(2, 12)
+    inputs = (tokens, tokens[:, :5]) if model.translates else (tokens,)
+    assert torch.equal(again.logits(*inputs), model.logits(*inputs))
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_model_with_another_position_scheme_is_read_back_with_it(scheme: str, tmp_path: Path):
+    model = made("llama", ("position", scheme))
+    save(model, tmp_path)
+    again = load(tmp_path)
+    assert again.blueprint == model.blueprint
+    assert torch.equal(again.logits(torch.arange(9)[None]), model.logits(torch.arange(9)[None]))
+
+
+def test_the_public_names_are_the_hubs(tmp_path: Path):
+    weft.save(made("llama"), tmp_path)
+    assert isinstance(weft.load(str(tmp_path)), weft.Model)
+    assert weft.load_tokenizer(tmp_path).vocab == 257
+    assert issubclass(weft.LoadError, ValueError)
+
+
+@pytest.mark.parametrize("tied", ["true", "false"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_tied_head_is_one_copy_on_disk_an_untied_one_its_own(name: str, tied: str, tmp_path: Path):
+    model = made(name, ("tied", tied))
+    save(model, tmp_path)
+    shape = (257, model.config.width)
+    tables = [key for key, entry in read_header(tmp_path / "model.safetensors").entries.items() if entry.shape == shape]
+    assert ("head.weight" in tables) == (tied == "false")
+    assert tied == "false" or tables == ["embed.weight"]
+    module = load(tmp_path).module
+    x, table = torch.randn(1, 2, model.config.width), module.get_parameter("embed.weight")
+    with torch.no_grad():
+        before = module.logits(x)  # type: ignore[operator]
+        table.mul_(2)
+        after = module.logits(x)  # type: ignore[operator]
+    torch.testing.assert_close(after, 2 * before if tied == "true" else before)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_parameter_is_left_as_memory_happened_to_be(name: str, tmp_path: Path, poisoned: None):
+    blueprint = Blueprint.of(name, "debug")
+    for scheme in SCHEMES:
+        model = Model(blueprint.change("position", scheme).build(seed=3), blueprint.change("position", scheme))
+        save(model, tmp_path / scheme)
+        for tensors in (model.module.state_dict(), load(tmp_path / scheme).module.state_dict()):
+            assert all(bool(tensor.isfinite().all()) for tensor in tensors.values()), scheme
+
+
+def test_loading_does_not_move_the_random_numbers(folder: Path):
+    before = torch.get_rng_state()
+    load(folder)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_what_is_loaded_stands_on_its_own_feet(folder: Path):
+    model = load(folder)
+    before = {key: tensor.clone() for key, tensor in weights(model).items()}
+    (folder / "model.safetensors").write_bytes(b"")  # in place: a map of the file would see it
+    assert all(torch.equal(tensor, before[key]) for key, tensor in weights(model).items())
+
+
+def test_a_model_without_a_tokenizer_reads_ids_only(tmp_path: Path):
+    save(replace(made("gpt2"), tokenizer=None), tmp_path)
+    model = load(tmp_path)
+    assert model.tokenizer is None and model.logits(torch.tensor([[1, 2]])).shape == (1, 2, 257)
+    for ask in (model.generate, model.stream):
+        with pytest.raises(ValueError, match="no tokenizer.json"):
+            ask("a")
+
+
+# ---------------------------------------------------------------- what is refused
+
+
+def test_a_missing_and_an_unexpected_tensor_are_named(folder: Path):
+    path = folder / "model.safetensors"
+    tensors = read_tensors(path)
+    tensors["stack.norm.wait"] = tensors.pop("stack.norm.weight").clone()
+    write_tensors(path, tensors)
+    with pytest.raises(LoadError, match=r"lacks stack\.norm\.weight and has stack\.norm\.wait, which the model"):
+        load(folder)
+
+
+def test_many_missing_tensors_are_counted(folder: Path):
+    write_tensors(folder / "model.safetensors", {})
+    with pytest.raises(LoadError, match=r"lacks embed\.weight, .* and \d+ more: config.json and the weights"):
+        load(folder)
+
+
+@pytest.mark.parametrize("shape", [(257,), (257, 47), (48, 257), (1, 257, 48)])
+def test_a_misshapen_tensor_is_named_with_both_shapes(shape: tuple[int, ...], folder: Path):
+    path = folder / "model.safetensors"
+    write_tensors(path, read_tensors(path) | {"embed.weight": torch.zeros(shape)})
+    with pytest.raises(LoadError) as caught:
+        load(folder)
+    assert f"embed.weight is {list(shape)}, config.json makes it [257, 48]" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "damage, fragment",
+    [
+        (lambda data: b"", "has 0 bytes"),
+        (lambda data: data[:7], "has 7 bytes"),
+        (lambda data: data[:200], "header"),
+        (lambda data: data[:-1], "cut short"),
+        (lambda data: data + b"\0", "1 bytes follow"),
+        (lambda data: data[:8] + b"\xff" + data[9:], "not UTF-8"),
+        (lambda data: data.replace(b"F32", b"X32", 1), "unknown dtype 'X32'"),
+    ],
+)
+def test_damaged_weights_are_refused(damage, fragment: str, folder: Path):
+    path = folder / "model.safetensors"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(LoadError) as caught:
+        load(folder)
+    assert str(path) in str(caught.value) and fragment in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "changes, fragment",
+    [
+        ({"width": 0}, "width = 0, but it must be between 1 and"),
+        ({"width": -48}, "width = -48"),
+        ({"width": "48"}, "Llama.width is a whole number, not '48'"),
+        ({"heads": 5}, "5 heads do not divide the width 48"),
+        ({"kv_heads": 3}, "3 key/value heads do not divide 4 heads"),
+        ({"depth": 10**12}, "depth = 1000000000000"),
+        ({"depth": 3}, "lacks stack.layers.2"),
+        ({"wdith": 48}, "no setting 'wdith'; did you mean 'width'?"),
+        ({"tied": True}, "has head.weight, which the model does not"),
+        ({"vocab": 256}, "[257, 48], config.json makes it [256, 48]"),
+    ],
+)
+def test_a_config_that_is_not_these_weights_is_refused(changes: dict[str, object], fragment: str, folder: Path):
+    edit(folder, **changes)
+    with pytest.raises(LoadError) as caught:
+        load(folder)
+    assert fragment in str(caught.value) and str(folder) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "changes, fragment",
+    [
+        ({"family": "lama"}, "no family is called 'lama'; did you mean 'llama'?"),
+        ({"family": ["llama"]}, "config.json"),
+        ({"family": None}, "config.json"),
+        ({"config": []}, "config.json"),
+        ({"parts": []}, "config.json"),
+        ({"parts": {}}, "config.json"),
+        ({"parts": {"position": 5}}, "config.json"),
+        ({"parts": {"position": {"name": ["rope"]}}}, "config.json"),
+        ({"parts": {"position": {"name": "rop"}}}, "did you mean 'rope'?"),
+        ({"model_type": "gpt2"}, "written by another library"),
+        ({"auto_map": {"AutoModel": "evil.py"}}, "auto_map"),
+    ],
+)
+def test_a_description_of_nothing_we_build_is_refused(changes: dict[str, object], fragment: str, folder: Path):
+    path = folder / "config.json"
+    path.write_text(json.dumps(read_json(path) | changes))
+    with pytest.raises(LoadError) as caught:
+        load(folder)
+    assert fragment in str(caught.value) and str(caught.value).count(str(path)) == 1
+
+
+def test_a_tokenizer_with_more_ids_than_the_embedding_is_refused(folder: Path):
+    BytePairs.train(["the weaver and the weaver " * 9], 260).save(folder)
+    with pytest.raises(LoadError, match="the tokenizer has 260 ids, the model's embedding 257"):
+        load(folder)
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b'{"weft": "nope"}', b'{"weft": "characters"}', b"\xff"], ids=repr)
+def test_a_damaged_tokenizer_is_named(data: bytes, folder: Path):
+    (folder / "tokenizer.json").write_bytes(data)
+    with pytest.raises(LoadError) as caught:
+        load(folder)
+    assert str(caught.value).count(str(folder / "tokenizer.json")) == 1
+
+
+def test_folders_that_hold_no_model_say_what_is_missing(folder: Path, tmp_path: Path):
+    with pytest.raises(LoadError, match="is not a folder"):
+        load(tmp_path / "nowhere")
+    with pytest.raises(LoadError, match=r"config\.json is missing"):
+        load(tmp_path)
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(LoadError, match=r"model\.safetensors is missing, and there is no checkpoint either"):
+        load(folder)
+
+
+def test_an_unfinished_run_gives_its_newest_good_checkpoint_and_says_so(tmp_path: Path):
+    out = tmp_path / "run"
+    good("train", "llama", "--out", out, *TINY, "--set", "train.checkpoint_every=1")
+    whole = load(out)
+    (out / "model.safetensors").unlink()
+    newest, older = checkpoints.steps(out / checkpoints.FOLDER)
+    last = load(out)
+    assert last.notices == (f"{out} is not finished: this is its checkpoint of step 2",)
+    assert all(torch.equal(tensor, weights(whole)[key]) for key, tensor in weights(last).items())
+    (newest / "optimiser.safetensors").unlink()
+    earlier = load(out)
+    assert f"checkpoint {newest.name} is refused" in earlier.notices[0] and "of step 1" in earlier.notices[-1]
+    (older / "state.json").write_text("{}")
+    with pytest.raises(LoadError, match="no checkpoint in .* is good"):
+        load(out)
+
+
+# ---------------------------------------------------------------- what a model says
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_logits_of_ragged_rows_are_those_of_the_rows_alone(name: str):
+    model, lengths = made(name), torch.tensor([9, 1, 5])
+    tokens = torch.randint(257, (3, 9))
+    together = model.logits(tokens, lengths=lengths)
+    for row, length in enumerate(lengths.tolist()):
+        alone = model.logits(tokens[row : row + 1, :length])
+        torch.testing.assert_close(together[row : row + 1, :length], alone, rtol=1e-5, atol=1e-5)
+
+
+def test_logits_of_ragged_pairs_are_those_of_the_pairs_alone():
+    model, lengths, sources = made("transformer"), torch.tensor([4, 7]), torch.tensor([9, 2])
+    source, target = torch.randint(257, (2, 9)), torch.randint(257, (2, 7))
+    together = model.logits(source, target, lengths=lengths, source_lengths=sources)
+    for row, (length, width) in enumerate(zip(lengths.tolist(), sources.tolist(), strict=True)):
+        alone = model.logits(source[row : row + 1, :width], target[row : row + 1, :length])
+        torch.testing.assert_close(together[row : row + 1, :length], alone, rtol=1e-5, atol=1e-5)
+
+
+def test_logits_want_a_target_where_there_is_a_source_and_only_there():
+    tokens = torch.zeros(1, 2, dtype=torch.int64)
+    with pytest.raises(ValueError, match="takes a source and a target"):
+        made("transformer").logits(tokens)
+    with pytest.raises(ValueError, match="takes one row of tokens"):
+        made("llama").logits(tokens, tokens)
+
+
+@pytest.mark.parametrize("draw", [{"temperature": 0.0}, {"temperature": 1.3, "top_k": 90, "top_p": 0.9}])
+@pytest.mark.parametrize("name", NAMES)
+def test_streamed_text_is_the_text_written_at_once(name: str, draw: dict[str, float]):
+    model = made(name)
+    for seed, prompt in enumerate(PROMPTS):
+        at_once = model.generate(prompt, tokens=30, seed=seed, **draw)  # type: ignore[arg-type]
+        assert "".join(model.stream(prompt, tokens=30, seed=seed, **draw)) == at_once.text  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+@pytest.mark.parametrize("name", NAMES)
+def test_prompts_in_a_batch_get_what_each_gets_alone(name: str, beams: int):
+    model = made(name)
+    together = model.generate_all(PROMPTS, tokens=12, temperature=0, beams=beams)
+    for prompt, row in zip(PROMPTS, together, strict=True):
+        alone = model.generate(prompt, tokens=12, temperature=0, beams=beams)
+        assert (alone.text, alone.ids, alone.reason) == (row.text, row.ids, row.reason)
+        assert alone.logprob == pytest.approx(row.logprob, abs=1e-4)
+
+
+def test_drawn_rows_have_seeds_of_their_own_and_the_first_is_the_single_one():
+    model = made("llama")
+    rows = model.generate_all(["a"] * 3, tokens=20, temperature=1.5, seed=4)
+    assert len({row.ids for row in rows}) == 3
+    assert model.generate("a", tokens=20, temperature=1.5, seed=4).ids == rows[0].ids
+    prompt = [model.need_tokenizer().end, *b"a"]
+    seeds, sampling = row_seeds(4, 3), Sampling(temperature=1.5)
+    (second,) = generate(model.module, [prompt], new=20, seed=seeds[1:2], sampling=sampling, stop=(256,), context=64)
+    assert second.ids == rows[1].ids
+
+
+def test_text_ends_at_the_context_and_the_reason_says_so():
+    model = made("gpt2")
+    found = model.generate("x" * 60, tokens=30, temperature=0)
+    assert found.reason in ("context", "end") and len(found.ids) <= 3
+    full = model.generate("x" * 63, tokens=30)
+    assert (full.text, full.ids, full.reason) == ("", (), "context")
+    with pytest.raises(ValueError, match=r"has 65 tokens, the context 64: shorten it"):
+        model.generate("x" * 64)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"tokens": 0}, {"tokens": -1}, {"temperature": -1.0}, {"top_p": 0.0}, {"top_k": -1}, {"beams": 0}]
+)
+def test_numbers_that_mean_nothing_are_refused_before_the_first_piece(settings: dict[str, float]):
+    model, (name,) = made("llama"), settings
+    with pytest.raises(ValueError, match=f"{name} = "):
+        model.generate("a", **settings)  # type: ignore[arg-type]
+    if name != "beams":
+        with pytest.raises(ValueError, match=f"{name} = "):
+            model.stream("a", **settings)  # type: ignore[arg-type]
+
+
+# ---------------------------------------------------------------- the score of a file
+
+
+def test_the_score_of_a_file_is_what_the_logits_say(tmp_path: Path):
+    text, model = "the weaver mends the red thread. " * 5, made("llama")
+    (tmp_path / "a.txt").write_text(text)
+    ids = [256, *text.encode(), 256]
+    nats = 0.0
+    for start in range(0, len(ids) - 1, 64):
+        row = ids[start : start + 65]
+        scores = model.logits(torch.tensor([row[:-1]]))[0].log_softmax(-1)
+        nats -= float(scores[range(len(row) - 1), row[1:]].sum())
+    for batch in (1, 2, 16):
+        found = score(model, (str(tmp_path / "a.txt"),), batch=batch)
+        assert (found.tokens, found.bytes) == (len(text) + 1, len(text))
+        assert found.nats == pytest.approx(nats, rel=1e-5)
+        assert found.bits_per_byte == pytest.approx(nats / math.log(2) / len(text), rel=1e-5)
+
+
+def test_the_score_of_pairs_is_what_the_logits_say(tmp_path: Path):
+    pairs, model = [("one", "eins"), ("twenty", "zwanzig"), ("x" * 70, "y")], made("transformer")
+    (tmp_path / "a.tsv").write_text("".join(f"{source}\t{target}\n" for source, target in pairs))
+    nats = 0.0
+    for source, target in pairs[:2]:
+        scores = model.logits(torch.tensor([[*source.encode(), 256]]), torch.tensor([[256, *target.encode()]]))
+        nats -= float(scores[0].log_softmax(-1)[range(len(target) + 1), [*target.encode(), 256]].sum())
+    said: list[str] = []
+    found = score(model, (str(tmp_path / "a.tsv"),), say=said.append)
+    assert found.nats == pytest.approx(nats, rel=1e-5)
+    assert (found.tokens, found.bytes) == (4 + 7 + 2, 11)
+    assert said == ["1 pairs are longer than the context of 64 tokens and were left out"]
