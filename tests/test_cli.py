@@ -630,6 +630,7 @@ BAD = [
     (f"{TRAIN} --set data.source=tex", "did you mean 'text'?"),
     (f"{TRAIN} --set data.tokenizer=byts", "did you mean 'bytes'?"),
     (f"{TRAIN} --set data.vocab=20", "vocab=20 is too small"),
+    (f"{TRAIN} --set data.vocab=1e12", "data.vocab=1000000000000, but it must be between"),
     # folders
     ("train llama --debug --out RUN", "is not empty: go on with --resume, discard it with --overwrite"),
     ("train llama --debug --out RUN --resume --overwrite", "choose one"),

@@ -359,8 +359,25 @@ def test_text_ends_at_the_context_and_the_reason_says_so():
         model.generate("x" * 64)
 
 
+def test_a_source_longer_than_the_context_is_refused_though_its_positions_could_be_placed():
+    model = made("transformer")
+    assert model.generate("x" * 63, tokens=1).ids
+    for ask in (model.generate, model.stream):
+        with pytest.raises(ValueError, match=r"the source has 65 tokens, the context 64: shorten it"):
+            ask("x" * 64)
+
+
 @pytest.mark.parametrize(
-    "settings", [{"tokens": 0}, {"tokens": -1}, {"temperature": -1.0}, {"top_p": 0.0}, {"top_k": -1}, {"beams": 0}]
+    "settings",
+    [
+        {"tokens": 0},
+        {"tokens": -1},
+        {"temperature": -1.0},
+        {"top_p": 0.0},
+        {"top_k": -1},
+        {"beams": 0},
+        {"beams": 10**9},
+    ],
 )
 def test_numbers_that_mean_nothing_are_refused_before_the_first_piece(settings: dict[str, float]):
     model, (name,) = made("llama"), settings

@@ -550,19 +550,19 @@ def test_settings_need_no_torch() -> None:
 
 def test_precision_is_measured_once_and_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cpu = torch.device("cpu")
-    speeds = {torch.float32: 100.0, torch.bfloat16: 129.0}
-    monkeypatch.setattr(precision, "measure", speeds.__getitem__)
+    speeds = [100.0, 129.0]  # of fp32, of bf16
+    monkeypatch.setattr(precision, "measure", lambda: tuple(speeds))
     assert precision.choose("auto", cpu).dtype == "fp32"
-    speeds[torch.bfloat16] = 131.0
+    speeds[1] = 131.0
     chosen = precision.choose("auto", cpu)
     assert chosen == precision.Precision("bf16", "a bf16 product runs at 1.3 times the speed of fp32 here", 131, 100)
     first = replace(BASE, precision="auto", steps=4, evaluate_every=0)
     assert go(tmp_path, s=first).precision == chosen
-    speeds[torch.bfloat16] = 1.0
+    speeds[1] = 1.0
     assert go(tmp_path, s=replace(first, steps=5), resume=True).precision == chosen
     monkeypatch.undo()
     state = torch.get_rng_state()
-    assert precision.measure(torch.float32, side=64) > 0 and torch.equal(state, torch.get_rng_state())
+    assert min(precision.measure(side=64)) > 0 and torch.equal(state, torch.get_rng_state())
 
 
 def test_what_a_person_sees(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
     PYTHONPATH=src python benchmarks/spikes/decode_step.py [--shape 25m|100m] [--type bf16|fp32] [--tokens 300] [--threads 2] [--dynamic]
 
 Graphs compiled over 300 tokens (expected: one a power-of-two bucket), tokens equal to the uncompiled ones, ms/token.
---as-is: without the edits this spike asks for (see `edited`).
 """
 
 from __future__ import annotations
@@ -18,9 +17,8 @@ import torch
 from torch import Tensor
 from torch._dynamo.utils import counters
 
-from compile_block import plain_rotate
 from weft.models.family import FAMILIES
-from weft.nn import Cache, Decoder, position
+from weft.nn import Cache, Decoder
 
 warnings.filterwarnings("ignore")
 SHAPES = {
@@ -65,10 +63,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--dynamic", action="store_true", help="let torch turn the bucket into a symbol (its default)")
-    parser.add_argument("--as-is", action="store_true")
     arguments = parser.parse_args()
-    if not arguments.as_is:
-        position.rotate = plain_rotate
     torch.set_num_threads(arguments.threads)
     dtype = torch.float32 if arguments.type == "fp32" else torch.bfloat16
     module = make(arguments.shape, dtype)

@@ -20,9 +20,8 @@ import warnings
 import torch
 from torch import nn
 
-from compile_block import plain_rotate
 from decode_step import make
-from weft.nn import Decoder, Linear, Tap, position
+from weft.nn import Decoder, Linear, Tap
 
 warnings.filterwarnings("ignore")
 
@@ -102,32 +101,22 @@ def costs(module: Decoder, dtype: torch.dtype, rounds: int, *, compiled: bool) -
 
 
 def hooks() -> None:
-    def fires(when: str) -> bool:
+    def fires(when: str, *, compiled: bool = True) -> str:
         torch._dynamo.reset()
-        module, seen = make("debug", torch.float32), []
-        tap = module.stack.layers[0].attn.branch.mixed
-        tokens = torch.arange(9)[None]
+        module, seen, tokens = make("debug", torch.float32), [], torch.arange(9)[None]
         run = torch.compile(lambda t: module(t)[0], fullgraph=True)
         if when != "before":
             run(tokens)
-        tap.register_forward_hook(lambda part, given, out: seen.append(1) and None)
-        if when == "after, torch._dynamo.reset()":
+        module.stack.layers[0].attn.branch.mixed.register_forward_hook(lambda part, given, out: seen.append(1) and None)
+        if when == "reset":
             torch._dynamo.reset()
-        run(tokens)
-        return bool(seen)
+        run(tokens) if compiled else module(tokens)
+        return "fires" if seen else "DOES NOT FIRE"
 
-    for when in ("before", "after", "after, torch._dynamo.reset()"):
-        print(f"  hook added {when} (of the first compiled call): {'fires' if fires(when) else 'DOES NOT FIRE'}")
-    torch._dynamo.config.skip_nnmodule_hook_guards = False
-    print(f"  hook added after, skip_nnmodule_hook_guards=False: {'fires' if fires('after') else 'DOES NOT FIRE'}")
-    torch._dynamo.config.skip_nnmodule_hook_guards = True
-    torch._dynamo.reset()
-    module, seen = make("debug", torch.float32), []
-    run = torch.compile(lambda t: module(t)[0], fullgraph=True)
-    run(torch.arange(9)[None])
-    module.stack.layers[0].attn.branch.mixed.register_forward_hook(lambda part, given, out: seen.append(1) and None)
-    module(torch.arange(9)[None])
-    print(f"  hook added after, the module itself called uncompiled: {'fires' if seen else 'DOES NOT FIRE'}")
+    print(f"  hook added before compiling: {fires('before')}; after: {fires('after')}; after, torch._dynamo.reset():", end=" ")
+    print(f"{fires('reset')}; after, module called uncompiled: {fires('after', compiled=False)}", end="")
+    with torch._dynamo.config.patch(skip_nnmodule_hook_guards=False):
+        print(f"; after, skip_nnmodule_hook_guards=False: {fires('after')}")
 
 
 def main() -> None:
@@ -138,7 +127,6 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="one: a second one waits for whoever else uses the machine")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    position.rotate = plain_rotate
     dtype = torch.float32 if arguments.type == "fp32" else torch.bfloat16
     hooks()
     print(f"  {arguments.shape} {arguments.type}, load {os.getloadavg()[0]:.1f}")

@@ -16,6 +16,8 @@ from weft.data.sources import Document, open_source
 from weft.data.split import split, split_pairs
 from weft.data.tokenizers import train_tokenizer
 
+MOST_IDS = 10_000_000  # of a vocabulary; the tokenizers library sets room aside for all, and aborts where it cannot
+
 
 @dataclass(frozen=True)
 class DataSettings:
@@ -64,6 +66,8 @@ def prepare(
     """Datasets of rows of `context` tokens. A given tokenizer is used as it is (a resumed run's own)."""
     if context < 1:
         raise ValueError(f"rows of {context} tokens hold nothing: set model.context to 1 or more")
+    if not 0 <= settings.vocab <= MOST_IDS:
+        raise ValueError(f"data.vocab={settings.vocab}, but it must be between 0 and {MOST_IDS:,}")
     if pairs:
         return _prepare_pairs(settings, context, tokenizer, say)
     if settings.source in ("pairs", "made_pairs"):

@@ -115,6 +115,10 @@ class Model:
         """`generate` for several prompts in one batch; each gets what it would get alone with its own seed."""
         tokenizer = self.need_tokenizer()
         _at_least_one(tokens=tokens, beams=beams)
+        if beams > max(1, self.config.vocab):
+            raise ValueError(
+                f"beams = {beams}, but there are only {self.config.vocab} tokens to choose from: ask for less"
+            )
         ids, end = [self._encode(prompt) for prompt in prompts], tokenizer.end
         if beams > 1:
             found = [
@@ -169,7 +173,14 @@ class Model:
     def _encode(self, prompt: str) -> list[int]:
         tokenizer = self.need_tokenizer()
         ids = tokenizer.encode(prompt)
-        return [*ids, tokenizer.end] if self.translates else [tokenizer.end, *ids]
+        if not self.translates:
+            return [tokenizer.end, *ids]
+        if len(ids) >= self.config.context:  # many position schemes could go on, but the model never saw such a source
+            raise ValueError(
+                f"the source has {len(ids) + 1} tokens, the context {self.config.context}: shorten it, or use a model "
+                "with a longer context"
+            )
+        return [*ids, tokenizer.end]
 
 
 def _pieces(steps: Iterator[Step], text: TextStream) -> Iterator[str]:
