@@ -172,6 +172,12 @@ def test_the_card_shows_figures_a_sample_and_the_next_command(tmp_path: Path):
     assert "step 1/1" in done.err and "held out" in done.err  # progress goes elsewhere than the result
 
 
+@pytest.mark.parametrize("name", FAMILIES.names())
+def test_a_context_too_short_for_the_samples_fails_no_run(name: str, tmp_path: Path):
+    bytes = ("--set", "data.tokenizer=bytes", "--set", f"model.context={56 if name == 'transformer' else 2}")
+    good("train", name, "--out", tmp_path / "run", *TINY, *bytes)
+
+
 def test_eval_gives_numbers_that_agree_with_their_definitions(trained: Path, book: Path):
     found = good("eval", trained, "--data", book, "--json").data
     assert (found["model"], found["data"]) == (str(trained), [str(book)])

@@ -80,7 +80,7 @@ def main() -> None:
     got, _ = decode(module, compiled, prompt, arguments.tokens, dtype)
     first, graphs = time.perf_counter() - began, counters["stats"]["unique_graphs"]
     want, _ = decode(module, eager, prompt, arguments.tokens, dtype)
-    same = next((i for i, (a, b) in enumerate(zip(got, want)) if a != b), len(want))
+    same = next((i for i, (a, b) in enumerate(zip(got, want, strict=True)) if a != b), len(want))
     print(
         f"{arguments.shape} {arguments.type}: {sum(p.numel() for p in module.parameters()) / 1e6:.0f}M parameters, "
         f"{graphs} graphs for {arguments.tokens} tokens ({first:.0f} s), first {same} of {len(want)} tokens equal, "

@@ -91,8 +91,13 @@ def case(way: str, again: str, methods: tuple[str, ...], cast: bool, policy: Mix
     got = {n: p.grad.full_tensor() for n, p in module.named_parameters() if p.grad is not None}
     floor = 1e-2 * nn.utils.get_total_norm(list(want.values()))  # key biases have no gradient but noise
     worst = max(((got[n] - w).norm() / w.norm().clamp(min=floor)).item() for n, w in want.items())
-    shards = [g.is_sharded for m in module.modules() if isinstance(m, FSDPState | nn.Module)
-              if hasattr(m, "_get_fsdp_state") for g in m._get_fsdp_state()._fsdp_param_groups]
+    shards = [
+        g.is_sharded
+        for m in module.modules()
+        if isinstance(m, FSDPState | nn.Module)
+        if hasattr(m, "_get_fsdp_state")
+        for g in m._get_fsdp_state()._fsdp_param_groups
+    ]
     return f"gradients ±{worst:.0e}; left unsharded {shards.count(False)}; reduced: {' '.join(ended)}"
 
 
@@ -112,7 +117,9 @@ def work(rank: int, world: int) -> None:
     torch.set_num_threads(1)
     watch()
     dist.init_process_group("gloo", rank=rank, world_size=world)
-    kinds = {"fp32": (False, None), "autocast": (True, None)} | {f"bf16 cast={c}": (False, p) for c, p in POLICIES.items()}
+    kinds = {"fp32": (False, None), "autocast": (True, None)} | {
+        f"bf16 cast={c}": (False, p) for c, p in POLICIES.items()
+    }
     for kind, (cast, policy) in kinds.items():
         for way in ("forward", "encode+decode", "encode"):
             for again in ("no", "composable", "utils"):

@@ -18,9 +18,9 @@ import time
 import warnings
 
 import torch
+from decode_step import make
 from torch import nn
 
-from decode_step import make
 from weft.nn import Decoder, Linear, Tap
 
 warnings.filterwarnings("ignore")
@@ -94,10 +94,15 @@ def costs(module: Decoder, dtype: torch.dtype, rounds: int, *, compiled: bool) -
     for name in steps:
         differences = sorted(a - b for a, b in zip(times["as it is"], times[name], strict=True))
         own, middle = statistics.median(times["as it is"]), len(differences) // 2
-        spread = 1.2 * (differences[3 * middle // 2] - differences[middle // 2]) / rounds**0.5  # of the median, about 2 σ
-        print(f"  {'compiled' if compiled else 'eager':8} {name:12} {statistics.median(times[name]):7.3f} ms/token, best "
-              f"{min(times[name]):7.3f}; as it is costs {1e3 * differences[middle]:+6.0f} ± {1e3 * spread:.0f} µs, "
-              f"{100 * differences[middle] / own:+5.1f}%", flush=True)
+        spread = (
+            1.2 * (differences[3 * middle // 2] - differences[middle // 2]) / rounds**0.5
+        )  # of the median, about 2 σ
+        print(
+            f"  {'compiled' if compiled else 'eager':8} {name:12} {statistics.median(times[name]):7.3f} ms/token, best "
+            f"{min(times[name]):7.3f}; as it is costs {1e3 * differences[middle]:+6.0f} ± {1e3 * spread:.0f} µs, "
+            f"{100 * differences[middle] / own:+5.1f}%",
+            flush=True,
+        )
 
 
 def hooks() -> None:
@@ -113,7 +118,10 @@ def hooks() -> None:
         run(tokens) if compiled else module(tokens)
         return "fires" if seen else "DOES NOT FIRE"
 
-    print(f"  hook added before compiling: {fires('before')}; after: {fires('after')}; after, torch._dynamo.reset():", end=" ")
+    print(
+        f"  hook added before compiling: {fires('before')}; after: {fires('after')}; after, torch._dynamo.reset():",
+        end=" ",
+    )
     print(f"{fires('reset')}; after, module called uncompiled: {fires('after', compiled=False)}", end="")
     with torch._dynamo.config.patch(skip_nnmodule_hook_guards=False):
         print(f"; after, skip_nnmodule_hook_guards=False: {fires('after')}")
@@ -124,7 +132,9 @@ def main() -> None:
     parser.add_argument("--shape", default="25m")
     parser.add_argument("--type", default="bf16", choices=["fp32", "bf16"])
     parser.add_argument("--rounds", type=int, default=300)
-    parser.add_argument("--threads", type=int, default=1, help="one: a second one waits for whoever else uses the machine")
+    parser.add_argument(
+        "--threads", type=int, default=1, help="one: a second one waits for whoever else uses the machine"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     dtype = torch.float32 if arguments.type == "fp32" else torch.bfloat16

@@ -55,11 +55,14 @@ def _bar(value: float, report: Report) -> str:
 
 
 def _writable(prompts: tuple[str, ...], model: Model) -> list[str]:
-    """The prompts that the model's vocabulary can spell; where there is none, the beginning of a document."""
+    """The prompts that the model can spell and that fit into its context; where there is none, a document's beginning.
+
+    A run that is done must not fail over its samples.
+    """
     good = []
     for prompt in prompts:
         try:
-            model.need_tokenizer().encode(prompt)
+            model.stream(prompt, tokens=1)  # checks them, and writes nothing until it is read
         except ValueError:
             continue
         good.append(prompt)
