@@ -49,7 +49,8 @@ def costs(
         torch.randn(rows, length, head, width, device=device, dtype=dtype, requires_grad=True)
         for head, width in zip(heads, widths, strict=True)
     )
-    sight = field.among(Layout(), length, device)
+    with torch.no_grad():  # a trained bias is the field's cost, once a pass, not a kernel's
+        sight = field.among(Layout(), length, device)
     how = Scoring(scale=attention.scale, softcap=attention.softcap, sink=attention.sink, dropout=attention.dropout)
 
     def once(kernel: str) -> Tensor:
