@@ -149,6 +149,10 @@ class T5Bias(Position):
 
     def __init__(self, heads: int, *, buckets: int = 32, distance: int = 128, bidirectional: bool = False) -> None:
         super().__init__()
+        if buckets < 4 or distance <= buckets // 2:
+            raise ValueError(
+                f"{buckets} buckets up to distance {distance}: take at least 4, and a distance beyond them"
+            )
         self.buckets, self.distance, self.bidirectional = buckets, distance, bidirectional
         self.weight = nn.Parameter(torch.empty(buckets, heads))
         self.reset()

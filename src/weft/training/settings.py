@@ -41,6 +41,9 @@ class TrainSettings:
         for name in ("steps", "batch", "micro_batches", "log_every", "keep"):
             _at_least(name, getattr(self, name), 1)
         _at_least("warmup", self.warmup_steps, 0)
+        for name, most in (("threads", 1024), ("seed", 2**63 - 1)):
+            if getattr(self, name) > most:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at most {most}")
         for name in ("threads", "evaluate_every", "checkpoint_every", "seed"):
             _at_least(name, getattr(self, name), 0)
         for name in ("muon_rate", "weight_decay", "clip", "rate"):
