@@ -1,8 +1,12 @@
-"""Does a tied head survive building on the meta device and loading with assign=True? Functional tying against assignment.
+"""Does a tied head survive building on the meta device and loading with assign=True? By function against by assignment.
 
     PYTHONPATH=src python benchmarks/spikes/meta_tying.py
 
-Functional: the tied head owns no weight and is handed the table at each call. Assignment: head.weight = embed.weight.
+By function: the tied head owns no weight and is handed the table at each call. Assignment: head.weight = embed.weight.
+
+Printed here: by function llama 48000, gpt2 66000, transformer 101136 parameters before and after, logits equal, by
+assign=True and by to_empty; `reset` leaves nothing untouched, no buffers. By assignment gpt2 66000 -> 72288 (two tables)
+both ways; with one copy on disk `head.weight` is missing and stays on meta.
 """
 
 from __future__ import annotations
