@@ -4,6 +4,8 @@ import contextlib
 import hashlib
 import json
 import struct
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from weft.files import (
     DamagedFile,
     check_output,
     digest,
+    locked,
     new_folder,
     read_header,
     read_json,
@@ -289,3 +292,20 @@ def test_check_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(files.tempfile, "TemporaryFile", no_space)
     with pytest.raises(ValueError, match="No space left"):
         check_output(tmp_path / "new")
+
+
+def test_a_folder_is_held_by_one_process(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    hold = f"from weft.files import locked\nwith locked({str(run)!r}): print('held', flush=True); input()"
+    other = subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert other.stdout is not None and other.stdout.readline() == "held\n"
+    with pytest.raises(ValueError, match=r"another process is writing to .*run: wait"), locked(run):
+        pass
+    other.kill()
+    other.communicate()
+    with locked(run):  # the lock died with its process
+        (run / "kept.txt").write_text("x")
+    assert sorted(path.name for path in run.iterdir()) == ["kept.txt"]
+    with locked(tmp_path / "empty"):
+        pass
+    assert not (tmp_path / "empty").exists()

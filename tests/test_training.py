@@ -1,5 +1,6 @@
 """The training loop, held to its contracts with a stranger's module, dataset and objective."""
 
+import contextlib
 import dataclasses
 import errno
 import io
@@ -614,3 +615,24 @@ def test_a_log_cut_short_is_read(tmp_path: Path) -> None:
 
 if __name__ == "__main__":
     train(Stranger(), Samples(), Next(), KILLED, Path(sys.argv[1]), evaluate=score)
+
+
+def test_an_evaluator_that_fails_costs_no_step(tmp_path: Path) -> None:
+    def fails(module: nn.Module) -> dict[str, float]:
+        raise RuntimeError("the evaluator's own mistake")
+
+    with pytest.raises(RuntimeError, match="the evaluator's own mistake"):
+        train(Stranger(), Samples(), Next(), replace(BASE, checkpoint_every=0), tmp_path, evaluate=fails)
+    found = checkpoints.latest(tmp_path)
+    assert found is not None and found.step == BASE.evaluate_every
+
+
+def test_nobody_listening_stops_no_run() -> None:
+    """Standard error into a pipe whose reader has left, as in `weft train … 2>&1 | head`."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    stream = os.fdopen(writer, "w")
+    result = train(Stranger(), Samples(), Next(), BASE, watch=PlainWatcher(stream))
+    with contextlib.suppress(BrokenPipeError):
+        stream.close()
+    assert result.progress.step == BASE.steps

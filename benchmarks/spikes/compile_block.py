@@ -3,7 +3,8 @@
     PYTHONPATH=src python benchmarks/spikes/compile_block.py [--family llama|gpt2] [--speed]
 
 "debug" widths, 3 x 128: graphs over three batches, loss and gradients against eager, fp32 and bf16 autocast, one document
-a row and packed. --speed ("small", 8 x 256, one thread) has not been run to its end.
+a row and packed. --speed: "small", 8 x 256, one thread; undisturbed, bf16, plain: 1.04 (stack alone) and 1.05 (with
+`nats`) times the eager speed under the rule's kernel, 1.00 under sdpa, after 17 to 48 s of compiling.
 
 Printed here: one graph, no break, no recompilation in all 32 cases (rule = blocked, sdpa, matmul; stack alone or with
 `nats`); fp32 gradients ±4e-07 to 8e-07, bf16 ±9e-03 to 2e-02. At 633289c every llama case failed: "non-contiguous `out=`

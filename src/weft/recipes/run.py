@@ -10,7 +10,7 @@ from torch import nn
 
 from weft.data import Pairs, Prepared, prepare
 from weft.evaluate import bits_per_byte, check, likelihood, ngram_nats, xz_bits_per_byte
-from weft.files import write_json
+from weft.files import locked, write_json
 from weft.hub import write_model
 from weft.models import FAMILIES
 from weft.nn import kernels, measure
@@ -43,6 +43,11 @@ def run(recipe: Recipe, out: Path, *, resume: bool, overwrite: bool, watch: Watc
     """Train what the recipe says into the folder `out`. ValueError names whatever is wrong, before anything is lost."""
     check_folder(out, resume=resume, overwrite=overwrite)
     recipe.train.check()
+    with locked(out):
+        return _run(recipe, out, resume=resume, overwrite=overwrite, watch=watch)
+
+
+def _run(recipe: Recipe, out: Path, *, resume: bool, overwrite: bool, watch: Watcher) -> Report:
     pairs = reads_pairs(recipe.model)  # sizes that cannot be a model are refused before any data is read
     family = FAMILIES.get(recipe.model.family)
     found = existing(out) if resume else None

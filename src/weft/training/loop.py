@@ -66,7 +66,8 @@ def train(
                 log.write(asdict(record))
             watch.step(record)
             if evaluate and (last or due(progress.step, settings.evaluate_every)):
-                progress = replace(progress, evaluation=evaluation(run, evaluate))
+                with run.saved_on_error(progress, log):  # an evaluator that fails costs no step
+                    progress = replace(progress, evaluation=evaluation(run, evaluate))
                 log.write({"step": progress.step, "evaluation": progress.evaluation})
                 watch.evaluated(progress.step, progress.evaluation)
             if due(progress.step, settings.checkpoint_every):

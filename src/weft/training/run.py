@@ -1,6 +1,7 @@
 """What surrounds the loop: beginning, going on after a stop, and saving."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -95,6 +96,15 @@ class Run:
         self.checkpoint = checkpoints.save(self.out, progress.step, self.module, self.optimiser, state, keep)
         self.progress = progress
         self.watch.saved(progress.step, self.checkpoint)
+
+    @contextmanager
+    def saved_on_error(self, progress: Progress, log: Log) -> Iterator[None]:
+        """Save `progress` where what is done inside fails, so that a mistake there loses no step."""
+        try:
+            yield
+        except Exception:
+            self.save(progress, log)
+            raise
 
     def _find(self, resume: bool) -> Checkpoint | None:
         found = checkpoints.latest(self.out) if self.out else None

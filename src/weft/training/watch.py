@@ -102,10 +102,16 @@ class PlainWatcher(Watcher):
         self.stream = stream
         self.pace = Pace(1, 0)
         self.printed = 0.0
+        self.gone = False
 
     def _say(self, text: str) -> None:
-        print(text, file=self.stream, flush=True)
         self.printed = time.monotonic()
+        if self.gone:
+            return
+        try:
+            print(text, file=self.stream, flush=True)
+        except (BrokenPipeError, ValueError):  # who was listening has left (`| head`); the run is worth more than that
+            self.gone = True
 
     def begin(self, steps: int, done: int, headline: str) -> None:
         self.pace = Pace(steps, done)
