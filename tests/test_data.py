@@ -26,6 +26,7 @@ from weft.data import (
     load_tokenizer,
     open_source,
     place,
+    places,
     read_pairs,
     read_text,
     split,
@@ -377,7 +378,7 @@ def test_evaluation_predicts_every_token_but_the_first_once(size: int, context: 
     blocks = Blocks(tokens, context, shift=False)
     predicted: list[int] = []
     for start in range(0, len(blocks), rows):
-        batch = blocks.batch(3, range(start, min(start + rows, len(blocks))))
+        batch = blocks.batch(places(3, range(start, min(start + rows, len(blocks)))))
         assert batch.labels is not None
         assert batch.tokens.dtype == torch.int64
         real = batch.labels != IGNORED
@@ -394,7 +395,7 @@ def test_evaluation_predicts_every_token_but_the_first_once(size: int, context: 
 def test_training_rows_are_full_and_overlap_nowhere(size: int, context: int, epoch: int):
     tokens = np.arange(size, dtype=np.int32)
     blocks = Blocks(tokens, context, seed=1)
-    batch = blocks.batch(epoch, range(len(blocks)))
+    batch = blocks.batch(places(epoch, range(len(blocks))))
     assert batch.labels is not None
     predicted = batch.labels[batch.labels != IGNORED].tolist()
     first = blocks.phase(epoch) + 1
@@ -415,7 +416,7 @@ def test_the_phase_is_a_function_of_seed_and_epoch():
 
 def test_isolated_documents_are_numbered_and_their_last_token_predicts_the_end():
     tokens = np.asarray([0, 5, 6, 0, 7, 0, 8, 9, 0], np.int32)
-    batch = Blocks(tokens, 5, shift=False, isolate=True, end=0).batch(0, [0, 1])
+    batch = Blocks(tokens, 5, shift=False, isolate=True, end=0).batch(places(0, [0, 1]))
     assert batch.labels is not None
     assert batch.order is not None
     assert batch.segments is not None
@@ -440,14 +441,14 @@ def test_blocks_refuse_what_they_cannot_cut():
         Blocks(tokens, 4, isolate=True)
     for indices in ([], [-1], [len(Blocks(tokens, 4))]):
         with pytest.raises(ValueError, match="samples"):
-            Blocks(tokens, 4).batch(0, indices)
+            Blocks(tokens, 4).batch(places(0, indices))
 
 
 def test_pairs_become_source_and_shifted_target():
     pairs = Pairs([("ab", "x"), ("c", "yz"), ("far too long", "w"), ("v", "")], Bytes(), 4)
     assert (len(pairs), pairs.dropped) == (3, 1)
     assert pairs.pairs[2] == ("v", "")
-    batch = pairs.batch(0, [0, 1, 2])
+    batch = pairs.batch(places(0, [0, 1, 2]))
     end, x, y, z = 256, *b"xyz"
     assert batch.labels is not None
     assert batch.segments is not None
@@ -464,7 +465,7 @@ def test_pairs_become_source_and_shifted_target():
 
 
 def test_a_batch_is_sliced_moved_and_checked():
-    batch = Blocks(np.arange(20, dtype=np.int32), 4, shift=False, isolate=True, end=7).batch(0, [0, 1, 2])
+    batch = Blocks(np.arange(20, dtype=np.int32), 4, shift=False, isolate=True, end=7).batch(places(0, [0, 1, 2]))
     part = batch.rows(1, 9).to("cpu")
     assert part.samples == (1, 2)
     assert torch.equal(part.tokens, batch.tokens[1:])

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from weft.batch import IGNORED, Batch
-from weft.data import Blocks, Bytes, Pairs
+from weft.data import Blocks, Bytes, Pairs, places
 from weft.evaluate import Likelihood, check, likelihood
 from weft.models import FAMILIES, Blueprint
 from weft.nn import KERNELS, SCHEMES, Decoder, EncoderDecoder, Field, LMHead, measure
@@ -71,7 +71,7 @@ def gradients(module: nn.Module, total: Tensor) -> list[Tensor]:
 def test_a_stream_costs_what_its_tokens_cost_one_by_one(name: str):
     module, ids = build(name), stream(documents([30, 5, 17]))
     rows = Blocks(ids, 16, shift=False)
-    batch = rows.batch(0, range(len(rows)))
+    batch = rows.batch(places(0, range(len(rows))))
     assert batch.segments is not None  # the last row is padded
     loss = NextToken().losses(module, batch)["loss"]
     expected = sum(naive(module, ids[start : start + 17].tolist()) for start in range(0, len(ids) - 1, 16))
@@ -83,7 +83,7 @@ def test_a_stream_costs_what_its_tokens_cost_one_by_one(name: str):
 def test_packed_documents_cost_what_they_cost_alone(name: str):
     module, parts = build(name), documents([11, 1, 14, 3])
     rows = Blocks(stream(parts), 64, shift=False, isolate=True, end=END)
-    loss = NextToken().losses(module, rows.batch(0, [0]))["loss"]
+    loss = NextToken().losses(module, rows.batch(places(0, [0])))["loss"]
     assert loss.sum.item() == pytest.approx(sum(naive(module, [END, *part, END]) for part in parts), rel=1e-5)
     assert loss.count == sum(len(part) + 1 for part in parts)
 
@@ -91,7 +91,7 @@ def test_packed_documents_cost_what_they_cost_alone(name: str):
 @pytest.mark.parametrize("name", DECODERS)
 def test_packed_documents_give_the_gradients_of_separate_rows(name: str):
     module, parts = build(name), documents([11, 1, 14, 3])
-    packed = Blocks(stream(parts), 64, shift=False, isolate=True, end=END).batch(0, [0])
+    packed = Blocks(stream(parts), 64, shift=False, isolate=True, end=END).batch(places(0, [0]))
     grads = gradients(module, NextToken().losses(module, packed)["loss"].sum)
     total = torch.zeros(())
     for part in parts:
@@ -119,7 +119,7 @@ def test_ignored_labels_neither_cost_nor_count_nor_teach():
 
 
 def test_the_end_of_a_document_is_learned_like_any_token():
-    batch = Blocks(stream(documents([3, 2])), 8, shift=False).batch(0, [0])
+    batch = Blocks(stream(documents([3, 2])), 8, shift=False).batch(places(0, [0]))
     assert batch.labels is not None
     assert (batch.labels == END).sum() == 2 and batch.tokens[0, 0] == END
 
@@ -136,11 +136,11 @@ def translator() -> nn.Module:
 def test_padded_pairs_cost_what_each_costs_alone():
     module, rows = translator(), Pairs(PAIRS, Bytes(), 64)
     expected = [naive(module, [256, *target.encode(), 256], [*source.encode(), 256]) for source, target in PAIRS]
-    loss = Translate().losses(module, rows.batch(0, range(4)))["loss"]  # type: ignore[arg-type]
+    loss = Translate().losses(module, rows.batch(places(0, range(4))))["loss"]  # type: ignore[arg-type]
     assert loss.sum.item() == pytest.approx(sum(expected), rel=1e-5)
     assert loss.count == sum(len(target) + 1 for _, target in PAIRS)
     for number, nats in enumerate(expected):
-        alone = Translate().losses(module, rows.batch(0, [number]))["loss"]  # type: ignore[arg-type]
+        alone = Translate().losses(module, rows.batch(places(0, [number])))["loss"]  # type: ignore[arg-type]
         assert alone.sum.item() == pytest.approx(nats, rel=1e-5)
 
 
@@ -163,11 +163,11 @@ class Extra(nn.Module):
 
 
 def test_a_term_that_nobody_weighs_is_refused_by_name():
-    rows = Blocks(stream(documents([9])), 8, shift=False).batch(0, [0])
+    rows = Blocks(stream(documents([9])), 8, shift=False).batch(places(0, [0]))
     with pytest.raises(ValueError, match="no weights for the model's auxiliary terms balance"):
         NextToken().losses(Extra(build("llama")), rows)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="balance"):
-        Translate().losses(Extra(translator()), Pairs(PAIRS, Bytes(), 64).batch(0, [0]))  # type: ignore[arg-type]
+        Translate().losses(Extra(translator()), Pairs(PAIRS, Bytes(), 64).batch(places(0, [0])))  # type: ignore[arg-type]
 
 
 def test_every_family_names_a_registered_objective():
@@ -291,7 +291,7 @@ def test_a_head_with_a_bias_uses_and_trains_it():
 def test_a_tied_head_teaches_the_embedding_from_both_sides():
     module = Blueprint.of("gpt2", "debug").build(seed=0)
     assert isinstance(module, Decoder) and module.head.weight is None and module.embed.weight is not None
-    batch = Blocks(stream(documents([20])), 16, shift=False).batch(0, [0])
+    batch = Blocks(stream(documents([20])), 16, shift=False).batch(places(0, [0]))
     (found,) = torch.autograd.grad(NextToken().losses(module, batch)["loss"].sum, module.embed.weight)
     scores = module.logits(module(batch.tokens)[0])[0]
     assert batch.labels is not None
@@ -307,7 +307,7 @@ def test_a_tied_head_teaches_the_embedding_from_both_sides():
 def test_the_likelihood_is_the_sum_over_samples_however_many_go_at_once(isolate: bool):
     module, ids = build("llama"), stream(documents([40, 3, 25, 9]))
     rows = Blocks(ids, 12, shift=False, isolate=isolate, end=END)
-    single = [NextToken().losses(module, rows.batch(0, [number]))["loss"] for number in range(len(rows))]
+    single = [NextToken().losses(module, rows.batch(places(0, [number])))["loss"] for number in range(len(rows))]
     assert len(rows) == 7  # shares no divisor with most of these
     for at_once in (1, 2, 3, 7, 100):
         found = likelihood(module, rows, NextToken(), bytes=77, rows=at_once)
@@ -422,7 +422,7 @@ def test_a_record_of_another_model_is_refused(chosen: dict[str, str]):
 @pytest.mark.parametrize("name", DECODERS)
 def test_every_kernel_gives_the_same_loss(name: str):
     module = Blueprint.of(name, "debug").build(seed=0)
-    batch = Blocks(stream(documents([40, 8])), 32, shift=False).batch(0, [0, 1])
+    batch = Blocks(stream(documents([40, 8])), 32, shift=False).batch(places(0, [0, 1]))
     found = []
     for kernel in KERNELS:
         measure.replay(module, dict.fromkeys(fields(module), kernel))

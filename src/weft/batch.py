@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self, TypeVar
 
 if TYPE_CHECKING:
     import torch
@@ -38,6 +38,12 @@ class Batch:
         if self.samples and len(self.samples) != shape[0]:
             raise ValueError(f"{len(self.samples)} sample numbers for {shape[0]} rows: give one for each row, or none")
 
+    @property
+    def size(self) -> int:
+        """Tokens that are read, padding left out, both sides of a pair."""
+        here = self.tokens.numel() if self.segments is None else int((self.segments > 0).sum())
+        return here + (self.source.size if self.source else 0)
+
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on `device`."""
         return replace(
@@ -63,6 +69,54 @@ class Batch:
             source=None if self.source is None else self.source.rows(start, stop),
             samples=self.samples[start:stop],
         )
+
+
+class Place(NamedTuple):
+    """One sample as it is read once: its number in the data set, and the epoch, on which its noise may depend."""
+
+    epoch: int
+    index: int
+
+
+class Item(Protocol):
+    """What the trainer needs of a batch, whatever is in it."""
+
+    @property
+    def samples(self) -> tuple[int, ...]:
+        """Which samples its rows are, for messages."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Tokens (or whatever speed is measured in) that are read."""
+        ...
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same on `device`."""
+        ...
+
+
+ItemT = TypeVar("ItemT", bound=Item, covariant=True)
+
+
+class Dataset(Protocol[ItemT]):
+    """A fixed number of samples, and the endless order in which they are read.
+
+    `place` is a pure function and takes the same time anywhere in the order, so that where a run stands is one integer.
+    What a sample looks like may depend on its epoch (noise), never on the batch it is in.
+    """
+
+    def __len__(self) -> int:
+        """Samples in an epoch."""
+        ...
+
+    def place(self, position: int, seed: int) -> Place:
+        """What is read at `position` (0, 1, ...) of the order that belongs to `seed`."""
+        ...
+
+    def batch(self, places: Sequence[Place]) -> ItemT:
+        """These samples, as one batch, in this order."""
+        ...
 
 
 class Tokenizer(Protocol):

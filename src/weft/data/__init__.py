@@ -1,7 +1,7 @@
 """Text in: where it comes from, how it becomes ids, what is held out, and in which order it is read."""
 
 from weft.data.blocks import Blocks, Pairs, stream
-from weft.data.order import place
+from weft.data.order import Shuffled, place, places
 from weft.data.pairs import Pair, read_pairs
 from weft.data.prepare import DataSettings, Prepared, prepare, rows
 from weft.data.sources import SOURCES, Document, PythonLibrary, Source, TextFiles, open_source, read_text
@@ -29,12 +29,14 @@ __all__ = [
     "Pairs",
     "Prepared",
     "PythonLibrary",
+    "Shuffled",
     "Source",
     "TextFiles",
     "encode_many",
     "load_tokenizer",
     "open_source",
     "place",
+    "places",
     "prepare",
     "read_pairs",
     "read_text",

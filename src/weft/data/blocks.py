@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from weft.batch import IGNORED, Batch, Tokenizer
-from weft.data.order import mix
+from weft.batch import IGNORED, Batch, Place, Tokenizer
+from weft.data.order import Shuffled, mix
 from weft.data.pairs import Pair
 from weft.data.sources import Document
 from weft.data.tokenizers import encode_many
@@ -24,7 +24,7 @@ def stream(documents: Sequence[Document], tokenizer: Tokenizer) -> np.ndarray:
     return np.concatenate(parts)
 
 
-class Blocks:
+class Blocks(Shuffled):
     """A stream of N tokens cut into rows of `context`, each place predicting the next token.
 
     Sample i of an epoch is tokens[o + i * context : o + (i + 1) * context + 1].
@@ -77,14 +77,15 @@ class Blocks:
         """Where the first row of an epoch starts."""
         return mix(self.seed, epoch) % self._phases
 
-    def batch(self, epoch: int, indices: Sequence[int]) -> Batch:
-        """The samples `indices` of an epoch, as rows of `context` tokens."""
-        rows = _check(indices, len(self))
-        places = self.phase(epoch) + rows[:, None] * self.context + np.arange(self.context + 1)  # [B, T+1]
+    def batch(self, places: Sequence[Place]) -> Batch:
+        """These samples, as rows of `context` tokens."""
+        rows = check(places, len(self))
+        phases = np.asarray([self.phase(epoch) for epoch, _ in places])
+        at = (phases + rows * self.context)[:, None] + np.arange(self.context + 1)  # [B, T+1]
         last = len(self.tokens) - 1
-        window = self.tokens[np.minimum(places, last)].astype(np.int64)  # [B, T+1]
+        window = self.tokens[np.minimum(at, last)].astype(np.int64)  # [B, T+1]
         tokens, labels = window[:, :-1], window[:, 1:].copy()  # [B, T]
-        real = places[:, 1:] <= last  # [B, T] whether there is a token to predict
+        real = at[:, 1:] <= last  # [B, T] whether there is a token to predict
         labels[~real] = IGNORED
         order = segments = None
         if self._end is not None:
@@ -104,7 +105,7 @@ class Blocks:
         )
 
 
-class Pairs:
+class Pairs(Shuffled):
     """Source and target texts: the encoder reads source END, the decoder reads END target and predicts target END.
 
     Rows are padded on the right, as long as the batch needs; segments are 1 where there is a token and 0 where not. A
@@ -137,9 +138,9 @@ class Pairs:
         """The ids of each pair, without END."""
         return self._ids
 
-    def batch(self, epoch: int, indices: Sequence[int]) -> Batch:
-        """The pairs `indices`, the same in every epoch."""
-        rows = _check(indices, len(self))
+    def batch(self, places: Sequence[Place]) -> Batch:
+        """These pairs, the same in every epoch."""
+        rows = check(places, len(self))
         end = np.asarray([self._end])
         chosen = [self._ids[row] for row in rows]
         inputs = [np.concatenate([end, target]) for _, target in chosen]
@@ -159,12 +160,12 @@ class Pairs:
         )
 
 
-def _check(indices: Sequence[int], length: int) -> np.ndarray:
-    """`indices` as int64 [B]; ValueError where one is no sample."""
-    rows = np.asarray(indices, np.int64)
-    if rows.ndim != 1 or len(rows) == 0 or rows.min() < 0 or rows.max() >= length:
+def check(places: Sequence[Place], length: int) -> np.ndarray:
+    """The samples' numbers as int64 [B]; ValueError where one is no sample."""
+    rows = np.asarray([index for _, index in places], np.int64)
+    if len(rows) == 0 or rows.min() < 0 or rows.max() >= length:
         raise ValueError(
-            f"samples {list(indices)} of a data set of {length}: at least one, each from 0 to {length - 1}"
+            f"samples {rows.tolist()} of a data set of {length}: at least one, each from 0 to {length - 1}"
         )
     return rows
 

@@ -1,5 +1,9 @@
 """The order of samples: a pure function of (seed, epoch), so that where a run stands is one integer."""
 
+from collections.abc import Iterable
+
+from weft.batch import Place
+
 _WORD = (1 << 64) - 1
 _ROUNDS = 6
 
@@ -15,15 +19,31 @@ def mix(*numbers: int) -> int:
     return state
 
 
-def place(position: int, size: int, seed: int) -> tuple[int, int]:
-    """Which sample is read at `position` of an endless run over `size` samples: (epoch, index).
+class Shuffled:
+    """Gives a data set the usual order: every sample once an epoch, each epoch in an order of its own."""
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def place(self, position: int, seed: int) -> Place:
+        """What is read at `position` of an endless run."""
+        return place(position, len(self), seed)
+
+
+def places(epoch: int, indices: Iterable[int]) -> list[Place]:
+    """Samples of one epoch, by number."""
+    return [Place(epoch, index) for index in indices]
+
+
+def place(position: int, size: int, seed: int) -> Place:
+    """Which sample is read at `position` of an endless run over `size` samples.
 
     Each epoch holds every index exactly once, in an order of its own; O(1) in time and memory.
     """
     if size < 1 or position < 0:
         raise ValueError(f"position {position} among {size} samples: a position is at least 0, and so is size - 1")
     epoch, within = divmod(position, size)
-    return epoch, _permute(within, size, mix(seed, epoch))
+    return Place(epoch, _permute(within, size, mix(seed, epoch)))
 
 
 def _permute(index: int, size: int, key: int) -> int:

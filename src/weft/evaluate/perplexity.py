@@ -5,24 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch.nn import Module
 
-from weft.batch import Batch
+from weft.batch import Batch, Dataset
+from weft.data.order import places
 from weft.evaluate.baselines import bits_per_byte
 from weft.objectives import Objective
 
 TERM = "loss"  # what an objective calls its -log p
-
-
-class Dataset(Protocol):
-    """Samples read by number."""
-
-    def __len__(self) -> int: ...
-
-    def batch(self, epoch: int, indices: list[int]) -> Batch: ...
 
 
 @dataclass(frozen=True)
@@ -57,17 +49,17 @@ class Likelihood:
         }
 
 
-def batches(dataset: Dataset, rows: int) -> Iterator[Batch]:
+def batches(dataset: Dataset[Batch], rows: int) -> Iterator[Batch]:
     """Every sample once, in order, `rows` at a time."""
     for start in range(0, len(dataset), rows):
-        yield dataset.batch(0, list(range(start, min(start + rows, len(dataset)))))
+        yield dataset.batch(places(0, range(start, min(start + rows, len(dataset)))))
 
 
-def check(dataset: Dataset, objective: Objective) -> None:
+def check(dataset: Dataset[Batch], objective: Objective) -> None:
     """ValueError where `likelihood` would have nothing to work with; better said before a run than at its end."""
     if len(dataset) == 0:
         raise ValueError("there is nothing to evaluate: the data is empty, or shorter than two tokens")
-    terms = objective.counts(dataset.batch(0, [0]))
+    terms = objective.counts(dataset.batch(places(0, [0])))
     if TERM not in terms:
         raise ValueError(
             f"{type(objective).__name__} has the terms {', '.join(terms) or 'none'}: held-out likelihood is that of a "
@@ -76,7 +68,7 @@ def check(dataset: Dataset, objective: Objective) -> None:
 
 
 @torch.no_grad()
-def likelihood(module: Module, dataset: Dataset, objective: Objective, *, bytes: int, rows: int = 16) -> Likelihood:
+def likelihood(module: Module, dataset: Dataset[Batch], objective: Objective, *, bytes: int, rows: int = 16) -> Likelihood:
     """-log p of a dataset under the module as it stands (its mode and precision are the caller's).
 
     A language model's rows are non-overlapping blocks of its context: the first token of a block is predicted from one
