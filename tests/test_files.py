@@ -19,9 +19,7 @@ from hypothesis import strategies as st
 from weft import files
 from weft.files import (
     DamagedFile,
-    check_output,
     digest,
-    locked,
     new_folder,
     read_header,
     read_json,
@@ -31,6 +29,7 @@ from weft.files import (
     write_json,
     write_tensors,
 )
+from weft.outputs import check_output, locked
 
 
 def file_of(header: object, data: bytes = b"", length: int | None = None) -> bytes:
@@ -296,7 +295,7 @@ def test_check_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 def test_a_folder_is_held_by_one_process(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    hold = f"from weft.files import locked\nwith locked({str(run)!r}): print('held', flush=True); input()"
+    hold = f"from weft.outputs import locked\nwith locked({str(run)!r}): print('held', flush=True); input()"
     other = subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert other.stdout is not None and other.stdout.readline() == "held\n"
     with pytest.raises(ValueError, match=r"another process is writing to .*run: wait"), locked(run):

@@ -9,7 +9,6 @@ import os
 import secrets
 import shutil
 import struct
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _LONGEST_HEADER = 100_000_000  # bytes; the safetensors format's own limit
-LOCK = ".lock"
 _MOST_DIMENSIONS = 64  # of a torch tensor
 
 # The format's name -> (torch's name, bytes of one element). In the order in which the reference writes them: widest
@@ -187,57 +185,6 @@ def sweep(folder: Path | str) -> list[Path]:
     for path in left:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     return left
-
-
-@contextlib.contextmanager
-def locked(folder: Path | str) -> Iterator[None]:
-    """Hold `folder` for this process: ValueError where another one holds it. The lock dies with its process.
-
-    Advisory, by a file ".lock" in it that is gone afterwards, as is a folder that got nothing else. Where the system
-    has no flock (Windows), nothing is locked.
-    """
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    path = Path(folder) / LOCK
-    path.parent.mkdir(parents=True, exist_ok=True)
-    busy = f"another process is writing to {folder}: wait for it, stop it, or choose another folder"
-    with path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ValueError(busy) from error
-        if not path.exists() or path.stat().st_ino != os.fstat(file.fileno()).st_ino:
-            raise ValueError(busy)  # its last holder removed it between our open and our lock
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
-            if not any(path.parent.iterdir()):
-                path.parent.rmdir()
-
-
-def check_output(path: Path | str, resume: bool = False, overwrite: bool = False) -> None:
-    """ValueError, with the way out, where a run may not write into the folder `path`. Changes nothing."""
-    path = Path(path)
-    if resume and overwrite:
-        raise ValueError(f"{path}: resume continues what is there, overwrite discards it: choose one")
-    if path.exists() and not path.is_dir():
-        raise ValueError(f"the output {path} is a file: choose a folder")
-    if path.is_dir() and any(found.name != LOCK for found in path.iterdir()) and not (resume or overwrite):
-        raise ValueError(
-            f"the output folder {path} is not empty: "
-            "go on with --resume, discard it with --overwrite, or choose another folder"
-        )
-    existing = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
-    try:
-        # A real file: permission bits do not tell of a read-only or a full disk.
-        with tempfile.TemporaryFile(dir=existing) as file:
-            file.write(b"weft")
-    except OSError as error:
-        raise ValueError(f"cannot write the output {path}, in {existing}: {error.strerror}; choose another") from error
 
 
 def _decode(data: bytes, path: Path, what: str) -> Any:

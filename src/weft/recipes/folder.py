@@ -9,9 +9,10 @@ from typing import Any
 
 from weft.batch import Tokenizer
 from weft.data import DataSettings, Prepared
-from weft.files import DamagedFile, check_output, read_json, sweep, write_json
+from weft.files import DamagedFile, read_json, sweep, write_json
 from weft.hub import read_blueprint, read_tokenizer, write_config
 from weft.models import Blueprint
+from weft.outputs import check_output
 from weft.recipes.recipe import Recipe
 from weft.settings import to_data
 from weft.training import checkpoints

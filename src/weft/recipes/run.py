@@ -10,11 +10,12 @@ from torch import nn
 
 from weft.data import Pairs, Prepared, prepare
 from weft.evaluate import bits_per_byte, check, likelihood, ngram_nats, xz_bits_per_byte
-from weft.files import locked, write_json
+from weft.files import write_json
 from weft.hub import write_model
 from weft.models import FAMILIES
 from weft.nn import kernels, measure
 from weft.objectives import OBJECTIVES
+from weft.outputs import locked
 from weft.recipes.folder import CURVE, LOG, REPORT, check_folder, check_same, existing, start
 from weft.recipes.recipe import Recipe, reads_pairs
 from weft.training import checkpoints, precision
