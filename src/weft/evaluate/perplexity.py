@@ -68,7 +68,9 @@ def check(dataset: Dataset[Batch], objective: Objective) -> None:
 
 
 @torch.no_grad()
-def likelihood(module: Module, dataset: Dataset[Batch], objective: Objective, *, bytes: int, rows: int = 16) -> Likelihood:
+def likelihood(
+    module: Module, dataset: Dataset[Batch], objective: Objective, *, bytes: int, rows: int = 16
+) -> Likelihood:
     """-log p of a dataset under the module as it stands (its mode and precision are the caller's).
 
     A language model's rows are non-overlapping blocks of its context: the first token of a block is predicted from one
