@@ -16,7 +16,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from weft import files
+from weft import files, outputs
 from weft.files import (
     DamagedFile,
     digest,
@@ -288,7 +288,7 @@ def test_check_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         check_output(full / "a")
     with pytest.raises(ValueError, match="cannot write the output"):
         check_output(full / "a" / "below")
-    monkeypatch.setattr(files.tempfile, "TemporaryFile", no_space)
+    monkeypatch.setattr(outputs.tempfile, "TemporaryFile", no_space)
     with pytest.raises(ValueError, match="No space left"):
         check_output(tmp_path / "new")
 
