@@ -433,7 +433,7 @@ def test_a_stopped_run_goes_on_to_the_same_bits(
 
 def test_ctrl_c_from_outside_is_status_130_and_nothing_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     # The rate does not depend on the length, so that a run stopped somewhere can be ended three steps later.
-    settings = ["train.decay=constant", "train.warmup=0", "train.precision=fp32", "train.batch=2", "train.threads=1"]
+    settings = ["train.schedule=constant", "train.warmup=0", "train.precision=fp32", "train.batch=2", "train.threads=1"]
     words = ["train", "llama", "--debug", *(word for text in settings for word in ("--set", text))]
     out, same = tmp_path / "stopped", tmp_path / "whole"
     endless = [sys.executable, "-m", "weft", *words, "--out", str(out), "--set", "train.steps=1e9"]
@@ -621,7 +621,7 @@ BAD = [
     (f"{TRAIN} --set train.steps=1.5", "train.steps=1.5: the value is a whole number"),
     (f"{TRAIN} --set train.steps=0", "steps is 0"),
     (f"{TRAIN} --set train.rate=nan", "a finite number"),
-    (f"{TRAIN} --set train.decay=linaer", "did you mean 'linear'?"),
+    (f"{TRAIN} --set train.schedule=linaer", "did you mean 'linear'?"),
     (f"{TRAIN} --set train.micro_batches=3", "8 rows does not split into 3"),
     (f"{TRAIN} --set model.tied=perhaps", "true or false"),
     (f"{TRAIN} --set model.size=hug", "has no size 'hug'"),

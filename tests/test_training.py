@@ -20,17 +20,20 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from weft.batch import IGNORED, Batch
+from weft.batch import IGNORED, Batch, Place
+from weft.data.order import Shuffled
 from weft.training import checkpoints, precision, settings, step
 from weft.training.checkpoints import SaveFailed
 from weft.training.log import Log, read
-from weft.training.loop import Result, draw, train
+from weft.training.loop import Result, train
 from weft.training.muon import Muon, orthogonalise
+from weft.training.objective import Diverged
 from weft.training.optimisers import Groups, build_optimiser, groups, trainable
+from weft.training.reader import draw
 from weft.training.schedule import rate_factor
 from weft.training.settings import TrainSettings
-from weft.training.step import Diverged
 from weft.training.watch import LiveWatcher, PlainWatcher, Record, Watcher, choose_watcher, picture
+from weft.training.world import ALONE
 
 VOCAB, WIDTH, LENGTH, SAMPLES = 23, 16, 12, 37
 
@@ -60,7 +63,7 @@ class Stranger(nn.Module):
 
 
 @dataclass
-class Samples:
+class Samples(Shuffled):
     """Learnable noise: tokens count upwards from a random start. `bare` samples have no label that counts."""
 
     bare: Callable[[int], bool] = lambda index: False
@@ -70,9 +73,10 @@ class Samples:
     def __len__(self) -> int:
         return self.size
 
-    def batch(self, epoch: int, indices: Sequence[int]) -> Batch:
+    def batch(self, places: Sequence[Place]) -> Batch:
         self.before()
-        starts = torch.tensor([[(index * 7 + epoch) % VOCAB] for index in indices])
+        indices = [index for _, index in places]
+        starts = torch.tensor([[(index * 7 + epoch) % VOCAB] for epoch, index in places])
         rows = (starts + torch.arange(LENGTH + 1)) % VOCAB
         labels = rows[:, 1:].clone()
         for row, index in enumerate(indices):
@@ -244,7 +248,7 @@ def test_every_sample_once_an_epoch_whatever_the_parts() -> None:
     orders = []
     for parts in (1, 2, 8):
         s = replace(BASE, micro_batches=parts)
-        batches = [batch for position in range(0, 2 * 8 * SAMPLES, 8) for batch in draw(Samples(), position, s)]
+        batches = [batch for position in range(0, 2 * 8 * SAMPLES, 8) for batch in draw(Samples(), position, s, ALONE)]
         orders.append([sample for batch in batches for sample in batch.samples])
     assert orders[0] == orders[1] == orders[2]
     for epoch in range(16):  # 37 rows do not divide by 8: steps straddle epochs
@@ -279,7 +283,7 @@ def test_a_dataset_without_samples_is_refused() -> None:
 
 
 class Poisoned(Next):
-    """From the `after`-th forward pass on, loss or gradient is spoiled (step 5 has two: an epoch ends in it)."""
+    """From the `after`-th forward pass on, loss or gradient is spoiled ."""
 
     def __init__(self, after: int, spoil: Callable[[Tensor], Tensor]):
         self.left, self.spoil = after, spoil
@@ -299,7 +303,7 @@ class Poisoned(Next):
 )
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path, spoil: Callable, words: str) -> None:
     with pytest.raises(Diverged, match=words):
-        train(Stranger(), Samples(), Poisoned(6, spoil), replace(BASE, checkpoint_every=1, keep=1), tmp_path)
+        train(Stranger(), Samples(), Poisoned(5, spoil), replace(BASE, checkpoint_every=1, keep=1), tmp_path)
     good = checkpoints.latest(tmp_path)
     assert good is not None and good.step == 4 and not good.notices
 
@@ -382,23 +386,27 @@ def test_optimiser_state_is_named_and_strict() -> None:
 
 def test_schedule() -> None:
     s = TrainSettings(steps=110, warmup=10, floor=0.1)
-    assert rate_factor(0, s) == pytest.approx(1 / 11)
-    assert rate_factor(9, s) == pytest.approx(10 / 11)
-    assert rate_factor(10, s) == 1
-    assert rate_factor(60, s) == pytest.approx(0.55)
-    assert rate_factor(110, s) == rate_factor(500, s) == pytest.approx(0.1)
-    assert rate_factor(35, replace(s, decay="linear")) == pytest.approx(0.775)
-    assert rate_factor(100, replace(s, decay="constant")) == 1
-    factors = [rate_factor(k, s) for k in range(110)]
+    assert rate_factor(0, 110, s) == pytest.approx(1 / 11)
+    assert rate_factor(9, 110, s) == pytest.approx(10 / 11)
+    assert rate_factor(10, 110, s) == 1
+    assert rate_factor(60, 110, s) == pytest.approx(0.55)
+    assert rate_factor(110, 110, s) == rate_factor(500, 110, s) == pytest.approx(0.1)
+    assert rate_factor(35, 110, replace(s, schedule="linear")) == pytest.approx(0.775)
+    assert rate_factor(100, 110, replace(s, schedule="constant")) == 1
+    factors = [rate_factor(k, 110, s) for k in range(110)]
     assert factors.index(1.0) == 10 and factors[10:] == sorted(factors[10:], reverse=True)
-    assert rate_factor(0, replace(s, warmup=0)) == 1
+    assert rate_factor(0, 110, replace(s, warmup=0)) == 1
+    stable = [rate_factor(k, 110, replace(s, schedule="wsd", cooldown=0.2)) for k in range(111)]
+    assert stable[10:89] == [1.0] * 79 and stable[99] == pytest.approx(0.55) and stable[110] == pytest.approx(0.1)
+    root = [rate_factor(k, 110, replace(s, schedule="inverse_sqrt")) for k in range(111)]
+    assert root[9] == pytest.approx(10 / 11) and root[10] == 1 and root[40] == pytest.approx(0.5)
 
 
 def test_the_rate_does_not_depend_on_accumulation(tmp_path: Path) -> None:
     for parts in (1, 4):
         go(tmp_path / str(parts), s=replace(BASE, micro_batches=parts))
     one, four = ([x.get("rate") for x in read(tmp_path / name / "log.jsonl")] for name in ("1", "4"))
-    assert one == four and one[0] == BASE.rate * rate_factor(0, BASE)
+    assert one == four and one[0] == BASE.rate * rate_factor(0, BASE.steps, BASE)
 
 
 # ---------------------------------------------------------------- T3, T4: damaged files, full disks
@@ -525,7 +533,11 @@ def test_optimisers_reduce_the_loss(tmp_path: Path, optimiser: str) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"steps": 0}, "steps is 0"),
+        ({"steps": 0}, "length is one of steps, tokens, epochs and minutes, above 0; given: nothing"),
+        ({"minutes": 2.0}, "given: steps=2000, minutes=2.0"),
+        ({"average": 0.9, "best": "loss"}, "average and best each say what the finished weights are"),
+        ({"last": 3}, "last=3 .* set keep=3"),
+        ({"steps": -1}, "steps is -1"),
         ({"batch": 10, "micro_batches": 4}, "batch of 10 rows .* 4 equal .* set batch=12"),
         ({"warmup": 3000}, "warmup 3000 .* 2000 steps"),
         ({"rate": 0.0}, "rate is 0"),
@@ -538,9 +550,10 @@ def test_optimisers_reduce_the_loss(tmp_path: Path, optimiser: str) -> None:
     ],
 )
 def test_nonsense_is_refused(change: dict, words: str) -> None:
-    TrainSettings().check()
+    good = TrainSettings(steps=2000)
+    good.check()
     with pytest.raises(ValueError, match=words):
-        replace(TrainSettings(), **change).check()
+        replace(good, **change).check()
 
 
 def test_settings_need_no_torch() -> None:

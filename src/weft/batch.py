@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
     import torch
@@ -99,6 +99,7 @@ class Item(Protocol):
 ItemT = TypeVar("ItemT", bound=Item, covariant=True)
 
 
+@runtime_checkable
 class Dataset(Protocol[ItemT]):
     """A fixed number of samples, and the endless order in which they are read.
 

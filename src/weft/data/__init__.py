@@ -1,11 +1,19 @@
 """Text in: where it comes from, how it becomes ids, what is held out, and in which order it is read."""
 
 from weft.data.blocks import Blocks, Pairs, stream
+from weft.data.mixture import Mixture
 from weft.data.order import Shuffled, place, places
+from weft.data.pack import Packed
 from weft.data.pairs import Pair, read_pairs
-from weft.data.prepare import DataSettings, Prepared, prepare, rows
-from weft.data.sources import SOURCES, Document, PythonLibrary, Source, TextFiles, open_source, read_text
+from weft.data.prepare import prepare, rows
+from weft.data.prepare_pairs import open_pairs
+from weft.data.prepared import DataSettings, Prepared
+from weft.data.reading import read_text
+from weft.data.records import Record, read_records
+from weft.data.sources import SOURCES, Document, PythonLibrary, Source, TextFiles, open_source
 from weft.data.split import split, split_pairs
+from weft.data.store import MadeOf, Store, is_store, open_store, remove_store
+from weft.data.texts import Texts, store_texts, stored_texts
 from weft.data.tokenizers import (
     TOKENIZERS,
     BytePairs,
@@ -25,24 +33,37 @@ __all__ = [
     "Characters",
     "DataSettings",
     "Document",
+    "MadeOf",
+    "Mixture",
+    "Packed",
     "Pair",
     "Pairs",
     "Prepared",
     "PythonLibrary",
+    "Record",
     "Shuffled",
     "Source",
+    "Store",
     "TextFiles",
+    "Texts",
     "encode_many",
+    "is_store",
     "load_tokenizer",
+    "open_pairs",
     "open_source",
+    "open_store",
     "place",
     "places",
     "prepare",
     "read_pairs",
+    "read_records",
     "read_text",
+    "remove_store",
     "rows",
     "split",
     "split_pairs",
+    "store_texts",
+    "stored_texts",
     "stream",
     "train_tokenizer",
 ]

@@ -9,17 +9,21 @@ from weft.batch import IGNORED, Batch, Place, Tokenizer
 from weft.data.order import Shuffled, mix
 from weft.data.pairs import Pair
 from weft.data.sources import Document
+from weft.data.tokenise import encode_documents
 from weft.data.tokenizers import encode_many
 
 _AT_ONCE = 256  # documents encoded together
 
 
 def stream(documents: Sequence[Document], tokenizer: Tokenizer) -> np.ndarray:
-    """END document END document ... END, int32 [N]: every document is begun by an END and ended by one."""
+    """END document END document ... END, int32 [N]: every document is begun by an END and ended by one.
+
+    ValueError, naming the document, where the tokenizer cannot spell it.
+    """
     end = np.asarray([tokenizer.end], np.int32)
     parts = [end]
     for start in range(0, len(documents), _AT_ONCE):
-        for ids in encode_many(tokenizer, [document.text for document in documents[start : start + _AT_ONCE]]):
+        for ids in encode_documents(documents[start : start + _AT_ONCE], tokenizer):
             parts += [ids, end]
     return np.concatenate(parts)
 

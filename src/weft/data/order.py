@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+import numpy as np
+
 from weft.batch import Place
 
 _WORD = (1 << 64) - 1
@@ -58,3 +60,11 @@ def _permute(index: int, size: int, key: int) -> int:
         index = left << half | right
         if index < size:
             return index
+
+
+def mix_many(seed: int, count: int) -> np.ndarray:
+    """uint64 [count]: well mixed bits of (seed, 0), (seed, 1) and so on; not those of `mix`."""
+    state = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(mix(seed))
+    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return state ^ (state >> np.uint64(31))

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from weft.data.sources import read_text
+from weft.data.reading import read_text
 
 Pair = tuple[str, str]  # source, target
 

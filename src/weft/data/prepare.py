@@ -1,58 +1,28 @@
-"""From words on a command line to datasets: read, split, train a tokenizer, cut into rows."""
+"""From words on a command line to datasets: read, split, train a tokenizer, tokenise into a store, cut into rows."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Sequence
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from weft.batch import Tokenizer
-from weft.data.blocks import Blocks, Pairs, stream
-from weft.data.made import made_pairs
-from weft.data.pairs import Pair, read_pairs
-from weft.data.sources import Document, open_source
-from weft.data.split import split, split_pairs
+from weft.data.blocks import Blocks, stream
+from weft.data.mixture import Mixture
+from weft.data.pack import Packed
+from weft.data.prepare_pairs import check_held_out, prepare_pairs
+from weft.data.prepared import DataSettings, Prepared, RowKind, Scratch
+from weft.data.progress import lines
+from weft.data.sources import Document, Say, Source, open_source, quiet
+from weft.data.split import TRAIN, Sides, Survey, decide, survey, unchanged
+from weft.data.store import MadeOf, Part, Store, is_store, open_store, part_names, tokenizer_digest
+from weft.data.tokenise import write_store
 from weft.data.tokenizers import train_tokenizer
-
-MOST_IDS = 10_000_000  # of a vocabulary; the tokenizers library sets room aside for all, and aborts where it cannot
-
-
-@dataclass(frozen=True)
-class DataSettings:
-    """What is read, and how it becomes rows."""
-
-    source: str = "text"  # a registered source; "pairs" and "made_pairs" for encoder–decoders
-    paths: tuple[str, ...] = ()
-    tokenizer: str = "bpe"  # a registered kind of tokenizer
-    vocab: int = 4096  # most ids the tokenizer may have
-    held_out: float = 0.1  # share of the documents that is never trained on
-    seed: int = 0  # of the split
-    isolate: bool = False  # rows hold several documents that do not see one another; else one stream, cut into rows
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Datasets, and what a person should know of them.
-
-    valid_bytes: UTF-8 bytes of the held-out text; valid_text is that text, documents joined.
-    digest: of every token on both sides and of the settings: equal digests mean equal rows.
-    """
-
-    tokenizer: Tokenizer
-    train: Blocks | Pairs
-    valid: Blocks | Pairs
-    train_tokens: int
-    valid_tokens: int
-    valid_bytes: int
-    valid_text: bytes
-    documents: tuple[int, int]
-    digest: str
-    notices: tuple[str, ...] = ()
-
-
-Say = Callable[[str], None]
+from weft.files import digest
 
 
 def prepare(
@@ -61,117 +31,151 @@ def prepare(
     *,
     pairs: bool,
     tokenizer: Tokenizer | None = None,
-    say: Say = lambda text: None,
+    sources: Sequence[Source] = (),
+    kept: Path | None = None,
+    scratch: Path | None = None,
+    say: Say = quiet,
 ) -> Prepared:
-    """Datasets of rows of `context` tokens. A given tokenizer is used as it is (a resumed run's own)."""
+    """Datasets of rows of `context` tokens.
+
+    - tokenizer: is used as it is (a resumed run's own); None trains one on the training side.
+    - sources: to be read instead of what the settings name; one for each of data.weights.
+    - kept: where an earlier run kept its tokens; they are used where they are those of the same source, settings and
+      tokenizer, and refused where not. data.store goes before it, and is written where there is nothing yet.
+    - scratch: the folder in which new tokens lie until `Prepared.keep`; None: a temporary one.
+    """
     if context < 1:
         raise ValueError(f"rows of {context} tokens hold nothing: set model.context to 1 or more")
-    if not 0 <= settings.vocab <= MOST_IDS:
-        raise ValueError(f"data.vocab={settings.vocab}, but it must be between 0 and {MOST_IDS:,}")
+    if not sources:
+        settings.check()
     if pairs:
-        return _prepare_pairs(settings, context, tokenizer, say)
+        return prepare_pairs(settings, context, tokenizer, say)
+    notices = dict[str, None]()  # a source is read several times, and says the same each time
+    data = _Data.of(_sources(settings, sources, lambda text: notices.update({text: None})), settings, say)
+    made_of = data.made_of(settings, tokenizer)
+    place, temporary = Path(settings.store) if settings.store else kept, None
+    if place is not None and is_store(place):
+        store = open_store(place, made_of)
+        say(f"the tokens in {place} are of the same text, settings and tokenizer: nothing is tokenised again")
+        if not store.verified:
+            say(f"{place} is large: the sizes of its files were checked, their digests were not")
+    else:
+        if not settings.store:
+            temporary = Scratch(scratch)
+        place = Path(settings.store) if temporary is None else temporary.folder / "tokens"
+        store = _write(place, data, settings, tokenizer, made_of, say)
+    return _prepared(settings, context, store, temporary, tuple(notices), say)
+
+
+def rows(
+    documents: Sequence[Document], tokenizer: Tokenizer, context: int, how: RowKind = "stream"
+) -> tuple[Blocks | Packed, int]:
+    """Documents as evaluation rows, in memory, and their UTF-8 bytes."""
+    tokens = stream(documents, tokenizer)
+    part = Part(tokens, np.flatnonzero(tokens == tokenizer.end) + 1)
+    size = sum(len(document.text.encode()) for document in documents)
+    return _cut(part, context, how, end=tokenizer.end, train=False), size
+
+
+@dataclass(frozen=True)
+class _Data:
+    """The sources, what was found in each, and what of it is held out."""
+
+    sources: Sequence[Source]
+    surveys: Sequence[Survey]
+    sides: Sequence[Sides]
+
+    @classmethod
+    def of(cls, sources: Sequence[Source], settings: DataSettings, say: Say) -> _Data:
+        advance = lines(say)
+        surveys = [survey(source.documents(), settings.seed, advance) for source in sources]
+        sides = [decide(found, settings.held_out) for found in surveys]
+        held_out = sum(side.counts[1] for side in sides)
+        check_held_out(settings, held_out)
+        count, size = sum(len(found.words) for found in surveys), sum(found.characters for found in surveys)
+        say(f"read {count:,} documents of {size:,} characters; {held_out:,} of them held out")
+        return cls(sources, surveys, sides)
+
+    @property
+    def characters(self) -> int:
+        return sum(found.characters for found in self.surveys)
+
+    def made_of(self, settings: DataSettings, tokenizer: Tokenizer | None) -> MadeOf:
+        """What the tokens depend on; the tokenizer by itself where it is given, by its settings where not."""
+        source = digest(json.dumps([found.digest for found in self.surveys]).encode())
+        given = {"held_out": settings.held_out, "seed": settings.seed}
+        if tokenizer is None:
+            return MadeOf(given | {"tokenizer": settings.tokenizer, "vocab": settings.vocab}, source)
+        with tempfile.TemporaryDirectory() as folder:
+            return MadeOf(given, source, tokenizer_digest(tokenizer, Path(folder)))
+
+    def routed(self) -> list[Iterator[tuple[int, Document]]]:
+        """The documents of each source with their sides; ValueError where they are not those that were surveyed."""
+        return [
+            side.route(unchanged(source.documents(), found))
+            for source, found, side in zip(self.sources, self.surveys, self.sides, strict=True)
+        ]
+
+    def training_texts(self) -> Iterator[str]:
+        for routed in self.routed():
+            yield from (document.text for side, document in routed if side == TRAIN)
+
+
+def _sources(settings: DataSettings, given: Sequence[Source], say: Say) -> list[Source]:
+    if given:
+        if len(given) != max(1, len(settings.weights)):
+            raise ValueError(f"{len(given)} sources and {len(settings.weights)} data.weights: give one for each source")
+        return list(given)
     if settings.source in ("pairs", "made_pairs"):
         raise ValueError(f"data.source={settings.source} gives pairs; this family reads one text: use another source")
     if settings.source == "text" and not all(settings.paths or [""]):
         raise ValueError("no data: name files, folders or patterns with --data")
-    documents = list(open_source(settings.source, settings.paths).documents())
-    train, valid = split(documents, settings.held_out, settings.seed)
-    _check_held_out(settings, len(valid))
-    size = sum(len(document.text) for document in documents)
-    say(f"read {len(documents):,} documents of {size:,} characters; {len(valid):,} of them held out")
+    groups = [(path,) for path in settings.paths] if settings.weights else [settings.paths]
+    return [open_source(settings.source, paths, column=settings.column, say=say) for paths in groups]
+
+
+def _write(
+    place: Path, data: _Data, settings: DataSettings, tokenizer: Tokenizer | None, made_of: MadeOf, say: Say
+) -> Store:
+    """A new store. What is there already, and is none, is refused before anything is done."""
+    if place.exists() and (not place.is_dir() or any(place.iterdir())):
+        raise ValueError(f"data.store={place} is there and is no token store: choose another folder")
     if tokenizer is None:
-        tokenizer = train_tokenizer(settings.tokenizer, (document.text for document in train), settings.vocab)
+        tokenizer = train_tokenizer(settings.tokenizer, data.training_texts(), settings.vocab)
         say(f"trained a tokenizer of {tokenizer.vocab:,} ids ({settings.tokenizer}) on the training side")
-    ids, held = _stream(train, tokenizer), _stream(valid, tokenizer)
-    text = "".join(document.text for document in valid).encode()
-    say(f"{len(ids):,} tokens to train on, {len(held):,} held out ({len(text):,} bytes)")
+    write_store(place, tokenizer, data.routed(), made_of, characters=data.characters, advance=lines(say))
+    return open_store(place, made_of, verify=False)
+
+
+def _prepared(
+    settings: DataSettings, context: int, store: Store, scratch: Scratch | None, notices: tuple[str, ...], say: Say
+) -> Prepared:
+    end = store.tokenizer.end
+    parts = [_cut(part, context, settings.rows, seed=settings.seed, end=end) for part in store.train]
+    tokens = sum(len(part.tokens) for part in store.train)
+    say(f"{tokens:,} tokens to train on, {len(store.held_out.tokens):,} held out ({store.held_out_bytes:,} bytes)")
+    for part in parts:
+        if isinstance(part, Packed):
+            say(f"packed into {len(part):,} rows of {context} tokens, {part.fill:.1%} full")
+    described = [context, settings.rows, settings.seed, settings.weights]
+    digests = [store.digests[f"{name}.tokens"] for name in part_names(len(parts))]
     return Prepared(
-        tokenizer=tokenizer,
-        train=Blocks(ids, context, seed=settings.seed, isolate=settings.isolate, end=tokenizer.end),
-        valid=Blocks(held, context, shift=False, isolate=settings.isolate, end=tokenizer.end),
-        train_tokens=len(ids),
-        valid_tokens=len(held),
-        valid_bytes=len(text),
-        valid_text=text,
-        documents=(len(train), len(valid)),
-        digest=_digest(settings, context, (ids, held)),
-    )
-
-
-def rows(
-    documents: Sequence[Document], tokenizer: Tokenizer, context: int, *, isolate: bool = False
-) -> tuple[Blocks, int]:
-    """Documents as evaluation rows, and their UTF-8 bytes."""
-    size = sum(len(document.text.encode()) for document in documents)
-    return Blocks(_stream(documents, tokenizer), context, shift=False, isolate=isolate, end=tokenizer.end), size
-
-
-def _stream(documents: Sequence[Document], tokenizer: Tokenizer) -> np.ndarray:
-    """`stream`; ValueError also names the document that the tokenizer cannot spell."""
-    try:
-        return stream(documents, tokenizer)
-    except ValueError:
-        for document in documents:
-            try:
-                tokenizer.encode(document.text)
-            except ValueError as error:
-                raise ValueError(f"{document.name}: {error}") from error
-        raise
-
-
-def open_pairs(settings: DataSettings) -> list[Pair]:
-    """The pairs that the settings name."""
-    if settings.source == "made_pairs":
-        return made_pairs()
-    if not 1 <= len(settings.paths) <= 2:
-        raise ValueError(
-            f"pairs come from two line-aligned files or one TSV of two columns, and {len(settings.paths)} paths were "
-            "given: --data source.txt --data target.txt, or --data pairs.tsv"
-        )
-    return read_pairs(*settings.paths)
-
-
-def _prepare_pairs(settings: DataSettings, context: int, tokenizer: Tokenizer | None, say: Say) -> Prepared:
-    found = open_pairs(settings)
-    train, valid = split_pairs(found, settings.held_out, settings.seed)
-    _check_held_out(settings, len(valid))
-    say(f"read {len(found):,} pairs; {len(valid):,} of them held out")
-    if tokenizer is None:
-        texts = (text for pair in train for text in pair)
-        tokenizer = train_tokenizer(settings.tokenizer, texts, settings.vocab)
-        say(f"trained a tokenizer of {tokenizer.vocab:,} ids ({settings.tokenizer}) on both languages")
-    rows_train, rows_valid = Pairs(train, tokenizer, context), Pairs(valid, tokenizer, context)
-    dropped = rows_train.dropped + rows_valid.dropped
-    notices = (
-        (f"{dropped:,} pairs are longer than the context of {context} tokens and were left out",) if dropped else ()
-    )
-    text = "".join(target for _, target in rows_valid.pairs).encode()
-    if not text:
-        raise ValueError(f"the {len(rows_valid):,} held-out pairs have empty targets: there is nothing to evaluate on")
-    size = sum(len(target) + 1 for _, target in rows_train.ids)
-    held = sum(len(target) + 1 for _, target in rows_valid.ids)
-    say(f"{size:,} target tokens to train on, {held:,} held out")
-    return Prepared(
-        tokenizer=tokenizer,
-        train=rows_train,
-        valid=rows_valid,
-        train_tokens=size,
-        valid_tokens=held,
-        valid_bytes=len(text),
-        valid_text=text,
-        documents=(len(rows_train), len(rows_valid)),
-        digest=_digest(settings, context, [side for pair in rows_train.ids + rows_valid.ids for side in pair]),
+        tokenizer=store.tokenizer,
+        train=Mixture(parts, settings.weights, settings.seed) if len(parts) > 1 else parts[0],
+        valid=_cut(store.held_out, context, settings.rows, end=end, train=False),
+        train_tokens=tokens,
+        valid_tokens=len(store.held_out.tokens),
+        valid_bytes=store.held_out_bytes,
+        documents=(sum(part.documents for part in store.train), store.held_out.documents),
+        digest=digest(json.dumps([described, digests]).encode()),
         notices=notices,
+        store=store,
+        scratch=scratch,
     )
 
 
-def _check_held_out(settings: DataSettings, count: int) -> None:
-    if not count:
-        raise ValueError(f"data.held_out={settings.held_out} leaves nothing to evaluate on: set it above 0, 0.1 say")
-
-
-def _digest(settings: DataSettings, context: int, tokens: Sequence[np.ndarray]) -> str:
-    state = hashlib.sha256(f"{context} {settings.isolate} {settings.seed}".encode())
-    for part in tokens:
-        state.update(np.ascontiguousarray(part).tobytes())
-    return state.hexdigest()
+def _cut(part: Part, context: int, how: RowKind, *, end: int, seed: int = 0, train: bool = True) -> Blocks | Packed:
+    """A part's tokens as rows."""
+    if how == "pack":
+        return Packed(part.tokens, part.offsets, context, end=end, seed=seed)
+    return Blocks(part.tokens, context, shift=train, seed=seed, isolate=how == "isolate", end=end)

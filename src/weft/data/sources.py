@@ -1,15 +1,15 @@
 """Where text comes from: files, folders and patterns; the Python standard library of this interpreter."""
 
 import glob
-import gzip
 import os
 import sysconfig
-import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from weft.data.reading import read_text
+from weft.data.records import read_records, record_kind
 from weft.files import DamagedFile
 from weft.registry import Registry
 
@@ -17,7 +17,7 @@ from weft.registry import Registry
 _CODE = (
     ".c .cc .cpp .css .go .h .hpp .ipynb .java .js .jl .kt .lua .php .pl .py .pyi .r .rb .rs .scala .sh .sql .swift .ts"
 )
-_TEXT = ".cfg .csv .htm .html .ini .json .jsonl .md .rst .tex .text .toml .tsv .txt .xml .yaml .yml"
+_TEXT = ".cfg .csv .htm .html .ini .json .jsonl .md .parquet .rst .tex .text .toml .tsv .txt .xml .yaml .yml"
 TEXT_SUFFIXES = frozenset(f"{_CODE} {_TEXT}".split())
 
 _NOT_LIBRARY = frozenset(["test", "tests", "idle_test", "site-packages", "dist-packages", "__pycache__"])
@@ -39,15 +39,37 @@ class Source(Protocol):
         ...
 
 
+Say = Callable[[str], None]
+COLUMN = "text"  # of records, where nothing else is asked for
+
+
+@runtime_checkable
+class Records(Protocol):
+    """A source that may meet files of records (.csv and the like), of which one column is the text."""
+
+    def choose(self, column: str, say: Say) -> Source:
+        """The same source, reading `column`; `say` is told, at the end, of rows that have nothing in it."""
+        ...
+
+
 # Registered: from the paths (or other words) that a user gave to a source.
 SOURCES: Registry[Callable[[tuple[str, ...]], Source]] = Registry(
     "source", "weft.sources", ("weft.data.sources", "weft.data.made")
 )
 
 
-def open_source(name: str, paths: Sequence[str] = ()) -> Source:
-    """The source registered as `name`, over `paths`."""
-    return SOURCES.get(name)(tuple(paths))
+def quiet(text: str) -> None:
+    """Says nothing."""
+
+
+def open_source(name: str, paths: Sequence[str] = (), *, column: str = COLUMN, say: Say = quiet) -> Source:
+    """The source registered as `name`, over `paths`. ValueError for a column where the source has none to choose."""
+    source = SOURCES.get(name)(tuple(paths))
+    if isinstance(source, Records):
+        return source.choose(column, say)
+    if column != COLUMN:
+        raise ValueError(f"data.column={column}, but the source {name!r} has no columns: leave data.column out")
+    return source
 
 
 @dataclass(frozen=True)
@@ -57,22 +79,47 @@ class TextFiles:
     A path is a file of any name; a folder, searched for text-like names, leaving out hidden ones and __pycache__; or a
     pattern (`*`, `**`). Sorted; a file is read once, however many paths lead to it. An empty file is an error where it
     is named, and left out elsewhere.
+
+    A file of records (.csv, .tsv, .jsonl, .parquet: see `read_records`) gives a document a row, "file.csv:12" after its
+    line, with the text of `column`; rows that have none are left out, and `say` is told how many.
     """
 
     paths: tuple[str, ...]
+    column: str = COLUMN
+    say: Say = field(default=quiet, repr=False, compare=False)
+
+    def choose(self, column: str, say: Say) -> "TextFiles":
+        """The same files, reading `column` of those that are records."""
+        return replace(self, column=column, say=say)
 
     def documents(self) -> Iterator[Document]:
         """ValueError where a path does not exist, nothing matches, a file is not UTF-8, or all is empty."""
         if not self.paths:
             raise ValueError("the source text needs at least one file, folder or pattern")
-        found = False
+        found, rows, missing, first = False, 0, 0, ""
         for path, named in self._files():
-            text = read_text(path, empty=not named)
-            if text:
-                found = True
-                yield Document(path.as_posix(), text)
+            for name, text, row in self._texts(path, named):
+                rows += row
+                if text:
+                    found = True
+                    yield Document(name, text)
+                elif row:
+                    missing, first = missing + 1, first or name
+        if missing:
+            self.say(f"{missing:,} of {rows:,} rows have no {self.column!r} and were left out; the first is {first}")
         if not found:
             raise ValueError(f"every file in {', '.join(self.paths)} is empty: there is no text")
+
+    def _texts(self, path: Path, named: bool) -> Iterator[tuple[str, str | None, bool]]:
+        """A file's texts with their names, and whether each is a row of records."""
+        name = path.as_posix()
+        if record_kind(path) is None:
+            yield name, read_text(path, empty=not named), False
+        elif named and path.stat().st_size == 0:
+            raise ValueError(f"{path} is empty: there is no text in it")
+        elif path.stat().st_size:
+            for line, text in read_records(path, self.column):
+                yield f"{name}:{line}", text, True
 
     def _files(self) -> list[tuple[Path, bool]]:
         """Each file, and whether it was named directly."""
@@ -115,31 +162,6 @@ SOURCES.register("text", TextFiles)
 SOURCES.register("python_stdlib", PythonLibrary)
 
 
-def read_text(path: Path, empty: bool = False) -> str:
-    """The text of a UTF-8 file, decompressed where its name ends in .gz.
-
-    ValueError where it does not exist, or is empty and `empty` is False; DamagedFile, with the byte, where it is not
-    UTF-8 or not whole.
-    """
-    if not path.is_file():
-        raise ValueError(f"there is no file {path}")
-    data = path.read_bytes()
-    if path.suffix == ".gz" and data:
-        try:
-            data = gzip.decompress(data)
-        except (OSError, EOFError, zlib.error) as error:
-            raise DamagedFile(f"{path} is not a whole .gz file: {error}") from error
-    if not data and not empty:
-        raise ValueError(f"{path} is empty: there is no text in it")
-    try:
-        return data.decode("utf-8").removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        guess = ", it looks like UTF-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else ""
-        raise DamagedFile(
-            f"{path} is not UTF-8: byte {error.start} is 0x{data[error.start]:02x}{guess}; convert it, or leave it out"
-        ) from error
-
-
 def _expand(given: str) -> list[tuple[Path, bool]]:
     """The files that one path or pattern leads to, sorted, each with whether it was named directly."""
     path = Path(given).expanduser()
@@ -163,7 +185,7 @@ def _text_files(folder: Path) -> list[Path]:
 
 
 def _suffix(path: Path) -> str:
-    return Path(path.stem if path.suffix == ".gz" else path.name).suffix.lower()
+    return Path(path.stem if packed(path) else path.name).suffix.lower()
 
 
 def _walk(folder: Path, skipped: frozenset[str]) -> Iterator[Path]:

@@ -1,19 +1,135 @@
-"""What is trained on and what is held out: decided by content, so that no text is on both sides."""
+"""What is trained on and what is held out: decided by content, so that no text is on both sides.
+
+In two passes, so that no text is kept: `survey` looks at every document, `decide` says where each belongs, and `route`
+sends them there.
+"""
+
+from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from pathlib import PurePosixPath
-from typing import TypeVar
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import numpy as np
 
 from weft.data.pairs import Pair
+from weft.data.progress import Advance
+from weft.data.records import record_kind
 from weft.data.sources import Document
 
-T = TypeVar("T")
+TRAIN, VALID, BESIDE = 0, 1, 2  # beside: in neither
 
 _HELD_OUT_NAMES = ("dev", "val", "valid", "validation")
 _BESIDE_NAMES = ("test", "readme", "license", "licence")  # may lie beside train and valid; used for neither
 # Files of a data set that comes split; train.py beside val.py is a program.
-_DATA_SUFFIXES = ("", "txt", "text", "md", "csv", "tsv", "json", "jsonl", "gz")
+_DATA_SUFFIXES = ("", "txt", "text", "md", "csv", "tsv", "json", "jsonl", "parquet", "gz")
+_OTHER = 3
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What one pass over a source says of it; 8 bytes stay of each document.
+
+    words: uint64 [documents], the first 8 bytes of sha256("seed:text"). digest: sha256 of the texts, in their order, and
+    of what their files' names say. only: the text, where all documents are equal. named: uint8 [documents], the sides,
+    where the files' names say them.
+    """
+
+    words: np.ndarray
+    characters: int
+    bytes: int  # of UTF-8
+    digest: str
+    only: Document | None
+    named: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Where each document belongs; cut > 0: they are all equal, and cut there."""
+
+    of: np.ndarray  # uint8 [documents]: TRAIN, VALID or BESIDE
+    cut: int = 0
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Documents to train on and held out."""
+        train, valid = (int((self.of == side).sum()) for side in (TRAIN, VALID))
+        return train, valid + bool(self.cut)
+
+    def route(self, documents: Iterable[Document]) -> Iterator[tuple[int, Document]]:
+        """Each document of those that were surveyed, or the parts of it, with its side; those beside are left out."""
+        for number, (document, side) in enumerate(zip(documents, self.of, strict=False)):
+            if not self.cut:
+                if side != BESIDE:
+                    yield int(side), document
+                continue
+            yield TRAIN, Document(f"{document.name}[:{self.cut}]", document.text[: self.cut])
+            if number == 0:
+                yield VALID, Document(f"{document.name}[{self.cut}:]", document.text[self.cut :])
+
+
+def survey(documents: Iterable[Document], seed: int = 0, advance: Advance | None = None) -> Survey:
+    """Look at every document once. ValueError, naming it, for a text with no UTF-8 (a lone surrogate)."""
+    words, names, content = array("Q"), _Names(), hashlib.sha256()
+    characters = size = 0
+    only: Document | None = None
+    for number, document in enumerate(documents):
+        data = utf8(document)
+        words.append(_word(data, seed))
+        names.add(document.name)
+        content.update(hashlib.sha256(data).digest())
+        characters, size = characters + len(document.text), size + len(data)
+        if number == 0:
+            only = document
+        elif only is not None and only.text != document.text:
+            only = None
+        if advance is not None:
+            advance("read", characters, 0)
+    named = names.sides()
+    if named is not None:
+        content.update(named.tobytes())
+    return Survey(np.array(words, np.uint64), characters, size, content.hexdigest(), only, named)
+
+
+def unchanged(documents: Iterable[Document], found: Survey) -> Iterator[Document]:
+    """The documents of a survey once more; ValueError, behind the last one, where they are not the same."""
+    content = hashlib.sha256()
+    for document in documents:
+        content.update(hashlib.sha256(utf8(document)).digest())
+        yield document
+    if found.named is not None:
+        content.update(found.named.tobytes())
+    if content.hexdigest() != found.digest:
+        raise ValueError(
+            f"the source gave other texts when it was read again (sha256 {found.digest[:12]}…, then "
+            f"{content.hexdigest()[:12]}…): keep it as it is while it is read; what can be read once only is stored "
+            "first, with store_texts"
+        )
+
+
+def utf8(document: Document) -> bytes:
+    """The text's bytes; ValueError, naming the document, where it has a lone surrogate."""
+    try:
+        return document.text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"{document.name}: the text has a lone surrogate, {document.text[error.start]!r}, at offset {error.start}, "
+            "which has no bytes: mend it, or leave it out"
+        ) from error
+
+
+def decide(found: Survey, held_out: float = 0.1) -> Sides:
+    """Where each document of a survey belongs: see `split`."""
+    _check(held_out)
+    if found.named is not None:
+        return Sides(found.named)
+    if not len(found.words):
+        raise ValueError("there are no documents to split")
+    if held_out and found.only is not None:
+        return Sides(np.zeros(len(found.words), np.uint8), _cut(found.only, held_out))
+    return Sides(_by_hash(found.words, held_out))
 
 
 def split(documents: Sequence[Document], held_out: float = 0.1, seed: int = 0) -> tuple[list[Document], list[Document]]:
@@ -27,15 +143,10 @@ def split(documents: Sequence[Document], held_out: float = 0.1, seed: int = 0) -
     ValueError where there is nothing to split.
     """
     _check(held_out)
-    given = _given(documents)
-    if given is not None:
-        return given
-    texts = {document.text for document in documents}
-    if held_out and len(texts) == 1:
-        cut = _cut(documents[0], held_out)
-        head = [Document(f"{document.name}[:{cut}]", document.text[:cut]) for document in documents]
-        return head, [Document(f"{documents[0].name}[{cut}:]", documents[0].text[cut:])]
-    return _by_hash(documents, lambda document: document.text, held_out, seed)
+    sides: tuple[list[Document], list[Document]] = ([], [])
+    for side, document in decide(survey(documents, seed), held_out).route(documents):
+        sides[side].append(document)
+    return sides
 
 
 def split_pairs(pairs: Sequence[Pair], held_out: float = 0.1, seed: int = 0) -> tuple[list[Pair], list[Pair]]:
@@ -46,7 +157,14 @@ def split_pairs(pairs: Sequence[Pair], held_out: float = 0.1, seed: int = 0) -> 
     _check(held_out)
     if held_out and len({source for source, _ in pairs}) < 2:
         raise ValueError(f"{len(pairs)} pairs with one source text cannot be split: give held-out pairs of their own")
-    return _by_hash(pairs, lambda pair: pair[0], held_out, seed)
+    if not pairs:
+        raise ValueError("there are no documents to split")
+    words = [_word(source.encode("utf-8", "surrogatepass"), seed) for source, _ in pairs]
+    sides = _by_hash(np.asarray(words, np.uint64), held_out)
+    found: tuple[list[Pair], list[Pair]] = ([], [])
+    for side, pair in zip(sides, pairs, strict=True):
+        found[side].append(pair)
+    return found
 
 
 def _check(held_out: float) -> None:
@@ -54,50 +172,64 @@ def _check(held_out: float) -> None:
         raise ValueError(f"held_out={held_out} is a share of the texts: at least 0 and less than 1")
 
 
-def _by_hash(items: Sequence[T], key: Callable[[T], str], held_out: float, seed: int) -> tuple[list[T], list[T]]:
-    if not items:
-        raise ValueError("there are no documents to split")
-    shares = {text: _share(text, seed) for text in map(key, items)}
-    held = {text for text, share in shares.items() if share < held_out}
-    if held_out and not held:
-        held = {min(shares, key=lambda text: shares[text])}
-    if len(held) == len(shares):
-        held.remove(max(shares, key=lambda text: shares[text]))
-    return [item for item in items if key(item) not in held], [item for item in items if key(item) in held]
+def _word(data: bytes, seed: int) -> int:
+    """Where a text falls among 2^64."""
+    return int.from_bytes(hashlib.sha256(b"%d:" % seed + data).digest()[:8], "big")
 
 
-def _share(text: str, seed: int) -> float:
-    """Where a text falls between 0 and 1."""
-    word = hashlib.sha256(f"{seed}:{text}".encode("utf-8", "surrogatepass")).digest()[:8]
-    return int.from_bytes(word, "big") / 2**64
+def _by_hash(words: np.ndarray, held_out: float) -> np.ndarray:
+    """The sides of documents by their words; of two different ones, neither side is empty."""
+    shares = words.astype(np.float64) / 2**64
+    held = shares < held_out
+    if held_out and not held.any():
+        held = words == words[shares.argmin()]
+    if held.all():
+        held &= words != words[shares.argmax()]
+    return held.astype(np.uint8)
 
 
-def _given(documents: Sequence[Document]) -> tuple[list[Document], list[Document]] | None:
-    """The split that the files' names already say; None where they say none."""
-    found = [(PurePosixPath(document.name).parent, _side(document.name), document) for document in documents]
-    folders = {folder for folder, side, _ in found if side == "train"}
-    folders &= {folder for folder, side, _ in found if side == "valid"}
-    if not folders:
-        return None
-    sides: dict[str, list[Document]] = {"train": [], "valid": [], "beside": []}
-    for folder, side, document in found:
-        if side not in sides or (side != "beside" and folder not in folders):
-            raise ValueError(
-                f"{min(folders)} holds a split of its own (train.* and valid.*), but {document.name} is in neither: "
-                "name the files of the split alone, or the others"
-            )
-        sides[side].append(document)
-    return sides["train"], sides["valid"]
+@dataclass
+class _Names:
+    """What files' names say of the split, as they go by: who is in which group of (folder, side)."""
+
+    groups: dict[tuple[PurePosixPath, int], tuple[int, str]] = field(default_factory=dict)  # number, first name
+    numbers: dict[str, int] = field(default_factory=dict)  # of the latest file, its group
+    members: array[int] = field(default_factory=lambda: array("I"))  # each document's group
+
+    def add(self, name: str) -> None:
+        head, colon, line = name.rpartition(":")
+        if colon and line.isdecimal() and record_kind(Path(head)):
+            name = head  # "file.csv:12"
+        number = self.numbers.get(name)
+        if number is None:
+            group = PurePosixPath(name).parent, _side(name)
+            number, _ = self.groups.setdefault(group, (len(self.groups), name))
+            self.numbers = {name: number}
+        self.members.append(number)
+
+    def sides(self) -> np.ndarray | None:
+        """The split that the names say; None where they say none. ValueError where some say nothing."""
+        folders = {folder for folder, side in self.groups if side == TRAIN}
+        folders &= {folder for folder, side in self.groups if side == VALID}
+        if not folders:
+            return None
+        for (folder, side), (_, name) in self.groups.items():
+            if side == _OTHER or (side != BESIDE and folder not in folders):
+                raise ValueError(
+                    f"{min(folders)} holds a split of its own (train.* and valid.*), but {name} is in neither: "
+                    "name the files of the split alone, or the others"
+                )
+        return np.asarray([side for _, side in self.groups], np.uint8)[np.asarray(self.members, np.int64)]
 
 
-def _side(name: str) -> str:
-    """What a file's name says it is for: train, valid, beside (neither) or other."""
+def _side(name: str) -> int:
+    """What a file's name says it is for."""
     word, _, suffixes = PurePosixPath(name).name.lower().partition(".")
     if word in _BESIDE_NAMES:
-        return "beside"
+        return BESIDE
     if word in ("train", *_HELD_OUT_NAMES) and all(suffix in _DATA_SUFFIXES for suffix in suffixes.split(".")):
-        return "train" if word == "train" else "valid"
-    return "other"
+        return TRAIN if word == "train" else VALID
+    return _OTHER
 
 
 def _cut(document: Document, held_out: float) -> int:

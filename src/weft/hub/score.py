@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from weft.data import DataSettings, Pairs, open_source, rows
-from weft.data.prepare import open_pairs
+from weft.data import DataSettings, Pairs, open_pairs, open_source, rows
 from weft.evaluate import Likelihood, likelihood
 from weft.hub.model import Model
 from weft.models import FAMILIES

@@ -25,7 +25,7 @@ RECIPES.register(
             batch=16,
             optimiser="muon",
             rate=1.2e-2,
-            decay="linear",
+            schedule="linear",
             floor=0.02,
             evaluate_every=0,
             checkpoint_every=200,

@@ -10,7 +10,7 @@ from weft.models import FAMILIES, Blueprint
 from weft.nn import EncoderDecoder
 from weft.registry import Registry, UnknownName
 from weft.settings import SettingError, change
-from weft.training.settings import TrainSettings
+from weft.training.settings import LENGTHS, TrainSettings
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,8 @@ class Recipe:
                 return replace(self, model=self.model.change(rest, text))
             if head == "data":
                 return replace(self, data=change(self.data, rest, text))
-            return replace(self, train=change(self.train, rest, text))
+            train = replace(self.train, **dict.fromkeys(LENGTHS, 0)) if rest in LENGTHS else self.train
+            return replace(self, train=change(train, rest, text))  # one length takes the place of another
         except SettingError as error:
             text = str(error)
             raise SettingError(f"{head}.{text}" if text.startswith(rest) else text) from error

@@ -105,7 +105,7 @@ def _decide(recipe: Recipe, module: nn.Module, out: Path, resume: bool) -> dict[
 
 
 def _report(recipe: Recipe, prepared: Prepared, result: Result, out: Path, watch: Watcher) -> Report:
-    figures = {name: value for name, value in result.progress.evaluation.items() if value is not None}
+    figures = {name: value for name, value in result.figures.items() if value is not None}
     curve = None
     try:
         draw(out / LOG, out / CURVE, title=recipe.name, validation=evaluations(out / LOG, "nats_per_token"))

@@ -18,7 +18,7 @@ RECIPES.register(
         model=Blueprint.of("llama", "small", vocab=65, context=128, width=128, depth=4, heads=4, hidden=384, tied=True),
         data=DataSettings(source="text", tokenizer="characters", vocab=0),
         train=TrainSettings(
-            steps=600, batch=32, optimiser="muon", rate=8e-3, decay="linear", floor=0.02, checkpoint_every=200
+            steps=600, batch=32, optimiser="muon", rate=8e-3, schedule="linear", floor=0.02, checkpoint_every=200
         ),
         prompts=("ROMEO:\n", "To be, or "),
         sample_tokens=300,

@@ -2,7 +2,8 @@
 
 <run>/checkpoints/step-00000200/model.safetensors       parameters and persistent buffers
                                 optimiser.safetensors   "<parameter>/<part of its state>"
-                                state.json              everything else, and the digests of all three
+                                average.safetensors     the averaged weights, where there are any
+                                state.json              everything else, and the digests of all
 """
 
 import base64
@@ -20,11 +21,13 @@ from torch import Tensor
 from torch.nn import Module
 
 from weft.files import DamagedFile, digest, new_folder, read_json, read_tensors, sweep, write_bytes, write_tensors
+from weft.training.average import Average
 from weft.training.optimisers import Optimiser
 
-FOLDER = "checkpoints"
+FOLDER, STATE = "checkpoints", "state.json"
 NAME = re.compile(r"step-(\d{8,})")
-TENSOR_FILES = ("model.safetensors", "optimiser.safetensors")
+MODEL, OPTIMISER, AVERAGE = "model.safetensors", "optimiser.safetensors", "average.safetensors"
+TENSOR_FILES = (MODEL, OPTIMISER)  # those that every checkpoint has
 
 
 class SaveFailed(ValueError):
@@ -41,31 +44,39 @@ class Checkpoint:
     refused: tuple[Path, ...] = ()
     notices: tuple[str, ...] = ()
 
-    def restore(self, module: Module, optimiser: Optimiser) -> None:
+    def restore(self, module: Module, optimiser: Optimiser, average: Average | None = None) -> None:
         """Put weights, optimiser state and torch's default generator back. ValueError names whatever does not fit."""
-        load_module(module, read_tensors(self.path / "model.safetensors"), self.path / "model.safetensors")
-        optimiser.load(read_tensors(self.path / "optimiser.safetensors"))
+        load_module(module, read(self.path, MODEL), self.path / MODEL)
+        optimiser.load(read(self.path, OPTIMISER))
+        if average is not None:
+            average.load(read(self.path, AVERAGE))
         torch.set_rng_state(decoded(self.state["generator"]))
 
 
-def save(folder: Path, step: int, module: Module, optimiser: Optimiser, state: Mapping[str, Any], keep: int) -> Path:
-    """Write the checkpoint of `step` and prune to the newest `keep`. Returns its folder.
+def save(
+    folder: Path,
+    step: int,
+    files: Mapping[str, Mapping[str, Tensor]],
+    state: Mapping[str, Any],
+    *,
+    keep: int,
+    spare: int = 0,
+) -> Path:
+    """Write the checkpoint of `step` and prune to the newest `keep` and that of step `spare`. Returns its folder.
 
     `state` is plain JSON data. The files are written beside their final place, synced, then renamed, so that a kill or
     a full disk at any moment leaves the previous checkpoint as it was. SaveFailed where writing fails.
     """
     parent = folder / FOLDER
-    final = parent / f"step-{step:08d}"
+    final = parent / folder_name(step)
     try:
         parent.mkdir(parents=True, exist_ok=True)
         sweep(parent)  # what a killed process left half written
         with new_folder(final) as temporary:
-            write_tensors(temporary / "model.safetensors", module_tensors(module))
-            write_tensors(temporary / "optimiser.safetensors", optimiser.tensors())
-            digests = {name: digest(temporary / name) for name in TENSOR_FILES}
-            generator = encoded(torch.get_rng_state())
-            text = seal({**state, "step": step, "generator": generator, "digests": digests})
-            write_bytes(temporary / "state.json", text.encode())
+            for name, tensors in files.items():
+                write_tensors(temporary / name, tensors)
+            digests = {name: digest(temporary / name) for name in files}
+            write_bytes(temporary / STATE, seal({**state, "step": step, "digests": digests}).encode())
     except OSError as error:
         before = [path.name for path in steps(parent)] if parent.is_dir() else []
         intact = f"{before[0]} before it is intact" if before else "there was none before it"
@@ -74,8 +85,19 @@ def save(folder: Path, step: int, module: Module, optimiser: Optimiser, state: M
             "Make room, or name a folder that can be written, and resume"
         ) from error
     for old in steps(parent)[keep:]:
-        remove(old)
+        if old.name != folder_name(spare):
+            remove(old)
     return final
+
+
+def folder_name(step: int) -> str:
+    """What the checkpoint of a step is called."""
+    return f"step-{step:08d}"
+
+
+def read(path: Path, name: str) -> dict[str, Tensor]:
+    """The tensors in one file of the checkpoint in `path`."""
+    return read_tensors(path / name)
 
 
 def latest(folder: Path) -> Checkpoint | None:
@@ -107,7 +129,7 @@ def latest(folder: Path) -> Checkpoint | None:
 
 def verify(path: Path) -> dict[str, Any]:
     """The state of the checkpoint in `path`, every byte of it checked. DamagedFile names the file and the reason."""
-    file = path / "state.json"
+    file = path / STATE
     state = read_json(file)
     if not isinstance(state, dict):
         raise DamagedFile(f"{file}: not a JSON object")
@@ -116,12 +138,14 @@ def verify(path: Path) -> dict[str, Any]:
     # sealing again must give the same bytes, so that not even a changed blank passes
     if file.read_bytes() != seal(state).encode() or not isinstance(digests, dict):
         raise DamagedFile(f"{file}: its contents do not match the digest in it")
-    for name in TENSOR_FILES:
+    if odd := digests.keys() - {MODEL, OPTIMISER, AVERAGE}:
+        raise DamagedFile(f"{file}: {', '.join(sorted(odd))} is no file of a checkpoint")
+    for name in {**dict.fromkeys(TENSOR_FILES), **digests}:
         if not (path / name).is_file():
             raise DamagedFile(f"{path / name}: missing")
         if digest(path / name) != digests.get(name):
             raise DamagedFile(f"{path / name}: its sha256 is not the one recorded when it was written")
-    if path.name != f"step-{state.get('step', -1):08d}":
+    if path.name != folder_name(state.get("step", -1)):
         raise DamagedFile(f"{file}: holds step {state.get('step')}, which is not the folder's")
     return state
 
@@ -160,7 +184,7 @@ def module_tensors(module: Module) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in named.items() if name in kept}
 
 
-def load_module(module: Module, tensors: Mapping[str, Tensor], source: Path) -> None:
+def load_module(module: Module, tensors: Mapping[str, Tensor], source: Path | str) -> None:
     """Copy `tensors` into the module, in place so that ties hold. ValueError names any that does not fit."""
     mine = module_tensors(module)
     if missing := sorted(set(mine) - set(tensors)):

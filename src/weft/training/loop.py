@@ -2,25 +2,30 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn import Module
 
-from weft.batch import Batch
-from weft.data.order import place
+from weft.batch import Dataset, Item
 from weft.training.interrupt import Interrupt
 from weft.training.log import NAME, Log
+from weft.training.objective import Objective
 from weft.training.precision import Precision, autocast
-from weft.training.run import Progress, Run
+from weft.training.probe import count_steps_of
+from weft.training.reader import Reader
+from weft.training.run import Evaluate, Progress, Run
 from weft.training.schedule import rate_factor
 from weft.training.settings import TrainSettings
-from weft.training.step import Dataset, Objective, samples, update
+from weft.training.step import samples, update
+from weft.training.strangers import as_dataset, as_objective
 from weft.training.watch import Record, Watcher
+from weft.training.world import join
 
-Evaluate = Callable[[Module], Mapping[str, float]]
 SILENT = Watcher()
 
 
@@ -29,6 +34,8 @@ class Result:
     """What a run came to."""
 
     progress: Progress
+    steps: int  # of the whole run
+    figures: dict[str, float | None]  # the evaluator's, of the finished weights
     precision: Precision
     checkpoint: Path | None  # the last one written, or resumed from
     interrupted: bool  # stopped by request before its last step
@@ -37,62 +44,80 @@ class Result:
 
 def train(
     module: Module,
-    dataset: Dataset,
-    objective: Objective,
+    data: Dataset[Item] | Sequence[Any] | Iterable[Any],
+    objective: Objective | Callable[[Module, Any], Tensor],
     settings: TrainSettings,
-    out: Path | None = None,
+    out: Path | str | None = None,
     *,
     evaluate: Evaluate | None = None,
     resume: bool = False,
     watch: Watcher = SILENT,
     decisions: Mapping[str, str] | None = None,
 ) -> Result:
-    """Train `module` in place, on the device where it lies.
+    """Train `module` in place, on the device where it lies; under torchrun, as one of its processes.
 
-    `out` receives log.jsonl and checkpoints/; None keeps nothing. `resume` goes on from the newest good checkpoint in
-    it, to the same bits as if there had been no stop, and starts at the beginning where there is none. `evaluate` is
-    called in evaluation mode, without gradients. `decisions` are those the caller has taken (which kernels run); they
-    are recorded, and must be the same on resume. ValueError (Diverged, SaveFailed among them) names what went wrong.
+    data: a data set of weft's, anything with a length and numbered samples, or an iterable (read once, in its order:
+    such a run cannot be resumed). objective: one of weft's, or a function (module, collated samples) -> one loss per
+    row, [B]. `out` receives log.jsonl and checkpoints/; None keeps nothing. `resume` goes on from the newest good
+    checkpoint in it, to the same bits as if there had been no stop, and starts at the beginning where there is none.
+    `evaluate` is called in evaluation mode, without gradients, on every process. `decisions` are those the caller has
+    taken (which kernels run); they are recorded, and must be the same on resume. ValueError (Diverged, SaveFailed among
+    them) names what went wrong.
     """
-    run = Run(module, settings, out, watch, resume=resume, decisions=decisions or {})
+    world, out, dataset = join(), out and Path(out), as_dataset(data)
+    watch = watch if world.main else SILENT
+    run = Run(
+        module, as_objective(objective), settings, out, watch, resume=resume, decisions=decisions or {}, world=world
+    )
     progress = run.progress
-    with Log(out and out / NAME, progress.step) as log, watch, Interrupt() as interrupt:
-        watch.begin(settings.steps, progress.step, run.headline())
-        module.train()
-        while progress.step < settings.steps and not interrupt.asked:
-            progress, record = step(run, dataset, objective, progress)
-            last = progress.step == settings.steps
-            if last or due(progress.step, settings.log_every):
-                log.write(asdict(record))
-            watch.step(record)
-            if evaluate and (last or due(progress.step, settings.evaluate_every)):
-                with run.saved_on_error(progress, log):  # an evaluator that fails costs no step
-                    progress = replace(progress, evaluation=evaluation(run, evaluate))
-                log.write({"step": progress.step, "evaluation": progress.evaluation})
-                watch.evaluated(progress.step, progress.evaluation)
-            if due(progress.step, settings.checkpoint_every):
-                run.save(progress, log)
-        run.save(progress, log)  # the last step, or the one after which a stop was asked for; nothing where it is saved
-        if interrupted := progress.step < settings.steps:
-            run.notice(f"stopped after step {progress.step} of {settings.steps}; {way_on(out)}")
-    return Result(progress, run.precision, run.checkpoint, interrupted, tuple(run.notices))
+    with Reader(dataset, settings, world, run.device, progress.position) as reader, run.saver:
+        run.steps = run.steps or count_steps_of(run, dataset, reader)
+        with Log(out / NAME if out and world.main else None, progress.step) as log, watch, Interrupt() as interrupt:
+            watch.begin(run.steps, progress.step, run.headline())
+            module.train()
+            while progress.step < run.steps and not world.any(interrupt.asked):
+                progress, record = step(run, reader.next(), progress)
+                last = progress.step == run.steps
+                if last or due(progress.step, settings.log_every):
+                    log.write(asdict(record))
+                watch.step(record)
+                if evaluate and (last or due(progress.step, settings.evaluate_every)):
+                    with run.saved_on_error(progress, log):  # an evaluator that fails costs no step
+                        progress = run.judged(replace(progress, evaluation=evaluation(run, evaluate)))
+                    log.write({"step": progress.step, "evaluation": progress.evaluation})
+                    watch.evaluated(progress.step, progress.evaluation)
+                if due(progress.step, settings.checkpoint_every) or progress.best_step == progress.step:
+                    run.save(progress, log)
+            run.save(
+                progress, log
+            )  # the last step, or that after which a stop was asked for; nothing where it is saved
+            run.saver.wait()
+            figures = progress.evaluation
+            if interrupted := progress.step < run.steps:
+                run.notice(f"stopped after step {progress.step} of {run.steps}; {way_on(out)}")
+            elif run.settle(progress) and evaluate:
+                figures = evaluation(run, evaluate)
+    return Result(progress, run.steps, figures, run.precision, run.checkpoint, interrupted, tuple(run.notices))
 
 
-def step(run: Run, dataset: Dataset, objective: Objective, before: Progress) -> tuple[Progress, Record]:
-    """One optimiser step: draw rows, set the rate, update."""
+def step(run: Run, batches: Sequence[Item], before: Progress) -> tuple[Progress, Record]:
+    """One optimiser step: set the rate, update, count."""
     began = time.perf_counter()
-    batches = [batch.to(run.device) for batch in draw(dataset, before.position, run.settings)]
-    factor = rate_factor(before.step, run.settings)
+    factor = rate_factor(before.step, run.steps, run.settings)
     run.optimiser.set_rate(factor)
-    taken = update(run.module, run.optimiser, objective, batches, run.settings, run.precision, before.step)
+    taken = update(run, batches, before.step)
+    updates = before.updates + (taken.loss is not None)
+    if run.average is not None and taken.loss is not None:
+        run.average.update(updates)
     seconds = time.perf_counter() - began
-    tokens = sum(map(read_tokens, batches))
+    (tokens,) = run.world.sum([sum(batch.size for batch in batches)])
     progress = replace(
         before,
         step=before.step + 1,
         position=before.position + run.settings.batch,
-        tokens=before.tokens + tokens,
+        tokens=before.tokens + int(tokens),
         seconds=before.seconds + seconds,
+        updates=updates,
         loss=before.loss if taken.loss is None else taken.loss,
     )
     if taken.loss is None:
@@ -109,37 +134,13 @@ def step(run: Run, dataset: Dataset, objective: Objective, before: Progress) -> 
     )
 
 
-def draw(dataset: Dataset, position: int, settings: TrainSettings) -> list[Batch]:
-    """The micro-batches of the step that begins at `position`: the next `batch` samples of the order, cut into parts.
-
-    Where an epoch ends inside a part, the part is cut in two, since a sample may look different in another epoch.
-    """
-    if len(dataset) == 0:
-        raise ValueError("the dataset has no samples: its text is shorter than one row; give more or shorten the rows")
-    size = settings.batch // settings.micro_batches
-    batches = []
-    for start in range(position, position + settings.batch, size):
-        epochs: dict[int, list[int]] = {}
-        for number in range(start, start + size):
-            epoch, index = place(number, len(dataset), settings.seed)
-            epochs.setdefault(epoch, []).append(index)
-        batches += [dataset.batch(epoch, indices) for epoch, indices in epochs.items()]
-    return batches
-
-
 def evaluation(run: Run, evaluate: Evaluate) -> dict[str, float | None]:
     """The evaluator's figures, in evaluation mode and in the run's precision; one that is not finite becomes None."""
     run.module.eval()
-    with torch.no_grad(), autocast(run.precision, run.device):
+    with torch.no_grad(), autocast(run.precision, run.device), run.evaluating():
         values = evaluate(run.module)
     run.module.train()
     return {name: float(value) if math.isfinite(value) else None for name, value in values.items()}
-
-
-def read_tokens(batch: Batch) -> int:
-    """Tokens that were read, padding left out, both sides of a pair."""
-    here = batch.tokens.numel() if batch.segments is None else int((batch.segments > 0).sum())
-    return here + (read_tokens(batch.source) if batch.source else 0)
 
 
 def due(step: int, every: int) -> bool:

@@ -87,6 +87,11 @@ class Optimiser:
         for part in self.parts:
             part.zero_grad(set_to_none=True)
 
+    def forget(self) -> None:
+        """Drop all state, as before the first step."""
+        for part in self.parts:
+            part.state.clear()
+
     def set_rate(self, factor: float) -> None:
         """Set every group's learning rate to `factor` of its peak."""
         for part, peaks in zip(self.parts, self.peaks, strict=True):

@@ -1,30 +1,33 @@
-"""What surrounds the loop: beginning, going on after a stop, and saving."""
+"""What surrounds the loop: beginning, going on after a stop, saving, and what the finished weights are."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn import Module
 
 from weft.settings import from_data, to_data
 from weft.training import checkpoints
-from weft.training.checkpoints import Checkpoint
+from weft.training.average import Average, mean
+from weft.training.checkpoints import AVERAGE, MODEL, OPTIMISER, Checkpoint, encoded, load_module, module_tensors
+from weft.training.decisions import Decisions, decide, replay, same_settings
 from weft.training.log import Log
+from weft.training.objective import Objective, check_weights
 from weft.training.optimisers import build_optimiser, trainable
-from weft.training.precision import Precision, choose
+from weft.training.parallel import engine, whole
+from weft.training.saver import Saver
 from weft.training.settings import TrainSettings
-from weft.training.step import check_weights
 from weft.training.watch import Watcher, thousands
+from weft.training.world import World
 
-# settings that may change between a stop and a resume; any other one would make it a different run
-FREE = ("steps", "micro_batches", "threads", "log_every", "evaluate_every", "checkpoint_every", "keep")
-FELT = {  # those of them that a person should be told about
-    "steps": "the rate's decay follows the new length from here on",
-    "micro_batches": "the loss stays the same to rounding, dropout draws anew",
-    "threads": "sums are rounded in another order, so the last bits may differ",
-}
+Evaluate = Callable[[Module], Mapping[str, float]]
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,11 @@ class Progress:
     position: int = 0  # samples consumed, over all epochs: the one cursor of the data order
     tokens: int = 0
     seconds: float = 0.0  # spent in steps, evaluation and saving left out
+    updates: int = 0  # of the weights: steps that were not skipped
     loss: float | None = None  # of the last step taken
     evaluation: dict[str, float | None] = field(default_factory=dict)  # the last one; None = not finite
+    best_step: int = 0  # where settings.best was lowest
+    best_value: float | None = None
 
 
 class Run:
@@ -45,28 +51,39 @@ class Run:
     def __init__(
         self,
         module: Module,
+        objective: Objective,
         settings: TrainSettings,
         out: Path | None,
         watch: Watcher,
         *,
         resume: bool,
         decisions: Mapping[str, str],
+        world: World,
     ):
         settings.check()
-        self.module, self.settings, self.out, self.watch = module, settings, out, watch
-        self.given = dict(decisions)
+        self.module, self.objective, self.settings = module, objective, settings
+        self.out, self.watch, self.world = out, watch, world
         self.notices: list[str] = []
-        self.progress, self.checkpoint = Progress(), None
+        self.progress, self.checkpoint, self.saved = Progress(), None, 0
+        self.steps = 0  # counted once the rows are known
         self.device = next(iter(trainable(module).values()), torch.empty(0)).device
         found = self._find(resume)
         if found is None:
-            torch.set_num_threads(settings.threads or torch.get_num_threads())
-            self.precision = choose(settings.precision, self.device)
+            self.decisions = decide(settings, self.device, decisions, world.size)
         else:
-            self._replay(found)
+            recorded = from_data(Decisions, found.state["decisions"])
+            if same_settings(found.state["settings"], settings, out, self.notice):
+                self.steps = recorded.steps
+            self.decisions = replay(recorded, settings, decisions, world.size)
+        self.precision = self.decisions.precision
+        self.engine = engine(module, objective, world, settings.parallel)
         self.optimiser = build_optimiser(module, settings, dtype=self.precision.torch_dtype())
+        self.average = Average(module, settings.average) if settings.average else None
+        self.saver = Saver(settings.background)
         if found is not None:
             self._restore(found)
+        if self.decisions.compile:
+            module.compile(dynamic=False)
 
     def notice(self, text: str) -> None:
         """Tell the person, and whoever reads the result."""
@@ -76,25 +93,47 @@ class Run:
     def headline(self) -> str:
         """One line that says what is about to be trained, and how."""
         size = thousands(sum(parameter.numel() for parameter in trainable(self.module).values()))
-        threads = torch.get_num_threads()
+        threads, processes = torch.get_num_threads(), self.world.size
         where = str(self.device) if self.device.type != "cpu" else f"{threads} thread{'s' if threads > 1 else ''}"
-        settings = self.settings
+        if processes > 1:
+            where += f" in each of {processes} processes ({self.settings.parallel})"
+        settings, precision = self.settings, self.precision
         return (
-            f"{size} parameters, {settings.optimiser}, {settings.steps} steps of {settings.batch} rows, "
-            f"{self.precision.dtype} ({self.precision.reason}), {where}"
+            f"{size} parameters, {settings.optimiser}, {self.steps} steps of {settings.batch} rows, "
+            f"{precision.dtype} ({precision.reason}){', compiled' if self.decisions.compile else ''}, {where}"
         )
 
     def save(self, progress: Progress, log: Log) -> None:
-        """Write a checkpoint of `progress`, once. Diverged where a weight is not finite: the last good one stays."""
-        if self.out is None or progress.step == self.progress.step:
+        """Write a checkpoint of `progress`, once. Diverged where a weight is not finite: the last good one stays.
+
+        In the background what is written are copies taken now; an error in writing is raised at the next save.
+        """
+        if self.out is None or progress.step == self.saved:
             return
         check_weights(self.module, progress.step)
+        parts: dict[str, Mapping[str, Tensor]] = {
+            MODEL: module_tensors(self.module),
+            OPTIMISER: self.optimiser.tensors(),
+        }
+        if self.average is not None:
+            parts[AVERAGE] = self.average.tensors()
+        copies = {file: {name: copied(tensor) for name, tensor in tensors.items()} for file, tensors in parts.items()}
+        self.saved = progress.step
+        if not self.world.main:
+            return
         log.sync()
-        decisions = {"precision": asdict(self.precision), "threads": torch.get_num_threads(), "given": self.given}
-        state = {"progress": asdict(progress), "settings": to_data(self.settings), "decisions": decisions}
-        keep = self.settings.keep
-        self.checkpoint = checkpoints.save(self.out, progress.step, self.module, self.optimiser, state, keep)
-        self.progress = progress
+        state = {
+            "progress": asdict(progress),
+            "settings": to_data(self.settings),
+            "decisions": to_data(replace(self.decisions, steps=self.steps)),
+            "generator": encoded(torch.get_rng_state()),
+        }
+        self.saver.submit(partial(self._write, progress, copies, state))
+
+    def _write(self, progress: Progress, files: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> None:
+        assert self.out is not None
+        spare = progress.best_step if self.settings.best else 0
+        self.checkpoint = checkpoints.save(self.out, progress.step, files, state, keep=self.settings.keep, spare=spare)
         self.watch.saved(progress.step, self.checkpoint)
 
     @contextmanager
@@ -106,10 +145,48 @@ class Run:
             self.save(progress, log)
             raise
 
+    def judged(self, progress: Progress) -> Progress:
+        """`progress` with its evaluation compared to the best so far. ValueError where the figure is not there."""
+        name = self.settings.best
+        if not name:
+            return progress
+        if name not in progress.evaluation:
+            raise ValueError(
+                f"best={name!r} is no figure of the evaluator's; it gives {', '.join(progress.evaluation)}"
+            )
+        value = progress.evaluation[name]
+        if value is None or (progress.best_value is not None and value >= progress.best_value):
+            return progress
+        return replace(progress, best_step=progress.step, best_value=value)
+
+    def evaluating(self) -> Any:
+        """Inside it the weights are those that the run would end with now."""
+        return nullcontext() if self.average is None else self.average.applied()
+
+    def settle(self, progress: Progress) -> bool:
+        """Make the module's weights the finished ones; whether they are others than those last evaluated."""
+        if self.average is not None:
+            self.average.settle()
+        if not (self.settings.last or self.settings.best) or self.out is None:
+            return False
+        parent = self.out / checkpoints.FOLDER
+        if self.settings.best:
+            chosen = [parent / checkpoints.folder_name(progress.best_step)]
+        else:
+            chosen = list(reversed(checkpoints.steps(parent)[: self.settings.last]))
+        found = mean([checkpoints.read(path, MODEL) for path in chosen])
+        load_module(self.module, found, chosen[-1] / MODEL)
+        self.notice(f"the finished weights are those of {', '.join(path.name for path in chosen)}")
+        return True
+
     def _find(self, resume: bool) -> Checkpoint | None:
-        found = checkpoints.latest(self.out) if self.out else None
-        if resume and self.out is None:
-            raise ValueError("there is nothing to resume: the run has no folder; name the one it was started with")
+        if self.out is None:
+            if resume:
+                raise ValueError("there is nothing to resume: the run has no folder; name the one it was started with")
+            if self.settings.last or self.settings.best:
+                raise ValueError("last and best are chosen among checkpoints, and the run has no folder: give it one")
+            return None
+        found = checkpoints.latest(self.out)
         if found is not None and not resume:
             raise ValueError(
                 f"{self.out} holds a run already, at step {found.step}; resume it (--resume) or name another folder"
@@ -118,32 +195,18 @@ class Run:
             self.notice(f"no checkpoint in {self.out} yet; starting at the beginning")
         return found
 
-    def _replay(self, found: Checkpoint) -> None:
-        """Take the recorded decisions over. ValueError where a setting differs that makes it another run."""
+    def _restore(self, found: Checkpoint) -> None:
         for text in found.notices:
             self.notice(text)
-        recorded, now = found.state["settings"], to_data(self.settings)
-        for name in sorted(set(recorded) | set(now)):
-            old, new = recorded.get(name), now.get(name)
-            if old != new and name not in FREE:
-                raise ValueError(
-                    f"{name} was {old} when {self.out} was started and is {new} now, which makes it another run; "
-                    f"set {name}={old} to resume, or name another folder"
-                )
-            if old != new and name in FELT:
-                self.notice(f"{name} was {old} and is {new} now: {FELT[name]}")
-        decided = found.state["decisions"]
-        if decided["given"] != self.given:
-            raise ValueError(
-                f"the run was started with the decisions {decided['given']}, not {self.given}; replay them"
-            )
-        torch.set_num_threads(self.settings.threads or decided["threads"])
-        self.precision = from_data(Precision, decided["precision"])
-
-    def _restore(self, found: Checkpoint) -> None:
-        found.restore(self.module, self.optimiser)
-        for path in found.refused:
+        found.restore(self.module, self.optimiser, self.average)
+        self.world.together()  # nobody still reads what is set aside now
+        for path in found.refused if self.world.main else ():
             self.notice(f"the damaged {path.name} is kept as {checkpoints.set_aside(path).name}")
         self.progress = from_data(Progress, found.state["progress"])
-        self.checkpoint = found.path
+        self.checkpoint, self.saved = found.path, found.step
         self.notice(f"resumed at step {found.step}")
+
+
+def copied(tensor: Tensor) -> Tensor:
+    """A copy on the CPU, of the whole where it is a share, that nothing else writes to."""
+    return whole(tensor.detach()).to("cpu", copy=True)

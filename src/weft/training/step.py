@@ -2,52 +2,18 @@
 
 import hashlib
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
-from torch.nn import Module
 
-from weft.batch import Batch
-from weft.training.optimisers import Optimiser, trainable
-from weft.training.precision import Precision, autocast
-from weft.training.settings import TrainSettings
-
-
-class Diverged(ValueError):
-    """A number that is not finite came up; the run stops before it reaches a checkpoint."""
-
-
-class Dataset(Protocol):
-    """A fixed number of samples, read by number. What a sample looks like may depend on the epoch (noise)."""
-
-    def __len__(self) -> int: ...
-
-    def batch(self, epoch: int, indices: Sequence[int]) -> Batch: ...
-
-
-class Term(Protocol):
-    """One loss: a sum over `count` labels, and its weight in the total."""
-
-    @property
-    def sum(self) -> Tensor: ...
-
-    @property
-    def count(self) -> int: ...
-
-    @property
-    def weight(self) -> float: ...
-
-
-class Objective(Protocol):
-    """What is minimised. `counts` knows before the forward pass what `losses` will count."""
-
-    def counts(self, batch: Batch) -> Mapping[str, int]: ...
-
-    def losses(self, module: Module, batch: Batch) -> Mapping[str, Term]: ...
+from weft.batch import Item
+from weft.training.objective import ADVICE, Diverged, Term
+from weft.training.optimisers import trainable
+from weft.training.parallel import whole
+from weft.training.precision import autocast
+from weft.training.run import Run
 
 
 @dataclass(frozen=True)
@@ -59,50 +25,65 @@ class Taken:
     norm: float  # of the whole gradient, before clipping
 
 
-def update(
-    module: Module,
-    optimiser: Optimiser,
-    objective: Objective,
-    batches: Sequence[Batch],
-    settings: TrainSettings,
-    precision: Precision,
-    step: int,
-) -> Taken:
-    """Take step `step` on its micro-batches. The learning rate is already set.
+@dataclass
+class Sums:
+    """What one process adds to a step's figures, and what it found wrong."""
 
-    Every term is divided once, by its count over the whole step, so that ragged micro-batches add up to the loss and
-    gradient of one large batch. Diverged names step and samples where the loss or gradient is not finite; the weights
-    are then still those of the step before.
+    loss: float = 0.0
+    terms: dict[str, float] = field(default_factory=dict)
+    problem: str = ""
+
+
+def update(run: Run, batches: Sequence[Item], step: int) -> Taken:
+    """Take step `step` on this process's micro-batches. The learning rate is already set.
+
+    Every term is divided once, by its count over the whole step and all processes, so that ragged micro-batches add up
+    to the loss and gradient of one large batch. Diverged names step and samples where the loss or gradient is not
+    finite; the weights are then still those of the step before.
     """
-    counts = [objective.counts(batch) for batch in batches]
-    totals = Counter[str]()
-    for one in counts:
-        totals.update(one)
+    counts = [run.objective.counts(batch) for batch in batches]
+    totals = run.world.total(counts)
     if not any(totals.values()):
         return Taken(None, {}, 0.0)
-    optimiser.zero_grad()
-    loss, terms = 0.0, dict[str, float]()
+    run.optimiser.zero_grad()
+    mine = Sums()
     for part, (batch, expected) in enumerate(zip(batches, counts, strict=True)):
-        if not any(expected.values()):
-            continue  # all its labels are ignored: it has nothing to say, and 0 / 0 must not say it
-        torch.manual_seed(noise_seed(settings.seed, step, part))
-        with autocast(precision, batch.tokens.device):
-            losses = objective.losses(module, batch)
-        check_terms(losses, expected)
-        means = {name: term.sum / totals[name] for name, term in losses.items() if term.count}
-        total = torch.stack([losses[name].weight * mean for name, mean in means.items()]).sum()
-        check_finite(total, means, batch, step)
-        total.backward()
-        loss += total.item()
-        terms |= {name: terms.get(name, 0.0) + mean.item() for name, mean in means.items()}
-    norm = clip(module, settings.clip)
+        if run.world.size == 1 and not any(expected.values()):
+            continue  # all its labels are ignored: it has nothing to say (among several, all must keep in step)
+        torch.manual_seed(noise_seed(run.settings.seed, step, part * run.world.size + run.world.rank))
+        with run.engine.sync(part + 1 == len(batches)):
+            backward(run, batch, expected, totals, mine)
+        if mine.problem and run.world.size == 1:
+            break
+    everyone = run.world.gather(mine)
+    if problems := [sums.problem for sums in everyone if sums.problem]:
+        raise Diverged(f"step {step + 1}: {problems[0]}; {ADVICE}")
+    norm = clip(run)
     if not math.isfinite(norm):
         raise Diverged(f"step {step + 1}: the gradient's norm is {norm} for {samples(batches)}; {ADVICE}")
-    optimiser.step()
-    return Taken(loss, terms, norm)
+    run.optimiser.step()
+    names = dict.fromkeys(name for sums in everyone for name in sums.terms)
+    terms = {name: sum(sums.terms.get(name, 0.0) for sums in everyone) for name in names}
+    return Taken(sum(sums.loss for sums in everyone), terms, norm)
 
 
-ADVICE = "no checkpoint was overwritten. Look at those samples, or lower the rate, lengthen the warm-up or use fp32"
+def backward(run: Run, batch: Item, expected: Mapping[str, int], totals: Mapping[str, int], mine: Sums) -> None:
+    """Add one micro-batch's share to the gradients and figures; a loss that is not finite is noted."""
+    with autocast(run.precision, run.device):
+        losses = run.engine.losses(batch)
+    check_terms(losses, expected)
+    several = run.world.size > 1
+    shares = {name: term.sum / max(1, totals[name]) for name, term in losses.items() if term.count or several}
+    loss = torch.stack([losses[name].weight * share for name, share in shares.items()]).sum()
+    if not bool(loss.isfinite()):
+        each = ", ".join(f"{name} {share.item()}" for name, share in shares.items())
+        mine.problem = mine.problem or f"the loss is {loss.item()} ({each}) for {samples([batch])}"
+        if not several:
+            return
+    (loss * run.world.size if several else loss).backward()  # DDP and FSDP2 average what is to be summed
+    mine.loss += loss.item()
+    for name, share in shares.items():
+        mine.terms[name] = mine.terms.get(name, 0.0) + share.item()
 
 
 def noise_seed(seed: int, step: int, part: int) -> int:
@@ -110,13 +91,13 @@ def noise_seed(seed: int, step: int, part: int) -> int:
     return int.from_bytes(hashlib.sha256(f"noise/{seed}/{step}/{part}".encode()).digest()[:8], "little")
 
 
-def clip(module: Module, limit: float) -> float:
-    """Scale the gradients down to a norm of `limit` (0 = leave them); returns the norm before. Pascanu et al. 2013."""
-    parameters = list(trainable(module).values())
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    norm = torch.nn.utils.get_total_norm(gradients)
-    if limit and bool(norm.isfinite()):
-        torch.nn.utils.clip_grads_with_norm_(parameters, limit, norm)
+def clip(run: Run) -> float:
+    """Scale the gradients down to a norm of settings.clip (0: leave them); the norm before. Pascanu et al. 2013."""
+    parameters = list(trainable(run.module).values())
+    gradients: list[Tensor] = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    norm = whole(torch.nn.utils.get_total_norm(gradients))
+    if run.settings.clip and bool(norm.isfinite()):
+        torch.nn.utils.clip_grads_with_norm_(parameters, run.settings.clip, norm)
     return norm.item()
 
 
@@ -130,23 +111,9 @@ def check_terms(losses: Mapping[str, Term], expected: Mapping[str, int]) -> None
         )
 
 
-def check_finite(total: Tensor, means: Mapping[str, Tensor], batch: Batch, step: int) -> None:
-    """Diverged where the loss is nan or infinite."""
-    if not bool(total.isfinite()):
-        each = ", ".join(f"{name} {mean.item()}" for name, mean in means.items())
-        raise Diverged(f"step {step + 1}: the loss is {total.item()} ({each}) for {samples([batch])}; {ADVICE}")
-
-
-def check_weights(module: Module, step: int) -> None:
-    """Diverged where a weight is not finite, so that such weights never push a good checkpoint out."""
-    for name, parameter in module.named_parameters():
-        if not bool(parameter.isfinite().all()):
-            raise Diverged(f"step {step}: {name} holds a number that is not finite; {ADVICE}")
-
-
-def samples(batches: Sequence[Batch]) -> str:
+def samples(batches: Sequence[Item]) -> str:
     """The samples of a step, for a message."""
     numbers = [sample for batch in batches for sample in batch.samples]
     if not numbers:
-        return f"{sum(batch.tokens.shape[0] for batch in batches)} rows"
+        return f"{sum(batch.size for batch in batches)} tokens"
     return f"sample{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"

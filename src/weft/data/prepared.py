@@ -1,0 +1,119 @@
+"""What is asked of the data, and what came of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import weakref
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from weft.batch import Tokenizer
+from weft.data.blocks import Blocks, Pairs
+from weft.data.mixture import Mixture, proportions
+from weft.data.pack import Packed
+from weft.data.sources import COLUMN
+from weft.data.store import Store
+
+MOST_IDS = 10_000_000  # of a vocabulary; the tokenizers library sets room aside for all, and aborts where it cannot
+
+RowKind = Literal["stream", "isolate", "pack"]
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """What is read, and how it becomes rows.
+
+    rows: "stream": one stream of documents, cut into rows; "isolate": the same, and the documents of a row do not see
+    one another; "pack": whole documents, as many as fit into a row, that do not see one another.
+    """
+
+    source: str = "text"  # a registered source; "pairs" and "made_pairs" for encoder–decoders
+    paths: tuple[str, ...] = ()
+    column: str = COLUMN  # which holds the text, in files of records (.csv, .tsv, .jsonl, .parquet)
+    weights: tuple[float, ...] = ()  # one for each path, each then a source of its own, read in these proportions
+    tokenizer: str = "bpe"  # a registered kind of tokenizer
+    vocab: int = 4096  # most ids the tokenizer may have
+    held_out: float = 0.1  # share of the documents that is never trained on
+    seed: int = 0  # of the split
+    rows: RowKind = "stream"
+    store: str = ""  # a folder to keep the tokens in and find them again, also for other runs; "": the run's own
+
+    def check(self) -> None:
+        """ValueError, naming the setting, for what can be none."""
+        if not 0 <= self.vocab <= MOST_IDS:
+            raise ValueError(f"data.vocab={self.vocab}, but it must be between 0 and {MOST_IDS:,}")
+        if self.weights:
+            proportions(self.weights)
+            if len(self.weights) != len(self.paths):
+                raise ValueError(
+                    f"{len(self.weights)} data.weights and {len(self.paths)} paths: with weights each path is a source "
+                    "of its own, so give one weight for each --data, or none"
+                )
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Datasets, and what a person should know of them.
+
+    valid_bytes: UTF-8 bytes of the held-out text. digest: of every token on both sides and of the settings: equal
+    digests mean equal rows. store: where the tokens are; None for pairs. Where it was given no place to stay, it goes
+    with this object, or with `close`.
+    """
+
+    tokenizer: Tokenizer
+    train: Blocks | Packed | Pairs | Mixture
+    valid: Blocks | Packed | Pairs
+    train_tokens: int
+    valid_tokens: int
+    valid_bytes: int
+    documents: tuple[int, int]
+    digest: str
+    notices: tuple[str, ...] = ()
+    store: Store | None = None
+    scratch: Scratch | None = None
+    text: bytes | None = None  # that is held out, where there is no store
+
+    @property
+    def valid_text(self) -> bytes:
+        """The held-out text, documents joined; read from the store."""
+        if self.text is not None:
+            return self.text
+        assert self.store is not None
+        return self.store.text.read_bytes()
+
+    def keep(self, folder: Path) -> Prepared:
+        """The same, with its store moved to `folder`; a store that has a place of its own stays there."""
+        if self.store is None or self.scratch is None:
+            return self
+        self.scratch.move(self.store.folder, folder)
+        return replace(self, store=replace(self.store, folder=folder), scratch=None)
+
+    def close(self) -> None:
+        """Remove a store that was given no place. Without effect after `keep`."""
+        if self.scratch is not None:
+            self.scratch.remove()
+
+
+class Scratch:
+    """A hidden folder that goes when this object goes, or the process ends; a killed one leaves it to `sweep`."""
+
+    def __init__(self, parent: Path | None) -> None:
+        """`parent`: where it lies; None: where the system keeps what is temporary."""
+        if parent is not None:
+            parent.mkdir(parents=True, exist_ok=True)
+        self.folder = Path(tempfile.mkdtemp(prefix=".tokens.", suffix=".writing", dir=parent))
+        self.remove = weakref.finalize(self, shutil.rmtree, self.folder, True)
+
+    def move(self, inside: Path, final: Path) -> None:
+        """Give what is inside a place; ValueError where something is there. Atomic on one disk."""
+        if final.exists() and (not final.is_dir() or any(final.iterdir())):
+            raise ValueError(f"{final} is already there: choose another folder, or remove it")
+        final.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.replace(inside, final)
+        except OSError:  # another disk
+            shutil.copytree(inside, final, dirs_exist_ok=True)
+        self.remove()

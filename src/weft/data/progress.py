@@ -1,0 +1,25 @@
+"""How far something long is, for people: a callback, and plain lines now and then."""
+
+import time
+from collections.abc import Callable
+
+Advance = Callable[[str, int, int], None]  # what is done, of how many characters, of how many in all (0: not known)
+
+_EVERY = 5.0  # seconds between two lines
+
+
+def lines(say: Callable[[str], None], every: float = _EVERY) -> Advance:
+    """Tells `say` "tokenised 12.0 of 100.0 million characters", at most once in `every` seconds, and never of what takes less."""
+    began: dict[str, float] = {}
+    latest: dict[str, float] = {}
+
+    def advance(what: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        began.setdefault(what, now)
+        if now - latest.setdefault(what, now) < every:
+            return
+        latest[what] = now
+        of = f" of {total / 1e6:,.1f}" if total else ""
+        say(f"{what} {done / 1e6:,.1f}{of} million characters, {done / 1e6 / (now - began[what]):,.1f} a second")
+
+    return advance

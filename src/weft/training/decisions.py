@@ -1,0 +1,76 @@
+"""What is decided once per run, by measuring or by request: recorded with it, and replayed on resume."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from weft.settings import to_data
+from weft.training.precision import Precision, choose
+from weft.training.settings import LENGTHS, TrainSettings
+
+# settings that may change between a stop and a resume; any other one would make it a different run
+FREE = (
+    *LENGTHS, "micro_batches", "threads", "workers", "device", "compile", "recompute", "parallel",
+    "log_every", "evaluate_every", "checkpoint_every", "keep", "background",
+)  # fmt: skip
+FELT = {  # those of them that a person should be told about
+    **dict.fromkeys(LENGTHS, "the rate's decay follows the new length from here on"),
+    "micro_batches": "the loss stays the same to rounding, dropout draws anew",
+    "threads": "sums are rounded in another order, so the last bits may differ",
+    "device": "another device rounds otherwise, so the last bits may differ",
+    "compile": "compiled code rounds otherwise, so the last bits may differ",
+    "recompute": "the loss stays the same",
+}
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """precision: of the products. compile: whether the forward pass is compiled. processes: how many there were.
+    steps: the run's length, whatever it was given in. given: what the caller decided (which kernels run)."""
+
+    precision: Precision
+    compile: bool
+    threads: int
+    processes: int = 1
+    steps: int = 0
+    given: dict[str, str] = field(default_factory=dict)
+
+
+def decide(settings: TrainSettings, device: torch.device, given: Mapping[str, str], processes: int) -> Decisions:
+    """The decisions of a new run; its steps are counted later."""
+    torch.set_num_threads(settings.threads or torch.get_num_threads())
+    compiled = settings.compile == "on" or (settings.compile == "auto" and device.type == "cuda")
+    precision = choose(settings.precision, device)
+    return Decisions(precision, compiled, torch.get_num_threads(), processes, given=dict(given))
+
+
+def same_settings(
+    recorded: Mapping[str, Any], settings: TrainSettings, out: object, say: Callable[[str], None]
+) -> bool:
+    """Whether a resumed run keeps its length. ValueError where a setting differs that makes it another run."""
+    now = to_data(settings)
+    for name in sorted(set(recorded) | set(now)):
+        old, new = recorded.get(name), now.get(name)
+        if old != new and name not in FREE:
+            raise ValueError(
+                f"{name} was {old} when {out} was started and is {new} now, which makes it another run; "
+                f"set {name}={old} to resume, or name another folder"
+            )
+        if old != new and name in FELT:
+            say(f"{name} was {old} and is {new} now: {FELT[name]}")
+    return all(recorded.get(name) == now[name] for name in LENGTHS)
+
+
+def replay(recorded: Decisions, settings: TrainSettings, given: Mapping[str, str], processes: int) -> Decisions:
+    """The recorded decisions, for this resume. ValueError where the caller decided otherwise."""
+    if recorded.given != dict(given):
+        raise ValueError(f"the run was started with the decisions {recorded.given}, not {dict(given)}; replay them")
+    torch.set_num_threads(settings.threads or recorded.threads)
+    compiled = {"on": True, "off": False, "auto": recorded.compile}[settings.compile]
+    return Decisions(
+        recorded.precision, compiled, torch.get_num_threads(), processes, recorded.steps, dict(recorded.given)
+    )

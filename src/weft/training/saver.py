@@ -1,0 +1,38 @@
+"""Checkpoints written while training goes on: one at a time, from copies that nothing else touches."""
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Self
+
+
+class Saver:
+    """Does its tasks one after the other, in a thread where `background`; a task's error is raised at the next call."""
+
+    def __init__(self, background: bool):
+        self.pool = ThreadPoolExecutor(1, "weft-saver") if background else None
+        self.running: Future[None] | None = None
+
+    def submit(self, task: Callable[[], None]) -> None:
+        """Do `task` once the one before it is done."""
+        self.wait()
+        if self.pool is None:
+            task()
+        else:
+            self.running = self.pool.submit(task)
+
+    def wait(self) -> None:
+        """Return when nothing is left to do; raise the error of what was."""
+        running, self.running = self.running, None
+        if running is not None:
+            running.result()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
+        """Finish what was begun, also where the run broke off; its error is raised where there is no other."""
+        if self.pool is not None:
+            self.pool.shutdown(wait=True)
+        if error is None:
+            self.wait()

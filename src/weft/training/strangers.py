@@ -1,0 +1,151 @@
+"""A stranger's own samples and loss, as the trainer takes them: lists, iterables, and a function of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+from torch.nn import Module
+from torch.utils.data import default_collate
+
+from weft.batch import Dataset, Item, Place
+from weft.data.order import Shuffled
+from weft.training.objective import Objective
+
+
+@runtime_checkable
+class Numbered(Protocol):
+    """What has a length and gives samples by number."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Any: ...
+
+
+Collate = Callable[[list[Any]], Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Collated:
+    """What `collate` made of some samples: a tensor, or tuples, lists and mappings of them."""
+
+    value: Any
+    samples: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """Its rows."""
+        return len(self.samples)
+
+    def to(self, device: torch.device | str) -> Collated:
+        """The same with every tensor in it on `device`."""
+        return Collated(moved(self.value, device), self.samples)
+
+
+def moved(value: Any, device: torch.device | str) -> Any:
+    """A nest of tensors on `device`; whatever is no tensor stays as it is."""
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if isinstance(value, Mapping):
+        return {name: moved(part, device) for name, part in value.items()}
+    if isinstance(value, tuple | list):
+        return [moved(part, device) for part in value]
+    return value
+
+
+class Samples(Shuffled):
+    """Anything with a length and numbered samples (a list, a torch data set), shuffled anew each epoch."""
+
+    def __init__(self, samples: Sequence[Any], collate: Collate = default_collate):
+        self.items, self.collate = samples, collate
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def batch(self, places: Sequence[Place]) -> Collated:
+        """These samples, collated."""
+        return Collated(self.collate([self.items[index] for _, index in places]), tuple(i for _, i in places))
+
+
+class Once:
+    """An iterable read once, in its own order: not resumable, and says so.
+
+    Its length is not known, so that a run over it is given in steps or minutes; ValueError where it ends before the
+    run does. Store it first (`Samples(list(iterable))`, or a file) and a run can be resumed.
+    """
+
+    def __init__(self, iterable: Iterable[Any], collate: Collate = default_collate):
+        self.iterator: Iterator[Any] = iter(iterable)
+        self.collate, self.read = collate, 0
+
+    def __len__(self) -> int:
+        return 2**62  # an epoch that never ends
+
+    def place(self, position: int, seed: int) -> Place:
+        """Its own order. ValueError where anything but the next sample is asked for: it cannot be read again."""
+        return Place(0, position)
+
+    def batch(self, places: Sequence[Place]) -> Collated:
+        """The next samples, collated."""
+        if places[0].index != self.read:
+            raise ValueError(
+                f"an iterable is read once, from its beginning: sample {places[0].index} was asked for, {self.read} is "
+                "next. Store it first, list(iterable) say, and the run can be resumed and shuffled"
+            )
+        items = [item for _, item in zip(places, self.iterator, strict=False)]
+        if len(items) < len(places):
+            raise ValueError(
+                f"the iterable ended after {self.read + len(items)} samples, in the middle of the run: "
+                "make the run shorter, or store the samples, so that they are read again in another order"
+            )
+        self.read += len(items)
+        return Collated(self.collate(items), tuple(index for _, index in places))
+
+
+@dataclass(frozen=True)
+class Sum:
+    """A loss summed over `count` rows."""
+
+    sum: Tensor
+    count: int
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class PerRow:
+    """A function of (module, collated samples) that returns one loss per row, [B]: the trainer takes the mean.
+
+    Per row, and not a mean already: the mean of means of unequal parts is not the mean, which is how losses come to
+    depend on accumulation.
+    """
+
+    function: Callable[[Module, Any], Tensor]
+
+    def counts(self, batch: Collated) -> dict[str, int]:
+        """Every row counts."""
+        return {"loss": batch.size}
+
+    def losses(self, module: Module, batch: Collated) -> dict[str, Sum]:
+        """The rows' losses, summed. ValueError for any other shape than [B]."""
+        found = self.function(module, batch.value)
+        if found.shape != (batch.size,):
+            raise ValueError(
+                f"the loss function gave a tensor of shape {list(found.shape)} for {batch.size} rows; it must give one "
+                f"loss per row, [{batch.size}]: with torch's losses that is reduction='none' and a mean over the rest"
+            )
+        return {"loss": Sum(found.float().sum(), batch.size)}
+
+
+def as_dataset(data: Dataset[Item] | Sequence[Any] | Iterable[Any]) -> Dataset[Item]:
+    """Samples as a data set: as it is, numbered (a list, a torch data set), or an iterable that is read once."""
+    if isinstance(data, Dataset):
+        return data
+    return Samples(data) if isinstance(data, Numbered) else Once(data)
+
+
+def as_objective(objective: Objective | Callable[[Module, Any], Tensor]) -> Objective:
+    """An objective as it is, or a function of rows as one."""
+    return objective if isinstance(objective, Objective) else PerRow(objective)
