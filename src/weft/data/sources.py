@@ -118,12 +118,15 @@ SOURCES.register("python_stdlib", PythonLibrary)
 def read_text(path: Path, empty: bool = False) -> str:
     """The text of a UTF-8 file, decompressed where its name ends in .gz.
 
-    ValueError where it does not exist, or is empty and `empty` is False; DamagedFile, with the byte, where it is not
-    UTF-8 or not whole.
+    ValueError where it does not exist, cannot be read, or is empty and `empty` is False; DamagedFile, with the byte,
+    where it is not UTF-8 or not whole.
     """
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
-    data = path.read_bytes()
+    try:
+        data = path.read_bytes()
+    except OSError as error:  # an error of the disk does not say itself which file it befell
+        raise _unreadable(path, error) from error
     if path.suffix == ".gz" and data:
         try:
             data = gzip.decompress(data)
@@ -140,8 +143,14 @@ def read_text(path: Path, empty: bool = False) -> str:
         ) from error
 
 
+def _unreadable(path: Path | str, error: OSError) -> ValueError:
+    return ValueError(f"{path} cannot be read ({error.strerror or error}): make it readable, or leave it out")
+
+
 def _expand(given: str) -> list[tuple[Path, bool]]:
     """The files that one path or pattern leads to, sorted, each with whether it was named directly."""
+    if not given:  # Path("") is the folder one happens to be in
+        raise ValueError("one of the paths is empty (''): name a file, folder or pattern; . is this folder")
     path = Path(given).expanduser()
     if path.is_file():
         return [(path, True)]
@@ -167,8 +176,15 @@ def _suffix(path: Path) -> str:
 
 
 def _walk(folder: Path, skipped: frozenset[str]) -> Iterator[Path]:
-    """The files below `folder` in the order of their names; no hidden ones, none in folders called as in `skipped`."""
-    for parent, folders, files in os.walk(folder):
+    """The files below `folder` in the order of their names; no hidden ones, none in folders called as in `skipped`.
+
+    ValueError for a folder that cannot be listed: to pass it over would change the data without a word.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise _unreadable(error.filename, error) from error
+
+    for parent, folders, files in os.walk(folder, onerror=refuse):
         folders[:] = sorted(name for name in folders if name not in skipped and not name.startswith("."))
         for name in sorted(files):
             if not name.startswith("."):
