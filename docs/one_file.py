@@ -13,7 +13,6 @@ Shapes: B batch, T queries, S keys, D width, H heads, G key/value heads, K head 
 
 import argparse
 import math
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -40,10 +39,6 @@ class Config:
     eps: float = 1e-5
     tied: bool = True  # the head reads the embedding's own weight
 
-    @property
-    def head_width(self) -> int:
-        return self.width // self.heads
-
 
 class RMSNorm(nn.Module):
     """x divided by its own size, times a learned weight (Zhang & Sennrich 2019)."""
@@ -56,9 +51,9 @@ class RMSNorm(nn.Module):
         return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + self.eps) * self.weight
 
 
-def rope(places: Tensor, c: Config) -> tuple[Tensor, Tensor]:
+def rope(places: Tensor, head_width: int, theta: float) -> tuple[Tensor, Tensor]:
     """Cosine and sine of the angle by which each pair of channels turns at each place (Su et al. 2021)."""
-    speed = c.theta ** -(torch.arange(0, c.head_width, 2, device=places.device) / c.head_width)  # [K/2]
+    speed = theta ** -(torch.arange(0, head_width, 2, device=places.device) / head_width)  # [K/2]
     angle = places[:, None, None] * speed  # [T,1,K/2], the same for every head
     return angle.cos(), angle.sin()
 
@@ -72,23 +67,22 @@ def rotate(x: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
 class Slot:
     """What one layer remembers of the tokens it has seen. The cache of a model is a list of them, and the caller's."""
 
-    k: Tensor | None = None  # [B,S,G,K], already rotated
-    v: Tensor | None = None  # [B,S,G,K]
+    seen = 0  # tokens
+    kv: Tensor | None = None  # [2,B,seen,G,K]: keys, already rotated, and values
 
-    def extend(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        self.k = k if self.k is None else torch.cat([self.k, k], 1)  # [B,S+T,G,K]
-        self.v = v if self.v is None else torch.cat([self.v, v], 1)  # [B,S+T,G,K]
-        return self.k, self.v
+    def extend(self, k: Tensor, v: Tensor) -> Tensor:
+        kv = torch.stack([k, v])  # [2,B,T,G,K]
+        self.kv = kv if self.kv is None else torch.cat([self.kv, kv], 2)  # [2,B,seen+T,G,K]
+        self.seen = self.kv.shape[2]
+        return self.kv
 
 
 class Attention(nn.Module):
     def __init__(self, c: Config):
         super().__init__()
-        self.head_width, self.share = c.head_width, c.heads // c.kv_heads
-        self.q = nn.Linear(c.width, c.heads * c.head_width, bias=False)
-        self.k = nn.Linear(c.width, c.kv_heads * c.head_width, bias=False)
-        self.v = nn.Linear(c.width, c.kv_heads * c.head_width, bias=False)
-        self.out = nn.Linear(c.heads * c.head_width, c.width, bias=False)
+        self.head_width, self.share = c.width // c.heads, c.heads // c.kv_heads  # K, H/G
+        self.q, self.out = (nn.Linear(c.width, c.width, bias=False) for _ in range(2))
+        self.k, self.v = (nn.Linear(c.width, c.width // self.share, bias=False) for _ in range(2))
 
     def forward(self, x: Tensor, turn: tuple[Tensor, Tensor], later: Tensor, slot: Slot | None = None) -> Tensor:
         q = rotate(self.q(x).unflatten(-1, (-1, self.head_width)), turn)  # [B,T,D] -> [B,T,H,K]
@@ -131,9 +125,7 @@ class Transformer(nn.Module):
     def __init__(self, c: Config):
         super().__init__()
         if c.width % (2 * c.heads) or c.heads % c.kv_heads:
-            raise ValueError(
-                f"width {c.width} must be a multiple of 2 · {c.heads} heads, and heads of {c.kv_heads} kv_heads"
-            )
+            raise ValueError(f"width {c.width} must be a multiple of 2 · {c.heads} heads, and those of {c.kv_heads}")
         self.config = c
         self.embed = nn.Embedding(c.vocab, c.width)
         self.layers = nn.ModuleList(Layer(c) for _ in range(c.depth))
@@ -146,10 +138,10 @@ class Transformer(nn.Module):
 
     def forward(self, tokens: Tensor, cache: list[Slot] | None = None) -> Tensor:
         """tokens [B,T] -> logits [B,T,V]. With a cache, `tokens` continue what is in it."""
-        seen = cache[0].k.shape[1] if cache and cache[0].k is not None else 0
+        seen = cache[0].seen if cache else 0
         places = torch.arange(seen + tokens.shape[1], device=tokens.device)  # [S]
         later = places > places[seen:, None]  # [T,S]: the future, which may not be looked at
-        turn = rope(places[seen:], self.config)
+        turn = rope(places[seen:], self.config.width // self.config.heads, self.config.theta)
         x = self.embed(tokens)  # [B,T] -> [B,T,D]
         for i, layer in enumerate(self.layers):
             x = layer(x, turn, later, cache[i] if cache else None)
@@ -157,21 +149,7 @@ class Transformer(nn.Module):
         return self.norm(x) @ head.T  # [B,T,D] -> [B,T,V]
 
 
-# ----------------------------------------------------------------------------------------------------------- the data
-
-
-class Characters:
-    """A tokenizer whose tokens are the different characters of a text."""
-
-    def __init__(self, text: str):
-        self.characters = sorted(set(text))
-        self.ids = {character: i for i, character in enumerate(self.characters)}
-
-    def encode(self, text: str) -> list[int]:
-        return [self.ids[character] for character in text]
-
-    def decode(self, ids: list[int]) -> str:
-        return "".join(self.characters[i] for i in ids)
+# ---------------------------------------------------------------------------------------- data, training, evaluation
 
 
 def batches(data: Tensor, batch: int, context: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -181,9 +159,6 @@ def batches(data: Tensor, batch: int, context: int, seed: int) -> Iterator[tuple
         starts = torch.randint(len(data) - context, (batch, 1), generator=random)  # [B,1]
         rows = data[(starts + torch.arange(context + 1)).to(data.device)]  # [B,T+1]
         yield rows[:, :-1], rows[:, 1:]  # [B,T] each
-
-
-# ------------------------------------------------------------------------------------------- training and evaluation
 
 
 def schedule(step: int, steps: int) -> float:
@@ -196,8 +171,7 @@ def schedule(step: int, steps: int) -> float:
 
 def train(model: Transformer, data: Tensor, steps: int, batch: int, rate: float, seed: int) -> Iterator[Tensor]:
     """Yields the loss of each step, in nats per token, once the step is taken."""
-    matrices = [weight for weight in model.parameters() if weight.ndim == 2]
-    norms = [weight for weight in model.parameters() if weight.ndim == 1]  # to shrink a scale regularises nothing
+    matrices, norms = ([weight for weight in model.parameters() if weight.ndim == n] for n in (2, 1))  # norms: no decay
     groups = [{"params": matrices, "weight_decay": 0.1}, {"params": norms, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.95))
     for step, (tokens, labels) in zip(range(steps), batches(data, batch, model.config.context, seed), strict=False):
@@ -231,7 +205,7 @@ def sample(model: Transformer, ids: list[int], count: int, temperature: float, t
         new = [int(which[torch.multinomial(probs, 1, generator=random)])]
         row += new
         yield new[0]
-        if cache[0].k is not None and cache[0].k.shape[1] == model.config.context:  # full: go on from its later half
+        if cache[0].seen == model.config.context:  # full: go on from its later half
             cache, new = [Slot() for _ in model.layers], row[-math.ceil(model.config.context / 2) :]
 
 
@@ -242,16 +216,7 @@ OPTIONS = {"steps": 200, "batch": 8, "rate": 2e-3, "context": 128, "width": 128,
 
 
 def paint(text: str, code: str) -> str:
-    return f"\033[{code}m{text}\033[0m" if sys.stdout.isatty() and "NO_COLOR" not in os.environ else text
-
-
-def show(prompt: str, characters: Iterator[str]) -> None:
-    """The prompt and, as they come, the characters after it, behind a bar."""
-    bar = paint("  │ ", "36")
-    print(bar + paint(prompt.replace("\n", "\n" + bar), "1"), end="", flush=True)
-    for character in characters:
-        print("\n" + bar if character == "\n" else character if character.isprintable() else "·", end="", flush=True)
-    print("\n")
+    return f"\033[{code}m{text}\033[0m" if sys.stdout.isatty() else text
 
 
 def main() -> None:
@@ -262,19 +227,21 @@ def main() -> None:
     a = parser.parse_args()
 
     text = a.text.read_text(encoding="utf-8")
-    tokenizer, device = Characters(text), "cuda" if torch.cuda.is_available() else "cpu"
+    characters = sorted(set(text))  # the tokens: each different character is one
+    ids = {character: i for i, character in enumerate(characters)}
     cut = len(text) * 9 // 10  # the last tenth is held out;
     end = min(len(text), cut + 16_000)  # of a long text, as much of it as evaluates quickly
     if cut <= a.context:
         parser.error(f"{a.text} has {len(text)} characters, too few for a context of {a.context}")
     prompt = a.prompt or text[0]
-    if strange := set(prompt) - set(text):
+    if strange := set(prompt) - ids.keys():
         parser.error(f"--prompt has {sorted(strange)}, but this model only knows the characters of {a.text}")
-    data = torch.tensor(tokenizer.encode(text), device=device)  # [N]
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    data = torch.tensor([ids[character] for character in text], device=device)  # [N]
     size = len(text[cut + 1 : end].encode())
 
     torch.manual_seed(a.seed)
-    c = Config(len(tokenizer.characters), a.context, a.width, a.depth, hidden=math.ceil(a.width / 12) * 32)
+    c = Config(len(characters), a.context, a.width, a.depth, hidden=math.ceil(a.width / 12) * 32)
     model = Transformer(c).to(device)
     weights = sum(weight.numel() for weight in model.parameters())
     print(f"\n  {paint(a.text.name, '1')} · {len(text):,} characters, {c.vocab} different · the last tenth held out")
@@ -287,9 +254,11 @@ def main() -> None:
             bar = paint(("━" * round(20 * bits / math.log2(c.vocab))).ljust(20), "36")  # full: no better than guessing
             print(f"  {step:6}  {loss.item():6.3f}   {bits:.2f} bits/byte  {bar}  {time.perf_counter() - begun:7.1f}")
 
-    print(paint(f"\n  temperature {a.temperature}, the {a.top_k} likeliest characters", "2"))
-    ids = sample(model, tokenizer.encode(prompt), a.sample, a.temperature, a.top_k, a.seed)
-    show(prompt, (tokenizer.decode([i]) for i in ids))
+    print(paint(f"\n  temperature {a.temperature}, the {a.top_k} likeliest characters\n", "2"))
+    print(paint(prompt, "1"), end="")
+    for i in sample(model, [ids[character] for character in prompt], a.sample, a.temperature, a.top_k, a.seed):
+        print(characters[i], end="", flush=True)
+    print()
 
 
 if __name__ == "__main__":

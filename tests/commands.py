@@ -3,14 +3,21 @@
 import contextlib
 import io
 import json
+import os
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from weft.cli import main
+from weft.training.watch import Watcher
 
 # A run that takes a fraction of a second, and whose bits do not hang on what was measured (see `one_kernel`).
 TINY = ("--debug", "--quiet", "--set", "train.steps=2", "--set", "train.batch=2", "--set", "train.precision=fp32")
+SIX = ("--set", "train.steps=6", "--set", "train.checkpoint_every=2", "--set", "model.dropout=0.1")  # after TINY
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}  # of commands in a process of their own
 
 
 @dataclass(frozen=True)
@@ -60,3 +67,8 @@ def good(*words: object) -> Done:
 def snapshot(folder: Path) -> dict[str, bytes]:
     """Every file below a folder, by its name."""
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def stop_after(patch: pytest.MonkeyPatch, step: int) -> None:
+    """Ctrl-C in the middle of a step's bookkeeping."""
+    patch.setattr(Watcher, "step", lambda _, record: record.step == step and signal.raise_signal(signal.SIGINT))

@@ -181,8 +181,7 @@ class Steps:
 
 def causal(module: nn.Module) -> bool:
     """Does every self field of what generates look back only?"""
-    stack = module.decoder if isinstance(module, EncoderDecoder) else module.stack
-    return all(field.mask.reach()[1] == 0 for field in stack.fields.values() if field.keys == "self")
+    return all(field.mask.causal() for field in module.writing.fields.values() if field.keys == "self")
 
 
 def need_causal(module: nn.Module) -> None:

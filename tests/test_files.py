@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from weft import files, outputs
@@ -40,9 +40,6 @@ def file_of(header: object, data: bytes = b"", length: int | None = None) -> byt
 def one(dtype: object = "F32", shape: object = (2,), offsets: object = (0, 8)) -> dict[str, Any]:
     return {"a": {"dtype": dtype, "shape": shape, "data_offsets": offsets}}
 
-
-settings.register_profile("weft", deadline=None)  # other work may hold the cores
-settings.load_profile("weft")
 
 EIGHT = bytes(8)
 TWO = {"b": {"dtype": "U8", "shape": [4], "data_offsets": [4, 8]}}
@@ -218,16 +215,26 @@ def no_space(*_: object, dir: object = None) -> None:
         lambda path: write_tensors(path, {"a": torch.zeros(2)}),
     ],
 )
-def test_a_full_disk_leaves_the_old_file(
+def test_a_full_disk_leaves_the_old_file_and_names_it(
     write: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     path = tmp_path / "a"
     path.write_bytes(b"old")
     monkeypatch.setattr(files.os, "fsync", no_space)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(OSError, match="No space") as caught:
         write(path)
+    assert caught.value.filename == str(path)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("read", [read_json, read_header, digest])
+def test_an_error_of_the_disk_names_the_file(read: Callable[[Path], object], tmp_path: Path):
+    path = tmp_path / "a"
+    path.mkdir()  # opens or reads as badly as a broken disk
+    with pytest.raises(OSError) as caught:
+        read(path)
+    assert caught.value.filename == str(path)
 
 
 def test_a_new_folder_appears_whole(tmp_path: Path):

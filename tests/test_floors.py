@@ -150,7 +150,7 @@ def test_nothing_outside_models_names_a_family() -> None:
     found = [
         f"{name(path)}:{line} {text[:60]!r}"
         for path in FILES
-        if package(path) not in ("models", "recipes")
+        if package(path) not in ("models", "recipes")  # a recipe is a run of one model, which it must name
         for line, text in words(tree(path))
         if names_one(text)
     ]
@@ -158,6 +158,8 @@ def test_nothing_outside_models_names_a_family() -> None:
 
 
 FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+# A stranger's module may declare its own tables; it need not know our classes.
+MAY_LOOK_FOR = {"training/optimisers.py"}
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__", "hasattr", "os.system", "os.popen", "torch.load"}
 
 
@@ -204,6 +206,48 @@ def test_no_file_can_run_what_it_reads(path: Path) -> None:
 )
 def test_the_law_itself_sees_a_danger(code: str) -> None:
     assert list(dangers(ast.parse(code)))
+
+
+def looks_for(module: ast.Module) -> list[int]:
+    """Lines with getattr(x, "name", default), which is `hasattr` by another name."""
+    calls = [node for node in ast.walk(module) if isinstance(node, ast.Call) and ast.unparse(node.func) == "getattr"]
+    return [call.lineno for call in calls if len(call.args) == 3]
+
+
+def thawed(module: ast.Module) -> list[str]:
+    """Dataclasses that are not frozen."""
+    found = list[str]()
+    for node in ast.walk(module):
+        for decorator in node.decorator_list if isinstance(node, ast.ClassDef) else ():
+            text = ast.unparse(decorator)
+            if text.startswith(("dataclass", "dataclasses.dataclass")) and "frozen=True" not in text:
+                found.append(node.name)  # type: ignore[attr-defined]
+    return found
+
+
+def tunnels(function: Function) -> bool:
+    """Whether it hands on keyword arguments that it does not name: def f(**more): g(**more)."""
+    more = function.args.kwarg
+    calls = [node for node in ast.walk(function) if isinstance(node, ast.Call)]
+    handed = [ast.unparse(keyword.value) for call in calls for keyword in call.keywords if keyword.arg is None]
+    return more is not None and more.arg in handed
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_values_are_frozen_and_nothing_is_guessed_or_tunnelled(path: Path) -> None:
+    module = tree(path)
+    assert name(path) in MAY_LOOK_FOR or not looks_for(module)
+    assert not thawed(module)
+    assert not [function for function, node in functions(module) if tunnels(node)]
+
+
+def test_the_law_itself_sees_a_thaw_a_guess_and_a_tunnel() -> None:
+    assert thawed(ast.parse("@dataclass\nclass A: pass")) == ["A"]
+    assert not thawed(ast.parse("@dataclass(frozen=True, eq=False)\nclass A: pass"))
+    assert looks_for(ast.parse("getattr(x, 'table', False)")) and not looks_for(ast.parse("getattr(x, name)"))
+    for code, through in (("def f(**more): g(1, **more)", True), ("def f(**more): return g(more)", False)):
+        ((_, function),) = functions(ast.parse(code))
+        assert tunnels(function) is through
 
 
 def functions(module: ast.Module) -> Iterator[tuple[str, Function]]:

@@ -1,6 +1,7 @@
 """Generation: the engine against a naive loop, sampling, beams against exhaustive search, streaming."""
 
 import itertools
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -13,7 +14,7 @@ from weft.data import Bytes, train_tokenizer
 from weft.generate import GREEDY, Sampling, TextStream, beam_search, choose, decode, generate, row_generators, row_seeds
 from weft.generate.cached import Cached
 from weft.models import FAMILIES, Blueprint
-from weft.nn import EncoderDecoder
+from weft.nn import Causal, Chunk, EncoderDecoder, Full, Mask, SameGroup, Window
 
 NAMES = FAMILIES.names()
 DECODERS = [name for name in NAMES if FAMILIES.get(name).objective == "next_token"]
@@ -90,13 +91,12 @@ def test_any_position_scheme_generates_as_it_computes(name: str, scheme: str):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_row_alone_is_the_row_in_a_batch(name: str):
     module, seeds = build(name), row_seeds(3, len(PROMPTS))
-    sampling = Sampling(temperature=0.9, top_k=60, top_p=0.95)
-    together = generate(module, PROMPTS, new=15, sampling=sampling, seed=3, stop=range(0, 131, 9), start=START)
+    sampling = Sampling(temperature=0.9, top_k=60, top_p=0.95, seed=3)
+    together = generate(module, PROMPTS, new=15, sampling=sampling, stop=range(0, 131, 9), start=START)
     assert len({row.reason for row in together}) > 1 or len({len(row.ids) for row in together}) > 1
     for prompt, seed, row in zip(PROMPTS, seeds, together, strict=True):
-        (alone,) = generate(
-            module, [prompt], new=15, sampling=sampling, seed=[seed], stop=range(0, 131, 9), start=START
-        )
+        own = replace(sampling, seed=(seed,))
+        (alone,) = generate(module, [prompt], new=15, sampling=own, stop=range(0, 131, 9), start=START)
         assert (alone.ids, alone.reason) == (row.ids, row.reason)
         assert alone.logprobs == pytest.approx(row.logprobs, abs=1e-4)
 
@@ -118,11 +118,11 @@ def test_rows_that_end_at_different_times_are_dropped_without_a_trace(name: str)
 @pytest.mark.parametrize("name", NAMES)
 def test_the_same_seed_gives_the_same_rows_and_rows_differ(name: str):
     module, prompts = build(name), [[5, 9, 3]] * 4
-    first, again = (generate(module, prompts, new=10, seed=7, start=START) for _ in range(2))
+    first, again = (generate(module, prompts, new=10, sampling=Sampling(seed=7), start=START) for _ in range(2))
     assert first == again
     assert len({row.ids for row in first}) == 4
-    assert ids_of(first) != ids_of(generate(module, prompts, new=10, seed=8, start=START))
-    (alone,) = generate(module, prompts[:1], new=10, seed=7, start=START)
+    assert ids_of(first) != ids_of(generate(module, prompts, new=10, sampling=Sampling(seed=8), start=START))
+    (alone,) = generate(module, prompts[:1], new=10, sampling=Sampling(seed=7), start=START)
     assert alone.ids == first[0].ids
 
 
@@ -176,16 +176,39 @@ def test_an_empty_prompt_begins_with_the_start_token():
         ({"stop": [500]}, "stop 0: 500"),
         ({"new": 0}, "new = 0"),
         ({"chunk": 0}, "chunk = 0"),
-        ({"seed": [1, 2]}, "2 seeds for 1 rows"),
-        ({"sampling": Sampling(temperature=-1)}, "temperature = -1"),
-        ({"sampling": Sampling(temperature=float("nan"))}, "temperature = nan"),
-        ({"sampling": Sampling(top_k=-1)}, "top_k = -1"),
-        ({"sampling": Sampling(top_p=0)}, "top_p = 0"),
+        ({"sampling": Sampling(seed=(1, 2))}, "2 seeds for 1 rows"),
     ],
 )
 def test_mistakes_are_named_at_the_call(arguments: dict, words: str):
     with pytest.raises(ValueError, match=words):
         decode(build("gpt2"), **({"prompts": [[1]], "new": 4} | arguments))
+
+
+@pytest.mark.parametrize("mask", [Full(), Window(4, 1), Chunk(8)], ids=str)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_module_that_sees_ahead_is_refused(name: str, mask: Mask):
+    """Token by token would not be what it computes of a whole row (contracts G1 and G2)."""
+    module = Blueprint.of(name, "debug").build()
+    module.writing.fields["self"].mask = mask
+    words = rf"'self' sees ahead \({type(mask).__name__}\(.* build it with Causal\(\)"
+    with pytest.raises(ValueError, match=words):
+        decode(module, [[1]], new=1, start=START)
+    with pytest.raises(ValueError, match=words):
+        beam_search(module, [[1]], width=2, new=1, start=START)
+
+
+def test_groups_are_no_reason_to_refuse():
+    module = Blueprint.of("gpt2", "debug").build()
+    expected = generate(module, PROMPTS, new=4, sampling=GREEDY)
+    module.stack.fields["self"].mask = Causal() | SameGroup()
+    assert ids_of(generate(module, PROMPTS, new=4, sampling=GREEDY)) == ids_of(expected)
+
+
+@pytest.mark.parametrize("name", ["temperature", "top_k", "top_p"])
+def test_a_sampling_that_means_nothing_cannot_be_made(name: str):
+    for bad in {"temperature": (-1, float("nan"), float("inf")), "top_k": (-1,), "top_p": (0, -0.1, 1.01)}[name]:
+        with pytest.raises(ValueError, match=f"{name} = {bad}, but it must"):
+            Sampling(**{name: bad})
 
 
 def test_what_cannot_generate_is_refused():
@@ -231,7 +254,7 @@ def test_extreme_settings_still_choose(sampling: Sampling, dtype: torch.dtype):
     logits[1, 5:] = -torch.inf
     logits[2] = 0.0
     logits[3, 7] = 3e38
-    chosen = choose(logits, sampling.check(), row_generators(0, 64))
+    chosen = choose(logits, sampling, row_generators(0, 64))
     assert chosen.shape == (64,) and chosen.min() >= 0 and chosen.max() < 3000
     assert logits.gather(1, chosen[:, None]).isfinite().all()
     if sampling.temperature <= 1e-4 or sampling.top_p < 1e-6:

@@ -14,7 +14,7 @@ from commands import TINY, good
 import weft
 from weft.data import BytePairs, Bytes
 from weft.files import read_header, read_json, read_tensors, write_json, write_tensors
-from weft.generate import Sampling, generate, row_seeds
+from weft.generate import GREEDY, Sampling, row_seeds
 from weft.hub import LoadError, Model, load, save
 from weft.hub.score import score
 from weft.models import FAMILIES, Blueprint
@@ -101,7 +101,7 @@ def test_the_public_names_are_the_hubs(tmp_path: Path):
     weft.save(made("llama"), tmp_path)
     assert isinstance(weft.load(str(tmp_path)), weft.Model)
     assert weft.load_tokenizer(tmp_path).vocab == 257
-    assert issubclass(weft.LoadError, ValueError)
+    assert issubclass(weft.LoadError, ValueError) and weft.Sampling is Sampling
 
 
 @pytest.mark.parametrize("tied", ["true", "false"])
@@ -310,6 +310,20 @@ def test_logits_of_ragged_pairs_are_those_of_the_pairs_alone():
         torch.testing.assert_close(together[row : row + 1, :length], alone, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_model_that_is_in_training_is_asked_in_evaluation_mode(name: str, tmp_path: Path):
+    model = made(name, ("dropout", "0.5"))
+    tokens = torch.arange(12)[None]
+    inputs = (tokens, tokens) if model.translates else (tokens,)
+    (tmp_path / "a.tsv").write_text("one\teins\n")
+    expected, scored = model.logits(*inputs), score(model, (str(tmp_path / "a.tsv"),)).nats
+    model.module.train()
+    assert torch.equal(model.logits(*inputs), expected)
+    assert score(model, (str(tmp_path / "a.tsv"),)).nats == scored
+    assert model.module.training
+    model.module.eval()
+
+
 def test_logits_want_a_target_where_there_is_a_source_and_only_there():
     tokens = torch.zeros(1, 2, dtype=torch.int64)
     with pytest.raises(ValueError, match="takes a source and a target"):
@@ -318,40 +332,44 @@ def test_logits_want_a_target_where_there_is_a_source_and_only_there():
         made("llama").logits(tokens, tokens)
 
 
-@pytest.mark.parametrize("draw", [{"temperature": 0.0}, {"temperature": 1.3, "top_k": 90, "top_p": 0.9}])
+@pytest.mark.parametrize("sampling", [GREEDY, Sampling(1.3, top_k=90, top_p=0.9)], ids=["greedy", "drawn"])
 @pytest.mark.parametrize("name", NAMES)
-def test_streamed_text_is_the_text_written_at_once(name: str, draw: dict[str, float]):
+def test_streamed_text_is_the_text_written_at_once(name: str, sampling: Sampling):
     model = made(name)
     for seed, prompt in enumerate(PROMPTS):
-        at_once = model.generate(prompt, tokens=30, seed=seed, **draw)  # type: ignore[arg-type]
-        assert "".join(model.stream(prompt, tokens=30, seed=seed, **draw)) == at_once.text  # type: ignore[arg-type]
+        own = replace(sampling, seed=seed)
+        assert "".join(model.stream(prompt, own, tokens=30)) == model.generate(prompt, own, tokens=30).text
+
+
+def test_what_is_said_when_nothing_is_asked_for_is_drawn():
+    model = made("llama")
+    assert model.generate("a", tokens=20).ids == model.generate("a", Sampling(temperature=0.8), tokens=20).ids
+    assert model.generate("a", tokens=20).text == "".join(model.stream("a", tokens=20))
 
 
 @pytest.mark.parametrize("beams", [1, 3])
 @pytest.mark.parametrize("name", NAMES)
 def test_prompts_in_a_batch_get_what_each_gets_alone(name: str, beams: int):
     model = made(name)
-    together = model.generate_all(PROMPTS, tokens=12, temperature=0, beams=beams)
+    together = model.generate_all(PROMPTS, GREEDY, tokens=12, beams=beams)
     for prompt, row in zip(PROMPTS, together, strict=True):
-        alone = model.generate(prompt, tokens=12, temperature=0, beams=beams)
+        alone = model.generate(prompt, GREEDY, tokens=12, beams=beams)
         assert (alone.text, alone.ids, alone.reason) == (row.text, row.ids, row.reason)
         assert alone.logprob == pytest.approx(row.logprob, abs=1e-4)
 
 
 def test_drawn_rows_have_seeds_of_their_own_and_the_first_is_the_single_one():
-    model = made("llama")
-    rows = model.generate_all(["a"] * 3, tokens=20, temperature=1.5, seed=4)
+    model, sampling = made("llama"), Sampling(temperature=1.5, seed=4)
+    rows = model.generate_all(["a"] * 3, sampling, tokens=20)
     assert len({row.ids for row in rows}) == 3
-    assert model.generate("a", tokens=20, temperature=1.5, seed=4).ids == rows[0].ids
-    prompt = [model.need_tokenizer().end, *b"a"]
-    seeds, sampling = row_seeds(4, 3), Sampling(temperature=1.5)
-    (second,) = generate(model.module, [prompt], new=20, seed=seeds[1:2], sampling=sampling, stop=(256,), context=64)
-    assert second.ids == rows[1].ids
+    assert model.generate("a", sampling, tokens=20).ids == rows[0].ids
+    second = replace(sampling, seed=(row_seeds(4, 3)[1],))
+    assert model.generate("a", second, tokens=20).ids == rows[1].ids
 
 
 def test_text_ends_at_the_context_and_the_reason_says_so():
     model = made("gpt2")
-    found = model.generate("x" * 60, tokens=30, temperature=0)
+    found = model.generate("x" * 60, GREEDY, tokens=30)
     assert found.reason in ("context", "end") and len(found.ids) <= 3
     full = model.generate("x" * 63, tokens=30)
     assert (full.text, full.ids, full.reason) == ("", (), "context")
@@ -367,25 +385,17 @@ def test_a_source_longer_than_the_context_is_refused_though_its_positions_could_
             ask("x" * 64)
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"tokens": 0},
-        {"tokens": -1},
-        {"temperature": -1.0},
-        {"top_p": 0.0},
-        {"top_k": -1},
-        {"beams": 0},
-        {"beams": 10**9},
-    ],
-)
-def test_numbers_that_mean_nothing_are_refused_before_the_first_piece(settings: dict[str, float]):
-    model, (name,) = made("llama"), settings
-    with pytest.raises(ValueError, match=f"{name} = "):
-        model.generate("a", **settings)  # type: ignore[arg-type]
-    if name != "beams":
-        with pytest.raises(ValueError, match=f"{name} = "):
-            model.stream("a", **settings)  # type: ignore[arg-type]
+@pytest.mark.parametrize("tokens", [0, -1])
+def test_no_tokens_are_refused_before_the_first_piece(tokens: int):
+    for ask in (made("llama").generate, made("llama").stream):
+        with pytest.raises(ValueError, match=f"tokens = {tokens}, but it must be at least 1"):
+            ask("a", tokens=tokens)
+
+
+@pytest.mark.parametrize("beams", [0, -1, 10**9])
+def test_beams_that_cannot_be_are_refused(beams: int):
+    with pytest.raises(ValueError, match=f"beams = {beams}, but"):
+        made("llama").generate("a", beams=beams)
 
 
 # ---------------------------------------------------------------- the score of a file
@@ -405,6 +415,25 @@ def test_the_score_of_a_file_is_what_the_logits_say(tmp_path: Path):
         assert (found.tokens, found.bytes) == (len(text) + 1, len(text))
         assert found.nats == pytest.approx(nats, rel=1e-5)
         assert found.bits_per_byte == pytest.approx(nats / math.log(2) / len(text), rel=1e-5)
+
+
+def test_isolated_documents_are_scored_as_if_each_stood_alone(tmp_path: Path):
+    texts, model = ["the weaver", "mends", "the red thread"], made("llama")
+    for number, text in enumerate(texts):
+        (tmp_path / f"{number}.txt").write_text(text)
+    alone = [score(model, (str(tmp_path / f"{number}.txt"),)).nats for number in range(len(texts))]
+    together = score(model, (str(tmp_path),), isolate=True)
+    assert together.nats == pytest.approx(sum(alone), rel=1e-5)
+    assert abs(score(model, (str(tmp_path),)).nats - sum(alone)) > 0.1
+
+
+@pytest.mark.parametrize("paths", [("",), ("a.tsv", "")])
+@pytest.mark.parametrize("name", NAMES)
+def test_an_empty_path_is_not_this_folder(name: str, paths: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, tmp_path):
+    (tmp_path / "a.tsv").write_text("one\teins\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"one of the paths is empty \(''\): name a file"):
+        score(made(name), paths)
 
 
 def test_the_score_of_pairs_is_what_the_logits_say(tmp_path: Path):

@@ -17,7 +17,7 @@ from weft.models import FAMILIES, Blueprint
 from weft.nn import KERNELS, SCHEMES, Decoder, EncoderDecoder, Field, LMHead, measure
 from weft.nn import nats as nats_module
 from weft.nn.nats import linear_nats
-from weft.objectives import OBJECTIVES, Loss, NextToken, Translate
+from weft.objectives import OBJECTIVES, NextToken, Translate
 
 VOCAB, END = 131, 130
 DECODERS = [name for name in FAMILIES.names() if FAMILIES.get(name).objective == "next_token"]
@@ -146,7 +146,7 @@ def test_padded_pairs_cost_what_each_costs_alone():
 
 def test_translation_wants_a_source():
     batch = Batch(torch.zeros(1, 2, dtype=torch.int64), torch.zeros(1, 2, dtype=torch.int64))
-    with pytest.raises(ValueError, match="needs pairs: the batch has no source side"):
+    with pytest.raises(ValueError, match="needs pairs, and the batch has no source side: give data of pairs"):
         Translate().losses(translator(), batch)  # type: ignore[arg-type]
 
 
@@ -373,7 +373,6 @@ def test_what_cannot_be_measured_is_said_beforehand():
     with pytest.raises(ValueError, match="Renamed has the terms cost: .* called 'loss'"):
         check(rows, Renamed())
     check(rows, NextToken())
-    assert Loss(torch.zeros(()), 1).weight == 1.0
 
 
 # ---------------------------------------------------------------- which kernel: measured, recorded, replayed
@@ -415,7 +414,7 @@ def test_measuring_does_not_move_the_weights():
 
 @pytest.mark.parametrize("chosen", [{"stack.fields.self": "fastest"}, {"stack.fields.other": "sdpa"}])
 def test_a_record_of_another_model_is_refused(chosen: dict[str, str]):
-    with pytest.raises(ValueError, match="fits nothing in this model"):
+    with pytest.raises(ValueError, match="was recorded for the field .*: measure anew"):
         measure.replay(Blueprint.of("llama", "debug").build(seed=0), chosen)
 
 

@@ -58,9 +58,24 @@ def _loss(logits: Tensor, tokens: Tensor) -> Tensor:
     return functional.cross_entropy(logits[:, :-1].flatten(0, 1), tokens[:, 1:].flatten())
 
 
-def test_the_page_trains_and_samples(
+def test_the_pages_cache_changes_no_score(page: ModuleType) -> None:
+    model = page.Transformer(page.Config(61, 48, 40, 3, 4, 2, 72))
+    tokens, cache = torch.randint(61, (2, 9)), [page.Slot() for _ in range(3)]
+    parts = [model(part, cache) for part in tokens.split([4, 1, 3, 1], dim=1)]
+    torch.testing.assert_close(torch.cat(parts, 1), model(tokens))
+
+
+def test_the_page_learns_and_writes(
     page: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["one_file.py", "--steps", "3", "--width", "32", "--depth", "1"])
+    sizes = ["--steps", "20", "--width", "32", "--depth", "1", "--context", "32", "--sample", "70"]
+    monkeypatch.setattr(sys, "argv", ["one_file.py", *sizes, "--prompt", "import"])
     page.main()
-    assert "bits" in capsys.readouterr().out
+    told, written = capsys.readouterr().out.split("likeliest characters\n\n")
+    bits = [float(found) for found in re.findall(r"([\d.]+) bits/byte", told)]
+    assert len(bits) == 10 and bits[-1] < bits[0]
+    assert written.startswith("import") and len(written) == len("import") + 70 + 1  # past the context, and a line end
+
+
+def test_the_page_is_a_page() -> None:
+    assert PAGE.read_text().count("\n") <= 265

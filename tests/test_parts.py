@@ -47,6 +47,7 @@ from weft.nn import (
     Residual,
     RMSNorm,
     Rope,
+    RopeScheme,
     SameGroup,
     Scoring,
     Shaw,
@@ -60,6 +61,7 @@ from weft.nn import (
     attend,
     initialise,
     kernels,
+    measure,
     rope,
     visible,
 )
@@ -133,13 +135,40 @@ def layout(spots: list[Spot]) -> Layout:
     """The spots as one row."""
     fields = ("order", "segment", "group")
     order, segments, groups = (torch.tensor([[getattr(spot, f) for spot in spots]]) for f in fields)
-    return Layout(order=order, segments=segments, groups=groups)
+    return Layout(order=order, segments=segments, groups=groups, prefix=any(spot.segment == -1 for spot in spots))
 
 
 @given(MASKS, SPOTS, SPOTS)
 def test_masks_mean_what_they_say(mask: Mask, q: list[Spot], k: list[Spot]) -> None:
     there = mask.allows(layout(q), layout(k)).expand(1, len(q), len(k))[0]
     assert there.tolist() == [[slow(mask, a, b) for b in k] for a in q]
+
+
+@given(MASKS, SPOTS, SPOTS)
+def test_a_causal_mask_sees_nothing_later_but_its_own_group(mask: Mask, q: list[Spot], k: list[Spot]) -> None:
+    if mask.causal():
+        for a, b in itertools.product(q, k):
+            assert b.order <= a.order or a.group == b.group > 0 or not slow(mask, a, b)
+
+
+@pytest.mark.parametrize(
+    ("mask", "wanted"),
+    [
+        (Causal(), True),
+        (Window(3), True),
+        (Window(3) | Causal() & Global(2), True),
+        (Causal() | SameGroup(), True),
+        (Chunk(4) & Causal(), True),
+        (Full(), False),
+        (Window(3, 1), False),
+        (Causal() | Chunk(4), False),
+        (Global(2), False),
+        (Full() | SameGroup(), False),
+    ],
+    ids=str,
+)
+def test_masks_know_whether_they_look_ahead(mask: Mask, wanted: bool) -> None:
+    assert mask.causal() is wanted
 
 
 @given(MASKS, SPOTS, SPOTS)
@@ -189,10 +218,71 @@ def test_no_segments_mean_one_document() -> None:
     assert visible(Full(), padded, plain).expand(1, 4, 4)[0].sum(1).tolist() == [4, 4, 0, 0]
 
 
-@pytest.mark.parametrize("left", [0, -1])
-def test_a_window_sees_at_least_itself(left: int) -> None:
-    with pytest.raises(ValueError, match="left >= 1"):
-        Window(left)
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_a_shared_prefix_is_announced(device: str) -> None:
+    """Else a kernel would leave it out where it lies beyond a window; nobody waits for a device to find out."""
+    here = Layout(torch.arange(3, device=device)[None], torch.tensor([[-1, 1, 1]], device=device))
+    if device == "cpu":
+        with pytest.raises(ValueError, match="prefix=True"):
+            visible(Causal(), here, here)
+    else:
+        assert visible(Causal(), here, here).shape == (1, 3, 3)
+
+
+@pytest.mark.parametrize("mask", [Causal(), Window(3, 1), Chunk(2), Global(2)], ids=str)
+def test_masks_compare_and_never_subtract(mask: Mask) -> None:
+    """[B, T, S] integers are eight times the mask they are made for."""
+    here, sizes = Layout(torch.arange(40)[None]), []
+
+    class Sizes(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+            result = func(*args, **(kwargs or {}))
+            if isinstance(result, Tensor) and result.dtype != torch.bool:
+                sizes.append(result.numel())
+            return result
+
+    with Sizes():
+        assert mask.allows(here, here).shape == (1, 40, 40)
+    assert max(sizes) == 40
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Window(0), "left >= 1.* not 0, 0"),
+        (lambda: Window(-1), "left >= 1.* not -1, 0"),
+        (lambda: Window(2, -3), "right >= 0, not 2, -3"),
+        (lambda: Chunk(0), "size = 0.* at least 1"),
+        (lambda: Global(-1), "tokens = -1.* at least 0"),
+        (lambda: Blocks(0, ((True,),)), "size = 0"),
+        (lambda: Blocks(2, ()), "not of none"),
+        (lambda: Blocks(2, ((True,), (True, False))), r"one length.*\[1, 2\]"),
+        (lambda: LayerNorm(4, eps=-1e-5), "eps = -1e-05.* at least 0"),
+        (lambda: RMSNorm(4, eps=-1.0), "eps = -1.0.* at least 0"),
+        (lambda: RMSNorm(4, eps=math.nan), "eps = nan"),
+        (lambda: Rope(4, theta=0.0), "theta = 0.0.* above 0"),
+        (lambda: Rope(4, theta=-1e4), "theta = -10000.0"),
+        (lambda: Rope(2, scaling=rope.Dynamic(2.0, 64)), "width is 2.* at least 4"),
+        (lambda: Rope(4, theta=1.0, scaling=rope.Yarn(2.0, 64)), "theta, which is 1.0.* above 1"),
+        (lambda: rope.Linear(0.0), "Linear: factor = 0.0.* above 0"),
+        (lambda: rope.Dynamic(2.0, 0), "original = 0"),
+        (lambda: rope.Yarn(-1.0, 64), "factor = -1.0"),
+        (lambda: rope.Llama3(8.0, 64, low=4.0, high=4.0), "low = 4.0 and high = 4.0"),
+        (lambda: Sinusoid(4, theta=0.0), "theta = 0.0"),
+        (lambda: Shaw(4, distance=0), "distance = 0.* at least 1"),
+        (lambda: RopeScheme(part=2.0), "part = 2.0.* at most 1"),
+        (lambda: RopeScheme(part=0.0), "part = 0.0.* above 0"),
+        (lambda: Attention(16, 4, 0), "kv_heads 0"),
+        (lambda: Attention(16, 4, head_width=0), "head_width 0"),
+        (lambda: Attention(16, 4, value_width=-1), "value_width -1"),
+        (lambda: Attention(16, 4, memory_width=0), "memory_width 0"),
+        (lambda: Attention(16, 4, softcap=0.0), "softcap = 0.0.* above 0"),
+        (lambda: Attention(16, 4, bias="qkv0"), "bias = 'qkv0'.* letters q, k, v, o"),
+    ],
+)
+def test_numbers_that_mean_nothing_are_refused(make: Callable[[], object], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        make()
 
 
 # ------------------------------------------------------------------------------------------------------------ layout
@@ -238,11 +328,11 @@ def packed(rows: list[list[int]]) -> Layout:
     return Layout(segments=segments)
 
 
-def with_prefix() -> Layout:
-    """Five places that everybody sees, then two documents."""
+def with_prefix(places: int = 5) -> Layout:
+    """Some places that everybody sees, then documents."""
     segments = torch.full((2, LONG), 1)
-    segments[:, :5], segments[1, 90:] = -1, 2
-    return Layout(segments=segments)
+    segments[:, :places], segments[1, 120:] = -1, 2
+    return Layout(segments=segments, prefix=True)
 
 
 CAUSAL, PLAIN = Causal(), Layout()
@@ -289,6 +379,8 @@ CASES = {
     "blocks": Case(Blocks(40, TABLE) & Causal()),
     "prefix": Case(here=with_prefix()),
     "prefix, window": Case(Window(9), with_prefix()),
+    "prefix longer than a block": Case(here=with_prefix(90)),
+    "prefix longer than a block, window": Case(Window(9), with_prefix(90)),
     "softcap": Case(softcap=3.0),
     "sink": Case(sink=True),
     "sink, packed window": Case(Window(30), PACKED, sink=True, softcap=4.0),
@@ -441,6 +533,14 @@ def test_a_window_sees_exactly_its_keys(name: str, window: int) -> None:
         assert touched == list(range(max(0, t - window + 1), t + 1))
 
 
+def test_packing_leaves_a_window_its_short_reach() -> None:
+    """Else the blocked kernel computes what the window hides; only a shared prefix is seen from everywhere."""
+    field = Field(Position(), Window(9))
+    for here in (Layout(), PACKED, RAGGED_LEFT):
+        assert field.among(here, LONG, CPU).reach == (8, 0)
+    assert field.among(with_prefix(), LONG, CPU).reach == (None, None)
+
+
 @pytest.mark.parametrize("name", KERNELS)
 @pytest.mark.parametrize("mask", [Causal(), Window(6)], ids=str)
 def test_dropout_is_equal_in_distribution(name: str, mask: Mask) -> None:
@@ -459,6 +559,36 @@ def test_dropout_is_equal_in_distribution(name: str, mask: Mask) -> None:
     share = float(kept[seen].float().mean())
     assert abs(share - (1 - rate)) < 5 * math.sqrt(rate * (1 - rate) / int(seen.sum()))
     assert float((noisy.mean(0) - clean[0]).abs().max()) < 5 * math.sqrt(rate / (1 - rate) / draws)
+
+
+@pytest.mark.parametrize(
+    ("options", "able_ones"),
+    [
+        (dict(), {"matmul", "sdpa", "blocked"}),
+        (dict(sink=True), {"matmul", "blocked"}),
+        (dict(relative=Shaw(4)), {"matmul"}),
+    ],
+    ids=["plain", "sink", "values by distance"],
+)
+def test_only_kernels_that_can_are_measured_and_nothing_is_learnt_from_it(options: dict, able_ones: set[str]) -> None:
+    attention, field = Attention(16, 4, **options), Field(T5Bias(4), Causal())
+    times = measure.costs(field, attention, 2, 20, dtype=torch.bfloat16, repeats=1)
+    assert set(times) == able_ones and min(times.values()) > 0
+    assert [name for name, p in (*attention.named_parameters(), *field.named_parameters()) if p.grad is not None] == []
+
+
+def test_what_is_measured_takes_the_values_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    attention, mixed = Attention(16, 4, relative=Shaw(4)), []
+    monkeypatch.setattr(
+        Shaw, "mix", lambda self, probs, q, k, mix=Shaw.mix: (mixed.append(1), mix(self, probs, q, k))[1]
+    )
+    measure.costs(Field(Position(), Causal()), attention, 1, 8, dtype=torch.float32, repeats=1)
+    assert mixed
+
+
+def test_a_kernel_recorded_for_another_model_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"'blocked'.* 'stack.fields.far'.* stack.fields.self, stack.fields.local"):
+        measure.replay(tiny(), {"stack.fields.far": "blocked"})
 
 
 def test_a_kernel_that_cannot_steps_aside_and_an_unknown_one_is_refused() -> None:
@@ -705,6 +835,7 @@ STEPS = st.one_of(
     st.tuples(st.just("truncate"), st.integers(1, 5), st.none()),
     st.tuples(st.just("reorder"), st.sampled_from([[1, 0], [0, 0], [1, 1]]), st.none()),
     st.tuples(st.just("fork"), st.just(2), st.none()),
+    st.tuples(st.just("keep"), st.sampled_from([[0], [1], [1, 0]]), st.none()),
 )
 
 
@@ -713,7 +844,7 @@ STEPS = st.one_of(
 def test_a_cache_is_a_memory_of_the_row(steps: list[tuple]) -> None:
     torch.manual_seed(0)
     model = tiny()
-    cache, rows = model.cache(2, 48, chunk=4), [[], []]
+    cache, rows, share = model.cache(2, 48, chunk=4), [[], []], 1
     for number, (what, how, side) in enumerate(steps):
         if what == "feed":
             counts = (how * 4)[: len(rows)]
@@ -739,13 +870,80 @@ def test_a_cache_is_a_memory_of_the_row(steps: list[tuple]) -> None:
                 assert "take back" in str(error)  # a ring has forgotten them, and says so
             else:
                 rows = [row[:keep] for row in rows]
-        elif what == "reorder":
+        elif what == "reorder" and len(rows) % 2 == 0:
             index = [i for start in range(0, len(rows), 2) for i in (start + how[0], start + how[1])]
             cache.reorder(torch.tensor(index))
             rows = [rows[i] for i in index]
-        elif len(rows) < 4:
+        elif what == "keep" and max(how) < len(rows) // share:
+            cache.keep(torch.tensor(how))
+            rows = [rows[i * share + copy] for i in how for copy in range(share)]
+        elif what == "fork" and len(rows) < 4:
             cache.fork(how)
-            rows = [row for row in rows for _ in range(how)]
+            rows, share = [row for row in rows for _ in range(how)], share * how
+        assert cache.rows == len(rows) and cache.used == max(map(len, rows))
+
+
+@torch.no_grad()
+def test_padding_takes_no_place_in_a_cache() -> None:
+    """Nor is it counted against the trained positions."""
+    model, rows = tiny(stem=False), [[], []]
+    model.embed.position = randomised(Learned(8, 16))
+    cache = model.cache(2, 8)
+    for counts in ([3, 5], [4, 1], [1, 2]):
+        new = [torch.randint(23, (count,)).tolist() for count in counts]
+        lists = [[0] * (max(counts) - count) + row for count, row in zip(counts, new, strict=True)]
+        got = model(torch.tensor(lists), Layout.ragged(torch.tensor(counts), max(counts), side="left"), cache)[0]
+        rows = [row + more for row, more in zip(rows, new, strict=True)]
+        assert cache.used == max(map(len, rows))
+        for row, count in enumerate(counts):
+            close(got[row, max(counts) - count :], alone(model, rows[row])[-count:], 3e-5)
+    with pytest.raises(ValueError, match="9 tokens, but the trained positions end at 8"):
+        model(torch.zeros(2, 1, dtype=torch.int64), cache=cache)
+    model.embed.position = Learned(99, 16)
+    with pytest.raises(ValueError, match="holds 8 .* 8 are in it and 1 more"):
+        model(torch.zeros(2, 1, dtype=torch.int64), cache=cache)
+    model(torch.zeros(2, 1, dtype=torch.int64), Layout(segments=torch.tensor([[0], [0]])), cache)  # nothing is new
+
+
+def test_rows_change_only_as_they_say() -> None:
+    cache = tiny().cache(3, 8)
+    with pytest.raises(ValueError, match=r"\[2\] rows for a cache of 3: keep drops"):
+        cache.reorder(torch.tensor([2, 0]))
+    with pytest.raises(ValueError, match="keep at least one"):
+        cache.keep(torch.tensor([], dtype=torch.int64))
+    cache.keep(torch.tensor([2, 0]))
+    cache.fork(3)
+    assert cache.rows == 6 and cache.share == 3
+    cache.keep(torch.tensor([1]))
+    assert cache.rows == 3
+
+
+@pytest.mark.parametrize("mask", [Full(), Window(3, 1), Chunk(4)], ids=str)
+def test_a_stack_that_sees_ahead_has_no_cache(mask: Mask) -> None:
+    model = tiny()
+    field = model.stack.fields["local"]
+    assert isinstance(field, Field)
+    field.mask = mask
+    with pytest.raises(ValueError, match=r"'local' sees ahead \(" + type(mask).__name__ + r".* & Causal\(\)"):
+        model.cache(2, 8)
+
+
+@torch.no_grad()
+def test_packed_rows_may_be_truncated() -> None:
+    """By tokens of the row, not by places within a document."""
+    model, tokens = tiny(window=9), torch.randint(23, (1, 12))
+    whole = Layout(segments=torch.tensor([[1] * 5 + [2] * 7])).numbered(12, CPU)
+    assert whole.order is not None and whole.segments is not None
+    for keep in (6, 2):
+        cache, left = model.cache(1, 16, chunk=12), slice(0, keep)
+        model(tokens, whole, cache)
+        cache.truncate(keep)
+        kept = Layout(whole.order[:, left], whole.segments[:, left])
+        more, first = torch.randint(23, (1, 4)), 1 if keep == 6 else 0  # go on with the second document, or begin it
+        place = Layout(torch.arange(first, first + 4)[None], torch.full((1, 4), 2))
+        got = model(more, place, cache)[0]
+        row = Layout(*(torch.cat(pair, 1) for pair in ((kept.order, place.order), (kept.segments, place.segments))))
+        close(got, model(torch.cat((tokens[:, left], more), 1), row)[0][:, keep:], 3e-5)
 
 
 @pytest.mark.parametrize("chunks", [[130], [1] * 20, [63, 1, 1, 62, 1, 1, 1], [40, 40, 40, 10]], ids=str)
@@ -787,8 +985,10 @@ def test_a_full_cache_says_so() -> None:
         model(torch.zeros(1, 3, dtype=torch.int64), cache=cache)
     with pytest.raises(ValueError, match=r"holds 6 .* 2 are in it and 5 more"):
         model(torch.zeros(1, 5, dtype=torch.int64), cache=cache)
-    with pytest.raises(ValueError, match="0 x 4"):
-        model.cache(0, 4)
+    for sizes in ((0, 4, None, None), (1, 0, None, None), (1, 4, 0, None), (1, 4, None, 0)):
+        rows, capacity, length, chunk = sizes
+        with pytest.raises(ValueError, match=f"{rows} x {capacity} places"):
+            model.cache(rows, capacity, length=length, chunk=chunk)
 
 
 @pytest.mark.parametrize("name", ["linear", "dynamic", "yarn", "llama3"])
@@ -838,6 +1038,29 @@ def test_beams_share_one_memory(padded: bool) -> None:
     close(got, model.decode(rows, memory=states)[0][:, 2:], 3e-5)
 
 
+@pytest.mark.parametrize("padded", [False, True])
+@torch.no_grad()
+def test_kept_rows_keep_their_memory(padded: bool) -> None:
+    model, source, tokens = pair(), torch.randint(23, (3, 7)), torch.randint(23, (3, 5))
+    lengths = [7, 4, 5] if padded else [7, 7, 7]
+    cache = model.cache(3, 16)
+    model.fill(cache, model.encode(source, Layout.ragged(torch.tensor(lengths), 7) if padded else None))
+    model.decode(tokens[:, :2], cache=cache)
+    cache.fork(2)
+    cache.keep(torch.tensor([2, 1]))
+    cache.reorder(torch.tensor([1, 1, 2, 3]))
+    got = model.decode(tokens[[2, 2, 1, 1], 2:], cache=cache)[0]
+    for row, own in enumerate([2, 2, 1, 1]):
+        memory = model.encode(source[own, None, : lengths[own]])
+        close(got[row], model.decode(tokens[own, None], memory=memory)[0][0, 2:], 3e-5)
+    with pytest.raises(ValueError, match=r"\[0, 2, 1, 3\] would leave its memory: each 2"):
+        cache.reorder(torch.tensor([0, 2, 1, 3]))
+    with pytest.raises(ValueError, match="a memory of 3 rows for a cache of 4, 2 of which"):
+        model.fill(cache, model.encode(source))
+    with pytest.raises(ValueError, match="no memory yet"):
+        model.decode(tokens, memory=model.encode(source), cache=model.cache(3, 16))
+
+
 def repeated(here: Layout, times: int) -> Layout:
     fields = (here.order, here.segments, here.coords, here.groups)
     return Layout(*(None if x is None else x.repeat_interleave(times, 0) for x in fields))
@@ -877,7 +1100,7 @@ def test_a_filled_memory_is_the_memory(position: Position) -> None:
 
 def test_a_memory_is_asked_for_by_name() -> None:
     model = pair()
-    with pytest.raises(ValueError, match=r"'memory' looks at a memory|no field 'memory'"):
+    with pytest.raises(ValueError, match=r"no field 'memory' in this pass, which has self: .* give this pass one"):
         model.decode(torch.zeros(1, 2, dtype=torch.int64))
 
 

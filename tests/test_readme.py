@@ -1,13 +1,42 @@
-"""The README's tour runs."""
+"""What the README and CONTRIBUTING show runs."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
+from commands import ENVIRONMENT, TINY, good
 
-def test_the_tour_in_python_runs() -> None:
-    text = (Path(__file__).parents[1] / "README.md").read_text()
-    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    assert len(blocks) == 1
+ROOT = Path(__file__).parents[1]
+
+
+def shown(page: str) -> list[str]:
+    """The Python on a page, block by block."""
+    return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+
+
+def test_the_tour_in_python_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, no_picture: None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    good("train", "python_stdlib", "--out", "runs/demo", *TINY)
+    parts, folder = shown("README.md")
     names: dict[str, object] = {}
-    exec(compile(blocks[0], "README.md", "exec"), names)
+    exec(compile(parts, "README.md", "exec"), names)
     assert type(names["mine"]).__name__ == "Decoder"
+    assert "torch.Size([2, 64, 131])" in capsys.readouterr().out
+    exec(compile(folder, "README.md", "exec"), {})
+    assert capsys.readouterr().out.strip()
+
+
+def test_the_family_of_an_afternoon_trains_and_writes(tmp_path: Path) -> None:
+    (code,) = shown("CONTRIBUTING.md")
+    (tmp_path / "neox.py").write_text(code)
+    commands = (["train", "neox", "--out", "run", *TINY], ["generate", "run", "--prompt", "the moon", "--tokens", "3"])
+    program = "import sys, neox; from weft.cli import main; main(sys.argv[1:])"
+    for words in commands:  # in a process of its own: a registered family would stay
+        done = subprocess.run(
+            [sys.executable, "-c", program, *words], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True
+        )
+        assert done.returncode == 0 and done.stdout, done.stderr

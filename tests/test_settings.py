@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from weft.settings import SettingError, change, from_data, to_data
@@ -144,9 +144,6 @@ def test_settings_are_a_dataclass():
     with pytest.raises(SettingError, match="a dataclass"):
         change({"a": 1}, "a", "2")
 
-
-settings.register_profile("weft", deadline=None)  # other work may hold the cores
-settings.load_profile("weft")
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 plain = st.recursive(

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from weft.data import load_tokenizer as load_tokenizer
+    from weft.generate import Sampling as Sampling
     from weft.hub import LoadError as LoadError
     from weft.hub import Model as Model
     from weft.hub import load as load
@@ -18,13 +19,14 @@ _HOMES = {
     "Blueprint": "weft.models",
     "LoadError": "weft.hub",
     "Model": "weft.hub",
+    "Sampling": "weft.generate",
     "TrainSettings": "weft.training.settings",
     "load": "weft.hub",
     "load_tokenizer": "weft.data",
     "save": "weft.hub",
     "train": "weft.training.loop",
 }
-__all__ = ["Blueprint", "LoadError", "Model", "TrainSettings", "load", "load_tokenizer", "save", "train"]
+__all__ = ["Blueprint", "LoadError", "Model", "Sampling", "TrainSettings", "load", "load_tokenizer", "save", "train"]
 __version__ = "0.1.0"
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol, Self, TypeVar, runtime_checkable
 
@@ -46,28 +46,28 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on `device`."""
-        return replace(
-            self,
-            tokens=self.tokens.to(device),
-            labels=None if self.labels is None else self.labels.to(device),
-            order=None if self.order is None else self.order.to(device),
-            segments=None if self.segments is None else self.segments.to(device),
-            source=None if self.source is None else self.source.to(device),
-        )
+        return self._each(lambda tensor: tensor.to(device), self.samples)
 
     def rows(self, start: int, stop: int) -> Batch:
         """Rows start..stop-1, as views; `stop` may lie past the last row. ValueError where no row is left."""
         count = self.tokens.shape[0]
         if not 0 <= start < min(stop, count):
             raise ValueError(f"rows {start} to {stop} of a batch of {count} rows are none: take 0 <= start < stop")
-        return replace(
-            self,
-            tokens=self.tokens[start:stop],
-            labels=None if self.labels is None else self.labels[start:stop],
-            order=None if self.order is None else self.order[start:stop],
-            segments=None if self.segments is None else self.segments[start:stop],
-            source=None if self.source is None else self.source.rows(start, stop),
-            samples=self.samples[start:stop],
+        return self._each(lambda tensor: tensor[start:stop], self.samples[start:stop])
+
+    def _each(self, make: Callable[[Tensor], Tensor], samples: tuple[int, ...]) -> Batch:
+        """The batch of what `make` makes of every tensor, the source's too, for the rows of `samples`."""
+
+        def made(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else make(tensor)
+
+        return Batch(
+            tokens=make(self.tokens),
+            labels=made(self.labels),
+            order=made(self.order),
+            segments=made(self.segments),
+            source=None if self.source is None else self.source._each(make, samples),
+            samples=samples,
         )
 
 

@@ -61,13 +61,16 @@ def digest(source: Path | str | bytes) -> str:
     """The sha256, in hex, of the bytes themselves or of the file at a path."""
     if isinstance(source, bytes):
         return hashlib.sha256(source).hexdigest()
-    with open(source, "rb") as file:
+    with _named(source), open(source, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_json(path: Path | str) -> Any:
     """The data in a JSON file; DamagedFile where it is not UTF-8, not JSON, or names a key twice."""
-    return _decode(Path(path).read_bytes(), Path(path), "the file")
+    path = Path(path)
+    with _named(path):
+        data = path.read_bytes()
+    return _decode(data, path, "the file")
 
 
 def write_json(path: Path | str, data: Any) -> None:
@@ -87,7 +90,7 @@ def read_header(path: Path | str) -> Header:
     size = path.stat().st_size
     if size < 8:
         raise DamagedFile(f"{path} has {size} bytes: a safetensors file begins with 8 bytes of header length")
-    with path.open("rb") as file:
+    with _named(path), path.open("rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
         if not 2 <= length <= min(size - 8, _LONGEST_HEADER):
             raise DamagedFile(
@@ -151,7 +154,7 @@ def write_tensors(path: Path | str, tensors: Mapping[str, "Tensor"], metadata: M
 
 
 @contextlib.contextmanager
-def new_folder(final: Path | str, replace: bool = False) -> Iterator[Path]:
+def new_folder(final: Path | str, *, replace: bool = False) -> Iterator[Path]:
     """Yield an empty folder beside `final`; at the end it is flushed to the disk and takes the name `final`.
 
     On an error it is removed and `final` is as it was. Where `final` has content already: ValueError, unless `replace`
@@ -187,7 +190,19 @@ def sweep(folder: Path | str) -> list[Path]:
     return left
 
 
+@contextlib.contextmanager
+def _named(path: Path | str) -> Iterator[None]:
+    """An OSError inside says that it befell `path`: opening a file tells its name, reading and writing do not."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = str(path)  # also in place of a temporary name, which means nothing to anybody
+        raise
+
+
 def _decode(data: bytes, path: Path, what: str) -> Any:
+    """JSON `data`; DamagedFile says that `what` of `path` is not UTF-8, not JSON, or names a key twice."""
+
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) < len(pairs):
@@ -206,6 +221,7 @@ def _decode(data: bytes, path: Path, what: str) -> Any:
 
 
 def _natural(values: Any) -> bool:
+    """Whether it is a list of whole numbers that fit 63 bits, none negative."""
     return isinstance(values, list) and all(type(value) is int and 0 <= value < 2**63 for value in values)
 
 
@@ -245,6 +261,7 @@ def _check_places(entries: dict[str, Entry], size: int, path: Path) -> None:
 
 
 def _beside(path: Path) -> Path:
+    """A name in the same folder that nobody has; `sweep` knows it."""
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.writing")
 
 
@@ -254,7 +271,7 @@ def _new_file(path: Path) -> Iterator[BinaryIO]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _beside(path)
     try:
-        with temporary.open("xb") as file:
+        with _named(path), temporary.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

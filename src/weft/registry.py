@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
 
@@ -10,6 +11,13 @@ T = TypeVar("T")
 
 class UnknownName(ValueError):
     """A name that nothing is registered under."""
+
+
+def suggest(name: str, names: Iterable[str]) -> str:
+    """What an error about an unknown name ends in: the nearest of `names`, where one is near, and all of them."""
+    known = list(names)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return (f"did you mean {near[0]!r}? " if near else "") + f"there are: {', '.join(known) or 'none'}"
 
 
 class Registry(Generic[T]):
@@ -50,19 +58,13 @@ class Registry(Generic[T]):
             # Only now: a plug-in that failed to load fails again, with its own error, the next time it is asked for.
             del self._plugins[name]
         if name not in self._values:
-            raise UnknownName(self._unknown(name))
+            raise UnknownName(f"no {self.kind} is called {name!r}; {suggest(name, self.names())}")
         return self._values[name]
 
     def names(self) -> list[str]:
         """Every name that `get` knows, sorted."""
         self._load()
         return sorted({*self._values, *self._plugins})
-
-    def _unknown(self, name: str) -> str:
-        names = self.names()
-        near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-        guess = f"did you mean {near[0]!r}? " if near else ""
-        return f"no {self.kind} is called {name!r}; {guess}there are: {', '.join(names) or 'none'}"
 
     def _load(self) -> None:
         if self._loaded:

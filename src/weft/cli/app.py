@@ -21,7 +21,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Json = Annotated[bool, typer.Option("--json", help="print one JSON object instead of text")]
+AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object instead of text")]
 
 
 def _version(wanted: bool) -> None:
@@ -64,16 +64,20 @@ def train(
     command(name, tuple(data or ()), out, changes or [], resume=resume, overwrite=overwrite, debug=debug, quiet=quiet)
 
 
-@app.command()
-def eval(
+@app.command("eval")
+def evaluate(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="a trained model")],
     data: Annotated[list[str], typer.Option("--data", help="held-out text: file, folder or pattern; may be repeated")],
-    json: Json = False,
+    isolate: Annotated[
+        bool | None,
+        typer.Option("--isolate/--no-isolate", help="keep documents in one row apart; default: as in training"),
+    ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Held-out nats per token, perplexity and bits per byte."""
     from weft.cli.evaluate import command
 
-    command(folder, tuple(data), as_json=json)
+    command(folder, tuple(data), isolate, as_json=as_json)
 
 
 @app.command()
@@ -86,33 +90,33 @@ def generate(
     top_p: Annotated[float, typer.Option("--top-p", help="draw from the likeliest that make up p")] = 1.0,
     beams: Annotated[int, typer.Option("--beams", help="search with n beams instead of drawing")] = 1,
     seed: Annotated[int, typer.Option("--seed", help="the same seed gives the same text")] = 0,
-    json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Continue a prompt, streaming as it is written."""
     from weft.cli.generate import command
-    from weft.cli.options import Drawing
+    from weft.generate import Sampling
 
-    drawing = Drawing(tokens, temperature, top_k, top_p, beams, seed)
-    command(folder, prompt, drawing, as_json=json)
+    sampling = Sampling(temperature, top_k, top_p, seed)
+    command(folder, prompt, sampling, tokens=tokens, beams=beams, as_json=as_json)
 
 
 @app.command("list")
-def list_names(json: Json = False) -> None:
+def list_names(as_json: AsJson = False) -> None:
     """What there is: recipes, families, position schemes, objectives, sources."""
     from weft.cli.names import command
 
-    command(as_json=json)
+    command(as_json=as_json)
 
 
 @app.command()
 def show(
     name: Annotated[str, typer.Argument(metavar="NAME", help="a recipe, a family or a model's folder")],
-    json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """What a recipe, a family or a trained model is made of."""
     from weft.cli.show import command
 
-    command(name, as_json=json)
+    command(name, as_json=as_json)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -141,9 +145,10 @@ def _memory(error: BaseException) -> bool:
 
 
 def _text(error: BaseException) -> str:
+    """An error in words for people."""
     if _memory(error):
-        bytes = re.search(r"allocate (\d+) bytes", str(error))
-        wanted = f" ({int(bytes[1]) / 1e9:,.1f} GB at once were asked for)" if bytes else ""
+        size = re.search(r"allocate (\d+) bytes", str(error))
+        wanted = f" ({int(size[1]) / 1e9:,.1f} GB at once were asked for)" if size else ""
         return f"there is not enough memory{wanted}: make the model, its context or the batch smaller"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from weft.generate import Sampling
 from weft.hub import Model
 from weft.recipes import Recipe, Report
 
@@ -26,6 +27,7 @@ def print_card(console: Console, recipe: Recipe, report: Report, model: Model | 
 
 
 def _figures(console: Console, recipe: Recipe, report: Report) -> None:
+    """What was done, and what it gave beside the baselines."""
     speed = report.tokens / report.seconds if report.seconds else 0.0
     console.print(
         Text.assemble(
@@ -50,6 +52,7 @@ def _figures(console: Console, recipe: Recipe, report: Report) -> None:
 
 
 def _bar(value: float, report: Report) -> str:
+    """A bar to compare with the others of the table; none where there is nothing to compare with."""
     longest = max([report.figures["bits_per_byte"], *report.baselines.values()])
     return "▆" * max(1, round(24 * value / longest)) if report.baselines else ""
 
@@ -72,12 +75,13 @@ def _writable(prompts: tuple[str, ...], model: Model) -> list[str]:
 def _sample(console: Console, recipe: Recipe, model: Model, prompt: str) -> None:
     console.print()
     console.print(Text(prompt, style="bold"), end=" → " if model.translates else "")
-    for piece in model.stream(prompt, tokens=recipe.sample_tokens, temperature=recipe.temperature, seed=0):
+    for piece in model.stream(prompt, Sampling(recipe.temperature), tokens=recipe.sample_tokens):
         console.print(Text(piece), end="")
     console.print()
 
 
 def _places(console: Console, report: Report) -> None:
+    """Where everything is, and the command to go on with."""
     rows = {"model": str(report.out)}
     if report.curve:
         rows["loss curve"] = str(report.curve)

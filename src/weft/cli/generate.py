@@ -6,31 +6,33 @@ import json
 import sys
 from pathlib import Path
 
-from weft.cli.options import Drawing
-from weft.hub import Model, load
+from weft.cli.shared import opened
+from weft.generate import Sampling
 
 
-def command(folder: Path, prompts: list[str], drawing: Drawing, *, as_json: bool) -> None:
-    model = load(folder)
-    for text in model.notices:
-        print(f"note: {text}", file=sys.stderr)
-    if as_json or drawing.beams != 1:
-        results = [_whole(model, prompt, drawing) for prompt in prompts]
+def command(folder: Path, prompts: list[str], sampling: Sampling, *, tokens: int, beams: int, as_json: bool) -> None:
+    """Print what follows each prompt: as it is written, or, where it must be known whole (beams, JSON), at the end."""
+    model = opened(folder)
+    if as_json or beams != 1:
+        made = [model.generate(prompt, sampling, tokens=tokens, beams=beams) for prompt in prompts]
+        results = [
+            {
+                "prompt": prompt,
+                "text": row.text,
+                "tokens": len(row.ids),
+                "reason": row.reason,
+                "logprob": row.logprob,
+            }
+            for prompt, row in zip(prompts, made, strict=True)
+        ]
         if as_json:
             print(json.dumps(results if len(results) > 1 else results[0]))
-        else:
-            for result in results:
-                print(result["text"] if model.translates else f"{result['prompt']}{result['text']}")
+            return
+        for prompt, row in zip(prompts, made, strict=True):
+            print(row.text if model.translates else f"{prompt}{row.text}")
         return
     for prompt in prompts:
-        pieces = model.stream(
-            prompt,
-            tokens=drawing.tokens,
-            temperature=drawing.temperature,
-            top_k=drawing.top_k,
-            top_p=drawing.top_p,
-            seed=drawing.seed,
-        )
+        pieces = model.stream(prompt, sampling, tokens=tokens)
         if not model.translates:
             _write(prompt)
         for piece in pieces:
@@ -41,22 +43,3 @@ def command(folder: Path, prompts: list[str], drawing: Drawing, *, as_json: bool
 def _write(text: str) -> None:
     sys.stdout.write(text)
     sys.stdout.flush()
-
-
-def _whole(model: Model, prompt: str, drawing: Drawing) -> dict[str, object]:
-    made = model.generate(
-        prompt,
-        tokens=drawing.tokens,
-        temperature=drawing.temperature,
-        top_k=drawing.top_k,
-        top_p=drawing.top_p,
-        beams=drawing.beams,
-        seed=drawing.seed,
-    )
-    return {
-        "prompt": prompt,
-        "text": made.text,
-        "tokens": len(made.ids),
-        "reason": made.reason,
-        "logprob": made.logprob,
-    }

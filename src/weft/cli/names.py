@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from weft.cli.shared import printer
 from weft.data import SOURCES, TOKENIZERS
 from weft.models import FAMILIES
 from weft.nn import KERNELS, SCHEMES
 from weft.objectives import OBJECTIVES
 from weft.recipes import RECIPES
 
+HEADING = "bold cyan"
+
 
 def command(*, as_json: bool) -> None:
+    """Print the names of everything that is registered, with a line on each recipe and family."""
     names = {
         "recipes": RECIPES.names(),
         "families": FAMILIES.names(),
@@ -28,28 +32,24 @@ def command(*, as_json: bool) -> None:
     if as_json:
         print(json.dumps(names))
         return
-    console = Console(highlight=False)
-    told = {
-        "recipes": {name: _told(name, _recipe) for name in names["recipes"]},
-        "families": {name: _told(name, _family) for name in names["families"]},
-    }
-    wide = max(map(len, (name for names in told.values() for name in names)))
-    for kind, listed in told.items():
-        console.print(f"[bold cyan]{kind}[/]")
+    console, told = printer(), {"recipes": _recipe, "families": _family}
+    wide = max(len(name) for kind in told for name in names[kind])
+    for kind, tell in told.items():
+        console.print(Text(kind, style=HEADING))
         table = Table(box=None, padding=(0, 2, 0, 2), show_header=False)
         table.add_column(min_width=wide, no_wrap=True)
         table.add_column(style="dim")
-        for name, summary in listed.items():
-            table.add_row(name, summary)
+        for name in names.pop(kind):
+            table.add_row(name, _told(name, tell))
         console.print(table)
         console.print()
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
-    table.add_column(style="bold cyan", min_width=wide + 2)
+    table.add_column(style=HEADING, min_width=wide + 2)
     table.add_column()
-    for kind in [kind for kind in names if kind not in told]:
-        table.add_row(kind, ", ".join(names[kind]))
+    for kind, listed in names.items():
+        table.add_row(kind, ", ".join(listed))
     console.print(table)
-    console.print("\n[dim]weft show NAME tells more of a recipe, a family or a trained folder[/]")
+    console.print(Text("\nweft show NAME tells more of a recipe, a family or a trained folder", style="dim"))
 
 
 def _told(name: str, tell: Callable[[str], str]) -> str:

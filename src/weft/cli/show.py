@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from weft.cli.shared import printer
 from weft.hub import read_blueprint
 from weft.models import FAMILIES, Blueprint
 from weft.recipes import RECIPES, find
@@ -16,24 +17,20 @@ from weft.settings import to_data
 
 
 def command(name: str, *, as_json: bool) -> None:
-    console = Console(highlight=False)
+    """Print every setting of a recipe or family, or the description in a folder; a name wins over a folder."""
     if name not in RECIPES.names() + FAMILIES.names() and Path(name).is_dir():
-        blueprint, title = read_blueprint(Path(name)), name
-        shown: dict[str, Any] = {"model": _model(blueprint)}
-        story = ""
+        story, shown = "", {"model": _model(read_blueprint(Path(name)))}
     else:
         recipe = find(name)
-        story, title = recipe.story, recipe.name
+        story = recipe.story.strip()
         shown = {"model": _model(recipe.model), "data": to_data(recipe.data), "train": to_data(recipe.train)}
         if name in FAMILIES.names():
             shown["sizes"] = {size: _parameters(Blueprint.of(name, size)) for size in FAMILIES.get(name).sizes}
     if as_json:
-        print(json.dumps({"name": title} | shown))
+        print(json.dumps({"name": name} | shown))
         return
-    if story:
-        console.print(story.strip(), markup=False, soft_wrap=True)
-    else:
-        console.print(f"[bold]{title}[/]")
+    console = printer()
+    console.print(story or Text(name, style="bold"), soft_wrap=True)
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     table.add_column(style="cyan")
     table.add_column()
@@ -42,12 +39,12 @@ def command(name: str, *, as_json: bool) -> None:
         for key, value in values.items():
             table.add_row(f"{part}.{key}", _text(value))
     console.print(table)
-    console.print(
-        "\n[dim]model.*, data.* and train.* can be changed: weft train … --set train.steps=500[/]", soft_wrap=True
-    )
+    hint = "\nmodel.*, data.* and train.* can be changed: weft train … --set train.steps=500"
+    console.print(Text(hint, style="dim"), soft_wrap=True)
 
 
 def _model(blueprint: Blueprint) -> dict[str, Any]:
+    """A description, flat, with the number of parameters."""
     data = blueprint.to_data()
     return {"family": data["family"], "parameters": _parameters(blueprint)} | data["config"] | data["parts"]
 
@@ -57,8 +54,11 @@ def _parameters(blueprint: Blueprint) -> int:
 
 
 def _text(value: object) -> str:
-    if isinstance(value, bool) or value is None:
-        return {True: "true", False: "false", None: "default"}[value]
+    """A setting's value for people."""
+    if value is None:
+        return "default"
+    if isinstance(value, bool):
+        return "true" if value else "false"
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
     return f"{value:,}" if isinstance(value, int) else str(value)

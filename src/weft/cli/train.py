@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
-
 from weft.cli.card import print_card
+from weft.cli.shared import printer
 from weft.hub import load
 from weft.recipes import Recipe, find, run
 from weft.settings import SettingError
@@ -25,29 +24,24 @@ def command(
     debug: bool,
     quiet: bool,
 ) -> None:
-    recipe = settled(find(name), data, changes, debug=debug)
-    console = Console(highlight=False)
-    report = run(
-        recipe,
-        out or Path("runs") / name,
-        resume=resume,
-        overwrite=overwrite,
-        watch=choose_watcher(silent=quiet),
-    )
+    """Run what `name` says, as changed, and print the card. A run that was interrupted ends in status 130."""
+    recipe, out = settled(find(name), data, changes, debug=debug), out or Path("runs") / name
+    report = run(recipe, out, resume=resume, overwrite=overwrite, watch=choose_watcher(silent=quiet))
     model = None if report.interrupted else load(report.out)
-    print_card(console, recipe, report, model)
+    print_card(printer(), recipe, report, model)
     if report.interrupted:
         raise SystemExit(130)
 
 
 def settled(recipe: Recipe, data: tuple[str, ...], changes: list[str], *, debug: bool) -> Recipe:
     """The recipe with --debug, --data and --set applied, in this order, so that what a person says wins."""
+    own = recipe.data.source
     if debug:
         for path, text in recipe.debug:
             recipe = recipe.change(path, text)
     if data:
         source = "pairs" if recipe.data.source in ("pairs", "made_pairs") else "text"
-        if source != find(recipe.name).data.source:
+        if source != own:
             recipe = replace(recipe, prompts=())  # the recipe's own belong to its own text
         recipe = replace(recipe, data=replace(recipe.data, source=source, paths=data))
     for change in changes:

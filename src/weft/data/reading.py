@@ -16,12 +16,15 @@ _CHUNK = 1 << 20  # bytes
 def read_text(path: Path, empty: bool = False) -> str:
     """The text of a UTF-8 file, decompressed where its name ends in .gz.
 
-    ValueError where it does not exist, or is empty and `empty` is False; DamagedFile, with the byte, where it is not
+    ValueError where it does not exist, cannot be read, or is empty and `empty` is False; DamagedFile, with the byte, where it is not
     UTF-8 or not whole.
     """
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
-    data = path.read_bytes()
+    try:
+        data = path.read_bytes()
+    except OSError as error:  # an error of the disk does not say itself which file it befell
+        raise unreadable(path, error) from error
     if packed(path) and data:
         try:
             data = gzip.decompress(data)
@@ -48,6 +51,11 @@ def open_text(path: Path, newline: str) -> Iterator[TextIO]:
         raise _find_fault(path) from error
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DamagedFile(f"{path} is not a whole .gz file: {error}") from error
+
+
+def unreadable(path: Path | str, error: OSError) -> ValueError:
+    """What to say of a file or folder that the system would not read."""
+    return ValueError(f"{path} cannot be read ({error.strerror or error}): make it readable, or leave it out")
 
 
 def packed(path: Path) -> bool:

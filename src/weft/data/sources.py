@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from weft.data.reading import read_text
+from weft.data.reading import read_text, unreadable
 from weft.data.records import read_records, record_kind
 from weft.files import DamagedFile
 from weft.registry import Registry
@@ -164,6 +164,8 @@ SOURCES.register("python_stdlib", PythonLibrary)
 
 def _expand(given: str) -> list[tuple[Path, bool]]:
     """The files that one path or pattern leads to, sorted, each with whether it was named directly."""
+    if not given:  # Path("") is the folder one happens to be in
+        raise ValueError("one of the paths is empty (''): name a file, folder or pattern; . is this folder")
     path = Path(given).expanduser()
     if path.is_file():
         return [(path, True)]
@@ -189,8 +191,15 @@ def _suffix(path: Path) -> str:
 
 
 def _walk(folder: Path, skipped: frozenset[str]) -> Iterator[Path]:
-    """The files below `folder` in the order of their names; no hidden ones, none in folders called as in `skipped`."""
-    for parent, folders, files in os.walk(folder):
+    """The files below `folder` in the order of their names; no hidden ones, none in folders called as in `skipped`.
+
+    ValueError for a folder that cannot be listed: to pass it over would change the data without a word.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise unreadable(error.filename, error) from error
+
+    for parent, folders, files in os.walk(folder, onerror=refuse):
         folders[:] = sorted(name for name in folders if name not in skipped and not name.startswith("."))
         for name in sorted(files):
             if not name.startswith("."):

@@ -28,14 +28,17 @@ class Likelihood:
 
     @property
     def nats_per_token(self) -> float:
+        """The mean of -log p."""
         return self.nats / self.tokens
 
     @property
     def perplexity(self) -> float:
+        """exp of the nats per token, at most exp(700): beyond it a float ends, and reports hold finite numbers."""
         return math.exp(min(self.nats_per_token, 700.0))
 
     @property
     def bits_per_byte(self) -> float:
+        """See `weft.evaluate.bits_per_byte`; the one to compare across tokenizers."""
         return bits_per_byte(self.nats, self.bytes)
 
     def figures(self) -> dict[str, float]:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from weft.nn import Decoder, EncoderDecoder, Layout, Memory
+from weft.nn import Cache, Decoder, EncoderDecoder, Layout
 
 
 class Cached:
@@ -25,8 +25,11 @@ class Cached:
              other rows.
 
     Prompts are padded on the left; padding takes no place in the cache. Nothing is kept for gradients: call the methods
-    under torch.inference_mode. ValueError for prompts that do not fit, ids outside the vocabulary, and the like.
+    under torch.inference_mode. ValueError for a module that sees ahead, prompts that do not fit, ids outside the
+    vocabulary, and the like.
     """
+
+    cache: Cache  # from `prefill` on
 
     def __init__(
         self,
@@ -40,6 +43,7 @@ class Cached:
     ) -> None:
         if not isinstance(module, Decoder | EncoderDecoder):
             raise ValueError(f"a {type(module).__name__} cannot generate: it takes a Decoder or an EncoderDecoder")
+        module.writing.check_causal()
         if new < 1 or (chunk is not None and chunk < 1):
             raise ValueError(
                 f"new = {new} and chunk = {chunk}, but each must be at least 1 (chunk also None: all at once)"
@@ -63,22 +67,17 @@ class Cached:
             self.sources, self.targets = [], prompts
         _check_lengths(self.targets, self.context, "prompt")
         self.room = [new if self.context is None else min(new, self.context - len(row)) for row in self.targets]
-        self.lengths = [len(row) for row in self.targets]  # tokens each prompt's rows have in the cache
-        self.share = 1  # rows per prompt
-        self.memory: Memory | None = None
 
     def prefill(self) -> Tensor:
         """Take the prompts in; the scores of what follows each, [B, V]."""
-        width = max(self.lengths)
-        ends = [length + room - 1 for length, room in zip(self.lengths, self.room, strict=True)]  # the last is not fed
+        width = max(len(row) for row in self.targets)
+        ends = [len(row) + room - 1 for row, room in zip(self.targets, self.room, strict=True)]  # the last is not fed
         capacity = max(width, *ends)
         chunk = min(self.chunk or width, width)
         with evaluating(self.parts):
             self.cache = self.module.cache(len(self.targets), capacity, length=self.context, chunk=chunk)
             if isinstance(self.module, EncoderDecoder):
-                tokens, here = self._padded(self.sources, side="right")
-                self.memory = self.module.encode(tokens, here)
-                self.module.fill(self.cache, self.memory)
+                self.module.fill(self.cache, self.module.encode(*self._padded(self.sources, side="right")))
             tokens, here = self._padded(self.targets, side="left")
             *early, last = range(0, width, chunk)
             for first in early:
@@ -91,20 +90,16 @@ class Cached:
 
         alive: of each prompt, whether its rows go on. The others get no token, and their scores mean nothing.
         """
-        self.cache.used = max(length for length, lives in zip(self.lengths, alive, strict=True) if lives)
         here = Layout()
         if not all(alive):
-            real = torch.tensor(alive, device=self.device).repeat_interleave(self.share)[:, None].long()  # [B, 1]
-            here = Layout(order=self.cache.count[:, None] * real, segments=real)
+            real = torch.tensor(alive, device=self.device).repeat_interleave(self.cache.share)  # [B]
+            here = Layout(segments=real[:, None].long())  # [B, 1]
         with evaluating(self.parts):
-            logits = self.module.logits(self._forward(tokens[:, None], here))[:, -1]  # [B, V]
-        self.lengths = [length + lives for length, lives in zip(self.lengths, alive, strict=True)]
-        return logits
+            return self.module.logits(self._forward(tokens[:, None], here))[:, -1]  # [B, V]
 
     def fork(self, n: int) -> None:
         """Each row n times, side by side."""
         self.cache.fork(n)
-        self.share *= n
 
     def reorder(self, rows: Sequence[int]) -> None:
         """Row i becomes what row rows[i] was; rows stay with their prompt."""
@@ -113,18 +108,7 @@ class Cached:
 
     def keep(self, prompts: Sequence[int]) -> None:
         """Go on with the rows of these prompts only, in this order."""
-        chosen = torch.tensor(prompts, device=self.device)
-        rows = chosen[:, None] * self.share + torch.arange(self.share, device=self.device)  # [prompts, n]
-        self.cache.reorder(rows.flatten())
-        self.cache.rows = rows.numel()
-        self.lengths = [self.lengths[prompt] for prompt in prompts]
-        if self.memory is not None:
-            segments = self.memory.here.segments
-            here = Layout() if segments is None else Layout(segments=segments[chosen])  # type: ignore[index]
-            self.memory = Memory(self.memory.states[chosen], here)
-            assert isinstance(self.module, EncoderDecoder)
-            with evaluating(self.parts):
-                self.module.fill(self.cache, self.memory)
+        self.cache.keep(torch.tensor(prompts, device=self.device))
 
     def _forward(self, tokens: Tensor, here: Layout) -> Tensor:
         """tokens [B, T] -> hidden states [B, T, D]."""
@@ -170,6 +154,7 @@ def check_ids(what: str, rows: Sequence[Sequence[int]], vocab: int) -> None:
 
 
 def _begin(prompt: Sequence[int], start: int | None) -> list[int]:
+    """The prompt's ids, or [start] where it has none."""
     if len(prompt):
         return list(prompt)
     if start is None:
@@ -190,6 +175,7 @@ def _context(own: int | None, wanted: int | None) -> int | None:
 
 
 def _check_lengths(rows: Sequence[Sequence[int]], context: int | None, what: str) -> None:
+    """ValueError for a row that is longer than the context."""
     for number, row in enumerate(rows):
         if context is not None and len(row) > context:
             raise ValueError(

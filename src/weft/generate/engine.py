@@ -54,7 +54,6 @@ def decode(
     *,
     new: int,
     sampling: Sampling = Sampling(),  # noqa: B008 (frozen)
-    seed: int | Sequence[int] = 0,
     stop: Collection[int] = (),
     start: int | None = None,
     context: int | None = None,
@@ -64,17 +63,15 @@ def decode(
 
     prompts: ids of each row; an encoder-decoder reads them as sources. start: what an empty prompt, and every target of
     an encoder-decoder, begins with (the tokenizer's end id). stop: ids that end a row; they are given out, too.
-    seed: one for all rows (each gets its own from `row_seeds`), or one for each row.
     context: the longest row, prompt included; a row that is as long ends with the reason "context". Default: what the
     module can place. chunk: tokens of the prompts that are taken in at once.
 
-    The module is put into evaluation mode for the length of each step only.
+    The module is put into evaluation mode for the length of each step only. ValueError for a module that cannot go on
+    with a row (it sees ahead, say), prompts that do not fit, ids that are none, and numbers that mean nothing.
     """
     cached = Cached(module, prompts, new=new, start=start, context=context, chunk=chunk)
     check_ids("stop", [list(stop)], cached.vocab)
-    generators = row_generators(seed, len(prompts))
-    decoding = _Decoding(cached, sampling.check(), generators, frozenset(stop), new)
-    return _steps(decoding)
+    return _steps(_Decoding(cached, sampling, row_generators(sampling.seed, len(prompts)), frozenset(stop), new))
 
 
 def generate(
@@ -83,7 +80,6 @@ def generate(
     *,
     new: int,
     sampling: Sampling = Sampling(),  # noqa: B008 (frozen)
-    seed: int | Sequence[int] = 0,
     stop: Collection[int] = (),
     start: int | None = None,
     context: int | None = None,
@@ -94,7 +90,7 @@ def generate(
     logprobs: list[list[float]] = [[] for _ in prompts]
     reasons: tuple[Reason | None, ...] = ()
     for step in decode(
-        module, prompts, new=new, sampling=sampling, seed=seed, stop=stop, start=start, context=context, chunk=chunk
+        module, prompts, new=new, sampling=sampling, stop=stop, start=start, context=context, chunk=chunk
     ):
         reasons = step.reasons
         for row, (token, logprob) in enumerate(zip(step.tokens, step.logprobs, strict=True)):
@@ -115,8 +111,12 @@ def _steps(decoding: _Decoding) -> Iterator[Step]:
 
 
 class _Decoding:
-    """The rows on their way. `rows`: which prompt each row of the cache belongs to; rows that ended are dropped from
-    the cache when half of it is dead, and until then carried along as padding."""
+    """The rows on their way; those that ended are dropped from the cache when half of it is dead, and are padding until
+    then.
+
+    Of each prompt: reasons, why it has ended (None: not yet); counts, how many new tokens it has.
+    Of each row of the cache: rows, which prompt it belongs to; last, its newest token, [B].
+    """
 
     def __init__(
         self,
@@ -130,7 +130,7 @@ class _Decoding:
         self.reasons: list[Reason | None] = [None if room else "context" for room in cached.room]
         self.counts = [0] * len(cached.room)
         self.rows = list(range(len(cached.room)))
-        self.last: Tensor | None = None  # [B] the newest token of each row of the cache
+        self.last: Tensor | None = None
         self.done = False
 
     @torch.inference_mode()
@@ -144,9 +144,7 @@ class _Decoding:
             index = torch.tensor(going, device=logits.device)
             scores = logits if len(going) == len(self.rows) else logits[index]  # [live, V]
             chosen = choose(scores, self.sampling, [self.generators[self.rows[place]] for place in going])  # [live]
-            self.last = torch.zeros(len(self.rows), dtype=torch.int64, device=logits.device).index_copy(
-                0, index, chosen
-            )
+            self.last = torch.zeros_like(logits[:, 0], dtype=torch.int64).index_copy(0, index, chosen)  # [B]
             gained = token_logprobs(scores, chosen).tolist()
             for place, token, logprob in zip(going, chosen.tolist(), gained, strict=True):
                 row = self.rows[place]

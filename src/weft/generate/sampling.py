@@ -20,26 +20,28 @@ class Sampling:
     temperature: scores are divided by it; 0 takes the best token (greedy; the lowest id where several are best).
     top_k:       only the k best tokens; 0: all. At a tie for the last place the lower ids are kept.
     top_p:       only the smallest set of best tokens that holds this much probability, never fewer than one; 1: all.
+    seed:        of the draws: one for all rows (each gets its own from `row_seeds`), or one for each row.
+
+    ValueError for numbers that mean nothing.
     """
 
     temperature: float = 1.0
     top_k: int = 0
     top_p: float = 1.0
+    seed: int | tuple[int, ...] = 0
 
     @property
     def greedy(self) -> bool:
         """True where nothing is left to chance."""
         return self.temperature == 0
 
-    def check(self) -> Sampling:
-        """Itself; ValueError where a setting means nothing."""
+    def __post_init__(self) -> None:
         if not (self.temperature >= 0 and math.isfinite(self.temperature)):
             raise ValueError(f"temperature = {self.temperature}, but it must be finite and at least 0 (0 is greedy)")
         if self.top_k < 0:
             raise ValueError(f"top_k = {self.top_k}, but it must be at least 0 (0 keeps every token)")
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p = {self.top_p}, but it must be above 0 and at most 1 (1 keeps every token)")
-        return self
 
 
 GREEDY = Sampling(temperature=0.0)
@@ -63,7 +65,8 @@ def row_generators(seed: int | Sequence[int], rows: int) -> list[torch.Generator
 
 
 def choose(logits: Tensor, sampling: Sampling, generators: Sequence[torch.Generator]) -> Tensor:
-    """One id for each row: logits [B, V] -> int64 [B]; row i draws one number from generators[i], greedy none.
+    """One id for each row: logits [B, V] -> int64 [B]; row i draws one number from generators[i], greedy none. (The
+    sampling's seed is for who makes the generators.)
 
     Computed in fp32. Scores of -inf are never taken. ValueError where a row has no finite best score (NaN, all -inf).
     """
@@ -76,7 +79,7 @@ def choose(logits: Tensor, sampling: Sampling, generators: Sequence[torch.Genera
     temperature = max(sampling.temperature, torch.finfo(torch.float32).tiny)  # 0 / 0 below
     scores = _filter((scores - best) / temperature, sampling)
     draws = torch.cat([torch.rand(1, generator=generator) for generator in generators])  # [B]
-    return _draw(scores.softmax(dim=-1), draws.to(scores.device))
+    return _draw(scores.softmax(dim=-1), draws.to(scores.device))  # [B]
 
 
 def finite_best(scores: Tensor) -> Tensor:
@@ -120,7 +123,7 @@ def _filter(scores: Tensor, sampling: Sampling) -> Tensor:
 
 
 def _before(ranked: Tensor, total: Tensor) -> Tensor:
-    """The probability that lies before each rank, [B, M]."""
+    """The probability that lies before each rank, [B, M]; total [B, 1]: log of all that there is."""
     probs = (ranked - total).exp()
     return probs.cumsum(dim=-1) - probs
 

@@ -20,6 +20,7 @@ class LoadError(ValueError):
 
 
 def write_config(blueprint: Blueprint, folder: Path) -> None:
+    """config.json, the model's description."""
     write_json(folder / CONFIG, {"model_type": "weft"} | blueprint.to_data())
 
 
@@ -71,6 +72,7 @@ def read_module(blueprint: Blueprint, weights: Path) -> nn.Module:
 
 
 def _match(wanted: dict[str, torch.Tensor], given: dict[str, torch.Tensor], path: Path) -> None:
+    """LoadError unless both have the same names, and under each the same shape."""
     missing, unexpected = sorted(wanted.keys() - given.keys()), sorted(given.keys() - wanted.keys())
     if missing or unexpected:
         parts = [f"lacks {_some(missing)}"] if missing else []

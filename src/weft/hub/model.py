@@ -12,10 +12,13 @@ from torch import Tensor, nn
 
 from weft.batch import Tokenizer
 from weft.generate import Reason, Sampling, Step, TextStream, beam_search, decode, generate
-from weft.hub.folder import LoadError, read_blueprint, read_module, read_tokenizer, write_model
+from weft.generate.cached import evaluating
+from weft.hub.folder import WEIGHTS, LoadError, read_blueprint, read_module, read_tokenizer, write_model
 from weft.models import Blueprint
 from weft.nn import Decoder, EncoderDecoder, Layout
 from weft.training import checkpoints
+
+USUAL = Sampling(temperature=0.8)  # livelier than the likeliest token, tidier than the model's own distribution
 
 
 @dataclass(frozen=True)
@@ -65,112 +68,68 @@ class Model:
         lengths: Tensor | None = None,
         source_lengths: Tensor | None = None,
     ) -> Tensor:
-        """Scores of the next token, [B, T, V], in evaluation mode.
+        """Scores of the next token, [B, T, V], in evaluation mode whatever the module's.
 
         Decoders: tokens int64 [B, T], right-padded to `lengths` [B]. Encoder–decoders: tokens is the source [B, S],
-        `target` the decoder's input ids [B, T], start token included.
+        right-padded to `source_lengths` [B], `target` the decoder's input ids [B, T], start token included.
+        ValueError where a target is missing, or has no business.
         """
-        if isinstance(self.module, EncoderDecoder):
-            if target is None:
-                raise ValueError("an encoder–decoder takes a source and a target: logits(source, target)")
-            hidden, _ = self.module(tokens, target, _ragged(tokens, source_lengths), _ragged(target, lengths))
+        with evaluating(list(self.module.modules())):
+            if isinstance(self.module, EncoderDecoder):
+                if target is None:
+                    raise ValueError("an encoder–decoder takes a source and a target: logits(source, target)")
+                hidden, _ = self.module(tokens, target, _ragged(tokens, source_lengths), _ragged(target, lengths))
+                return self.module.logits(hidden)
+            if target is not None:
+                raise ValueError("a decoder takes one row of tokens: logits(tokens)")
+            assert isinstance(self.module, Decoder)
+            hidden, _ = self.module(tokens, _ragged(tokens, lengths))
             return self.module.logits(hidden)
-        if target is not None:
-            raise ValueError("a decoder takes one row of tokens: logits(tokens)")
-        assert isinstance(self.module, Decoder)
-        hidden, _ = self.module(tokens, _ragged(tokens, lengths))
-        return self.module.logits(hidden)
 
-    def generate(
-        self,
-        prompt: str,
-        *,
-        tokens: int = 200,
-        temperature: float = 0.8,
-        top_k: int = 0,
-        top_p: float = 1.0,
-        beams: int = 1,
-        seed: int = 0,
-    ) -> Written:
+    def generate(self, prompt: str, sampling: Sampling = USUAL, *, tokens: int = 200, beams: int = 1) -> Written:
         """What follows a prompt (or, for an encoder–decoder, translates it): at most `tokens` tokens.
 
-        temperature 0 takes the likeliest token; beams > 1 searches for the likeliest row instead of drawing.
+            model.generate("Once", weft.Sampling(temperature=0.7), tokens=50).text
+
+        sampling: how tokens are drawn, the seed included; `Sampling(temperature=0)` takes the likeliest each time.
+        beams:    above 1, a search for the likeliest row instead; nothing is drawn.
+
         ValueError for a prompt that does not fit into the context, and for numbers that mean nothing.
         """
-        return self.generate_all(
-            [prompt], tokens=tokens, temperature=temperature, top_k=top_k, top_p=top_p, beams=beams, seed=seed
-        )[0]
+        return self.generate_all([prompt], sampling, tokens=tokens, beams=beams)[0]
 
     def generate_all(
-        self,
-        prompts: Sequence[str],
-        *,
-        tokens: int = 200,
-        temperature: float = 0.8,
-        top_k: int = 0,
-        top_p: float = 1.0,
-        beams: int = 1,
-        seed: int = 0,
+        self, prompts: Sequence[str], sampling: Sampling = USUAL, *, tokens: int = 200, beams: int = 1
     ) -> list[Written]:
         """`generate` for several prompts in one batch; each gets what it would get alone with its own seed."""
-        tokenizer = self.need_tokenizer()
-        _at_least_one(tokens=tokens, beams=beams)
-        if beams > max(1, self.config.vocab):
+        tokenizer, context = self.need_tokenizer(), self.config.context
+        _at_least_one("tokens", tokens)
+        _at_least_one("beams", beams)
+        if beams > self.config.vocab:
             raise ValueError(
                 f"beams = {beams}, but there are only {self.config.vocab} tokens to choose from: ask for less"
             )
         ids, end = [self._encode(prompt) for prompt in prompts], tokenizer.end
         if beams > 1:
-            found = [
-                rows[0]
-                for rows in beam_search(
-                    self.module, ids, new=tokens, width=beams, stop=(end,), start=end, context=self.config.context
-                )
-            ]
-            return [Written(tokenizer.decode(row.ids), tuple(row.ids), row.reason, row.logprob) for row in found]
-        sampling = Sampling(temperature, top_k, top_p)
-        made = generate(
-            self.module,
-            ids,
-            new=tokens,
-            sampling=sampling,
-            seed=seed,
-            stop=(end,),
-            start=end,
-            context=self.config.context,
-        )
+            found = beam_search(self.module, ids, new=tokens, width=beams, stop=(end,), start=end, context=context)
+            made = [best for best, *_ in found]
+        else:
+            made = generate(self.module, ids, new=tokens, sampling=sampling, stop=(end,), start=end, context=context)
         return [Written(tokenizer.decode(row.ids), row.ids, row.reason, row.logprob) for row in made]
 
-    def stream(
-        self,
-        prompt: str,
-        *,
-        tokens: int = 200,
-        temperature: float = 0.8,
-        top_k: int = 0,
-        top_p: float = 1.0,
-        seed: int = 0,
-    ) -> Iterator[str]:
+    def stream(self, prompt: str, sampling: Sampling = USUAL, *, tokens: int = 200) -> Iterator[str]:
         """The same text as `generate`, piece by piece, characters of several bytes intact.
 
         Arguments are checked at the call, not at the first piece.
         """
-        tokenizer = self.need_tokenizer()
-        _at_least_one(tokens=tokens)
-        ids, end, sampling = [self._encode(prompt)], tokenizer.end, Sampling(temperature, top_k, top_p)
-        steps = decode(
-            self.module,
-            ids,
-            new=tokens,
-            sampling=sampling,
-            seed=seed,
-            stop=(end,),
-            start=end,
-            context=self.config.context,
-        )
+        tokenizer, context = self.need_tokenizer(), self.config.context
+        _at_least_one("tokens", tokens)
+        ids, end = [self._encode(prompt)], tokenizer.end
+        steps = decode(self.module, ids, new=tokens, sampling=sampling, stop=(end,), start=end, context=context)
         return _pieces(steps, TextStream(tokenizer))
 
     def _encode(self, prompt: str) -> list[int]:
+        """A decoder continues END prompt; an encoder reads prompt END, as in training."""
         tokenizer = self.need_tokenizer()
         ids = tokenizer.encode(prompt)
         if not self.translates:
@@ -191,10 +150,9 @@ def _pieces(steps: Iterator[Step], text: TextStream) -> Iterator[str]:
         yield rest
 
 
-def _at_least_one(**numbers: int) -> None:
-    for name, number in numbers.items():
-        if number < 1:
-            raise ValueError(f"{name} = {number}, but it must be at least 1")
+def _at_least_one(name: str, number: int) -> None:
+    if number < 1:
+        raise ValueError(f"{name} = {number}, but it must be at least 1")
 
 
 def _ragged(tokens: Tensor, lengths: Tensor | None) -> Layout | None:
@@ -208,7 +166,7 @@ def load(path: str | Path) -> Model:
     """
     folder = Path(path)
     blueprint = read_blueprint(folder)
-    weights, notices = folder / "model.safetensors", ()
+    weights, notices = folder / WEIGHTS, ()
     if not weights.is_file():
         try:
             found = checkpoints.latest(folder)
@@ -216,7 +174,7 @@ def load(path: str | Path) -> Model:
             raise LoadError(str(error)) from error
         if found is None:
             raise LoadError(f"{weights} is missing, and there is no checkpoint either: nothing was trained here yet")
-        weights = found.path / "model.safetensors"
+        weights = found.path / WEIGHTS
         notices = (*found.notices, f"{folder} is not finished: this is its checkpoint of step {found.step}")
     module, tokenizer = read_module(blueprint, weights), read_tokenizer(folder)
     if tokenizer is not None and tokenizer.vocab > blueprint.config.vocab:

@@ -6,26 +6,42 @@ from collections.abc import Callable
 
 from weft.data import DataSettings, Pairs, open_pairs, open_source, rows
 from weft.evaluate import Likelihood, likelihood
+from weft.generate.cached import evaluating
 from weft.hub.model import Model
 from weft.models import FAMILIES
 from weft.objectives import OBJECTIVES
 
 
 def score(
-    model: Model, paths: tuple[str, ...], *, batch: int = 16, say: Callable[[str], None] = lambda text: None
+    model: Model,
+    paths: tuple[str, ...],
+    *,
+    isolate: bool = False,
+    batch: int = 16,
+    say: Callable[[str], None] = lambda text: None,
 ) -> Likelihood:
-    """-log p of texts (or, for an encoder–decoder, pairs) in non-overlapping rows of the model's context.
+    """-log p of texts (or, for an encoder–decoder, pairs) in non-overlapping rows of the model's context, in evaluation
+    mode.
 
-    `say` hears of pairs that are longer than the context and left out. ValueError where the data are missing, empty or
-    undecodable, or the model has no tokenizer.
+    isolate: documents that share a row do not see one another, as in training with data.isolate (pairs never do).
+    batch:   rows at once; changes nothing but the time and memory it takes.
+    say:     hears of pairs that are longer than the context and left out.
+
+    ValueError where the data are missing, empty or undecodable, the model has no tokenizer, or its family cannot pack.
     """
-    tokenizer, context = model.need_tokenizer(), model.config.context
-    objective = OBJECTIVES.get(FAMILIES.get(model.blueprint.family).objective)()
+    tokenizer, context, family = model.need_tokenizer(), model.config.context, FAMILIES.get(model.blueprint.family)
+    if not all(paths):
+        raise ValueError("one of the paths is empty (''): name a file, folder or pattern; . is this folder")
+    if isolate and not family.packs:
+        raise ValueError(f"family {family.name!r} cannot keep the documents of a row apart: do not isolate them")
+    objective = OBJECTIVES.get(family.objective)()
     if model.translates:
         dataset = Pairs(open_pairs(DataSettings(source="pairs", paths=paths)), tokenizer, context)
         size = sum(len(target.encode()) for _, target in dataset.pairs)
         if dataset.dropped:
             say(f"{dataset.dropped:,} pairs are longer than the context of {context} tokens and were left out")
     else:
-        dataset, size = rows(list(open_source("text", paths).documents()), tokenizer, context)
-    return likelihood(model.module, dataset, objective, bytes=size, rows=batch)
+        documents = list(open_source("text", paths).documents())
+        dataset, size = rows(documents, tokenizer, context, isolate=isolate)
+    with evaluating(list(model.module.modules())):
+        return likelihood(model.module, dataset, objective, bytes=size, rows=batch)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -13,7 +11,7 @@ from torch import nn
 
 from weft.models.family import FAMILIES
 from weft.nn import SCHEMES, Scheme
-from weft.registry import UnknownName
+from weft.registry import UnknownName, suggest
 from weft.settings import SettingError, change, from_data, to_data
 
 
@@ -27,10 +25,13 @@ class Blueprint:
 
     @staticmethod
     def of(family: str, size: str | None = None, **changes: Any) -> Blueprint:
-        """A family at one of its sizes (default: the config's own defaults), with some fields changed."""
+        """A family at one of its sizes (default: the config's own defaults), with some fields changed.
+
+        UnknownName for a family or size that is not there; SettingError for a field that is not, or does not fit.
+        """
         declared = FAMILIES.get(family)
         if size is not None and size not in declared.sizes:
-            raise UnknownName(f"family {family!r} has no size {size!r}; {_near(size, declared.sizes)}")
+            raise UnknownName(f"family {family!r} has no size {size!r}; {suggest(size, declared.sizes)}")
         base = {} if size is None else dict(declared.sizes[size])
         return Blueprint(family, from_data(declared.config, base | changes))
 
@@ -38,22 +39,24 @@ class Blueprint:
         """A freshly initialised module, in evaluation mode; its parameters are a function of (blueprint, seed)."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            module = self.bare()
+            module = self._bare()
             FAMILIES.get(self.family).initialise(module, self.config)
         return module.eval()
 
     def empty(self) -> nn.Module:
-        """The module on the meta device: names and shapes, no memory."""
+        """The module on the meta device: names and shapes, no memory. ValueError for sizes that cannot be a model."""
         with torch.device("meta"):
-            return self.bare()
+            return self._bare()
 
-    def bare(self) -> nn.Module:
+    def _bare(self) -> nn.Module:
         """The module as its parts initialise themselves."""
         _check(self)
         return FAMILIES.get(self.family).build(self.config, position=self.position)
 
     def change(self, path: str, text: str) -> Blueprint:
-        """`heads` = "8", `size` = "debug", `position` = "rope" or its JSON, `position.theta` = "1e6" …"""
+        """A copy with one setting changed: `heads` = "8", `size` = "debug" (all sizes at once), `position` = "rope" or
+        its JSON or "default" (the family's own), `position.theta` = "1e6". SettingError or UnknownName says what there
+        is."""
         head, _, rest = path.partition(".")
         if head == "size" and not rest:
             return replace(Blueprint.of(self.family, text), position=self.position)
@@ -66,15 +69,17 @@ class Blueprint:
         return replace(self, position=change(self.position, rest, text))
 
     def to_data(self) -> dict[str, Any]:
+        """Plain JSON data: {"family": …, "config": {…}, "parts": {"position": …}}."""
         position = None if self.position is None else scheme_to_data(self.position)
         return {"family": self.family, "config": to_data(self.config), "parts": {"position": position}}
 
     @staticmethod
     def from_data(data: dict[str, Any]) -> Blueprint:
+        """What `to_data` wrote. SettingError or UnknownName for anything missing, unexpected or ill-typed."""
         _exactly(data, ("family", "config", "parts"), "a model's description")
         _exactly(data["parts"], ("position",), "a model's parts")
         family = FAMILIES.get(data["family"])
-        position = data["parts"].get("position")
+        position = data["parts"]["position"]
         scheme = None if position is None else scheme_from_data(position)
         return Blueprint(data["family"], from_data(family.config, data["config"]), scheme)
 
@@ -92,7 +97,10 @@ def _check(blueprint: Blueprint) -> None:
 
 
 def scheme_to_data(scheme: Scheme) -> dict[str, Any]:
-    """{"name": "rope", "theta": 10000.0, "scaling": {"class": "Yarn", "factor": 4.0, …}, …}"""
+    """{"name": "rope", "theta": 10000.0, "scaling": {"class": "Yarn", "factor": 4.0, …}, …}
+
+    ValueError for a scheme without a registered name.
+    """
     name = next((name for name, kind in SCHEMES.items() if type(scheme) is kind), None)
     if name is None:
         raise ValueError(
@@ -103,11 +111,11 @@ def scheme_to_data(scheme: Scheme) -> dict[str, Any]:
 
 
 def scheme_from_data(data: dict[str, Any]) -> Scheme:
-    """The scheme that `scheme_to_data` wrote."""
+    """The scheme that `scheme_to_data` wrote; settings left out take their defaults."""
     own = dict(data)
     name = own.pop("name", None)
     if name not in SCHEMES:
-        raise UnknownName(f"no position scheme is called {name!r}; {_near(str(name), SCHEMES)}")
+        raise UnknownName(f"no position scheme is called {name!r}; {suggest(str(name), SCHEMES)}")
     return from_data(SCHEMES[name], own)
 
 
@@ -119,12 +127,6 @@ def scheme_from_text(text: str) -> Scheme:
         return scheme_from_data(json.loads(text))
     except json.JSONDecodeError as error:
         raise SettingError(f"model.position is neither a scheme's name nor JSON: {error}") from error
-
-
-def _near(name: str, names: Iterable[str]) -> str:
-    """The nearest of the names, and all of them."""
-    close = difflib.get_close_matches(name, list(names), 1, cutoff=0.5)
-    return (f"did you mean {close[0]!r}? " if close else "") + f"there are: {', '.join(names)}"
 
 
 def _exactly(data: object, names: tuple[str, ...], what: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
@@ -15,6 +15,7 @@ from weft.registry import Registry
 class Family:
     """A declarative description of an architecture.
 
+    name:       what it is registered under.
     config:     a frozen dataclass of plain data, with `vocab` and `context` among its fields.
     build:      (config, *, position=None, attention=Attention) -> a bare module.
     initialise: (module, config) -> None, from torch's default generator.
@@ -22,6 +23,7 @@ class Family:
     objective:  the name of what it is pretrained with.
     packs:      rows may hold several documents (segments) without one seeing another.
     weights:    (ours, theirs, transform) names, see `weft.models.weights`.
+    summary:    one line for people.
     """
 
     name: str
@@ -31,7 +33,7 @@ class Family:
     sizes: Mapping[str, Mapping[str, Any]]
     objective: str = "next_token"
     packs: bool = True
-    weights: tuple[tuple[str, str, str], ...] = field(default=())
+    weights: tuple[tuple[str, str, str], ...] = ()
     summary: str = ""
 
 

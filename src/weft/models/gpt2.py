@@ -45,13 +45,10 @@ def build(c: GPT2, *, position: Scheme | None = None, attention: type[Attention]
     scheme = position or LearnedScheme()
     norm = partial(LayerNorm, c.width, eps=c.eps, bias=c.bias)
     bias, hidden, head_width = "qkvo" if c.bias else "", c.hidden or 4 * c.width, c.width // c.heads
+    look = partial(attention, c.width, c.heads, bias=bias, dropout=c.dropout)
     layers = [
         Block(
-            attn=Residual(
-                attention(c.width, c.heads, bias=bias, relative=scheme.relative(head_width), dropout=c.dropout),
-                pre=norm(),
-                drop=c.dropout,
-            ),
+            attn=Residual(look(relative=scheme.relative(head_width)), pre=norm(), drop=c.dropout),
             mlp=Residual(MLP(c.width, hidden, act=c.act, bias=c.bias), pre=norm(), drop=c.dropout),
         )
         for _ in range(c.depth)

@@ -47,21 +47,10 @@ def build(c: Llama, *, position: Scheme | None = None, attention: type[Attention
     scheme = position or RopeScheme(c.theta)
     norm = partial(RMSNorm, c.width, eps=c.eps)
     head_width = c.head_width or c.width // c.heads
+    look = partial(attention, c.width, c.heads, c.kv_heads, c.head_width, bias="", dropout=c.dropout)
     layers = [
         Block(
-            attn=Residual(
-                attention(
-                    c.width,
-                    c.heads,
-                    c.kv_heads,
-                    c.head_width,
-                    bias="",
-                    relative=scheme.relative(head_width),
-                    dropout=c.dropout,
-                ),
-                pre=norm(),
-                drop=c.dropout,
-            ),
+            attn=Residual(look(relative=scheme.relative(head_width)), pre=norm(), drop=c.dropout),
             mlp=Residual(GLU(c.width, c.hidden, act=c.act), pre=norm(), drop=c.dropout),
         )
         for _ in range(c.depth)

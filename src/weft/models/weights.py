@@ -131,14 +131,14 @@ def _complete(rows: Sequence[_Row], places: Iterable[_Place], names: Sequence[st
     missing = list[str]()
     layers = dict[tuple[str, int], set[tuple[str, ...]]]()  # the numbers met under one beginning, by count of stars
     for place in seen:
-        layers.setdefault(_family(names[place.row], place), set()).add(place.numbers)
+        layers.setdefault(_counted(names[place.row], place), set()).add(place.numbers)
     for number, row in enumerate(rows):
-        own = [place for place in seen if place.row == number]
-        endings = {place.ending for place in own} | ({".weight"} if any(p.ending == ".bias" for p in own) else set())
         if row.optional:
             continue
+        own = [place for place in seen if place.row == number]
+        endings = {place.ending for place in own} | ({".weight"} if any(p.ending == ".bias" for p in own) else set())
         blank = _Place(number, ("*",) * names[number].count("*"), "")
-        wanted = _all_numbers(layers.get(_family(names[number], blank), {blank.numbers}))
+        wanted = _all_numbers(layers.get(_counted(names[number], blank), {blank.numbers}))
         for ending in endings or {".weight" if row.open else ""}:
             absent = [_Place(number, numbers, ending) for numbers in wanted]
             missing += [row.write(names[number], place, row.parts[0]) for place in absent if place not in seen]
@@ -147,8 +147,9 @@ def _complete(rows: Sequence[_Row], places: Iterable[_Place], names: Sequence[st
         raise MismatchError(f"missing: {', '.join(sorted(missing)[:5])}{more}")
 
 
-def _family(name: str, place: _Place) -> tuple[str, int]:
-    """Rows that count the same things: what stands before their first `*`, and how many there are."""
+def _counted(name: str, place: _Place) -> tuple[str, int]:
+    """What a row counts (layers, experts), equal for rows that count the same: what stands before the first `*`, and
+    how many there are."""
     return name.partition("*")[0] if place.numbers else "", len(place.numbers)
 
 

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from weft.nn.branch import Branch
-from weft.nn.cache import Slot
 from weft.nn.context import Context, Memory, Sight
 from weft.nn.kernels import Scoring, attend
 from weft.nn.linear import Linear
 from weft.nn.position import Shaw
+from weft.nn.slots import Slot
 from weft.nn.tap import Tap
 
 
@@ -21,9 +21,11 @@ class Attention(Branch):
     """out(attend(q(x), k(x), v(x))). x [B, T, D] -> [B, T, D].
 
     kv_heads < heads shares each key head among heads / kv_heads query heads (Ainslie et al. 2023); 1 is multi-query.
-    head_width (K) defaults to width / heads; value_width to K. field names the receptive field in the stack.
-    bias names the projections that have one ("qkvo", "qvo", ""). q_norm and k_norm act on the last axis (K).
-    scale defaults to 1/√K. sink: a trained score per head that takes weight and gives nothing.
+    head_width (K) defaults to width / heads; value_width to K; memory_width, of what keys and values are made from, to
+    width. field names the receptive field in the stack. relative: a scheme with parameters of this layer.
+    bias names the projections that have one ("qkvo", "qvo", ""). q_norm and k_norm act on the last axis (K),
+    memory_norm on the memory. scale defaults to 1/√K. softcap c: scores become c · tanh(scores / c). sink: a trained
+    score per head that takes weight and gives nothing. ValueError for sizes that do not fit one another.
     """
 
     def __init__(
@@ -47,13 +49,14 @@ class Attention(Branch):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        kv_heads = kv_heads or heads
-        check_heads(width, heads, kv_heads, head_width)
+        kv_heads = heads if kv_heads is None else kv_heads
+        source = width if memory_width is None else memory_width
+        _check_heads(width, heads, kv_heads, head_width)
         self.heads, self.kv_heads = heads, kv_heads
-        self.head_width = head_width or width // heads
-        self.value_width = value_width or self.head_width
+        self.head_width = width // heads if head_width is None else head_width
+        self.value_width = self.head_width if value_width is None else value_width
         self.field, self.scale, self.softcap, self.dropout = field, scale, softcap, dropout
-        source = memory_width or width
+        _check_numbers(self.head_width, self.value_width, source, bias, softcap)
         self.q = Linear(width, heads * self.head_width, bias="q" in bias)
         self.k = Linear(source, kv_heads * self.head_width, bias="k" in bias)
         self.v = Linear(source, kv_heads * self.value_width, bias="v" in bias)
@@ -66,6 +69,7 @@ class Attention(Branch):
         self.new_keys, self.new_values = Tap(), Tap()
 
     def reset(self) -> None:
+        """A sink that is one more key of score 0."""
         if self.sink is not None:
             nn.init.zeros_(self.sink)
 
@@ -76,7 +80,12 @@ class Attention(Branch):
         k, v = self.keys(x, ctx, sight, slot)  # [B, S, G, K]
         if sight.share > 1:
             q = q.reshape(k.shape[0], -1, self.heads, self.head_width)  # [B/n, n·T, H, K]
-        how = Scoring(
+        z = self.mixed(attend(q, k, v, sight, self.scoring(q, k, sight)))  # [B, T, H, Kv]
+        return self.out(z.reshape(*x.shape[:2], -1)), None  # [B, T, D]
+
+    def scoring(self, q: Tensor, k: Tensor, sight: Sight) -> Scoring:
+        """How this attention makes weights of queries [B, T, H, K] and keys [B, S, G, K]."""
+        return Scoring(
             scale=self.scale,
             bias=self.bias(q, k, sight),
             softcap=self.softcap,
@@ -85,8 +94,6 @@ class Attention(Branch):
             values=self.values(sight),
             probs=self.probs,
         )
-        z = self.mixed(attend(q, k, v, sight, how))  # [B, T, H, Kv]
-        return self.out(z.reshape(*x.shape[:2], -1)), None  # [B, T, D]
 
     def keys(self, x: Tensor, ctx: Context, sight: Sight, slot: Slot | None) -> tuple[Tensor, Tensor]:
         """Seam: the keys and values to look at, [B, S, G, K] and [B, S, G, Kv]."""
@@ -99,8 +106,9 @@ class Attention(Branch):
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values of x [B, S, Dm], not yet rotated: [B, S, G, K], [B, S, G, Kv]."""
-        k = self.k_norm(self.k(x).unflatten(-1, (self.kv_heads, self.head_width)))
-        return k, self.new_values(self.v(x).unflatten(-1, (self.kv_heads, self.value_width)))
+        k = self.k_norm(self.k(x).unflatten(-1, (self.kv_heads, self.head_width)))  # [B, S, G, K]
+        v = self.v(x).unflatten(-1, (self.kv_heads, self.value_width))  # [B, S, G, Kv]
+        return k, self.new_values(v)
 
     def bias(self, q: Tensor, k: Tensor, sight: Sight) -> Tensor | None:
         """Seam: content-dependent scores [B, H, T, S], added after scaling."""
@@ -110,7 +118,7 @@ class Attention(Branch):
         return self.relative.bias(q * scale, sight.q, sight.k)
 
     def values(self, sight: Sight) -> Callable[[Tensor], Tensor] | None:
-        """What a relative scheme adds on the value side."""
+        """What a relative scheme adds on the value side: probs [B, H, T, S] -> [B, T, H, Kv]."""
         return None if self.relative is None else partial(self.relative.mix, q=sight.q, k=sight.k)
 
     def slots(self, make: Callable[[Attention], Slot]) -> Slot:
@@ -126,8 +134,7 @@ class CrossAttention(Attention):
     def keys(self, x: Tensor, ctx: Context, sight: Sight, slot: Slot | None) -> tuple[Tensor, Tensor]:
         if slot is not None:
             return slot.read()
-        if ctx.memory is None:
-            raise ValueError(f"field {self.field!r} looks at a memory, but this pass was given none")
+        assert ctx.memory is not None, "there is no sight of a memory without one"
         return self.read(ctx.memory, sight)
 
     def read(self, memory: Memory, sight: Sight) -> tuple[Tensor, Tensor]:
@@ -136,11 +143,12 @@ class CrossAttention(Attention):
         return self.new_keys(sight.rotate_k(k)), v
 
     def fill(self, slot: Slot, ctx: Context) -> None:
+        """Keep the keys and values of ctx.memory in the slot."""
         assert ctx.memory is not None
         slot.set(*self.read(ctx.memory, ctx.sight(self.field)))
 
 
-def check_heads(width: int, heads: int, kv_heads: int, head_width: int | None) -> None:
+def _check_heads(width: int, heads: int, kv_heads: int, head_width: int | None) -> None:
     """Heads must divide the width unless a head width is given; key/value heads must divide heads."""
     if min(width, heads, kv_heads) < 1:
         raise ValueError(f"width {width}, heads {heads} and kv_heads {kv_heads} must be at least 1")
@@ -148,3 +156,15 @@ def check_heads(width: int, heads: int, kv_heads: int, head_width: int | None) -
         raise ValueError(f"{heads} heads do not divide the width {width}: change one of them, or give head_width")
     if heads % kv_heads:
         raise ValueError(f"{kv_heads} key/value heads do not divide {heads} heads: choose a divisor of {heads}")
+
+
+def _check_numbers(head_width: int, value_width: int, memory_width: int, bias: str, softcap: float | None) -> None:
+    if min(head_width, value_width, memory_width) < 1:
+        raise ValueError(
+            f"head_width {head_width}, value_width {value_width} and memory_width {memory_width} must be at least 1 "
+            "(None: the default)"
+        )
+    if not set(bias) <= set("qkvo"):
+        raise ValueError(f"bias = {bias!r}, but it names projections: any of the letters q, k, v, o, or none")
+    if softcap is not None and not softcap > 0:
+        raise ValueError(f"softcap = {softcap}, but scores are capped at a number above 0 (None: not at all)")

@@ -12,10 +12,10 @@ from weft.nn.context import Context
 
 
 class Residual(nn.Module):
-    """after(skip · x + scale · drop(post(branch(pre(x))))). x [B, T, D] -> [B, T, D].
+    """after(skip · x + scale · drop(post(branch(pre(x))))). x [B, T, D] -> [B, T, D], and the branch's auxiliary terms.
 
     pre = norm: pre-LN; after = norm: post-LN (2017, BERT); post = norm: sandwich (Gemma); scale: a number (macaron
-    halves) or a module (LayerScale, gates).
+    halves) or a module (LayerScale, gates); drop: the rate at which numbers of the branch are dropped in training.
     """
 
     def __init__(
@@ -87,6 +87,7 @@ class Sum(Branch):
 
 class Block(nn.Module):
     """Residual branches in the order in which they are named, and a norm at the end where a family has one.
+    x [B, T, D] -> [B, T, D], and auxiliary terms summed by name.
 
     Block(attn=.., mlp=..), Block(attn=.., cross=.., mlp=..), Block(ff1=.., attn=.., conv=.., ff2=.., norm=..).
     """
@@ -110,5 +111,6 @@ class Block(nn.Module):
         return {name: getattr(self, name).branch.slots(make) for name in self.names}
 
     def fill(self, slots: dict[str, Slots], ctx: Context) -> None:
+        """See `Branch.fill`."""
         for name in self.names:
             getattr(self, name).branch.fill(slots[name], ctx)

@@ -17,10 +17,10 @@ Span = tuple[int, int, int, int]  # queries start..stop, keys low..high
 
 
 def spans(length: int, back: int | None, ahead: int | None) -> list[Span]:
-    """Blocks of queries and the keys that they can reach. About four blocks in a causal row; blocks no wider than a
-    window in a windowed one."""
+    """Blocks of queries and the keys that they can reach `back` and `ahead` of them (None: without bound). About four
+    blocks in a causal row; blocks no wider than a window, or `BLOCK`, in a windowed one."""
     size = max(BLOCK, length // 4) if back is None else max(BLOCK, min(back + 1, length))
-    size = -(-size // 16) * 16
+    size = -(-size // 16) * 16  # matrix products go by 16 rows
     found = []
     for start in range(0, length, size):
         stop = min(start + size, length)
@@ -53,11 +53,12 @@ class Plain(torch.autograd.Function):
         for span in cuts:
             start, stop, low, high = span
             block = q[:, :, start:stop].reshape(groups, -1, q.shape[-1])  # [B·G, H/G·n, K]
-            scores = torch.bmm(block, k[:, low:high].transpose(1, 2)).view(b, h, stop - start, high - low)
+            scores = torch.bmm(block, k[:, low:high].transpose(1, 2))  # [B·G, H/G·n, s]
+            scores = scores.view(b, h, stop - start, high - low)  # [B, H, n, s]
             probs = _softmax(scores, mask, span)  # [B, H, n, s]
             weights.append(probs)
-            mixed = torch.bmm(probs.view(groups, -1, high - low), v[:, low:high])
-            out[:, :, start:stop] = mixed.view(b, h, stop - start, -1)
+            mixed = torch.bmm(probs.view(groups, -1, high - low), v[:, low:high])  # [B·G, H/G·n, Kv]
+            out[:, :, start:stop] = mixed.view(b, h, stop - start, -1)  # [B, H, n, Kv]
         ctx.save_for_backward(q, k, v, *weights)
         ctx.cuts = cuts
         return out
@@ -75,10 +76,10 @@ class Plain(torch.autograd.Function):
             flat = probs.view(groups, -1, s)  # [B·G, H/G·n, s]
             out = grad[:, :, start:stop].reshape(groups, flat.shape[1], -1)  # [B·G, H/G·n, Kv]
             grad_v[:, low:high].baddbmm_(flat.transpose(1, 2), out)
-            d = torch.bmm(out, v[:, low:high].transpose(1, 2))
+            d = torch.bmm(out, v[:, low:high].transpose(1, 2))  # [B·G, H/G·n, s]
             d = torch.ops.aten._softmax_backward_data(d, flat, -1, flat.dtype)  # [B·G, H/G·n, s]
-            grad_q[:, :, start:stop] = torch.bmm(d, k[:, low:high]).view(b, h, n, width)
-            block = q[:, :, start:stop].reshape(groups, -1, width)
+            grad_q[:, :, start:stop] = torch.bmm(d, k[:, low:high]).view(b, h, n, width)  # [B, H, n, K]
+            block = q[:, :, start:stop].reshape(groups, -1, width)  # [B·G, H/G·n, K]
             grad_k[:, low:high].baddbmm_(d.transpose(1, 2), block)
         return grad_q, grad_k, grad_v, None, None
 

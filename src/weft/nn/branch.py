@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from weft.nn.cache import Slot
     from weft.nn.context import Context
+    from weft.nn.slots import Slot
 
-Auxiliary = dict[str, Tensor] | None  # extra loss terms by name, already divided by nothing: the trainer weighs them
+Auxiliary = dict[str, Tensor] | None  # extra loss terms by name, unweighed: the objective knows what each is worth
 Slots = Any  # None, a Slot, or a dict of these: whatever `Branch.slots` returned comes back as `slot`
 
 
@@ -21,7 +21,8 @@ class Branch(nn.Module, ABC):
     their gradients under FSDP2 and count twice under checkpointing."""
 
     @abstractmethod
-    def forward(self, x: Tensor, ctx: Context, slot: Slots = None) -> tuple[Tensor, Auxiliary]: ...
+    def forward(self, x: Tensor, ctx: Context, slot: Slots = None) -> tuple[Tensor, Auxiliary]:
+        """x [B, T, D] -> [B, T, D] and auxiliary terms; slot: its own part of a cache, None without one."""
 
     def slots(self, make: Callable[[Any], Slot]) -> Slots:
         """The cache places this branch wants; `make` turns an attention into a slot. None: it keeps nothing."""
@@ -35,4 +36,7 @@ def join(a: Auxiliary, b: Auxiliary) -> Auxiliary:
     """Sum of auxiliary terms by name."""
     if a is None or b is None:
         return a if b is None else b
-    return {name: a[name] + b[name] if name in a and name in b else a.get(name, b.get(name)) for name in a | b}  # type: ignore[misc]
+    total = dict(a)
+    for name, term in b.items():
+        total[name] = total[name] + term if name in total else term
+    return total

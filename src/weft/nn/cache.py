@@ -1,156 +1,76 @@
-"""The cache belongs to the caller. One `Cache` per stack and batch of rows: which token sits where (`Book`), and the
-keys and values themselves (`Slot`), per execution step and branch.
+"""The cache belongs to the caller. One `Cache` per stack and batch of rows, made by `Stack.cache`.
 
-Each row has its own write index, so rows may be padded left or right and be of unequal length. Buffers start zeroed;
-they have one place more than they hold, where padding is written and never seen.
+Each row has its own write index, so rows may be padded left or right and be of unequal length; padding takes no place.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from weft.nn.branch import Slots
 from weft.nn.layout import Layout
-
-
-class Book:
-    """Which token sits at which place of a row, for all layers of a field. size: places; ring: they are reused."""
-
-    def __init__(self, rows: int, size: int, *, ring: bool, device: torch.device) -> None:
-        self.size, self.ring = size, ring
-        self.order = torch.zeros(rows, size + 1, dtype=torch.int64, device=device)  # [B, S + 1]
-        self.segments = torch.zeros_like(self.order)
-        self.groups = torch.zeros_like(self.order)
-
-    def index(self, here: Layout, count: Tensor) -> Tensor:
-        """Places for new tokens, [B, T]; padding goes to the spare place. count [B]: tokens each row has had."""
-        assert here.order is not None
-        real = torch.ones_like(here.order) if here.segments is None else (here.segments != 0).long()
-        real = real.expand(count.shape[0], -1)  # [B, T]
-        place = count[:, None] + real.cumsum(dim=1) - 1
-        place = place % self.size if self.ring else place
-        return torch.where(real > 0, place, self.size)
-
-    def write(self, here: Layout, index: Tensor) -> None:
-        assert here.order is not None
-        segments = torch.ones_like(here.order) if here.segments is None else here.segments
-        self.order.scatter_(1, index, here.order.expand_as(index))
-        self.segments.scatter_(1, index, segments.expand_as(index))
-        groups = torch.zeros_like(here.order) if here.groups is None else here.groups
-        self.groups.scatter_(1, index, groups.expand_as(index))
-
-    def check_groups(self, groups: Tensor, count: Tensor) -> None:
-        """A group is entered whole: those who came first could not see the rest."""
-        last = self.groups.gather(1, (count - 1).clamp(min=0)[:, None] % self.size)  # [B, 1]
-        cut = (last > 0) & (count > 0)[:, None] & (last == groups[:, :1])
-        if bool(cut.any()):
-            raise ValueError(f"a chunk ends within group {int(last[cut][0])}: send a group whole, in one chunk")
-
-    def layout(self, places: int) -> Layout:
-        return Layout(self.order[:, :places], self.segments[:, :places], None, self.groups[:, :places])
-
-    def tensors(self) -> Iterator[str]:
-        yield from ("order", "segments", "groups")
-
-
-class Slot(ABC):
-    """Keys and values of one attention in one execution step."""
-
-    def __init__(self, k: Tensor, v: Tensor) -> None:
-        self.k, self.v = k, v
-
-    @abstractmethod
-    def write(self, k: Tensor, v: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Store new keys [B, T, G, K] and values at index [B, T]; returns all there is to look at, [B, S, G, K]."""
-
-    def read(self) -> tuple[Tensor, Tensor]:
-        return self.k, self.v
-
-    def set(self, k: Tensor, v: Tensor) -> None:
-        raise ValueError("this slot is written token by token; only a memory's slot is set at once")
-
-
-class FullSlot(Slot):
-    """Every token keeps its place, up to a capacity; also a ring, whose places are reused. k, v [B, S + 1, G, K]."""
-
-    def __init__(self, k: Tensor, v: Tensor) -> None:
-        super().__init__(k, v)
-        self.places = k.shape[1] - 1  # how many are looked at: the cache's bucket
-
-    def write(self, k: Tensor, v: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-        row = torch.arange(index.shape[0], device=index.device)[:, None]  # [B, 1]
-        self.k.index_put_((row, index), k.to(self.k.dtype))
-        self.v.index_put_((row, index), v.to(self.v.dtype))
-        return self.k[:, : self.places], self.v[:, : self.places]
-
-
-class RingSlot(FullSlot):
-    """Places are reused; nothing is ever cut off by a bucket."""
-
-
-class FixedSlot(Slot):
-    """Keys and values of a memory, set once before the first step; rows that share it (beams) read one copy."""
-
-    def set(self, k: Tensor, v: Tensor) -> None:
-        self.k, self.v = k, v
-
-    def write(self, k: Tensor, v: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-        raise ValueError("a memory's slot is filled before the first step and never written after")
+from weft.nn.slots import Book, Slot
 
 
 class Cache:
     """Slots of every execution step, and the books that say what their places hold.
 
-    capacity: tokens a row may have; length: what a position scaling is fixed for (default: the capacity).
+    capacity: tokens a row may have, padding not counted. length: what a position scaling is fixed for.
+    chunk: the most places of a row in one pass, padding counted.
     """
 
     def __init__(
-        self,
-        rows: int,
-        capacity: int,
-        books: Mapping[str, Book],
-        steps: list[dict[str, object]],
-        *,
-        length: int,
-        chunk: int,
+        self, rows: int, capacity: int, books: Mapping[str, Book], steps: list[Slots], *, length: int, chunk: int
     ) -> None:
-        self.rows, self.capacity, self.length, self.chunk = rows, capacity, length, chunk
+        self.capacity, self.length, self.chunk = capacity, length, chunk
         self.books, self.steps = dict(books), steps
         device = next(iter(books.values())).order.device if books else torch.device("cpu")
         self.count = torch.zeros(rows, dtype=torch.int64, device=device)  # [B] tokens each row has had
-        self.used = 0  # no row has had more
-        self.peak = 0  # nor ever had: a ring has forgotten what lies a ring behind it
+        self.used = 0  # the largest count, once the pass that was reserved has run
+        self.peak = 0  # no row ever had more: a ring has forgotten what lies a ring behind it
         self.bucket = capacity
         self.memory: Layout | None = None  # where the memory's tokens sit
         self.memory_width = 0
         self.share = 1  # neighbouring rows that read one memory
 
-    def reserve(self, tokens: int, *, bucket: int | None = None) -> None:
-        """Make sure that `tokens` more fit into every row, and look only at as many places as are in use (rounded up
-        to a power of two, so that a compiled step meets few shapes). Call it before a step compiled by oneself."""
-        if self.used + tokens > self.capacity:
+    @property
+    def rows(self) -> int:
+        """How many rows there are, forked ones counted."""
+        return self.count.shape[0]
+
+    def after(self, length: int, segments: Tensor | None = None) -> int:
+        """How many tokens the fullest row has after a pass of `length` places. segments int64 [B or 1, T], where not
+        all of them are tokens (0 is padding); only then is the device asked."""
+        if segments is None:
+            return self.used + length
+        return int((self.count + (segments != 0).sum(dim=1)).max())
+
+    def reserve(self, length: int, segments: Tensor | None = None, *, bucket: int | None = None) -> None:
+        """Make sure that a pass of `length` places fits into every row (see `after`), and look only at as many places
+        as are in use (`bucket`; default: rounded up to a power of two, so that a compiled step meets few shapes).
+
+        A model does it before each pass; call it before a step that is compiled. ValueError where it does not fit.
+        """
+        used = self.after(length, segments)
+        if used > self.capacity:
             raise ValueError(
-                f"the cache holds {self.capacity} tokens a row; {self.used} are in it and {tokens} more do not fit: "
-                f"make it with capacity {self.used + tokens} or more"
+                f"the cache holds {self.capacity} tokens a row; {self.used} are in it and {used - self.used} more do "
+                f"not fit: make it with capacity {used} or more"
             )
-        if tokens > self.chunk and any(book.ring for book in self.books.values()):
+        if length > self.chunk and any(book.ring for book in self.books.values()):
             raise ValueError(
-                f"{tokens} tokens at once, but this windowed cache takes at most {self.chunk}: send chunks"
+                f"{length} tokens at once, but this windowed cache takes at most {self.chunk}: send chunks"
             )
-        if bucket is not None and bucket < self.used + tokens:
-            raise ValueError(
-                f"{self.used + tokens} places are in use, and a bucket of {bucket} would hide some of them"
-            )
-        self.used += tokens
-        self.peak = max(self.peak, self.used)
-        self.bucket = min(self.capacity, bucket or max(64, 1 << (self.used - 1).bit_length()))
+        if bucket is not None and bucket < used:
+            raise ValueError(f"{used} places are in use, and a bucket of {bucket} would hide some of them")
+        self.used, self.peak = used, max(self.peak, used)
+        self.bucket = min(self.capacity, bucket or max(64, 1 << (used - 1).bit_length()))
         for slot in self.slots():
-            if isinstance(slot, FullSlot) and not isinstance(slot, RingSlot):
-                slot.places = self.bucket
+            slot.look(self.bucket)
 
     def begin(self, here: Layout, length: int) -> Layout:
         """Number new tokens after those each row already has: the layout of this pass, [B, T]."""
@@ -183,13 +103,14 @@ class Cache:
         real = here.order.shape[1] if here.segments is None else (here.segments != 0).sum(dim=1)
         self.count += real
 
-    def at(self, step: int) -> dict[str, object]:
+    def at(self, step: int) -> Slots:
+        """The slots of one execution step, by branch."""
         return self.steps[step]
 
     def slots(self) -> Iterator[Slot]:
         """Every slot of every step."""
 
-        def walk(node: object) -> Iterator[Slot]:
+        def walk(node: Slots) -> Iterator[Slot]:
             if isinstance(node, Slot):
                 yield node
             elif isinstance(node, Mapping):
@@ -200,31 +121,55 @@ class Cache:
             yield from walk(step)
 
     def truncate(self, tokens: int) -> None:
-        """Forget every token from the `tokens`-th of each row on (speculation that was refused)."""
+        """Forget every token from the `tokens`-th of each row on (speculation that was refused).
+
+        ValueError where a ring has already forgotten what would be seen again.
+        """
         lost = self.peak - tokens
         if any(book.ring for book in self.books.values()) and lost >= self.chunk:
             raise ValueError(
                 f"a windowed cache can take back {self.chunk - 1} tokens, not {lost}: make it with a larger chunk"
             )
         for book in self.books.values():
-            book.segments.masked_fill_(book.order >= tokens, 0)
+            book.forget(tokens, self.count)
         self.count.clamp_(max=tokens)
         self.used = min(self.used, tokens)
 
     def reorder(self, rows: Tensor) -> None:
-        """Row i becomes what row rows[i] was. Rows that share a memory must stay with it."""
-        self._rows(lambda x: x.index_select(0, rows))
+        """Row i becomes what row rows[i] was, int64 [B]. A row may come several times, or not at all.
+
+        ValueError for another number of rows (`keep` and `fork` change it), and where a row would leave its memory.
+        """
+        if rows.shape != self.count.shape:
+            raise ValueError(f"{list(rows.shape)} rows for a cache of {self.rows}: keep drops rows, fork adds some")
+        own = torch.arange(self.rows, device=rows.device)
+        if self.memory is not None and bool((rows // self.share != own // self.share).any()):
+            raise ValueError(f"row {rows.tolist()} would leave its memory: each {self.share} neighbours read one")
+        self._select(rows)
+
+    def keep(self, rows: Tensor) -> None:
+        """Go on with these rows only, in this order: int64 [n], numbered as before any fork, each with all its copies
+        and its memory. The buffers shrink with them. ValueError where none is left."""
+        if not len(rows):
+            raise ValueError("no row is left: keep at least one, or make another cache")
+        copies = rows[:, None] * self.share + torch.arange(self.share, device=rows.device)  # [n, share]
+        self._select(copies.flatten(), rows)
+        if self.memory is not None:
+            self.memory = self.memory.select(rows)
 
     def fork(self, n: int) -> None:
         """Each row n times, side by side (beams); the memory is shared, not copied."""
-        self._rows(lambda x: x.repeat_interleave(n, dim=0))
-        self.rows *= n
+        self._select(torch.arange(self.rows, device=self.count.device).repeat_interleave(n))  # [B·n]
         self.share *= n
 
-    def _rows(self, change) -> None:
-        self.count = change(self.count)
+    def _select(self, rows: Tensor, memories: Tensor | None = None) -> None:
+        """Row i becomes what row rows[i] was, memory i what memory memories[i] was (None: they stay)."""
+        self.count = self.count.index_select(0, rows)
+        self.used = int(self.count.max())  # the fullest row may be gone
         for book in self.books.values():
-            book.order, book.segments, book.groups = change(book.order), change(book.segments), change(book.groups)
+            book.select(rows)
         for slot in self.slots():
-            if not isinstance(slot, FixedSlot):
-                slot.k, slot.v = change(slot.k), change(slot.v)
+            if not slot.shared:
+                slot.select(rows)
+            elif memories is not None:
+                slot.select(memories)

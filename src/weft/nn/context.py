@@ -28,7 +28,8 @@ class Sight:
 
     allowed: bool, broadcastable to [B, T, S]; None where `causal` or nothing is hidden.
     causal:  a static fact: one full document a row, query t sees keys 0..t.
-    reach:   a static bound on the distance seen, for keys that are the queries' own; None elsewhere.
+    reach:   a static bound on how far back and ahead a query sees, for keys that are the queries' own; None elsewhere.
+    kernel:  which attention kernel runs, see `Field`.
     index:   [B, T] cache places the new keys go to; None without a cache.
     share:   how many neighbouring rows share one memory (beams).
     """
@@ -44,15 +45,18 @@ class Sight:
     share: int = 1
 
     def rotate_q(self, x: Tensor) -> Tensor:
+        """Queries [B, T, H, K], turned to their places."""
         return self.placed.rotate_q(x)
 
     def rotate_k(self, x: Tensor) -> Tensor:
+        """New keys [B, S, G, K], turned to theirs."""
         return self.placed.rotate_k(x)
 
 
 class Field(nn.Module):
     """A receptive field: geometry only. Named, owned by the Stack, resolved once per pass.
 
+    keys:   "self", the row's own tokens; "memory", what `Context.memory` or a filled cache holds.
     kernel: which attention kernel runs; None lets a rule of shapes decide. See `weft.nn.kernels.use`.
     """
 
@@ -68,10 +72,9 @@ class Field(nn.Module):
         if here.plain and isinstance(self.mask, Full | Causal):  # no mask is ever built
             causal = isinstance(self.mask, Causal)
             return Sight(q, q, placed, self.kernel, causal=causal, reach=self.mask.reach())
-        back, ahead = self.mask.reach()
-        if here.segments is not None:
-            back = None  # a shared prefix (segment -1) is seen however far behind it lies
-        return Sight(q, q, placed, self.kernel, visible(self.mask, q, q), reach=(back, ahead))
+        # within a segment places are neighbours; a shared prefix is seen, and sees itself, however far away it lies
+        reach = (None, None) if here.prefix else self.mask.reach()
+        return Sight(q, q, placed, self.kernel, visible(self.mask, q, q), reach=reach)
 
     def cached(self, here: Layout, keys: Layout, index: Tensor, length: int) -> Sight:
         """Queries here, keys wherever the cache has put them."""
@@ -100,6 +103,10 @@ class Context:
     sights: Mapping[str, Sight] = field(default_factory=dict)
 
     def sight(self, name: str) -> Sight:
+        """What the field of this name sees; ValueError where the stack has no such field, or it has nothing to see."""
         if name not in self.sights:
-            raise ValueError(f"no field {name!r} in this stack; it has {', '.join(self.sights) or 'none'}")
+            raise ValueError(
+                f"no field {name!r} in this pass, which has {', '.join(self.sights) or 'none'}: give the stack that "
+                "field, or, if it looks at a memory, give this pass one"
+            )
         return self.sights[name]

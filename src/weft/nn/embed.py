@@ -46,7 +46,7 @@ class Embed(nn.Module):
             nn.init.normal_(self.weight, std=0.02)
 
     def forward(self, tokens: Tensor, here: Layout, weight: Tensor | None = None) -> Tensor:
-        """tokens may also be vectors [B, T, D] (from an image, a prompt): they take the table's place."""
+        """tokens int64 [B, T] -> [B, T, D]; vectors [B, T, D] (from an image, a prompt) are taken for the table's."""
         x = tokens
         if not tokens.is_floating_point():
             table = self.weight if weight is None else weight
@@ -64,7 +64,10 @@ class Embed(nn.Module):
 
 
 class LMHead(nn.Module):
-    """Scores over the vocabulary: x [B, T, D] -> [B, T, V]. A tied head is handed the embedding's weight."""
+    """scale · x Wᵀ + bias, scores over the vocabulary: x [B, T, D] -> [B, T, V]; weight [V, D].
+
+    A tied head owns no weight and is handed the embedding's at each call.
+    """
 
     table = True
 
@@ -83,11 +86,9 @@ class LMHead(nn.Module):
             nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor, weight: Tensor | None = None) -> Tensor:
-        table = self.weight if self.weight is not None else weight
-        assert table is not None, "a tied head is handed the embedding's weight"
         if self.scale != 1.0:
             x = x * self.scale
-        return self.scores(functional.linear(x, table, self.bias))  # [B, T, V]
+        return self.scores(functional.linear(x, self._table(weight), self.bias))  # [B, T, V]
 
     def nats(self, x: Tensor, labels: Tensor, weight: Tensor | None = None, *, ignored: int = -100) -> Tensor:
         """-log p(label), summed in fp32 over the labels that are not `ignored`. x [B, T, D], labels int64 [B, T].
@@ -95,13 +96,17 @@ class LMHead(nn.Module):
         A plain head goes through `linear_nats`, which never holds all scores; one with a bias, or with somebody
         listening to its scores, computes them.
         """
-        table = self.weight if self.weight is not None else weight
-        assert table is not None, "a tied head is handed the embedding's weight"
         flat, wanted = x.flatten(0, -2), labels.flatten()  # [N, D], [N]
         if self.bias is None and not self.scores.active:
-            return linear_nats(flat * self.scale if self.scale != 1.0 else flat, table, wanted, ignored=ignored)
+            flat = flat * self.scale if self.scale != 1.0 else flat
+            return linear_nats(flat, self._table(weight), wanted, ignored=ignored)
         scores = self(flat, weight).float()  # [N, V]
         return functional.cross_entropy(scores, wanted, ignore_index=ignored, reduction="sum")
+
+    def _table(self, weight: Tensor | None) -> Tensor:
+        table = weight if self.weight is None else self.weight
+        assert table is not None, "a tied head is handed the embedding's weight"
+        return table
 
     def extra_repr(self) -> str:
         return f"{self.width} -> {self.vocab}{', tied' if self.weight is None else ''}"

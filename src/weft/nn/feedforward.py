@@ -38,17 +38,18 @@ ACTIVATIONS: dict[str, Activation] = {
 
 
 def activation(name: str) -> Activation:
+    """The activation of this name; ValueError where there is none."""
     if name not in ACTIVATIONS:
         raise ValueError(f"unknown activation {name!r}; there are {', '.join(ACTIVATIONS)}")
     return ACTIVATIONS[name]
 
 
 class MLP(Branch):
-    """down(act(up(x))). x [B, T, D] -> [B, T, D]."""
+    """down(drop(act(up(x)))). x [B, T, D] -> [B, T, D]."""
 
     def __init__(self, width: int, hidden: int, *, act: str = "gelu", bias: bool = True, dropout: float = 0.0) -> None:
         super().__init__()
-        self.act_name, self.act = act, activation(act)
+        self.act = activation(act)
         self.up = Linear(width, hidden, bias=bias)
         self.down = Linear(hidden, width, bias=bias, residual=True)
         self.hidden = Tap()
@@ -60,7 +61,10 @@ class MLP(Branch):
 
 
 class GLU(Branch):
-    """down(combine(gate(x), up(x))); by default act(gate) · up (Shazeer 2020). x [B, T, D] -> [B, T, D]."""
+    """down(drop(combine(gate(x), up(x)))); by default act(gate) · up (Shazeer 2020). x [B, T, D] -> [B, T, D].
+
+    combine: gate, up [B, T, hidden] -> [B, T, hidden], in place of the product (and of act).
+    """
 
     def __init__(
         self,
@@ -73,8 +77,8 @@ class GLU(Branch):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        self.act_name, act_function = act, activation(act)
-        self.combine = combine or (lambda gate, up: act_function(gate) * up)
+        squash = activation(act)
+        self.combine = combine or (lambda gate, up: squash(gate) * up)
         self.gate = Linear(width, hidden, bias=bias)
         self.up = Linear(width, hidden, bias=bias)
         self.down = Linear(hidden, width, bias=bias, residual=True)

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Protocol, runtime_checkable
+
 from torch import nn
 
 from weft.nn.embed import Embed, LMHead
 from weft.nn.linear import Linear
+
+
+@runtime_checkable
+class Resets(Protocol):
+    """A part with parameters of its own."""
+
+    def reset(self) -> None:
+        """Give them their default values."""
 
 
 def normal(module: nn.Module, *, std: float = 0.02, depth: int | None = None) -> None:
@@ -35,6 +45,5 @@ def xavier(module: nn.Module) -> None:
 def reset(module: nn.Module) -> None:
     """Every part's own default, after a module was built on the meta device and given memory."""
     for part in module.modules():
-        own = getattr(part, "reset", None)
-        if callable(own):
-            own()
+        if isinstance(part, Resets):
+            part.reset()

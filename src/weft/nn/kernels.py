@@ -7,7 +7,7 @@ gives zeros. q [B, T, H, K], k [B, S, G, K], v [B, S, G, Kv] -> [B, T, H, Kv]; q
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from weft.nn.blocked import BLOCK, Plain, spans, window
 from weft.nn.context import Field, Sight
+from weft.nn.mask import Causal
 from weft.nn.tap import Tap
 
 LONG = 512  # rows from here on: scores are not held whole where a fused kernel can avoid it
@@ -25,8 +26,9 @@ class Scoring:
     """How scores become weights.
 
     scale: of the scores (None: 1/√K). bias: scores added after scaling, broadcastable to [B, H, T, S].
-    softcap: c · tanh(scores / c). sink: [H], a score that takes weight and gives nothing.
-    values: what a relative scheme adds, probs [B, H, T, S] -> [B, T, H, Kv]. probs: the tap on the weights.
+    softcap: c · tanh(scores / c). sink: [H], a score that takes weight and gives nothing. dropout: share of the weights
+    that is dropped; the caller's mode decides. values: what a relative scheme adds, probs [B, H, T, S] ->
+    [B, T, H, Kv]. probs: the tap on the weights.
     """
 
     scale: float | None = None
@@ -67,10 +69,7 @@ def allowed(sight: Sight) -> Tensor | None:
     """The mask as a tensor, [B or 1, 1, T, S], also where it was a static fact; None: everything is seen."""
     if sight.allowed is not None:
         return sight.allowed[:, None]  # [B, 1, T, S]
-    if not sight.causal:
-        return None
-    assert sight.q.order is not None and sight.k.order is not None
-    return (sight.q.order[:, :, None] >= sight.k.order[:, None, :])[:, None]  # [1, 1, T, S]
+    return Causal().allows(sight.q, sight.k)[:, None] if sight.causal else None  # [1, 1, T, S]
 
 
 def weigh(scores: Tensor, mask: Tensor | None, how: Scoring) -> Tensor:
@@ -97,7 +96,7 @@ def matmul(q: Tensor, k: Tensor, v: Tensor, sight: Sight, how: Scoring) -> Tenso
     """Two batched matrix products over one contiguous batch of heads; key heads are shared, never repeated."""
     (b, t, h, _), (s, g) = q.shape, k.shape[1:3]
     scale = q.shape[-1] ** -0.5 if how.scale is None else how.scale
-    heads_q, heads_k, heads_v = _heads_first(q * scale, g), _heads_first(k, g), _heads_first(v, g)
+    heads_q, heads_k, heads_v = _heads_first(q * scale, g), _heads_first(k, g), _heads_first(v, g)  # [B·G, .., K]
     scores = torch.bmm(heads_q, heads_k.transpose(1, 2)).view(b, h, t, s)  # [B, H, T, S]
     probs = weigh(scores, allowed(sight), how)
     mixed = _heads_last(torch.bmm(probs.view(b * g, -1, s), heads_v), b, h, t)  # [B, T, H, Kv]
@@ -123,7 +122,7 @@ def sdpa(q: Tensor, k: Tensor, v: Tensor, sight: Sight, how: Scoring) -> Tensor:
     if bias is not None:
         seen = allowed(sight)
         bias = bias.to(q.dtype)
-        fused = bias if seen is None else bias.masked_fill(~seen, torch.finfo(q.dtype).min)
+        fused = bias if seen is None else bias.masked_fill(~seen, torch.finfo(q.dtype).min)  # [B, H, T, S]
     out = functional.scaled_dot_product_attention(
         *(x.transpose(1, 2) for x in (q, k, v)),  # [B, H, T, K], [B, G, S, K]
         attn_mask=fused,
@@ -133,7 +132,8 @@ def sdpa(q: Tensor, k: Tensor, v: Tensor, sight: Sight, how: Scoring) -> Tensor:
         enable_gqa=q.shape[2] != k.shape[2],
     ).transpose(1, 2)  # [B, T, H, Kv]
     if mask is not None:
-        out = out.masked_fill(~mask.any(dim=-1).transpose(1, 2)[..., None], 0.0)
+        # a row that sees nothing is the mean of v under a finite bias
+        out = out.masked_fill(~mask.any(dim=-1).transpose(1, 2)[..., None], 0.0)  # mask: [B, T, 1, 1]
     return out
 
 
@@ -143,20 +143,21 @@ def blocked(q: Tensor, k: Tensor, v: Tensor, sight: Sight, how: Scoring) -> Tens
     assert sight.reach is not None
     (b, t, h, width), g = q.shape, k.shape[2]
     scale = width**-0.5 if how.scale is None else how.scale
-    keys = k.transpose(1, 2).reshape(b * g, t, -1)  # [B·G, T, K]
-    values = v.transpose(1, 2).reshape(b * g, t, -1)  # [B·G, T, Kv]
+    keys, values = _heads_first(k, g), _heads_first(v, g)  # [B·G, T, K], [B·G, T, Kv]
     queries, cuts = (q * scale).transpose(1, 2), spans(t, *sight.reach)  # [B, H, T, K]
     if how.plain and (sight.causal or sight.allowed is not None) and not torch.compiler.is_compiling():
         mask = None if sight.causal else allowed(sight)
-        return Plain.apply(queries, keys, values, mask, cuts).transpose(1, 2)  # type: ignore[union-attr]  # [B, T, H, Kv]
+        mixed: Tensor = Plain.apply(queries, keys, values, mask, cuts)  # type: ignore[assignment]
+        return mixed.transpose(1, 2)  # [B, T, H, Kv]
     mask, outs = allowed(sight), []
     for span in cuts:
         start, stop, low, high = span
         block = queries[:, :, start:stop].reshape(b * g, -1, width)  # [B·G, H/G·n, K]
-        scores = torch.bmm(block, keys[:, low:high].transpose(1, 2)).view(b, h, stop - start, high - low)
-        here = Scoring(bias=window(how.bias, span), softcap=how.softcap, sink=how.sink, dropout=how.dropout)
-        probs = weigh(scores, window(mask, span), here)
-        outs.append(_heads_last(torch.bmm(probs.view(b * g, -1, high - low), values[:, low:high]), b, h, stop - start))
+        scores = torch.bmm(block, keys[:, low:high].transpose(1, 2))  # [B·G, H/G·n, s]
+        scores = scores.view(b, h, stop - start, high - low)  # [B, H, n, s]
+        probs = weigh(scores, window(mask, span), replace(how, bias=window(how.bias, span), probs=None))
+        mixed = torch.bmm(probs.view(b * g, -1, high - low), values[:, low:high])  # [B·G, H/G·n, Kv]
+        outs.append(_heads_last(mixed, b, h, stop - start))  # [B, n, H, Kv]
     return torch.cat(outs, dim=1)  # [B, T, H, Kv]
 
 
@@ -164,7 +165,7 @@ KERNELS: dict[str, Kernel] = {"eager": eager, "matmul": matmul, "sdpa": sdpa, "b
 
 
 def able(name: str, sight: Sight, how: Scoring) -> bool:
-    """Can this kernel do this task?"""
+    """Can this kernel do this task? False, too, for a name that is no kernel."""
     if name == "sdpa":
         return not how.needs_weights
     if name == "blocked":
@@ -187,8 +188,7 @@ def by_shape(q: Tensor, k: Tensor, sight: Sight, how: Scoring) -> str:
 def attend(q: Tensor, k: Tensor, v: Tensor, sight: Sight, how: Scoring) -> Tensor:
     """Attention of q over k and v as the sight allows, by the kernel the sight carries. [B, T, H, Kv]."""
     if sight.placed.bias is not None:
-        bias = sight.placed.bias if how.bias is None else sight.placed.bias + how.bias
-        how = Scoring(how.scale, bias, how.softcap, how.sink, how.dropout, how.values, how.probs)
+        how = replace(how, bias=sight.placed.bias if how.bias is None else sight.placed.bias + how.bias)
     name = sight.kernel
     if name is None or not able(name, sight, how):  # a forced kernel steps aside only for what it cannot do
         name = by_shape(q, k, sight, how)

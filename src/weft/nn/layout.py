@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -16,9 +17,11 @@ class Layout:
 
     order:    place within the document. None: 0..T-1, restarting with every segment when segments are given.
     segments: document number. None: one full document a row. 0: nothing is here (padding, an unwritten cache
-              place); -1: seen by every segment (a shared or trained prefix).
+              place); -1, where `prefix` allows it: seen by every segment.
     coords:   what the position scheme sees. None: the order.
     groups:   places of one group > 0 see each other both ways; 0: no group.
+    prefix:   static: True where some places may have segment -1 (a shared or trained prefix). They are seen however far
+              away they lie, so that no kernel may leave a part of the row out.
 
     Tokens of one segment lie side by side in a row, in their order; anything else belongs into coords and the mask.
     """
@@ -27,6 +30,7 @@ class Layout:
     segments: Tensor | None = None
     coords: Tensor | None = None
     groups: Tensor | None = None
+    prefix: bool = False
 
     @property
     def plain(self) -> bool:
@@ -54,18 +58,27 @@ class Layout:
         if share == 1:
             return self
 
-        def one(field: Tensor | None) -> Tensor | None:
-            if field is None:
-                return None
+        def side_by_side(field: Tensor) -> Tensor:
             if field.shape[0] == 1:
                 return field.repeat(1, share)  # [1, n·T]
             return field.reshape(field.shape[0] // share, -1)  # [B, n·T]
 
-        return Layout(one(self.order), one(self.segments), one(self.coords), one(self.groups))
+        return self._each(side_by_side)
+
+    def select(self, rows: Tensor) -> Layout:
+        """These rows, int64 [n], in this order: [B, T] -> [n, T]. Rows that broadcast stay as they are."""
+        return self._each(lambda field: field if field.shape[0] == 1 else field.index_select(0, rows))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Layout:
+        """The same facts with every tensor changed."""
+        order, segments, coords, groups = (
+            None if field is None else change(field) for field in (self.order, self.segments, self.coords, self.groups)
+        )
+        return Layout(order, segments, coords, groups, self.prefix)
 
     @staticmethod
     def ragged(lengths: Tensor, width: int, *, side: str = "right") -> Layout:
-        """Rows of unequal length, padded on one side to `width`. lengths: int64 [B]."""
+        """Rows of unequal length, padded on one side to `width`. lengths: int64 [B], none longer than the width."""
         if side not in ("left", "right"):
             raise ValueError(f"padding side is 'left' or 'right', not {side!r}")
         place = torch.arange(width, device=lengths.device)[None]  # [1, T]

@@ -8,7 +8,8 @@ from torch.nn import functional
 
 
 class Linear(nn.Module):
-    """y = x Wᵀ + b, then each adapter in turn: (x, y, linear) -> y. weight [out, in]; base names never change.
+    """y = x Wᵀ + b, then each adapter in turn: (x, y, linear) -> y. x [.., in] -> [.., out]; weight [out, in].
+    Adapters are children beside the weight, so that base names never change.
 
     residual: this projection writes into the residual stream (some initialisations scale those by depth).
     """
@@ -37,7 +38,7 @@ class Linear(nn.Module):
             nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = functional.linear(x, self.weight, self.bias)
+        y = functional.linear(x, self.weight, self.bias)  # [.., out]
         for adapter in self.adapters.values():
             y = adapter(x, y, self)
         return y

@@ -28,6 +28,11 @@ class Mask(ABC):
         """A bound on the distance seen, so that a blocked kernel can leave the rest out."""
         return None, None
 
+    def causal(self) -> bool:
+        """True where no query sees a later place, but for those of its own group, which come and go together: what was
+        computed token by token is then what the whole row gives. False where that cannot be known."""
+        return self.reach()[1] == 0
+
     def __and__(self, other: Mask) -> Mask:
         return Both(self, other)
 
@@ -35,10 +40,16 @@ class Mask(ABC):
         return Either(self, other)
 
 
-def _apart(q: Layout, k: Layout) -> Tensor:
-    """How far back a key lies behind its query, [B, T, S]; negative: ahead."""
+def _orders(q: Layout, k: Layout) -> tuple[Tensor, Tensor]:
+    """Of queries [B, T, 1] and keys [B, 1, S], to be compared: a difference would be [B, T, S] of 8 bytes each."""
     assert q.order is not None and k.order is not None
-    return q.order[:, :, None] - k.order[:, None, :]  # [B, T, S]
+    return q.order[:, :, None], k.order[:, None, :]
+
+
+def _check(least: int, **sizes: int) -> None:
+    for name, size in sizes.items():
+        if size < least:
+            raise ValueError(f"a mask with {name} = {size}, but it must be at least {least}")
 
 
 @dataclass(frozen=True)
@@ -55,7 +66,8 @@ class Causal(Mask):
     """A query sees itself and what came before."""
 
     def allows(self, q: Layout, k: Layout) -> Tensor:
-        return _apart(q, k) >= 0
+        ours, theirs = _orders(q, k)
+        return ours >= theirs  # [B, T, S]
 
     def reach(self) -> Reach:
         return None, 0
@@ -75,8 +87,8 @@ class Window(Mask):
             )
 
     def allows(self, q: Layout, k: Layout) -> Tensor:
-        apart = _apart(q, k)
-        return (apart < self.left) & (apart >= -self.right)
+        ours, theirs = _orders(q, k)
+        return (theirs > ours - self.left) & (theirs <= ours + self.right)  # [B, T, S]
 
     def reach(self) -> Reach:
         return self.left - 1, self.right
@@ -88,9 +100,12 @@ class Chunk(Mask):
 
     size: int
 
+    def __post_init__(self) -> None:
+        _check(1, size=self.size)
+
     def allows(self, q: Layout, k: Layout) -> Tensor:
-        assert q.order is not None and k.order is not None
-        return (q.order // self.size)[:, :, None] == (k.order // self.size)[:, None, :]
+        ours, theirs = _orders(q, k)
+        return ours // self.size == theirs // self.size  # [B, T, S]
 
     def reach(self) -> Reach:
         return self.size - 1, self.size - 1
@@ -104,7 +119,10 @@ class SameGroup(Mask):
         if q.groups is None or k.groups is None:
             assert q.order is not None
             return torch.zeros(1, 1, 1, dtype=torch.bool, device=q.order.device)
-        return (q.groups[:, :, None] == k.groups[:, None, :]) & (q.groups > 0)[:, :, None]
+        return (q.groups[:, :, None] == k.groups[:, None, :]) & (q.groups > 0)[:, :, None]  # [B, T, S]
+
+    def causal(self) -> bool:
+        return True
 
 
 @dataclass(frozen=True)
@@ -113,25 +131,35 @@ class Global(Mask):
 
     tokens: int
 
+    def __post_init__(self) -> None:
+        _check(0, tokens=self.tokens)
+
     def allows(self, q: Layout, k: Layout) -> Tensor:
-        assert q.order is not None and k.order is not None
-        return (q.order < self.tokens)[:, :, None] | (k.order < self.tokens)[:, None, :]
+        ours, theirs = _orders(q, k)
+        return (ours < self.tokens) | (theirs < self.tokens)  # [B, T, S]
 
 
 @dataclass(frozen=True)
 class Blocks(Mask):
-    """Blocks of `size` places; `table[i][j]`: does query block i see key block j? (BigBird, sparse transformers)."""
+    """Blocks of `size` places; `table[i][j]`: does query block i see key block j? (BigBird, sparse transformers).
+    Blocks beyond the table see nothing and are not seen."""
 
     size: int
     table: tuple[tuple[bool, ...], ...]
 
+    def __post_init__(self) -> None:
+        _check(1, size=self.size)
+        lengths = sorted({len(row) for row in self.table})
+        if len(lengths) != 1 or not lengths[0]:
+            raise ValueError(f"a table of blocks has rows of one length, at least 1, not of {lengths or 'none'}")
+
     def allows(self, q: Layout, k: Layout) -> Tensor:
-        assert q.order is not None and k.order is not None
-        table = torch.tensor(self.table, dtype=torch.bool, device=q.order.device)
+        ours, theirs = _orders(q, k)
+        table = torch.tensor(self.table, dtype=torch.bool, device=ours.device)
         rows, columns = table.shape
-        i, j = q.order // self.size, k.order // self.size
-        seen = table[i.clamp(max=rows - 1)[:, :, None], j.clamp(max=columns - 1)[:, None, :]]  # [B, T, S]
-        return seen & (i < rows)[:, :, None] & (j < columns)[:, None, :]
+        i, j = ours // self.size, theirs // self.size  # [B, T, 1], [B, 1, S]
+        seen = table[i.clamp(max=rows - 1), j.clamp(max=columns - 1)]  # [B, T, S]
+        return seen & (i < rows) & (j < columns)
 
 
 def _narrow(a: int | None, b: int | None) -> int | None:
@@ -156,6 +184,9 @@ class Both(Mask):
         (back_a, ahead_a), (back_b, ahead_b) = self.a.reach(), self.b.reach()
         return _narrow(back_a, back_b), _narrow(ahead_a, ahead_b)
 
+    def causal(self) -> bool:
+        return self.a.causal() or self.b.causal()
+
 
 @dataclass(frozen=True)
 class Either(Mask):
@@ -171,16 +202,31 @@ class Either(Mask):
         (back_a, ahead_a), (back_b, ahead_b) = self.a.reach(), self.b.reach()
         return _widen(back_a, back_b), _widen(ahead_a, ahead_b)
 
+    def causal(self) -> bool:
+        return self.a.causal() and self.b.causal()
+
 
 def visible(mask: Mask, q: Layout, k: Layout) -> Tensor:
     """The one rule: what the mask allows, within one document; bool, broadcastable to [B, T, S].
 
-    A key is seen if its segment is the query's and not 0, or if it is -1 (seen by every segment).
+    A key is seen if its segment is the query's and not 0, or if it is -1 and the keys' layout says `prefix`. ValueError
+    for a -1 that is not announced (on a CPU; elsewhere nobody sees it, as asking would wait for the device).
     """
     allowed = mask.allows(q, k)
     if q.segments is None and k.segments is None:
         return allowed
-    ours = q.segments if q.segments is not None else torch.ones_like(q.order)  # type: ignore[arg-type]
-    theirs = k.segments if k.segments is not None else torch.ones_like(k.order)  # type: ignore[arg-type]
-    ours, theirs = ours[:, :, None], theirs[:, None, :]  # [B, T, 1], [B, 1, S]
-    return (allowed & (ours == theirs) & (ours > 0)) | ((theirs == -1) & (ours != 0))
+    ours, theirs = _segments(q)[:, :, None], _segments(k)[:, None, :]  # [B, T, 1], [B, 1, S]
+    own = allowed & (ours == theirs) & (ours > 0)  # [B, T, S]
+    if k.prefix:
+        return own | ((theirs == -1) & (ours != 0))
+    if theirs.device.type == "cpu" and not torch.compiler.is_compiling() and bool((theirs < 0).any()):
+        raise ValueError("a layout has segment -1, which every segment sees: announce it by Layout(prefix=True)")
+    return own
+
+
+def _segments(here: Layout) -> Tensor:
+    """Segments written out, [B or 1, T]."""
+    if here.segments is not None:
+        return here.segments
+    assert here.order is not None
+    return torch.ones_like(here.order)

@@ -8,11 +8,11 @@ from dataclasses import replace
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from weft.nn.attention import Attention
 from weft.nn.context import Field
-from weft.nn.kernels import KERNELS, Scoring, able, attend
+from weft.nn.kernels import KERNELS, able, attend
 from weft.nn.layout import Layout
 from weft.nn.stack import Stack
 
@@ -34,14 +34,21 @@ def replay(module: nn.Module, chosen: dict[str, str]) -> None:
     fields = {name: field for name, field, _ in _fields(module)}
     for name, kernel in chosen.items():
         if name not in fields or kernel not in KERNELS:
-            raise ValueError(f"the recorded kernel {kernel!r} of field {name!r} fits nothing in this model")
+            raise ValueError(
+                f"the kernel {kernel!r} was recorded for the field {name!r}, but this model has the fields "
+                f"{', '.join(fields) or 'none'}, and there are the kernels {', '.join(KERNELS)}: measure anew"
+            )
         fields[name].kernel = kernel
 
 
 def costs(
     field: Field, attention: Attention, rows: int, length: int, *, dtype: torch.dtype, repeats: int = 5
 ) -> dict[str, float]:
-    """Median seconds of one forward and backward pass by kernel; the slow reference is left out."""
+    """Median seconds of one forward and backward pass over [rows, length] by kernel; the slow reference is left out.
+
+    What the attention adds (a bias, values by distance, a sink) takes part, so that only able kernels are timed. Leaves
+    no gradients behind.
+    """
     device = next(attention.parameters()).device
     heads = (attention.heads, attention.kv_heads, attention.kv_heads)
     widths = (attention.head_width, attention.head_width, attention.value_width)
@@ -51,18 +58,22 @@ def costs(
     )
     with torch.no_grad():  # a trained bias is the field's cost, once a pass, not a kernel's
         sight = field.among(Layout(), length, device)
-    how = Scoring(scale=attention.scale, softcap=attention.softcap, sink=attention.sink, dropout=attention.dropout)
+        how = replace(attention.scoring(q, k, sight), dropout=attention.dropout)  # as in training
+    learned = [q, k, v, *(parameter for parameter in attention.parameters() if parameter.requires_grad)]
+    if how.bias is not None:  # the same for every kernel to make, but not to learn from
+        how = replace(how, bias=how.bias.requires_grad_())
+        learned.append(how.bias)
 
-    def once(kernel: str) -> Tensor:
+    def once(kernel: str) -> None:
         out = attend(q, k, v, replace(sight, kernel=kernel), how)
-        out.backward(torch.ones_like(out))
-        return out
+        torch.autograd.grad(out, learned, torch.ones_like(out), allow_unused=True)
 
     names = [name for name in KERNELS if name != "eager" and able(name, sight, how)]
     return {name: _median(partial(once, name), repeats, device) for name in names}
 
 
-def _median(once: Callable[[], Tensor], repeats: int, device: torch.device) -> float:
+def _median(once: Callable[[], None], repeats: int, device: torch.device) -> float:
+    """Seconds of one call, the first not counted."""
     once()
     times = []
     for _ in range(repeats):

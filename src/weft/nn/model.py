@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 
@@ -16,47 +18,38 @@ from weft.nn.layout import Layout
 from weft.nn.stack import Stack
 
 
-def _check_length(context: int | None, cache: Cache | None, length: int) -> None:
-    """A stem with a table of positions cannot place what lies beyond it."""
-    if context is None or torch.compiler.is_compiling():
-        return
-    after = length if cache is None else cache.used + length
-    if after > context:
-        raise ValueError(
-            f"{after} tokens, but the trained positions end at {context}: shorten the row, or build the model with a "
-            "longer context or another position scheme"
-        )
+class Writer(nn.Module, ABC):
+    """What goes on with a row token by token: hidden states [B, T, D] of `writing`, a head, and a cache that fits."""
 
+    head: LMHead
 
-class Decoder(nn.Module):
-    """embed -> stack, then `logits`. The classic language model; with a Full field also an encoder with a head."""
+    @property
+    @abstractmethod
+    def stem(self) -> Embed:
+        """What makes vectors of the tokens that are written."""
 
-    def __init__(self, embed: Embed, stack: Stack, *, head: LMHead) -> None:
-        super().__init__()
-        self.embed, self.stack, self.head = embed, stack, head
+    @property
+    @abstractmethod
+    def writing(self) -> Stack:
+        """The stack whose hidden states the head reads."""
+
+    @property
+    @abstractmethod
+    def table(self) -> Tensor | None:
+        """The embeddings that a tied head reads, [V, D]."""
 
     @property
     def context(self) -> int | None:
         """The longest row the stem can place; None: any."""
-        return self.embed.position.context
-
-    def forward(
-        self, tokens: Tensor, here: Layout | None = None, cache: Cache | None = None
-    ) -> tuple[Tensor, Auxiliary]:
-        """tokens int64 [B, T] (or vectors [B, T, D]) -> hidden states [B, T, D] and auxiliary terms."""
-        here, length = here or Layout(), tokens.shape[1]
-        _check_length(self.context, cache, length)
-        if cache is not None:
-            here = _begin(cache, here, length)
-        return self.stack(self.embed(tokens, here), Context(here), cache)
+        return self.stem.position.context
 
     def logits(self, x: Tensor) -> Tensor:
         """Hidden states [B, T, D] -> scores [B, T, V]."""
-        return self.head(x, self.embed.weight)
+        return self.head(x, self.table)
 
     def nats(self, x: Tensor, labels: Tensor, *, ignored: int = -100) -> Tensor:
         """Σ -log p(label) of hidden states [B, T, D], fp32; see `LMHead.nats`."""
-        return self.head.nats(x, labels, self.embed.weight, ignored=ignored)
+        return self.head.nats(x, labels, self.table, ignored=ignored)
 
     def cache(
         self,
@@ -68,10 +61,47 @@ class Decoder(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> Cache:
         """See `Stack.cache`."""
-        return self.stack.cache(rows, capacity, length=length, chunk=chunk, dtype=dtype)
+        return self.writing.cache(rows, capacity, length=length, chunk=chunk, dtype=dtype)
+
+    def _begin(self, here: Layout, length: int, cache: Cache | None) -> Layout:
+        """Number this pass after what the cache holds; a compiled step has reserved its places itself."""
+        if cache is None:
+            _check_length(self.context, length)
+            return here
+        if not torch.compiler.is_compiling():
+            _check_length(self.context, cache.after(length, here.segments))
+            cache.reserve(length, here.segments)
+        return cache.begin(here, length)
 
 
-class EncoderDecoder(nn.Module):
+class Decoder(Writer):
+    """embed -> stack, then `logits`. The classic language model; with a Full field also an encoder with a head."""
+
+    def __init__(self, embed: Embed, stack: Stack, *, head: LMHead) -> None:
+        super().__init__()
+        self.embed, self.stack, self.head = embed, stack, head
+
+    @property
+    def stem(self) -> Embed:
+        return self.embed
+
+    @property
+    def writing(self) -> Stack:
+        return self.stack
+
+    @property
+    def table(self) -> Tensor | None:
+        return self.embed.weight
+
+    def forward(
+        self, tokens: Tensor, here: Layout | None = None, cache: Cache | None = None
+    ) -> tuple[Tensor, Auxiliary]:
+        """tokens int64 [B, T] (or vectors [B, T, D]) -> hidden states [B, T, D] and auxiliary terms."""
+        here = self._begin(here or Layout(), tokens.shape[1], cache)
+        return self.stack(self.embed(tokens, here), Context(here), cache)
+
+
+class EncoderDecoder(Writer):
     """Two stacks: the decoder's `memory` field looks at what the encoder made of the source.
 
     A target stem without a table of its own (own=False) reads the source's; a tied head reads the target's.
@@ -83,9 +113,16 @@ class EncoderDecoder(nn.Module):
         self.target, self.decoder, self.head = target, decoder, head
 
     @property
-    def context(self) -> int | None:
-        """The longest target row the stem can place; None: any."""
-        return self.target.position.context
+    def stem(self) -> Embed:
+        return self.target
+
+    @property
+    def writing(self) -> Stack:
+        return self.decoder
+
+    @property
+    def table(self) -> Tensor | None:
+        return self.embed.weight if self.target.weight is None else self.target.weight
 
     @property
     def source_context(self) -> int | None:
@@ -105,51 +142,26 @@ class EncoderDecoder(nn.Module):
     def encode(self, source: Tensor, here: Layout | None = None) -> Memory:
         """source int64 [B, S] -> a memory of [B, S, D]."""
         here = here or Layout()
-        _check_length(self.source_context, None, source.shape[1])
+        _check_length(self.source_context, source.shape[1])
         states, _ = self.encoder(self.embed(source, here), Context(here))
         return Memory(states, here)
 
     def decode(
         self, tokens: Tensor, here: Layout | None = None, *, memory: Memory | None = None, cache: Cache | None = None
     ) -> tuple[Tensor, Auxiliary]:
-        """tokens int64 [B, T] -> [B, T, D]; the memory may be in the cache instead (`fill`)."""
-        here, length = here or Layout(), tokens.shape[1]
-        _check_length(self.context, cache, length)
-        if cache is not None:
-            here = _begin(cache, here, length)
-        x = self.target(tokens, here, self._table())
-        return self.decoder(x, Context(here, memory), cache)
-
-    def _table(self) -> Tensor | None:
-        return self.embed.weight if self.target.weight is None else self.target.weight
-
-    def logits(self, x: Tensor) -> Tensor:
-        """Hidden states [B, T, D] -> scores [B, T, V]."""
-        return self.head(x, self._table())
-
-    def nats(self, x: Tensor, labels: Tensor, *, ignored: int = -100) -> Tensor:
-        """Σ -log p(label) of hidden states [B, T, D], fp32; see `LMHead.nats`."""
-        return self.head.nats(x, labels, self._table(), ignored=ignored)
-
-    def cache(
-        self,
-        rows: int,
-        capacity: int,
-        *,
-        length: int | None = None,
-        chunk: int | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> Cache:
-        """See `Stack.cache`; `fill` it with a memory before the first step."""
-        return self.decoder.cache(rows, capacity, length=length, chunk=chunk, dtype=dtype)
+        """tokens int64 [B, T] -> [B, T, D]; the memory is given, or was filled into the cache (`fill`)."""
+        here = self._begin(here or Layout(), tokens.shape[1], cache)
+        return self.decoder(self.target(tokens, here, self.table), Context(here, memory), cache)
 
     def fill(self, cache: Cache, memory: Memory) -> None:
         """See `Stack.fill`."""
         self.decoder.fill(cache, memory)
 
 
-def _begin(cache: Cache, here: Layout, length: int) -> Layout:
-    """Number this pass after what the cache holds; a compiled step has reserved its places itself."""
-    if not torch.compiler.is_compiling():
-        cache.reserve(length)
-    return cache.begin(here, length)
+def _check_length(context: int | None, length: int) -> None:
+    """A stem with a table of positions cannot place what lies beyond it."""
+    if context is not None and length > context and not torch.compiler.is_compiling():
+        raise ValueError(
+            f"{length} tokens, but the trained positions end at {context}: shorten the row, or build the model with a "
+            "longer context or another position scheme"
+        )

@@ -29,12 +29,14 @@ def linear_nats(x: Tensor, weight: Tensor, labels: Tensor, *, ignored: int) -> T
 
 
 class _LinearNats(torch.autograd.Function):
+    """Gradients of the scores are softmax - one-hot, known as soon as the loss is; the backward pass scales them."""
+
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, labels: Tensor, ignored: int, grads: bool) -> Tensor:
         wants_x, wants_weight = (grads and wanted for wanted in ctx.needs_input_grad[:2])
         grad_x = torch.empty_like(x) if wants_x else None
         grad_weight = torch.zeros_like(weight, dtype=torch.float32) if wants_weight else None
-        rows = max(16, PIECE // weight.shape[0])
+        rows = max(16, PIECE // weight.shape[0])  # fewer would starve the matrix product
         total = torch.zeros((), dtype=torch.float32, device=x.device)
         for start in range(0, x.shape[0], rows):
             part, label = x[start : start + rows], labels[start : start + rows, None]  # [n, D], [n, 1]

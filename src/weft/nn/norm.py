@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -10,16 +11,23 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 
+def _check_eps(eps: float) -> float:
+    if not (eps >= 0 and math.isfinite(eps)):
+        raise ValueError(f"eps = {eps}, but it is added to a variance: it must be finite and at least 0")
+    return eps
+
+
 class LayerNorm(nn.Module):
-    """(x - mean) / √(var + eps) · weight + bias (Ba et al. 2016). Statistics are taken in fp32."""
+    """(x - mean) / √(var + eps) · weight + bias over the last axis (Ba et al. 2016). Statistics are taken in fp32."""
 
     def __init__(self, width: int, *, eps: float = 1e-5, bias: bool = True) -> None:
         super().__init__()
-        self.eps = eps
+        self.eps = _check_eps(eps)
         self.weight = nn.Parameter(torch.ones(width))
         self.bias = nn.Parameter(torch.zeros(width)) if bias else None
 
     def reset(self) -> None:
+        """Plain normalisation."""
         nn.init.ones_(self.weight)
         if self.bias is not None:
             nn.init.zeros_(self.bias)
@@ -33,7 +41,7 @@ class LayerNorm(nn.Module):
 
 
 class RMSNorm(nn.Module):
-    """x / √(mean(x²) + eps) · weight (Zhang & Sennrich 2019). Statistics are taken in fp32.
+    """x / √(mean(x²) + eps) · weight over the last axis (Zhang & Sennrich 2019). Statistics are taken in fp32.
 
     Uncompiled, forward and backward are written out: torch has no fused kernel for it on a CPU, and its composite one
     takes 2.6 times as long (docs/decisions.md). A compiler does better from the plain form.
@@ -41,7 +49,7 @@ class RMSNorm(nn.Module):
 
     def __init__(self, width: int, *, eps: float = 1e-6) -> None:
         super().__init__()
-        self.eps = eps
+        self.eps = _check_eps(eps)
         self.weight = nn.Parameter(torch.ones(width))
 
     def reset(self) -> None:

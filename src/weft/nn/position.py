@@ -16,7 +16,7 @@ from weft.nn.layout import Layout
 class Placed:
     """A field's positions, resolved once per pass; the identity by default.
 
-    rotate_q, rotate_k: (cos, sin), each [B or 1, T, 1, R/2], of the queries' and the *new* keys' places.
+    rotation_q, rotation_k: (cos, sin), each [B or 1, T, 1, R/2], of the queries' and the *new* keys' places.
     bias: content-free scores [B or 1, H, T, S], added after scaling.
     """
 
@@ -25,9 +25,11 @@ class Placed:
     bias: Tensor | None = None
 
     def rotate_q(self, x: Tensor) -> Tensor:
+        """Queries [B, T, H, K], the first R of each K turned."""
         return x if self.rotation_q is None else rotate(x, *self.rotation_q)
 
     def rotate_k(self, x: Tensor) -> Tensor:
+        """New keys [B, S, G, K], likewise."""
         return x if self.rotation_k is None else rotate(x, *self.rotation_k)
 
 
@@ -57,6 +59,7 @@ class _Rotate(torch.autograd.Function):
 
 
 def _turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """`rotate` without a graph, written into place."""
     half = cos.shape[-1]
     a, b = x[..., :half], x[..., half : 2 * half]
     out = torch.empty_like(x)
@@ -92,6 +95,8 @@ class Sinusoid(StemPosition):
         super().__init__()
         if width % 2:
             raise ValueError(f"sinusoids come in pairs: width {width} is odd; choose an even width or another scheme")
+        if not theta > 0:
+            raise ValueError(f"theta = {theta}, but wavelengths are its powers: it must be above 0")
         self.width, self.theta = width, theta
 
     def add(self, x: Tensor, here: Layout) -> Tensor:
@@ -129,6 +134,8 @@ class Alibi(Position):
 
     @staticmethod
     def slopes(heads: int) -> list[float]:
+        """Of each head, what a place of distance costs."""
+
         def powers(count: int) -> list[float]:
             return [2.0 ** (-8.0 * (i + 1) / count) for i in range(count)]
 
@@ -161,7 +168,7 @@ class T5Bias(Position):
         nn.init.normal_(self.weight, std=0.02)
 
     def bucket(self, ahead: Tensor) -> Tensor:
-        """Bucket of each distance `ahead` = key - query."""
+        """Bucket of each distance `ahead` = key - query, int64 of the same shape."""
         buckets, base = self.buckets, torch.zeros_like(ahead)
         if self.bidirectional:
             buckets //= 2
@@ -183,13 +190,16 @@ class T5Bias(Position):
 class Shaw(nn.Module):
     """Trained vectors of clipped distance on the key and the value side (Shaw et al. 2018), one of these per layer.
 
-    keys, values: [2·distance + 1, K]. Both go through the 2·distance + 1 buckets, never through a [T, S, K] gather.
+    distance: where it is clipped. keys, values: [2·distance + 1, K]. Both go through the 2·distance + 1 buckets, never
+    through a [T, S, K] gather.
     """
 
     table = True
 
     def __init__(self, head_width: int, *, distance: int = 16) -> None:
         super().__init__()
+        if distance < 1:
+            raise ValueError(f"distance = {distance}, but relative positions are told apart up to one of at least 1")
         self.distance = distance
         self.keys = nn.Parameter(torch.empty(2 * distance + 1, head_width))
         self.values = nn.Parameter(torch.empty(2 * distance + 1, head_width))
@@ -200,6 +210,7 @@ class Shaw(nn.Module):
         nn.init.normal_(self.values, std=0.02)
 
     def _bucket(self, q: Layout, k: Layout) -> Tensor:
+        """Which vector belongs to each pair, [B, T, S]."""
         ahead = k.places[:, None, :] - q.places[:, :, None]  # [B, T, S]
         return ahead.clamp(-self.distance, self.distance) + self.distance
 

@@ -24,6 +24,15 @@ class Scaling:
         """What cos and sin are multiplied by."""
         return 1.0
 
+    def check(self, theta: float, width: int) -> None:
+        """ValueError where this scaling cannot be computed for a theta and a rotated head width."""
+
+
+def _positive(scaling: Scaling, **numbers: float) -> None:
+    for name, number in numbers.items():
+        if not number > 0:
+            raise ValueError(f"{type(scaling).__name__}: {name} = {number}, but it must be above 0")
+
 
 def frequencies(theta: float, width: int, device: torch.device) -> Tensor:
     """θ^(-2i/width), fp32 [width / 2] (Su et al. 2021)."""
@@ -36,16 +45,29 @@ class Linear(Scaling):
 
     factor: float
 
+    def __post_init__(self) -> None:
+        _positive(self, factor=self.factor)
+
     def frequencies(self, theta: float, width: int, length: int, device: torch.device) -> Tensor:
         return frequencies(theta, width, device) / self.factor
 
 
 @dataclass(frozen=True)
 class Dynamic(Scaling):
-    """NTK-aware: theta grows with the row once it is longer than `original`. Fixed when a cache is made."""
+    """NTK-aware (bloc97 2023): theta grows with the row beyond `original`. Fixed when a cache is made."""
 
     factor: float
     original: int
+
+    def __post_init__(self) -> None:
+        _positive(self, factor=self.factor, original=self.original)
+
+    def check(self, theta: float, width: int) -> None:
+        if width < 4:
+            raise ValueError(
+                f"Dynamic grows theta by a power of width / (width - 2), and the rotated head width is {width}: take "
+                "one of at least 4, or another scaling"
+            )
 
     def frequencies(self, theta: float, width: int, length: int, device: torch.device) -> Tensor:
         longer = max(length, self.original) / self.original
@@ -57,7 +79,10 @@ class Dynamic(Scaling):
 class Yarn(Scaling):
     """Interpolate the slow frequencies, keep the fast (Peng et al. 2023); cos and sin grow by 0.1 ln(factor) + 1.
 
-    truncate: round the two corner dimensions outwards, as the published code does.
+    fast, slow: pairs that turn more often than `fast` within `original` places are kept, less often than `slow`
+    interpolated, with a ramp between. truncate: round the two corner dimensions outwards, as the published code does.
+    attention_factor: by how much cos and sin grow, in place of the formula; mscale, mscale_all_dim: where both are
+    given, they grow by (0.1 mscale ln(factor) + 1) / (0.1 mscale_all_dim ln(factor) + 1) (DeepSeek-V2).
     """
 
     factor: float
@@ -69,8 +94,15 @@ class Yarn(Scaling):
     mscale: float = 0.0
     mscale_all_dim: float = 0.0
 
+    def __post_init__(self) -> None:
+        _positive(self, factor=self.factor, original=self.original, fast=self.fast, slow=self.slow)
+
+    def check(self, theta: float, width: int) -> None:
+        if theta <= 1:
+            raise ValueError(f"Yarn counts in logarithms of theta, which is {theta}: it must be above 1")
+
     def frequencies(self, theta: float, width: int, length: int, device: torch.device) -> Tensor:
-        def corner(rotations: float) -> float:
+        def corner(rotations: float) -> float:  # the pair that turns so often within the original length
             return width * math.log(self.original / (rotations * 2 * math.pi)) / (2 * math.log(theta))
 
         low, high = corner(self.fast), corner(self.slow)
@@ -95,12 +127,20 @@ class Yarn(Scaling):
 
 @dataclass(frozen=True)
 class Llama3(Scaling):
-    """Long wavelengths divided by `factor`, short ones kept, a smooth ramp between (Llama 3.1)."""
+    """Long wavelengths divided by `factor`, short ones kept, a smooth ramp between (Llama 3.1).
+
+    low, high: a wavelength is long above original / low, short below original / high.
+    """
 
     factor: float
     original: int
     low: float = 1.0
     high: float = 4.0
+
+    def __post_init__(self) -> None:
+        _positive(self, factor=self.factor, original=self.original, low=self.low)
+        if self.high <= self.low:
+            raise ValueError(f"Llama3: low = {self.low} and high = {self.high}, but low must be below high")
 
     def frequencies(self, theta: float, width: int, length: int, device: torch.device) -> Tensor:
         plain = frequencies(theta, width, device)
@@ -123,9 +163,13 @@ class Rope(Position):
         super().__init__()
         if width % 2 or width < 2:
             raise ValueError(f"rotary positions turn pairs: the rotated head width {width} must be even and at least 2")
+        if not theta > 0:
+            raise ValueError(f"theta = {theta}, but rotations are its powers: it must be above 0")
         self.width, self.theta, self.scaling = width, theta, scaling or Scaling()
+        self.scaling.check(theta, width)
 
     def _angles(self, here: Layout, length: int) -> tuple[Tensor, Tensor]:
+        """cos and sin of every place, fp32 [B, T, 1, R/2] each."""
         places = here.places
         speed = self.scaling.frequencies(self.theta, self.width, length, places.device)
         with torch.autocast(places.device.type, enabled=False):

@@ -15,12 +15,15 @@ class Scheme:
     """Each part is optional; the base class is no position at all."""
 
     def stem(self, width: int, context: int) -> StemPosition:
+        """What is added to tokens of this width, in rows of up to `context`."""
         return StemPosition()
 
     def field(self, heads: int, head_width: int, *, bidirectional: bool = False) -> Position:
+        """What places queries, keys and scores; bidirectional: the field looks both ways."""
         return Position()
 
     def relative(self, head_width: int) -> Shaw | None:
+        """What each layer's attention has of its own; a new one at each call."""
         return None
 
 
@@ -44,11 +47,15 @@ class LearnedScheme(Scheme):
 
 @dataclass(frozen=True)
 class RopeScheme(Scheme):
-    """Su et al. 2021. part: the share of a head's width that turns."""
+    """Su et al. 2021. part: the share of a head's width that turns, above 0 and at most 1."""
 
     theta: float = 10000.0
     part: float = 1.0
     scaling: AnyScaling | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.part <= 1:
+            raise ValueError(f"part = {self.part} of a head's width cannot turn: it must be above 0 and at most 1")
 
     def field(self, heads: int, head_width: int, *, bidirectional: bool = False) -> Position:
         return Rope(int(head_width * self.part), theta=self.theta, scaling=self.scaling)

@@ -10,14 +10,16 @@ from torch import Tensor, nn
 
 from weft.nn.attention import Attention
 from weft.nn.branch import Auxiliary, join
-from weft.nn.cache import Book, Cache, FixedSlot, FullSlot, RingSlot, Slot
+from weft.nn.cache import Cache
 from weft.nn.context import Context, Field, Memory, Sight
+from weft.nn.slots import Book, FixedSlot, FullSlot, RingSlot, Slot
 
 
 class Stack(nn.Module):
     """x [B, T, D] -> [B, T, D] through `layers`, executed in `order` (ALBERT: [0] * 12), then `norm`.
 
-    A layer is anything with (x, ctx, slots) -> (x, auxiliary), slots(make) and fill(slots, memory).
+    fields: by the names that attentions look through. A layer is anything with (x, ctx, slots) -> (x, auxiliary),
+    slots(make) and fill(slots, ctx), as `Block` has them.
     """
 
     def __init__(
@@ -37,7 +39,10 @@ class Stack(nn.Module):
     def forward(
         self, x: Tensor, ctx: Context, cache: Cache | None = None, upto: int | None = None
     ) -> tuple[Tensor, Auxiliary]:
-        """upto: leave out the layers from this execution step on, and the final norm (negative counts from the end)."""
+        """x [B, T, D] -> [B, T, D] and auxiliary terms, summed by name; with a cache, as its next tokens.
+
+        upto: leave out the layers from this execution step on, and the final norm (negative counts from the end).
+        """
         ctx = replace(ctx, sights=self.sights(x, ctx, cache))
         auxiliary: Auxiliary = None
         for step, layer in enumerate(self.order[:upto]):
@@ -60,7 +65,7 @@ class Stack(nn.Module):
                 elif ctx.memory is not None:
                     memory, width, share = ctx.memory.here, ctx.memory.states.shape[1], 1
                 else:
-                    continue  # the attention that wants it will say so
+                    continue  # `Context.sight` says so to the attention that wants it
                 sights[name] = field.across(ctx.here, length, memory, width, share, device)
             elif placed is None:
                 sights[name] = field.among(ctx.here, length, device)
@@ -80,20 +85,26 @@ class Stack(nn.Module):
     ) -> Cache:
         """An empty cache for `rows` rows of up to `capacity` tokens, taken at most `chunk` at a time (default: all).
 
-        A windowed field gets a ring of window + chunk - 1 places. length: what a position scaling is fixed for.
+        A windowed field gets a ring of window + chunk - 1 places. length: what a position scaling is fixed for
+        (default: the capacity). dtype: of keys and values (default: the parameters'). ValueError for sizes below 1, and
+        for a stack that cannot go token by token.
         """
-        if rows < 1 or capacity < 1:
-            raise ValueError(f"a cache needs at least one row and one place, not {rows} x {capacity}")
+        self.check_causal()
+        length, chunk = (capacity if size is None else size for size in (length, chunk))
+        if min(rows, capacity, length, chunk) < 1:
+            raise ValueError(
+                f"a cache of {rows} x {capacity} places, made for rows of {length}, in chunks of {chunk}: each must be "
+                "at least 1"
+            )
         example = next(self.parameters())
-        device, dtype, chunk = example.device, dtype or example.dtype, chunk or capacity
+        device, dtype = example.device, dtype or example.dtype
         books: dict[str, Book] = {}
 
         def make(attention: Attention) -> Slot:
             field = self.fields[attention.field]
             assert isinstance(field, Field)
             if field.keys == "memory":
-                nothing = torch.empty(0, device=device, dtype=dtype)
-                return FixedSlot(nothing, nothing)
+                return FixedSlot()
             back, ahead = field.mask.reach()
             ring = back is not None and ahead == 0 and back + chunk < capacity
             size = back + chunk if ring and back is not None else capacity
@@ -103,10 +114,28 @@ class Stack(nn.Module):
             return (RingSlot if ring else FullSlot)(k, v)
 
         steps = [self.layers[layer].slots(make) for layer in self.order]  # type: ignore[operator]
-        return Cache(rows, capacity, books, steps, length=length or capacity, chunk=chunk)
+        return Cache(rows, capacity, books, steps, length=length, chunk=chunk)
+
+    def check_causal(self) -> None:
+        """ValueError where a field sees ahead in its own row, so that it cannot be continued token by token."""
+        for name, field in self.fields.items():
+            assert isinstance(field, Field)
+            if field.keys == "self" and not field.mask.causal():
+                raise ValueError(
+                    f"the field {name!r} sees ahead ({field.mask}), so a row cannot be continued token by token: "
+                    f"build it with Causal(), or with {field.mask} & Causal(); whole rows need no cache"
+                )
 
     def fill(self, cache: Cache, memory: Memory) -> None:
-        """Compute what the cache keeps of a memory: keys, values and layout, once before the first step."""
+        """Compute what the cache keeps of a memory: keys, values and layout, once before the first step.
+
+        ValueError where the memory has another number of rows than the cache had before it was forked.
+        """
+        rows = memory.states.shape[0]
+        if rows * cache.share != cache.rows:
+            raise ValueError(
+                f"a memory of {rows} rows for a cache of {cache.rows}, {cache.share} of which read one: make them agree"
+            )
         cache.memory, cache.memory_width = memory.here, memory.states.shape[1]
         ctx = Context(memory.here, memory)
         ctx = replace(ctx, sights=self.sights(memory.states, ctx, None))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from weft.batch import IGNORED, Batch
 from weft.nn import Auxiliary, Decoder, EncoderDecoder, Layout
 from weft.objectives.loss import Loss
@@ -17,35 +19,40 @@ def count(batch: Batch) -> int:
     return 0 if batch.labels is None else int((batch.labels != IGNORED).sum())
 
 
-def _none(auxiliary: Auxiliary) -> None:
-    """A term that nobody weighs would vanish without a word."""
-    if auxiliary:
-        raise ValueError(f"this objective has no weights for the model's auxiliary terms {', '.join(auxiliary)}")
-
-
 class NextToken:
     """-log p(token | the tokens before it) of a decoder's rows."""
 
     def counts(self, batch: Batch) -> dict[str, int]:
+        """The places that predict something."""
         return {"loss": count(batch)}
 
     def losses(self, module: Decoder, batch: Batch) -> dict[str, Loss]:
-        assert batch.labels is not None
-        hidden, auxiliary = module(batch.tokens, layout(batch))
-        _none(auxiliary)
-        return {"loss": Loss(module.nats(hidden, batch.labels, ignored=IGNORED), count(batch))}
+        """One term, "loss"."""
+        hidden, auxiliary = module(batch.tokens, layout(batch))  # [B, T, D]
+        return {"loss": _likelihood(module, hidden, auxiliary, batch)}
 
 
 class Translate:
     """-log p(target token | the target before it, the source) of an encoder–decoder's pairs (teacher forcing)."""
 
     def counts(self, batch: Batch) -> dict[str, int]:
+        """The places of the targets that predict something."""
         return {"loss": count(batch)}
 
     def losses(self, module: EncoderDecoder, batch: Batch) -> dict[str, Loss]:
+        """One term, "loss". ValueError for a batch without a source."""
         if batch.source is None:
-            raise ValueError("this objective needs pairs: the batch has no source side")
-        assert batch.labels is not None
-        hidden, auxiliary = module(batch.source.tokens, batch.tokens, layout(batch.source), layout(batch))
-        _none(auxiliary)
-        return {"loss": Loss(module.nats(hidden, batch.labels, ignored=IGNORED), count(batch))}
+            raise ValueError("this objective needs pairs, and the batch has no source side: give data of pairs")
+        hidden, auxiliary = module(batch.source.tokens, batch.tokens, layout(batch.source), layout(batch))  # [B, T, D]
+        return {"loss": _likelihood(module, hidden, auxiliary, batch)}
+
+
+def _likelihood(module: Decoder | EncoderDecoder, hidden: Tensor, auxiliary: Auxiliary, batch: Batch) -> Loss:
+    """Σ -log p of the batch's labels from hidden states [B, T, D]; ValueError for terms that nobody weighs."""
+    if auxiliary:  # they would vanish without a word
+        raise ValueError(
+            f"this objective has no weights for the model's auxiliary terms {', '.join(auxiliary)}: "
+            "train with one that has, or a model without them"
+        )
+    assert batch.labels is not None
+    return Loss(module.nats(hidden, batch.labels, ignored=IGNORED), count(batch))

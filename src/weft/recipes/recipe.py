@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from weft.data import DataSettings
 from weft.models import FAMILIES, Blueprint
 from weft.nn import EncoderDecoder
-from weft.registry import Registry, UnknownName
+from weft.registry import Registry, UnknownName, suggest
 from weft.settings import SettingError, change
 from weft.training.settings import LENGTHS, TrainSettings
 
@@ -19,7 +19,8 @@ class Recipe:
 
     prompts: what the model continues when it is done. baselines: also score an interpolated 5-gram and xz.
     debug: settings changed by --debug, which must end within seconds and need no file from outside.
-    story: the recipe's docstring: command, cost, number to expect.
+    story: the recipe's docstring: command, cost, number to expect. vocab: what model.vocab was set to by `change`; None
+    where nobody did, and the model takes as many ids as the tokenizer turns out to have.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Recipe:
     baselines: bool = False
     debug: tuple[tuple[str, str], ...] = ()
     story: str = ""
+    vocab: int | None = None
 
     @property
     def summary(self) -> str:
@@ -47,7 +49,8 @@ class Recipe:
             raise SettingError(f"unknown setting {path!r}; {hint}settings are addressed as model.*, data.* or train.*")
         try:
             if head == "model":
-                return replace(self, model=self.model.change(rest, text))
+                model = self.model.change(rest, text)
+                return replace(self, model=model, vocab=model.config.vocab if rest == "vocab" else self.vocab)
             if head == "data":
                 return replace(self, data=change(self.data, rest, text))
             train = replace(self.train, **dict.fromkeys(LENGTHS, 0)) if rest in LENGTHS else self.train
@@ -55,6 +58,15 @@ class Recipe:
         except SettingError as error:
             text = str(error)
             raise SettingError(f"{head}.{text}" if text.startswith(rest) else text) from error
+
+    def fitted(self, vocab: int) -> Blueprint:
+        """The model with a tokenizer's number of ids. ValueError where `change` asked for another one."""
+        if self.vocab is not None and self.vocab != vocab:
+            raise ValueError(
+                f"model.vocab={self.vocab}, but the tokenizer has {vocab} ids: leave model.vocab out, the model takes "
+                "the tokenizer's (data.vocab is the most it may have)"
+            )
+        return self.model.change("vocab", str(vocab))
 
 
 RECIPES: Registry[Recipe] = Registry(
@@ -82,9 +94,7 @@ def find(name: str) -> Recipe:
         return RECIPES.get(name)
     if name not in FAMILIES.names():
         both = RECIPES.names() + FAMILIES.names()
-        near = difflib.get_close_matches(name, both, 1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise UnknownName(f"no recipe and no family is called {name!r}; {hint}there are: {', '.join(both)}")
+        raise UnknownName(f"no recipe and no family is called {name!r}; {suggest(name, both)}")
     family = FAMILIES.get(name)
     model = Blueprint.of(name, "small" if "small" in family.sizes else None)
     pairs = reads_pairs(model)

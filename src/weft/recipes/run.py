@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import nn
 
-from weft.data import Pairs, Prepared, prepare
+from weft.data import Blocks, Pairs, Prepared, prepare
 from weft.evaluate import bits_per_byte, check, likelihood, ngram_nats, xz_bits_per_byte
 from weft.files import write_json
 from weft.hub import write_model
@@ -61,7 +61,7 @@ def _run(recipe: Recipe, out: Path, *, resume: bool, overwrite: bool, watch: Wat
     )
     for text in prepared.notices:
         watch.notice(text)
-    blueprint = recipe.model.change("vocab", str(prepared.tokenizer.vocab))
+    blueprint = recipe.fitted(prepared.tokenizer.vocab)
     if recipe.data.isolate and not family.packs:
         raise ValueError(f"family {family.name!r} cannot pack several documents into a row: set data.isolate=false")
     objective = OBJECTIVES.get(family.objective)()
@@ -143,9 +143,8 @@ def openings(prepared: Prepared, count: int = 3) -> tuple[str, ...]:
 def _baselines(recipe: Recipe, prepared: Prepared, watch: Watcher) -> dict[str, float]:
     """Held-out bits per byte of an interpolated 5-gram over the same tokens, and of `xz -9` on the same bytes."""
     watch.notice("scoring the baselines on the same held-out text …")
-    train, valid = getattr(prepared.train, "tokens", None), getattr(prepared.valid, "tokens", None)
     found = {"xz -9": xz_bits_per_byte(prepared.valid_text)}
-    if train is not None and valid is not None:
-        nats = ngram_nats(train, valid, prepared.tokenizer.vocab)
+    if isinstance(prepared.train, Blocks) and isinstance(prepared.valid, Blocks):
+        nats = ngram_nats(prepared.train.tokens, prepared.valid.tokens, prepared.tokenizer.vocab)
         found = {"interpolated 5-gram": bits_per_byte(nats, prepared.valid_bytes)} | found
     return found

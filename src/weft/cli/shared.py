@@ -1,0 +1,29 @@
+"""What the commands share: opening a model, what is said beside a result, and where a result is printed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from weft.hub import Model, load
+
+
+def printer() -> Console:
+    """Standard output. Names, paths and texts are printed as they are, whatever brackets they have."""
+    return Console(highlight=False, markup=False)
+
+
+def note(text: str) -> None:
+    """Something a person should know, on standard error: a result may be read by a program."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(Text.assemble(("note: ", "yellow"), text))
+
+
+def opened(folder: Path) -> Model:
+    """The model in a folder; what loading had to say is said."""
+    model = load(folder)
+    for text in model.notices:
+        note(text)
+    return model

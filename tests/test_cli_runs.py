@@ -1,0 +1,173 @@
+"""Runs from the command line: stopped, resumed to the same bits, refused, overwritten."""
+
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from commands import ENVIRONMENT, SIX, TINY, good, snapshot, stop_after, weft
+
+from weft.nn import measure
+from weft.training import checkpoints
+from weft.training.log import read
+
+pytestmark = pytest.mark.usefixtures("no_picture")
+
+
+def without_clock(folder: Path) -> list[dict[str, object]]:
+    """The lines of a run's log, but for what depends on the time."""
+    clock = ("seconds", "tokens_per_second")
+    return [{k: v for k, v in line.items() if k not in clock} for line in read(folder / "log.jsonl")]
+
+
+@pytest.mark.parametrize("family", ["llama", "transformer"])
+def test_a_stopped_run_goes_on_to_the_same_bits(
+    family: str, tmp_path: Path, one_kernel: None, monkeypatch: pytest.MonkeyPatch
+):
+    words = ("train", family, *TINY, *SIX)
+    good(*words, "--out", tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        stop_after(patch, 3)
+        done = weft(*words, "--out", tmp_path / "parts")
+    assert done.status == 130 and "with --resume" in done.out
+    assert not (tmp_path / "parts" / "model.safetensors").exists()
+    good(*words, "--out", tmp_path / "parts", "--resume")
+    whole, parts = (snapshot(tmp_path / name) for name in ("whole", "parts"))
+    same = ["config.json", "tokenizer.json", "run.json", "model.safetensors"]
+    same += [name for name in whole if name.endswith(".safetensors")]
+    assert {name: parts[name] for name in same} == {name: whole[name] for name in same}
+    assert without_clock(tmp_path / "whole") == without_clock(tmp_path / "parts")
+
+
+def test_ctrl_c_from_outside_is_status_130_and_nothing_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    # The rate does not depend on the length, so that a run stopped somewhere can be ended three steps later.
+    settings = ["train.schedule=constant", "train.warmup=0", "train.precision=fp32", "train.batch=2", "train.threads=1"]
+    words = ["train", "llama", "--debug", *(word for text in settings for word in ("--set", text))]
+    out, same = tmp_path / "stopped", tmp_path / "whole"
+    endless = [sys.executable, "-m", "weft", *words, "--out", str(out), "--set", "train.steps=1e9"]
+    with subprocess.Popen(
+        endless, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=ENVIRONMENT
+    ) as run:
+        assert run.stderr is not None
+        next(line for line in run.stderr if line.startswith("step "))
+        run.send_signal(signal.SIGINT)
+        rest = run.stderr.read()
+    assert run.returncode == 130, rest
+    assert "goes on from" in rest and "Traceback" not in rest
+    found = checkpoints.latest(out)
+    assert found is not None
+    decided = found.state["decisions"]["given"]
+    monkeypatch.setattr(measure, "choose", lambda module, *_, **__: measure.replay(module, decided) or decided)
+    last = ("--quiet", "--set", f"train.steps={found.step + 3}")
+    good(*words, "--out", out, *last, "--resume")
+    good(*words, "--out", same, *last)
+    assert (out / "model.safetensors").read_bytes() == (same / "model.safetensors").read_bytes()
+
+
+def test_an_unfinished_run_can_be_used_and_says_so(stopped: Path, book: Path):
+    for words in (("generate", stopped, "--prompt", "a", "--tokens", 2), ("eval", stopped, "--data", book, "--json")):
+        assert "is not finished: this is its checkpoint of step 3" in good(*words).err
+
+
+def test_resuming_a_finished_run_changes_no_weight(copy: Path):
+    before = snapshot(copy)
+    good("train", "llama", "--out", copy, *TINY, "--resume")
+    after = snapshot(copy)
+    kept = {name for name in before if name not in ("loss.png", "report.json")}
+    assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
+
+
+def test_resume_begins_where_nothing_was_begun(tmp_path: Path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "notes.md").write_text("mine")
+    good("train", "llama", "--out", tmp_path / "run", *TINY, "--resume")
+    assert (tmp_path / "run" / "model.safetensors").is_file()
+    assert (tmp_path / "run" / "notes.md").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "words, fragment",
+    [
+        (["--set", "train.rate=1"], "rate was 0.001 .* is 1.0 now"),
+        (["--set", "train.seed=4"], "seed was 0 .* is 4 now"),
+        (["--set", "model.heads=2"], "model.heads was 4 .* is 2 now"),
+        (["--set", "model.position=alibi"], "model.position was None"),
+        (["--set", "data.vocab=280"], "data.vocab was 300 .* is 280 now"),
+        (["--set", "data.tokenizer=bytes"], "data.tokenizer was bpe"),
+        (["--set", "data.seed=9"], "the data are not those"),
+        (["--set", "data.held_out=0.5"], "the data are not those"),
+        (["--overwrite"], "choose one"),
+    ],
+)
+def test_another_run_is_not_resumed_and_the_old_one_stays(words: Sequence[str], fragment: str, stopped: Path):
+    before = snapshot(stopped)
+    done = weft("train", "llama", "--out", stopped, *TINY, *SIX, "--resume", *words)
+    assert done.status == 1 and re.search(fragment, done.err), done.err
+    assert snapshot(stopped) == before
+
+
+def test_a_damaged_checkpoint_is_refused_and_the_one_before_it_taken(stopped: Path, tmp_path: Path):
+    out = Path(shutil.copytree(stopped, tmp_path / "run"))
+    newest, older = checkpoints.steps(out / checkpoints.FOLDER)
+    weights = newest / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\xff")
+    words = ("train", "llama", "--out", out, *TINY, *SIX, "--resume")
+    loud = [word for word in words if word != "--quiet"]
+    done = good(*loud)
+    assert f"checkpoint {newest.name} is refused" in done.err and f"last good checkpoint is {older.name}" in done.err
+    assert "sha256" in done.err and "resumed at step 2" in done.err
+
+
+def test_where_every_checkpoint_is_damaged_nothing_is_touched(stopped: Path, tmp_path: Path):
+    out = Path(shutil.copytree(stopped, tmp_path / "run"))
+    for folder in checkpoints.steps(out / checkpoints.FOLDER):
+        (folder / "state.json").write_text("{}")
+    before = snapshot(out)
+    done = weft("train", "llama", "--out", out, *TINY, *SIX, "--resume")
+    assert done.status == 1 and "no checkpoint in" in done.err and "state.json" in done.err
+    assert snapshot(out) == before
+
+
+def test_overwrite_removes_what_weft_wrote_and_nothing_else(stopped: Path, tmp_path: Path):
+    out = Path(shutil.copytree(stopped, tmp_path / "run"))
+    mine = {"notes.md": "mine", "sub/config.json": "{}", "checkpoints/keep.txt": "mine too"}
+    for name, text in mine.items():
+        (out / name).parent.mkdir(exist_ok=True)
+        (out / name).write_text(text)
+    (out / "checkpoints" / "refused-step-00000001").mkdir()
+    good("train", "llama", "--out", out, *TINY, "--overwrite")
+    after = snapshot(out)
+    assert {name: after[name].decode() for name in mine} == mine
+    assert [path.name for path in checkpoints.steps(out / "checkpoints")] == ["step-00000002"]
+    assert [line["step"] for line in read(out / "log.jsonl")] == [1, 2, 2]
+    assert not (out / "checkpoints" / "refused-step-00000001").exists()
+
+
+@pytest.mark.parametrize("flag", ["--overwrite", "--resume"])
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json", "checkpoints"])
+def test_another_programs_files_are_never_replaced(flag: str, name: str, tmp_path: Path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / name).write_text("precious")
+    done = weft("train", "llama", "--out", tmp_path / "run", *TINY, flag)
+    assert done.status == 1 and f"holds {name} and no run.json" in done.err
+    assert snapshot(tmp_path / "run") == {name: b"precious"}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--data", "nowhere"],
+        ["--set", "model.heads=5"],
+        ["--set", "train.steps=0"],
+        ["--set", "data.held_out=0"],
+        ["--set", "data.vocab=9"],
+    ],
+)
+def test_overwrite_discards_nothing_before_the_new_run_can_begin(words: list[str], trained: Path):
+    before = snapshot(trained)
+    assert weft("train", "llama", "--out", trained, *TINY, "--overwrite", *words).status == 1
+    assert snapshot(trained) == before
