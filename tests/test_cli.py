@@ -78,7 +78,7 @@ def test_words_that_make_no_command_are_status_2(words: list[str], fragment: str
 
 def test_training_lays_out_a_folder_and_prints_where_everything_is(trained: Path):
     names = {path.name for path in trained.iterdir()}
-    files = {"config.json", "model.safetensors", "tokenizer.json", "run.json", "log.jsonl", "report.json", "loss.png"}
+    files = {"config.json", "model.safetensors", "tokenizer.json", "run.json", "log.jsonl", "report.json", "loss.png", "tokens"}
     assert names == {*files, "checkpoints"}
     assert [line["step"] for line in read(trained / "log.jsonl")] == [1, 2, 2]
     facts = json.loads((trained / "report.json").read_text())
@@ -252,13 +252,13 @@ def test_pairs_come_from_two_files_or_one_of_two_columns(tmp_path: Path, one_ker
     assert found[0] == found[1]
 
 
-@pytest.mark.parametrize("isolate", ["true", "false"])
-def test_eval_gives_the_figure_of_the_run_that_trained_it(isolate: str, tmp_path: Path):
+@pytest.mark.parametrize("rows", ["stream", "isolate", "pack"])
+def test_eval_gives_the_figure_of_the_run_that_trained_it(rows: str, tmp_path: Path):
     for folder in ("a", "b", "c"):  # three held-out documents, which share a row
         (tmp_path / "data" / folder).mkdir(parents=True)
         (tmp_path / "data" / folder / "train.txt").write_text(f"{folder} weaver mends the thread\n" * 30)
         (tmp_path / "data" / folder / "dev.txt").write_text(f"{folder} mends the weaver")
-    settings = ("--set", f"data.isolate={isolate}", "--set", "data.tokenizer=bytes", "--set", "train.rate=0.05")
+    settings = ("--set", f"data.rows={rows}", "--set", "data.tokenizer=bytes", "--set", "train.rate=0.05")
     out, held = (
         tmp_path / "run",
         [word for folder in "abc" for word in ("--data", tmp_path / "data" / folder / "dev.txt")],
@@ -267,11 +267,12 @@ def test_eval_gives_the_figure_of_the_run_that_trained_it(isolate: str, tmp_path
     reported = json.loads((out / "report.json").read_text())["figures"]["nats_per_token"]
     done = good("eval", out, *held, "--json")
     assert done.data["nats_per_token"] == pytest.approx(reported, rel=1e-5)
-    assert done.data["isolate"] is (isolate == "true") and ("kept apart" in done.err) == (isolate == "true")
-    other = good("eval", out, *held, "--json", "--no-isolate" if isolate == "true" else "--isolate").data
-    assert abs(other["nats_per_token"] - reported) > 1e-4 and other["isolate"] is (isolate == "false")
+    assert done.data["rows"] == rows and ("kept apart" in done.err) == (rows != "stream")
+    how = "isolate" if rows == "stream" else "stream"
+    other = good("eval", out, *held, "--json", "--rows", how).data
+    assert abs(other["nats_per_token"] - reported) > 1e-4 and other["rows"] == how
     (out / "run.json").unlink()
-    assert good("eval", out, *held, "--json").data["isolate"] is False
+    assert good("eval", out, *held, "--json").data["rows"] == "stream"
 
 
 def test_eval_says_which_pairs_it_leaves_out(translator: Path, tmp_path: Path):
@@ -311,7 +312,7 @@ def test_settings_of_every_kind_are_heard(tmp_path: Path, book: Path):
         "train.decay": ("linear", "linear"),
         "train.warmup": ("none", None),
         "train.precision": ("fp32", "fp32"),
-        "data.isolate": ("yes", True),
+        "data.rows": ("pack", "pack"),
         "data.tokenizer": ("bytes", "bytes"),
         "data.paths": (f"{book}", [str(book)]),
         "data.source": ("text", "text"),

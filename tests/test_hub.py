@@ -315,7 +315,7 @@ def test_a_model_that_is_in_training_is_asked_in_evaluation_mode(name: str, tmp_
     model = made(name, ("dropout", "0.5"))
     tokens = torch.arange(12)[None]
     inputs = (tokens, tokens) if model.translates else (tokens,)
-    (tmp_path / "a.tsv").write_text("one\teins\n")
+    (tmp_path / "a.tsv").write_text("text\tTexte\none\teins\n")  # two pairs, or a header and one text
     expected, scored = model.logits(*inputs), score(model, (str(tmp_path / "a.tsv"),)).nats
     model.module.train()
     assert torch.equal(model.logits(*inputs), expected)
@@ -422,7 +422,7 @@ def test_isolated_documents_are_scored_as_if_each_stood_alone(tmp_path: Path):
     for number, text in enumerate(texts):
         (tmp_path / f"{number}.txt").write_text(text)
     alone = [score(model, (str(tmp_path / f"{number}.txt"),)).nats for number in range(len(texts))]
-    together = score(model, (str(tmp_path),), isolate=True)
+    together = score(model, (str(tmp_path),), how="isolate")
     assert together.nats == pytest.approx(sum(alone), rel=1e-5)
     assert abs(score(model, (str(tmp_path),)).nats - sum(alone)) > 0.1
 

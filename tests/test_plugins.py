@@ -138,7 +138,7 @@ COMMANDS = {
     "pairs": ["train", "turned", "--out", "turned", *TINY],
     "translate": ["generate", "turned", "--prompt", "a cat", "--tokens", "3", "--json"],
     "mute": ["train", "mute", "--out", "mute", *TINY],
-    "unpacked": ["train", "unpacked", "--out", "unpacked", *TINY, "--set", "data.isolate=true"],
+    "unpacked": ["train", "unpacked", "--out", "unpacked", *TINY, "--set", "data.rows=isolate"],
     "broken": ["train", "broken", "--out", "broken", *TINY],
     "near": ["train", "wovn", "--out", "wovn", *TINY],
 }

@@ -133,6 +133,11 @@ class Tokenizer(Protocol):
         """The end-of-text id; it also starts a document."""
         ...
 
+    @property
+    def lossless(self) -> bool:
+        """Whether `decode(encode(text)) == text` for every text it encodes."""
+        ...
+
     def encode(self, text: str) -> list[int]:
         """The ids of `text`; no special ids are added."""
         ...
@@ -142,7 +147,10 @@ class Tokenizer(Protocol):
         ...
 
     def pieces(self, ids: Sequence[int]) -> list[bytes]:
-        """The bytes each id stands for; b"" for specials."""
+        """The bytes each id stands for; b"" for specials. Joined, they are the bytes of `decode`.
+
+        Only the first piece that is not special may depend on its place: words joined by spaces have none before it.
+        """
         ...
 
     def save(self, folder: Path) -> None:

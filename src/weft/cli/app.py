@@ -43,41 +43,67 @@ def root(
 
 @app.command()
 def train(
-    name: Annotated[str, typer.Argument(metavar="RECIPE|FAMILY", help="what to train; `weft list` names them")],
+    name: Annotated[
+        str, typer.Argument(metavar="RECIPE|FAMILY|DIR|FILE.py", help="what to train; `weft list` names recipes")
+    ],
     data: Annotated[list[str] | None, typer.Option("--data", help="file, folder or pattern; may be repeated")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="folder the run is written to")] = None,
     changes: Annotated[
         list[str] | None, typer.Option("--set", metavar="a.b=c", help="model.*, data.*, train.*")
     ] = None,
+    column: Annotated[
+        str | None, typer.Option("--column", help="of .csv, .tsv, .jsonl and .parquet: where the text is (data.column)")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="of weights, order and dropout (train.seed)")] = None,
+    threads: Annotated[int | None, typer.Option("--threads", help="of the processor (train.threads)")] = None,
+    device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps (train.device)")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on from the last good checkpoint")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="discard an earlier run in the folder")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="a tiny run that ends in seconds")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="print only the result")] = False,
 ) -> None:
-    """Train a recipe, or a family on your own text.
+    """Train a recipe, a family on your own text, a saved model further, or a recipe of your own.
 
     weft train python_stdlib --out runs/python
-    weft train llama --data notes/ --out runs/notes --set train.steps=500 --set model.position=alibi
+    weft train llama --data notes/ --out runs/notes --set train.minutes=10 --set model.position=alibi
+    weft train runs/notes --data more.txt --out runs/more
+    weft cp python_stdlib mine.py, edit it, weft train mine.py
     """
     from weft.cli.train import command
 
-    command(name, tuple(data or ()), out, changes or [], resume=resume, overwrite=overwrite, debug=debug, quiet=quiet)
+    short = {"data.column": column, "train.seed": seed, "train.threads": threads, "train.device": device}
+    words = [f"{path}={value}" for path, value in short.items() if value is not None] + (changes or [])
+    command(name, tuple(data or ()), out, words, resume=resume, overwrite=overwrite, debug=debug, quiet=quiet)
+
+
+@app.command()
+def cp(
+    name: Annotated[str, typer.Argument(metavar="RECIPE", help="a shipped recipe; `weft list` names them")],
+    file: Annotated[Path, typer.Argument(metavar="FILE.py", help="where its copy is written")],
+) -> None:
+    """Give a recipe to edit: its file, copied; `weft train FILE.py` runs it."""
+    from weft.cli.copy import command
+
+    command(name, file)
 
 
 @app.command("eval")
 def evaluate(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="a trained model")],
     data: Annotated[list[str], typer.Option("--data", help="held-out text: file, folder or pattern; may be repeated")],
-    isolate: Annotated[
-        bool | None,
-        typer.Option("--isolate/--no-isolate", help="keep documents in one row apart; default: as in training"),
+    rows: Annotated[
+        str | None,
+        typer.Option("--rows", help="stream, isolate or pack (data.rows); default: as in training"),
     ] = None,
+    column: Annotated[
+        str, typer.Option("--column", help="which holds the text, in .csv, .tsv, .jsonl and .parquet")
+    ] = "text",
     as_json: AsJson = False,
 ) -> None:
     """Held-out nats per token, perplexity and bits per byte."""
     from weft.cli.evaluate import command
 
-    command(folder, tuple(data), isolate, as_json=as_json)
+    command(folder, tuple(data), rows, column, as_json=as_json)
 
 
 @app.command()

@@ -25,7 +25,8 @@ def command(
     quiet: bool,
 ) -> None:
     """Run what `name` says, as changed, and print the card. A run that was interrupted ends in status 130."""
-    recipe, out = settled(find(name), data, changes, debug=debug), out or Path("runs") / name
+    recipe = settled(find(name), data, changes, debug=debug)
+    out = out or Path("runs") / recipe.name
     report = run(recipe, out, resume=resume, overwrite=overwrite, watch=choose_watcher(silent=quiet))
     model = None if report.interrupted else load(report.out)
     print_card(printer(), recipe, report, model)
@@ -49,4 +50,6 @@ def settled(recipe: Recipe, data: tuple[str, ...], changes: list[str], *, debug:
         if not equals:
             raise SettingError(f"--set {change}: write it as a.b=c, for instance --set train.steps=200")
         recipe = recipe.change(path.strip(), text.strip())
+    if recipe.begin is not None and not recipe.data.paths and recipe.data.source in ("text", "pairs"):
+        raise ValueError(f"training {recipe.begin} further needs text: name files, folders or patterns with --data")
     return recipe

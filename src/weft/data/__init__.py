@@ -7,10 +7,10 @@ from weft.data.pack import Packed
 from weft.data.pairs import Pair, read_pairs
 from weft.data.prepare import prepare, rows
 from weft.data.prepare_pairs import open_pairs
-from weft.data.prepared import DataSettings, Prepared
+from weft.data.prepared import DataSettings, Prepared, RowKind
 from weft.data.reading import read_text
 from weft.data.records import Record, read_records
-from weft.data.sources import SOURCES, Document, PythonLibrary, Source, TextFiles, open_source
+from weft.data.sources import COLUMN, SOURCES, Document, PythonLibrary, Source, TextFiles, open_source
 from weft.data.split import split, split_pairs
 from weft.data.store import MadeOf, Store, is_store, open_store, remove_store
 from weft.data.texts import Texts, store_texts, stored_texts
@@ -25,6 +25,7 @@ from weft.data.tokenizers import (
 )
 
 __all__ = [
+    "COLUMN",
     "SOURCES",
     "TOKENIZERS",
     "Blocks",
@@ -41,6 +42,7 @@ __all__ = [
     "Prepared",
     "PythonLibrary",
     "Record",
+    "RowKind",
     "Shuffled",
     "Source",
     "Store",

@@ -68,9 +68,7 @@ class Mixture:
         """These samples in their order, in rows as long as the longest needs."""
         wrong = [index for _, index in places if not 0 <= index < len(self)]
         if wrong or not places:
-            raise ValueError(
-                f"samples {wrong} of a mixture of {len(self)}: at least one, each from 0 to {len(self) - 1}"
-            )
+            raise ValueError(f"samples {wrong} of a mixture of {len(self)}: at least one, 0 to {len(self) - 1}")
         rows: dict[int, list[int]] = {}
         for row, (_, index) in enumerate(places):
             rows.setdefault(self.source(index), []).append(row)
@@ -111,9 +109,7 @@ def _take(batches: Sequence[Batch], order: np.ndarray, samples: tuple[int, ...])
     sources = [batch.source for batch in batches if batch.source is not None]
     labels = [batch.labels for batch in batches if batch.labels is not None]
     if len(sources) not in (0, len(batches)) or len(labels) not in (0, len(batches)):
-        raise ValueError(
-            "some data sets of the mixture give a source (or labels) and others do not: mix like with like"
-        )
+        raise ValueError("some data sets of the mixture give a source or labels, others do not: mix like with like")
     orders = segments = None
     if any(batch.order is not None for batch in batches):
         orders = _stack([_order(batch) for batch in batches], width, 0)[here]

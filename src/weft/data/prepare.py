@@ -53,18 +53,23 @@ def prepare(
     notices = dict[str, None]()  # a source is read several times, and says the same each time
     data = _Data.of(_sources(settings, sources, lambda text: notices.update({text: None})), settings, say)
     made_of = data.made_of(settings, tokenizer)
-    place, temporary = Path(settings.store) if settings.store else kept, None
+    place = Path(settings.store) if settings.store else kept
     if place is not None and is_store(place):
         store = open_store(place, made_of)
         say(f"the tokens in {place} are of the same text, settings and tokenizer: nothing is tokenised again")
         if not store.verified:
             say(f"{place} is large: the sizes of its files were checked, their digests were not")
-    else:
-        if not settings.store:
-            temporary = Scratch(scratch)
-        place = Path(settings.store) if temporary is None else temporary.folder / "tokens"
-        store = _write(place, data, settings, tokenizer, made_of, say)
-    return _prepared(settings, context, store, temporary, tuple(notices), say)
+        return _prepared(settings, context, store, None, tuple(notices), say)
+    if settings.store:
+        store = _write(Path(settings.store), data, settings, tokenizer, made_of, say)
+        return _prepared(settings, context, store, None, tuple(notices), say)
+    temporary = Scratch(scratch)
+    try:
+        store = _write(temporary.folder / "tokens", data, settings, tokenizer, made_of, say)
+        return _prepared(settings, context, store, temporary, tuple(notices), say)
+    except BaseException:
+        temporary.remove()
+        raise
 
 
 def rows(

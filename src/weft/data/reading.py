@@ -16,8 +16,8 @@ _CHUNK = 1 << 20  # bytes
 def read_text(path: Path, empty: bool = False) -> str:
     """The text of a UTF-8 file, decompressed where its name ends in .gz.
 
-    ValueError where it does not exist, cannot be read, or is empty and `empty` is False; DamagedFile, with the byte, where it is not
-    UTF-8 or not whole.
+    ValueError where it does not exist, cannot be read, or is empty and `empty` is False; DamagedFile, with the byte,
+    where it is not UTF-8 or not whole.
     """
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
@@ -42,7 +42,8 @@ def read_text(path: Path, empty: bool = False) -> str:
 def open_text(path: Path, newline: str) -> Iterator[TextIO]:
     """A UTF-8 file, also .gz, to read line by line; a byte order mark is left out, `newline` is as in `open`.
 
-    DamagedFile, from the line that is being read, where it is not UTF-8 (naming the byte) or not whole.
+    ValueError where it cannot be read; DamagedFile, from the line that is being read, where it is not UTF-8 (naming the
+    byte) or not whole.
     """
     try:
         with _open(path) as raw, io.TextIOWrapper(raw, "utf-8-sig", newline=newline) as text:
@@ -51,6 +52,8 @@ def open_text(path: Path, newline: str) -> Iterator[TextIO]:
         raise _find_fault(path) from error
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DamagedFile(f"{path} is not a whole .gz file: {error}") from error
+    except OSError as error:
+        raise unreadable(path, error) from error
 
 
 def unreadable(path: Path | str, error: OSError) -> ValueError:

@@ -100,8 +100,8 @@ def _objects(path: Path, column: str) -> Iterator[Record]:
             text = row.get(column)
             if text is not None and not isinstance(text, str):
                 raise DamagedFile(
-                    f"{path}, line {number}: {column!r} is {json.dumps(text)[:40]}, not a text: mend the line, or choose "
-                    "another column with data.column"
+                    f"{path}, line {number}: {column!r} is {json.dumps(text)[:40]}, not a text: mend the line, or "
+                    "choose another column (data.column, --column)"
                 )
             yield Record(number, text)
     if names and not seen:
@@ -153,7 +153,7 @@ def _values(file: "ParquetFile", path: Path, column: str) -> Iterator[Any]:
     plain = kind.value_type if pyarrow.types.is_dictionary(kind) else kind
     if not (pyarrow.types.is_string(plain) or pyarrow.types.is_large_string(plain)):
         raise DamagedFile(
-            f"{path}: {column!r} holds {kind}, not text: choose another column with data.column; there are: "
+            f"{path}: {column!r} holds {kind}, not text: choose another column (data.column, --column); there are: "
             + ", ".join(map(str, schema.names))
         )
     for batch in file.iter_batches(batch_size=_ROWS, columns=[column], use_threads=False):
@@ -164,5 +164,5 @@ def _no_column(path: Path, column: str, names: list[str]) -> ValueError:
     if column in names:
         return ValueError(f"{path} has {names.count(column)} columns called {column!r}: name each once")
     return ValueError(
-        f"{path} has no column {column!r}: choose one with data.column; there are: {', '.join(map(repr, names))}"
+        f"{path} has no column {column!r}: choose one (data.column, --column); there are: {', '.join(map(repr, names))}"
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from weft.data.reading import read_text, unreadable
+from weft.data.reading import packed, read_text, unreadable
 from weft.data.records import read_records, record_kind
 from weft.files import DamagedFile
 from weft.registry import Registry

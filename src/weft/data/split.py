@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -32,9 +32,9 @@ _OTHER = 3
 class Survey:
     """What one pass over a source says of it; 8 bytes stay of each document.
 
-    words: uint64 [documents], the first 8 bytes of sha256("seed:text"). digest: sha256 of the texts, in their order, and
-    of what their files' names say. only: the text, where all documents are equal. named: uint8 [documents], the sides,
-    where the files' names say them.
+    words: uint64 [documents], the first 8 bytes of sha256("seed:text"). digest: sha256 of the texts, in their order,
+    and of what their files' names say. only: the text, where all documents are equal. named: uint8 [documents], the
+    sides, where the files' names say them.
     """
 
     words: np.ndarray
@@ -188,24 +188,22 @@ def _by_hash(words: np.ndarray, held_out: float) -> np.ndarray:
     return held.astype(np.uint8)
 
 
-@dataclass
 class _Names:
     """What files' names say of the split, as they go by: who is in which group of (folder, side)."""
 
-    groups: dict[tuple[PurePosixPath, int], tuple[int, str]] = field(default_factory=dict)  # number, first name
-    numbers: dict[str, int] = field(default_factory=dict)  # of the latest file, its group
-    members: array[int] = field(default_factory=lambda: array("I"))  # each document's group
+    def __init__(self) -> None:
+        self.groups: dict[tuple[PurePosixPath, int], tuple[int, str]] = {}  # a number, and the first name
+        self.latest: tuple[str, int] = ("", -1)  # a file, and its group
+        self.members: array[int] = array("I")  # each document's group
 
     def add(self, name: str) -> None:
         head, colon, line = name.rpartition(":")
         if colon and line.isdecimal() and record_kind(Path(head)):
             name = head  # "file.csv:12"
-        number = self.numbers.get(name)
-        if number is None:
+        if name != self.latest[0] or not self.groups:
             group = PurePosixPath(name).parent, _side(name)
-            number, _ = self.groups.setdefault(group, (len(self.groups), name))
-            self.numbers = {name: number}
-        self.members.append(number)
+            self.latest = name, self.groups.setdefault(group, (len(self.groups), name))[0]
+        self.members.append(self.latest[1])
 
     def sides(self) -> np.ndarray | None:
         """The split that the names say; None where they say none. ValueError where some say nothing."""

@@ -32,7 +32,8 @@ _DTYPES = {2: np.dtype("<u2"), 4: np.dtype("<u4")}  # by the bytes of a token
 
 @dataclass(frozen=True)
 class MadeOf:
-    """What a store's tokens depend on; two digests (sha256) and settings. tokenizer: None where any will do."""
+    """What a store's tokens depend on: settings, and two digests (sha256). What is left out is not compared: the
+    tokenizer's own where it is None, its settings where it is given."""
 
     settings: Mapping[str, Any]
     source: str
@@ -237,10 +238,10 @@ _AGAIN = ": remove the folder, and the tokens are made again"
 
 def _check_made_of(folder: Path, was: Mapping[str, Any], wanted: MadeOf) -> None:
     faults = []
-    for name in sorted(was["settings"].keys() | wanted.settings.keys()):
-        before, now = was["settings"].get(name), wanted.settings.get(name)
+    for name, now in sorted(wanted.settings.items()):
+        before = was["settings"].get(name)
         if before != now:
-            faults.append(f"the setting {name} was {before} and is {now} now")
+            faults.append(f"the setting data.{name} was {before} and is {now} now")
     for name, before, now in (
         ("source", was["source"], wanted.source),
         ("tokenizer", was["tokenizer"], wanted.tokenizer),
@@ -249,8 +250,8 @@ def _check_made_of(folder: Path, was: Mapping[str, Any], wanted: MadeOf) -> None
             faults.append(f"the {name} is another (sha256 {before[:12]}…, now {now[:12]}…)")
     if faults:
         raise ValueError(
-            f"the data are not those of the token store {folder}: {'; '.join(faults)}. Give the same files, settings and "
-            "tokenizer, or make another store: another data.store, or another --out"
+            f"the data are not those of the token store {folder}: {'; '.join(faults)}. Give the same files, settings "
+            "and tokenizer, or make another store: another data.store, or another --out"
         )
 
 

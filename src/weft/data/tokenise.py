@@ -30,8 +30,8 @@ def write_store(
 ) -> None:
     """Write a new store of documents with their sides, of one source after the other; whole or not at all.
 
-    characters: how many there are, for `advance`. ValueError where the folder is there already, and, naming the document,
-    where the tokenizer cannot spell it.
+    characters: how many there are, for `advance`. ValueError where the folder is there already, and, naming the
+    document, where the tokenizer cannot spell it.
     """
     names = part_names(len(sources))
     done = 0

@@ -21,16 +21,23 @@ class TextStream:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._begun = False  # whether a piece of text was there: the first may lose the space before it
 
     def push(self, token: int | None) -> str:
         """The text that is certain with this id, often empty; None (a row that has finished) adds nothing.
 
         ValueError for a number that is no id of the tokenizer.
         """
-        return "" if token is None else self._decoder.decode(self._tokenizer.pieces([token])[0])
+        if token is None:
+            return ""
+        first, later = self._tokenizer.pieces([token, token])
+        piece = later if self._begun else first
+        self._begun |= bool(later)
+        return self._decoder.decode(piece)
 
     def finish(self) -> str:
         """What is still held back, as U+FFFD; the stream may then be used for another text."""
         rest = self._decoder.decode(b"", final=True)
         self._decoder.reset()
+        self._begun = False
         return rest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from weft.data import DataSettings, Pairs, open_pairs, open_source, rows
+from weft.data import COLUMN, DataSettings, Pairs, RowKind, open_pairs, open_source, rows
 from weft.evaluate import Likelihood, likelihood
 from weft.generate.cached import evaluating
 from weft.hub.model import Model
@@ -16,24 +16,26 @@ def score(
     model: Model,
     paths: tuple[str, ...],
     *,
-    isolate: bool = False,
+    how: RowKind = "stream",
+    column: str = COLUMN,
     batch: int = 16,
     say: Callable[[str], None] = lambda text: None,
 ) -> Likelihood:
     """-log p of texts (or, for an encoder–decoder, pairs) in non-overlapping rows of the model's context, in evaluation
     mode.
 
-    isolate: documents that share a row do not see one another, as in training with data.isolate (pairs never do).
-    batch:   rows at once; changes nothing but the time and memory it takes.
-    say:     hears of pairs that are longer than the context and left out.
+    how:    how texts become rows, as data.rows in training; pairs always have a row each.
+    column: which holds the text, in files of records.
+    batch:  rows at once; changes nothing but the time and memory it takes.
+    say:    hears of pairs that are longer than the context and left out, and of rows without text.
 
     ValueError where the data are missing, empty or undecodable, the model has no tokenizer, or its family cannot pack.
     """
     tokenizer, context, family = model.need_tokenizer(), model.config.context, FAMILIES.get(model.blueprint.family)
     if not all(paths):
         raise ValueError("one of the paths is empty (''): name a file, folder or pattern; . is this folder")
-    if isolate and not family.packs:
-        raise ValueError(f"family {family.name!r} cannot keep the documents of a row apart: do not isolate them")
+    if how != "stream" and not family.packs:
+        raise ValueError(f"family {family.name!r} cannot keep the documents of a row apart: score them as a stream")
     objective = OBJECTIVES.get(family.objective)()
     if model.translates:
         dataset = Pairs(open_pairs(DataSettings(source="pairs", paths=paths)), tokenizer, context)
@@ -41,7 +43,7 @@ def score(
         if dataset.dropped:
             say(f"{dataset.dropped:,} pairs are longer than the context of {context} tokens and were left out")
     else:
-        documents = list(open_source("text", paths).documents())
-        dataset, size = rows(documents, tokenizer, context, isolate=isolate)
+        documents = list(open_source("text", paths, column=column, say=say).documents())
+        dataset, size = rows(documents, tokenizer, context, how)
     with evaluating(list(model.module.modules())):
         return likelihood(model.module, dataset, objective, bytes=size, rows=batch)

@@ -145,7 +145,8 @@ def blocked(q: Tensor, k: Tensor, v: Tensor, sight: Sight, how: Scoring) -> Tens
     scale = width**-0.5 if how.scale is None else how.scale
     keys, values = _heads_first(k, g), _heads_first(v, g)  # [B·G, T, K], [B·G, T, Kv]
     queries, cuts = (q * scale).transpose(1, 2), spans(t, *sight.reach)  # [B, H, T, K]
-    if how.plain and (sight.causal or sight.allowed is not None) and not torch.compiler.is_compiling():
+    # a compiler traces its backward pass too
+    if how.plain and (sight.causal or sight.allowed is not None):
         mask = None if sight.causal else allowed(sight)
         mixed: Tensor = Plain.apply(queries, keys, values, mask, cuts)  # type: ignore[assignment]
         return mixed.transpose(1, 2)  # [B, T, H, Kv]

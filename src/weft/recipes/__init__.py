@@ -1,6 +1,7 @@
 """Runs shipped with the package, one file each."""
 
-from weft.recipes.recipe import RECIPES, Recipe, find
+from weft.recipes.find import copy, find
+from weft.recipes.recipe import RECIPES, Recipe
 from weft.recipes.run import Report, run
 
-__all__ = ["RECIPES", "Recipe", "Report", "find", "run"]
+__all__ = ["RECIPES", "Recipe", "Report", "copy", "find", "run"]

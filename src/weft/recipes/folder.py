@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from weft.batch import Tokenizer
-from weft.data import DataSettings, Prepared
+from weft.data import DataSettings, Prepared, remove_store
 from weft.files import DamagedFile, read_json, sweep, write_json
 from weft.hub import read_blueprint, read_tokenizer, write_config
 from weft.models import Blueprint
@@ -18,6 +18,7 @@ from weft.settings import to_data
 from weft.training import checkpoints
 
 RUN, LOG, CURVE, REPORT = "run.json", "log.jsonl", "loss.png", "report.json"
+TOKENS = "tokens"  # the folder of the token store, where data.store names no other
 # run.json is the first to be written and the last to go: where it is, the others are weft's own.
 WRITTEN = ("config.json", "tokenizer.json", "model.safetensors", LOG, CURVE, REPORT, RUN)
 
@@ -38,7 +39,7 @@ def check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
     check_output(out, resume=resume, overwrite=overwrite)
     if (out / RUN).is_file():
         return
-    strange = [name for name in (*WRITTEN, checkpoints.FOLDER) if (out / name).exists()]
+    strange = [name for name in (*WRITTEN, checkpoints.FOLDER, TOKENS) if (out / name).exists()]
     if strange:
         raise ValueError(
             f"{out} holds {', '.join(strange)} and no {RUN}, so it is not a run's folder, and nothing in it is "
@@ -73,7 +74,7 @@ def clear(out: Path) -> None:
     """Remove what an earlier run wrote here, and nothing else."""
     if not (out / RUN).is_file():
         return
-    sweep(out)
+    remove_store(out / TOKENS)
     parent = out / checkpoints.FOLDER
     if parent.is_dir():
         sweep(parent)

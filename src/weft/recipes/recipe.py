@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from weft.data import DataSettings
-from weft.models import FAMILIES, Blueprint
-from weft.nn import EncoderDecoder
-from weft.registry import Registry, UnknownName, suggest
+from weft.models import Blueprint
+from weft.registry import Registry
 from weft.settings import SettingError, change
 from weft.training.settings import LENGTHS, TrainSettings
 
@@ -20,7 +20,8 @@ class Recipe:
     prompts: what the model continues when it is done. baselines: also score an interpolated 5-gram and xz.
     debug: settings changed by --debug, which must end within seconds and need no file from outside.
     story: the recipe's docstring: command, cost, number to expect. vocab: what model.vocab was set to by `change`; None
-    where nobody did, and the model takes as many ids as the tokenizer turns out to have.
+    where nobody did, and the model takes as many ids as the tokenizer turns out to have. begin: the saved model whose
+    weights and tokenizer the run begins with; None begins with new ones.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Recipe:
     debug: tuple[tuple[str, str], ...] = ()
     story: str = ""
     vocab: int | None = None
+    begin: Path | None = None
 
     @property
     def summary(self) -> str:
@@ -69,9 +71,7 @@ class Recipe:
         return self.model.change("vocab", str(vocab))
 
 
-RECIPES: Registry[Recipe] = Registry(
-    "recipe", "weft.recipes", ("weft.recipes.python_stdlib", "weft.recipes.shakespeare_char")
-)
+RECIPES: Registry[Recipe] = Registry("recipe", "weft.recipes", ("weft.recipes.builtin",))
 
 DEBUG = (
     ("model.size", "debug"),
@@ -81,28 +81,3 @@ DEBUG = (
     ("train.checkpoint_every", "10"),
     ("data.vocab", "300"),
 )
-
-
-def reads_pairs(model: Blueprint) -> bool:
-    """Whether a model is trained on pairs. ValueError for sizes that cannot be a model."""
-    return isinstance(model.empty(), EncoderDecoder)
-
-
-def find(name: str) -> Recipe:
-    """A recipe by name, or a family's own: its small size on whatever text (or pairs) it is given."""
-    if name in RECIPES.names():
-        return RECIPES.get(name)
-    if name not in FAMILIES.names():
-        both = RECIPES.names() + FAMILIES.names()
-        raise UnknownName(f"no recipe and no family is called {name!r}; {suggest(name, both)}")
-    family = FAMILIES.get(name)
-    model = Blueprint.of(name, "small" if "small" in family.sizes else None)
-    pairs = reads_pairs(model)
-    return Recipe(
-        name=name,
-        model=model,
-        data=DataSettings(source="pairs" if pairs else "text"),
-        train=TrainSettings(steps=1000, batch=32 if pairs else 16),
-        debug=(*DEBUG, ("data.source", "made_pairs" if pairs else "made")),
-        story=f"The family {name}: {family.summary}.",
-    )

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from torch import nn
 
-from weft.data import Blocks, Pairs, Prepared, prepare
+from weft.batch import Tokenizer
+from weft.data import Blocks, Packed, Pairs, Prepared, prepare
 from weft.evaluate import bits_per_byte, check, likelihood, ngram_nats, xz_bits_per_byte
-from weft.files import write_json
-from weft.hub import write_model
-from weft.models import FAMILIES
+from weft.files import sweep, write_json
+from weft.hub import WEIGHTS, read_module, read_tokenizer, write_model
+from weft.models import FAMILIES, Blueprint
 from weft.nn import kernels, measure
 from weft.objectives import OBJECTIVES
 from weft.outputs import locked
-from weft.recipes.folder import CURVE, LOG, REPORT, check_folder, check_same, existing, start
-from weft.recipes.recipe import Recipe, reads_pairs
+from weft.recipes.find import reads_pairs
+from weft.recipes.folder import CURVE, LOG, REPORT, TOKENS, Existing, check_folder, check_same, existing, start
+from weft.recipes.recipe import Recipe
 from weft.training import checkpoints, precision
 from weft.training.curve import draw, evaluations
 from weft.training.loop import Result, train
 from weft.training.watch import Watcher
+from weft.training.world import place
 
 
 @dataclass(frozen=True)
@@ -51,27 +55,46 @@ def run(recipe: Recipe, out: Path, *, resume: bool, overwrite: bool, watch: Watc
 def _run(recipe: Recipe, out: Path, *, resume: bool, overwrite: bool, watch: Watcher) -> Report:
     pairs = reads_pairs(recipe.model)  # sizes that cannot be a model are refused before any data is read
     family = FAMILIES.get(recipe.model.family)
+    if recipe.data.rows != "stream" and not family.packs:
+        raise ValueError(f"family {family.name!r} cannot pack several documents into a row: set data.rows=stream")
+    if resume or overwrite:
+        sweep(out)
     found = existing(out) if resume else None
     prepared = prepare(
         recipe.data,
         recipe.model.config.context,
         pairs=pairs,
-        tokenizer=None if found is None else found.tokenizer,
+        tokenizer=_tokenizer(recipe, found),
+        kept=None if found is None else out / TOKENS,
+        scratch=out,
         say=watch.notice,
     )
+    with contextlib.closing(prepared):
+        return _trained(recipe, out, prepared, found, resume=resume, overwrite=overwrite, watch=watch)
+
+
+def _trained(
+    recipe: Recipe,
+    out: Path,
+    prepared: Prepared,
+    found: Existing | None,
+    *,
+    resume: bool,
+    overwrite: bool,
+    watch: Watcher,
+) -> Report:
     for text in prepared.notices:
         watch.notice(text)
     blueprint = recipe.fitted(prepared.tokenizer.vocab)
-    if recipe.data.isolate and not family.packs:
-        raise ValueError(f"family {family.name!r} cannot pack several documents into a row: set data.isolate=false")
-    objective = OBJECTIVES.get(family.objective)()
+    objective = OBJECTIVES.get(FAMILIES.get(recipe.model.family).objective)()
     check(prepared.valid, objective)
     if found is not None:
         check_same(out, found, blueprint, recipe.data, prepared.digest)
-    module = blueprint.build(seed=recipe.train.seed)
+    module = _module(recipe, blueprint)
     decisions = _decide(recipe, module, out, resume)
     if found is None:
         start(out, recipe, blueprint, prepared, overwrite)
+    prepared = prepared.keep(out / TOKENS)
     score = partial(likelihood, dataset=prepared.valid, objective=objective, bytes=prepared.valid_bytes)
     result = train(
         module,
@@ -87,6 +110,27 @@ def _run(recipe: Recipe, out: Path, *, resume: bool, overwrite: bool, watch: Wat
     if not result.interrupted:
         write_model(module, blueprint, prepared.tokenizer, out)
     return _report(recipe, prepared, result, out, watch)
+
+
+def _tokenizer(recipe: Recipe, found: Existing | None) -> Tokenizer | None:
+    """The one there is already: a resumed run's own, or that of the model the run begins with."""
+    if found is not None:
+        return found.tokenizer
+    if recipe.begin is None:
+        return None
+    tokenizer = read_tokenizer(recipe.begin)
+    if tokenizer is None:
+        raise ValueError(f"{recipe.begin} has no tokenizer.json, so its weights say nothing of any text")
+    return tokenizer
+
+
+def _module(recipe: Recipe, blueprint: Blueprint) -> nn.Module:
+    """New weights, or those of the model the run begins with; on the device the run is asked for."""
+    if recipe.begin is None:
+        module = blueprint.build(seed=recipe.train.seed)
+    else:
+        module = read_module(blueprint, recipe.begin / WEIGHTS)
+    return module.to(place(recipe.train.device))
 
 
 def _decide(recipe: Recipe, module: nn.Module, out: Path, resume: bool) -> dict[str, str]:
@@ -144,7 +188,7 @@ def _baselines(recipe: Recipe, prepared: Prepared, watch: Watcher) -> dict[str, 
     """Held-out bits per byte of an interpolated 5-gram over the same tokens, and of `xz -9` on the same bytes."""
     watch.notice("scoring the baselines on the same held-out text …")
     found = {"xz -9": xz_bits_per_byte(prepared.valid_text)}
-    if isinstance(prepared.train, Blocks) and isinstance(prepared.valid, Blocks):
+    if isinstance(prepared.train, Blocks | Packed) and isinstance(prepared.valid, Blocks | Packed):
         nats = ngram_nats(prepared.train.tokens, prepared.valid.tokens, prepared.tokenizer.vocab)
         found = {"interpolated 5-gram": bits_per_byte(nats, prepared.valid_bytes)} | found
     return found

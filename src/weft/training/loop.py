@@ -18,6 +18,7 @@ from weft.training.objective import Objective
 from weft.training.precision import Precision, autocast
 from weft.training.probe import count_steps_of
 from weft.training.reader import Reader
+from weft.training.recompute import recomputed
 from weft.training.run import Evaluate, Progress, Run
 from weft.training.schedule import rate_factor
 from weft.training.settings import TrainSettings
@@ -70,7 +71,8 @@ def train(
         module, as_objective(objective), settings, out, watch, resume=resume, decisions=decisions or {}, world=world
     )
     progress = run.progress
-    with Reader(dataset, settings, world, run.device, progress.position) as reader, run.saver:
+    reader = Reader(dataset, settings, world, run.device, progress.position)
+    with reader, run.saver, recomputed(module, settings.recompute):
         run.steps = run.steps or count_steps_of(run, dataset, reader)
         with Log(out / NAME if out and world.main else None, progress.step) as log, watch, Interrupt() as interrupt:
             watch.begin(run.steps, progress.step, run.headline())

@@ -1,0 +1,77 @@
+"""What all tokenizers share: a table of the bytes that each id stands for."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+
+FILE = "tokenizer.json"
+MOST_IDS = 10_000_000  # the tokenizers library sets room aside for all that are asked for, and aborts where it cannot
+UNKNOWN = "\N{REPLACEMENT CHARACTER}"  # what an unknown word or character is decoded to: a loss that shows
+
+
+class PieceTable:
+    """Every id stands for fixed bytes, b"" where it is special.
+
+    kind: the name it is registered under. lossless: `decode(encode(text)) == text` for every text it encodes.
+    """
+
+    kind: ClassVar[str] = ""
+
+    def __init__(self, table: list[bytes], end: int, *, lossless: bool, strip: bool = False) -> None:
+        """`strip`: words are joined by the space they begin with, which the first of a text has to lose."""
+        self._table = table
+        self._end = end
+        self._lossless = lossless
+        self._strip = strip
+
+    @property
+    def vocab(self) -> int:
+        """Number of ids."""
+        return len(self._table)
+
+    @property
+    def end(self) -> int:
+        """The end-of-text id."""
+        return self._end
+
+    @property
+    def lossless(self) -> bool:
+        """Whether every text it encodes comes back exactly."""
+        return self._lossless
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of `text`; no special ids are added. ValueError for text that has none."""
+        return self.encode_many([text])[0].tolist()
+
+    def encode_many(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """The ids of each text, int32 [length]."""
+        raise NotImplementedError
+
+    def pieces(self, ids: Sequence[int]) -> list[bytes]:
+        """The bytes each id stands for; b"" for specials. ValueError for a number that is no id.
+
+        Joined, they are the bytes of `decode`. Where words are joined by spaces, only the first piece that is not
+        special depends on its place: it has no space before it.
+        """
+        for place, number in enumerate(ids):
+            if not 0 <= number < len(self._table):
+                raise ValueError(f"{number}, at place {place}, is no id of this tokenizer: 0 to {len(self._table) - 1}")
+        found = [self._table[number] for number in ids]
+        if self._strip:
+            first = next((place for place, piece in enumerate(found) if piece), None)
+            if first is not None:
+                found[first] = found[first].removeprefix(b" ")
+        return found
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of `ids`; specials are left out, broken UTF-8 becomes U+FFFD."""
+        return b"".join(self.pieces(ids)).decode("utf-8", errors="replace")
+
+
+def utf8(text: str) -> bytes:
+    """The bytes of `text`; ValueError for a lone surrogate, which has none."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"the text has a lone surrogate, {text[error.start]!r}, at offset {error.start}") from error

@@ -1,0 +1,97 @@
+"""What `weft train NAME` names: a recipe, a family, a saved model to go on from, or a recipe of one's own in a file."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from pathlib import Path
+
+from weft.data import DataSettings
+from weft.hub import read_blueprint
+from weft.models import FAMILIES, Blueprint
+from weft.nn import EncoderDecoder
+from weft.recipes.recipe import DEBUG, RECIPES, Recipe
+from weft.registry import UnknownName, suggest
+from weft.training.settings import TrainSettings
+
+
+def find(name: str) -> Recipe:
+    """The recipe that `name` means: a registered one; a family's own; a model's folder; a file that holds `recipe`."""
+    if name in RECIPES.names():
+        return RECIPES.get(name)
+    if name in FAMILIES.names():
+        return of_family(name)
+    path = Path(name)
+    if path.suffix == ".py":
+        return of_file(path)
+    if path.is_dir():
+        return of_model(path)
+    known = RECIPES.names() + FAMILIES.names()
+    raise UnknownName(f"no recipe, no family and no model's folder is called {name!r}; {suggest(name, known)}")
+
+
+def reads_pairs(model: Blueprint) -> bool:
+    """Whether a model is trained on pairs. ValueError for sizes that cannot be a model."""
+    return isinstance(model.empty(), EncoderDecoder)
+
+
+def of_family(name: str) -> Recipe:
+    """A family's small size on whatever text (or pairs) it is given."""
+    family = FAMILIES.get(name)
+    model = Blueprint.of(name, "small" if "small" in family.sizes else None)
+    pairs = reads_pairs(model)
+    return Recipe(
+        name=name,
+        model=model,
+        data=DataSettings(source="pairs" if pairs else "text"),
+        train=TrainSettings(steps=1000, batch=32 if pairs else 16),
+        debug=(*DEBUG, ("data.source", "made_pairs" if pairs else "made")),
+        story=f"The family {name}: {family.summary}.",
+    )
+
+
+def of_model(folder: Path) -> Recipe:
+    """Going on from a saved model: its weights and its tokenizer, on other data, at a low rate."""
+    model = read_blueprint(folder)
+    pairs = reads_pairs(model)
+    return Recipe(
+        name=folder.resolve().name,
+        model=model,
+        data=DataSettings(source="pairs" if pairs else "text"),
+        train=TrainSettings(steps=200, batch=32 if pairs else 16, rate=1e-4),
+        debug=(("train.steps", "10"), ("train.batch", "4"), ("data.source", "made_pairs" if pairs else "made")),
+        story=f"The model in {folder}, trained further.",
+        begin=folder,
+    )
+
+
+def of_file(path: Path) -> Recipe:
+    """The `recipe` that a Python file defines. The file is run; ValueError where it is not there or defines none."""
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}; `weft cp python_stdlib {path}` writes one to begin with")
+    spec = importlib.util.spec_from_file_location(f"weft_recipe_{path.stem}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses that it defines look their module up
+    spec.loader.exec_module(module)
+    found = vars(module).get("recipe")
+    if not isinstance(found, Recipe):
+        raise ValueError(f"{path} defines no `recipe`: it needs `recipe = Recipe(name=…, model=…, data=…, train=…)`")
+    return found
+
+
+def copy(name: str, target: Path) -> None:
+    """Write a shipped recipe's file to `target`, under the name of that file. ValueError where it is there already."""
+    recipe = RECIPES.get(name)
+    if target.suffix != ".py" or not target.stem.isidentifier():
+        raise ValueError(f"{target}: a recipe is a Python file whose name is a word, mine.py say")
+    if target.exists():
+        raise ValueError(f"{target} is there already: name another file, or move it away")
+    spec = importlib.util.find_spec(f"weft.recipes.{recipe.name}")
+    if spec is None or spec.origin is None:
+        raise ValueError(f"the recipe {name!r} is a plug-in's and has no file of weft's: copy it from where it lives")
+    text = Path(spec.origin).read_text(encoding="utf-8")
+    text = re.sub(rf"\bweft train {name}\b", f"weft train {target}", text)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(text.replace(f'name="{name}"', f'name="{target.stem}"'), encoding="utf-8")

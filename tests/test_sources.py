@@ -1,0 +1,290 @@
+"""Sources: files of records, texts in memory, and texts that can be read once only."""
+
+import csv
+import gzip
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from weft.data import (
+    DataSettings,
+    Document,
+    TextFiles,
+    Texts,
+    open_source,
+    prepare,
+    read_records,
+    split,
+    store_texts,
+    stored_texts,
+)
+from weft.files import DamagedFile
+
+WRITTEN = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+CELLS = st.text(st.sampled_from("ab,\"\n\r\t é'"), max_size=6)
+
+
+def texts(path: Path, column: str = "text") -> list[tuple[int, str | None]]:
+    return [(line, text) for line, text in read_records(path, column)]
+
+
+# ---- records ----
+
+
+@given(st.lists(st.lists(CELLS, min_size=3, max_size=3), max_size=6), st.sampled_from(["\n", "\r\n"]))
+@example([["a", 'say "x"\nand y', ""]], "\r\n")
+def test_a_csv_is_read_as_pythons_own_module_reads_it(tmp_path_factory, rows: list[list[str]], end: str):
+    path = tmp_path_factory.mktemp("csv") / "a.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator=end).writerows([["id", "text", "more"], *rows])
+    with path.open(encoding="utf-8", newline="") as file:
+        expected = [row["text"] for row in csv.DictReader(file)]
+    found = texts(path)
+    assert [text for _, text in found] == expected
+    whole = path.read_text("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+    assert all(line <= whole.count("\n") for line, _ in found)
+
+
+def test_a_row_is_named_after_the_line_on_which_it_begins(tmp_path: Path):
+    path = tmp_path / "a.csv"
+    path.write_text('text,n\n"one\nstill one",1\n\ntwo,2\n')
+    assert texts(path) == [(2, "one\nstill one"), (5, "two")]
+    assert [document.name for document in TextFiles((str(path),)).documents()] == [f"{path}:2", f"{path}:5"]
+
+
+@given(st.lists(st.dictionaries(st.sampled_from(["text", "a", "b"]), st.none() | WRITTEN), max_size=6))
+def test_a_jsonl_is_read_as_pythons_own_module_reads_it(tmp_path_factory, rows: list[dict[str, str | None]]):
+    path = tmp_path_factory.mktemp("jsonl") / "a.jsonl.gz"
+    ascii_only = [number % 2 == 0 for number in range(len(rows))]
+    lines = [json.dumps(row, ensure_ascii=plain) + "\n" for row, plain in zip(rows, ascii_only, strict=True)]
+    path.write_bytes(gzip.compress("".join(lines).encode()))
+    if any(rows) and not any("text" in row for row in rows):
+        with pytest.raises(ValueError, match=r"a.jsonl.gz has no column 'text': choose one .*; there are: '(a|b)'"):
+            texts(path)
+    else:
+        assert texts(path) == [(number, json.loads(line).get("text")) for number, line in enumerate(lines, start=1)]
+
+
+@given(st.lists(st.lists(st.text(st.sampled_from("ab\",' é"), max_size=5), min_size=2, max_size=2), max_size=5))
+def test_a_tsv_has_no_quotes(tmp_path_factory, rows: list[list[str]]):
+    path = tmp_path_factory.mktemp("tsv") / "a.tsv"
+    path.write_text("".join("\t".join(row) + "\n" for row in [["text", "n"], *rows]), "utf-8")
+    assert [text for _, text in texts(path)] == [row[0] for row in rows]
+
+
+def test_a_value_may_be_long_and_the_modules_limit_stays_as_it_was(tmp_path: Path):
+    before, path = csv.field_size_limit(), tmp_path / "a.csv"
+    path.write_text(f"text\n{'x' * (before + 1)}\n")
+    ((_, text),) = texts(path)
+    assert text is not None and len(text) == before + 1
+    assert csv.field_size_limit() == before
+
+
+def test_another_column_is_chosen_and_rows_without_text_are_counted(tmp_path: Path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"body": "one"}\n\n{"body": null}\n{"text": "x"}\n{"body": ""}\n{"body": "two"}\n')
+    said: list[str] = []
+    source = open_source("text", [str(path)], column="body", say=said.append)
+    assert list(source.documents()) == [Document(f"{path}:1", "one"), Document(f"{path}:6", "two")]
+    assert said == [f"3 of 5 rows have no 'body' and were left out; the first is {path}:3"]
+    settings = DataSettings(paths=(str(path),), column="body", tokenizer="bytes", vocab=0, held_out=0.5)
+    assert prepare(settings, 8, pairs=False).notices == tuple(said)
+
+
+def test_records_lie_beside_texts_in_a_folder(tmp_path: Path):
+    (tmp_path / "a.txt").write_text("plain")
+    (tmp_path / "b.csv").write_text("text\nrow\n")
+    (tmp_path / "c.csv").touch()
+    found = [document.text for document in TextFiles((str(tmp_path),)).documents()]
+    assert found == ["plain", "row"]
+    with pytest.raises(ValueError, match=r"c.csv is empty"):
+        list(TextFiles((str(tmp_path / "c.csv"),)).documents())
+
+
+DAMAGED = {
+    "a.csv": [
+        (b"", None),
+        (b"n,body\n1,x\n", "has no column 'text': choose one .*; there are: 'n', 'body'"),
+        (b"text,text\n1,x\n", "2 columns called 'text'"),
+        (b"text,n\none,1\ntwo\n", "line 3: the row has 1 values and the header 2"),
+        (b'text,n\n"one"x,1\n', "line 2: ',' expected after '\"'"),
+        (b'text,n\none,1\n"two\n', "line 3: unexpected end of data"),
+        (b"text,n\none,1\nt\xffo,2\n", "a.csv is not UTF-8: byte 14 is 0xff"),
+        ("text\nx\n".encode("utf-16"), "not UTF-8: byte 0 is 0xff, it looks like UTF-16"),
+    ],
+    "a.jsonl": [
+        (b'{"text": "x"}\n{"text": \n', "line 2: not JSON, at character"),
+        (b'["x"]\n', "line 1: a row is an object"),
+        (b'{"text": "x"}\n\n{"text": 3}\n', "line 3: 'text' is 3, not a text"),
+        (b'{"text": ["x"]}\n', "line 1: 'text' is .*, not a text"),
+        (b"[" * 100_000 + b"\n", "line 1: not JSON"),
+        (b'{"n": ' + b"9" * 5000 + b"}\n", "line 1: not JSON"),
+        (b'{"text": "' + b"x" * (1 << 20) + b'\xc3"}\n', f"not UTF-8: byte {10 + (1 << 20)} is 0xc3"),
+        (b'{"text": "\xe2\x82', "not UTF-8: byte 10 is 0xe2"),
+    ],
+    "a.jsonl.gz": [
+        (gzip.compress(b'{"text": "x"}\n' * 99)[:-9], "not a whole .gz"),
+        (b"{}\n", "not a whole .gz"),
+        (gzip.compress(b'{"text": "\xff"}\n'), "a.jsonl.gz is not UTF-8: byte 10 is 0xff"),
+    ],
+    "a.tsv": [(b"text\tn\none\n", "line 2: the row has 1 values and the header 2")],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"), [(name, *case) for name, cases in DAMAGED.items() for case in cases]
+)
+def test_a_damaged_row_is_named(name: str, data: bytes, message: str | None, tmp_path: Path):
+    (tmp_path / name).write_bytes(data)
+    if message is None:
+        assert texts(tmp_path / name) == []
+        return
+    with pytest.raises(ValueError, match=message) as caught:
+        texts(tmp_path / name)
+    assert str(tmp_path / name) in str(caught.value)
+
+
+def test_a_lone_surrogate_is_named(tmp_path: Path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "one"}\n{"text": "t\\ud800o"}\n')
+    with pytest.raises(ValueError, match=r"a.jsonl:2: the text has a lone surrogate, .* at offset 1"):
+        prepare(DataSettings(paths=(str(path),), tokenizer="bytes", vocab=0), 8, pairs=False)
+
+
+def test_records_that_come_split_are_used_so(tmp_path: Path):
+    for name in ("train", "valid", "test"):
+        (tmp_path / f"{name}.jsonl").write_text("".join(f'{{"text": "{name} {n}"}}\n' for n in range(3)))
+    train, valid = split(list(TextFiles((str(tmp_path),)).documents()))
+    assert [document.text for document in train] == [f"train {n}" for n in range(3)]
+    assert [document.text for document in valid] == [f"valid {n}" for n in range(3)]
+
+
+def test_a_source_without_columns_has_none_to_choose():
+    with pytest.raises(ValueError, match=r"data.column=body, but the source 'made' has no columns"):
+        open_source("made", column="body")
+
+
+# ---- parquet ----
+
+
+@pytest.fixture
+def parquet(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a .parquet of these columns, in row groups of two."""
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow.parquet import write_table
+
+    def write(**columns: object) -> Path:
+        write_table(pyarrow.table(columns), tmp_path / "a.parquet", row_group_size=2)
+        return tmp_path / "a.parquet"
+
+    return write
+
+
+def test_a_parquet_gives_a_document_a_row(parquet: Callable[..., Path]):
+    rows = ["one", None, "", "zwei\nDrei", "🙂"]
+    path = parquet(text=rows, n=list(range(5)))
+    assert texts(path) == list(enumerate(rows, start=1))
+    said: list[str] = []
+    found = list(TextFiles((str(path),), say=said.append).documents())
+    assert [document.name for document in found] == [f"{path}:{n}" for n in (1, 4, 5)]
+    assert said == [f"2 of 5 rows have no 'text' and were left out; the first is {path}:2"]
+
+
+def test_a_parquet_of_categories_is_text_too(parquet: Callable[..., Path]):
+    import pyarrow
+
+    path = parquet(text=pyarrow.array(["a", "b", "a"]).dictionary_encode())
+    assert [text for _, text in texts(path)] == ["a", "b", "a"]
+
+
+def test_what_is_no_parquet_is_said(parquet: Callable[..., Path]):
+    import pyarrow
+
+    path = parquet(n=[1, 2], text=[1.5, 2.0])
+    with pytest.raises(DamagedFile, match=r"a.parquet: 'text' holds double, not text: .* there are: n, text"):
+        texts(path)
+    with pytest.raises(ValueError, match=r"has no column 'body'.*'n', 'text'"):
+        texts(path, "body")
+    path = parquet(text=pyarrow.array([b"ok", b"a\xff"]).cast(pyarrow.string(), safe=False))
+    with pytest.raises(DamagedFile, match=r"a.parquet, row 2: 'text' is not UTF-8: byte 1"):
+        texts(path)
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(DamagedFile, match=r"a.parquet cannot be read as .parquet"):
+        texts(path)
+
+
+def test_without_pyarrow_the_way_to_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "a.parquet").write_bytes(b"PAR1")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ValueError, match=r"a.parquet: reading .parquet needs pyarrow: pip install 'weft\[parquet\]'"):
+        texts(tmp_path / "a.parquet")
+
+
+# ---- texts that a program has ----
+
+
+def test_texts_in_memory_are_a_source():
+    source = Texts(["one", "", "two"], name="mine")
+    assert list(source.documents()) == [Document("mine:0", "one"), Document("mine:2", "two")]
+    found = prepare(DataSettings(tokenizer="bytes", vocab=0), 4, pairs=False, sources=[source])
+    assert found.documents == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("one text", "not a str"),
+        (iter(["a"]), "stored first, with store_texts"),
+        ((text for text in "ab"), "not a generator"),
+        (["a", b"b"], "text 1 is a bytes"),
+    ],
+)
+def test_what_is_no_list_of_texts_is_refused(given, message: str):
+    with pytest.raises(ValueError, match=message):
+        Texts(given)
+    with pytest.raises(ValueError, match="has no text"):
+        list(Texts([""]).documents())
+
+
+@given(st.lists(WRITTEN, min_size=1))
+def test_an_iterable_is_stored_and_read_any_number_of_times(tmp_path_factory, given: list[str]):
+    folder = tmp_path_factory.mktemp("stored") / "texts"
+    source = store_texts(iter(given), folder)
+    assert source == stored_texts(folder)
+    if any(given):
+        for _ in range(2):
+            assert [document.text for document in source.documents()] == [text for text in given if text]
+
+
+def test_an_iterable_that_breaks_off_leaves_nothing(tmp_path: Path):
+    def broken() -> Iterator[str]:
+        yield "one"
+        raise RuntimeError("the network is gone")
+
+    with pytest.raises(RuntimeError, match="the network is gone"):
+        store_texts(broken(), tmp_path / "texts")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(ValueError, match=r"texts.jsonl.gz is missing: write it with store_texts"):
+        stored_texts(tmp_path / "texts")
+    store_texts(["a"], tmp_path / "texts")
+    with pytest.raises(ValueError, match="already there"):
+        store_texts(["b"], tmp_path / "texts")
+
+
+def test_a_source_that_changes_while_it_is_read_is_refused():
+    class Moody:
+        def __init__(self) -> None:
+            self.times = 0
+
+        def documents(self) -> Iterator[Document]:
+            self.times += 1
+            yield Document("a", "one")
+            yield Document("b", f"two {self.times}")
+
+    with pytest.raises(ValueError, match=r"other texts when it was read again .*store_texts"):
+        prepare(DataSettings(tokenizer="bytes", vocab=0), 4, pairs=False, sources=[Moody()])

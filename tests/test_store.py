@@ -1,0 +1,361 @@
+"""The token store: what goes in comes out, what changed is refused, and a run finds its own again."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from weft.data import (
+    Blocks,
+    Bytes,
+    DataSettings,
+    Document,
+    MadeOf,
+    Mixture,
+    Packed,
+    Store,
+    Texts,
+    is_store,
+    open_store,
+    prepare,
+    remove_store,
+    tokenise,
+    train_tokenizer,
+)
+from weft.data.split import BESIDE, TRAIN, VALID, decide, survey
+from weft.data.tokenise import write_store
+from weft.files import DamagedFile
+
+WRITTEN = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+MADE = MadeOf({"seed": 0}, "abc")
+TEXTS = [f"<{n} {'text ' * n}>" for n in range(30)]
+
+
+def made(folder: Path, *sources: Sequence[tuple[int, str]]) -> Store:
+    """A store of texts with their sides, in bytes."""
+    documents = [[(side, Document("x", text)) for side, text in source] for source in sources]
+    write_store(folder, Bytes(), documents, MADE)
+    return open_store(folder, MADE)
+
+
+def prepared(folder: Path | None = None, **changes):
+    """Thirty texts, their tokens kept in a folder."""
+    wanted = DataSettings(store="" if folder is None else str(folder), tokenizer="bytes", vocab=0, held_out=0.3)
+    from dataclasses import replace
+
+    return prepare(replace(wanted, **changes), 16, pairs=False, sources=[Texts(TEXTS)])
+
+
+# ---- round trip ----
+
+
+@given(
+    st.lists(st.lists(st.tuples(st.sampled_from([TRAIN, VALID]), WRITTEN), max_size=6), min_size=1, max_size=3),
+    st.integers(1, 40),
+)
+def test_what_is_stored_comes_back(tmp_path_factory, sources: list[list[tuple[int, str]]], batch: int):
+    folder = tmp_path_factory.mktemp("store") / "tokens"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tokenise, "BATCH", batch)
+        store = made(folder, *sources)
+    held = [text for source in sources for side, text in source if side == VALID]
+    trained = [[text for side, text in source if side == TRAIN] for source in sources]
+    assert len(store.train) == len(sources)
+    for part, texts in zip((*store.train, store.held_out), (*trained, held), strict=True):
+        assert part.documents == len(texts)
+        assert part.tokens.tolist() == [256, *(number for text in texts for number in (*text.encode(), 256))]
+        found = [part.tokens[a : b - 1].tolist() for a, b in zip(part.offsets[:-1], part.offsets[1:], strict=True)]
+        assert found == [list(text.encode()) for text in texts]
+        assert part.tokens.dtype == np.uint16
+    assert store.text.read_bytes() == "".join(held).encode()
+    assert store.held_out_bytes == len("".join(held).encode())
+    assert store.verified and isinstance(store.tokenizer, Bytes)
+
+
+class Wide(Bytes):
+    """Says it has so many ids."""
+
+    def __init__(self, vocab: int) -> None:
+        super().__init__()
+        self._most = vocab
+
+    @property
+    def vocab(self) -> int:
+        return self._most
+
+
+def test_ids_take_two_bytes_where_they_fit_and_four_where_not(tmp_path: Path):
+    for vocab, kind in ((1 << 16, np.uint16), ((1 << 16) + 1, np.uint32)):
+        write_store(tmp_path / str(vocab), Wide(vocab), [[(TRAIN, Document("x", "abc"))]], MADE)
+        (part,) = open_store(tmp_path / str(vocab)).train
+        assert part.tokens.dtype == kind and part.tokens.tolist() == [256, 97, 98, 99, 256]
+    with pytest.raises(ValueError, match="ids 97 to 99 and says it has 98"):
+        write_store(tmp_path / "bad", Wide(98), [[(TRAIN, Document("x", "abc"))]], MADE)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["65536", "65537"]
+
+
+def test_a_document_that_cannot_be_spelt_is_named_and_nothing_is_left(tmp_path: Path):
+    documents = [(TRAIN, Document("good", "ab")), (TRAIN, Document("bad", "axb"))]
+    with pytest.raises(ValueError, match=r"bad: the character 'x'"):
+        write_store(tmp_path / "tokens", train_tokenizer("characters", ["ab"]), [documents], MADE)
+    assert not list(tmp_path.iterdir())
+
+
+# ---- refusals ----
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small store; read it only."""
+    folder = tmp_path_factory.mktemp("whole") / "tokens"
+    made(folder, [(TRAIN, "one"), (VALID, "two"), (TRAIN, "three")])
+    return folder
+
+
+NAMES = ("store.json", "tokenizer.json", "train-0.tokens", "train-0.offsets", *(
+    f"held-out.{kind}" for kind in ("tokens", "offsets", "txt")
+))  # fmt: skip
+
+
+@settings(max_examples=150)
+@given(st.sampled_from(NAMES), st.integers(0, 10**6), st.integers(1, 255))
+def test_a_flipped_byte_is_refused_naming_the_file(tmp_path_factory, whole: Path, name: str, at: int, flip: int):
+    folder = Path(shutil.copytree(whole, tmp_path_factory.mktemp("flip") / "tokens"))
+    data = bytearray((folder / name).read_bytes())
+    data[at % len(data)] ^= flip
+    (folder / name).write_bytes(data)
+    with pytest.raises(DamagedFile, match=name):
+        open_store(folder, MADE)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("verify", [None, False])
+def test_a_file_cut_short_or_long_or_gone_is_refused_naming_it(
+    name: str, verify: bool | None, whole: Path, tmp_path: Path
+):
+    folder = Path(shutil.copytree(whole, tmp_path / "tokens"))
+    data = (folder / name).read_bytes()
+    for wrong in (data[:-1], b"", data + b"\0"):
+        (folder / name).write_bytes(wrong)
+        with pytest.raises(DamagedFile, match=name):
+            open_store(folder, MADE, verify=verify)
+    (folder / name).unlink()
+    with pytest.raises(ValueError, match=f"{name} is missing"):
+        open_store(folder, MADE, verify=verify)
+
+
+def test_a_store_that_leads_elsewhere_is_refused(whole: Path, tmp_path: Path):
+    from weft.data import store
+
+    folder = Path(shutil.copytree(whole, tmp_path / "tokens"))
+    facts = json.loads((folder / "store.json").read_text())
+    del facts["sha256"]
+    facts["files"]["../../x"] = facts["files"].pop("held-out.txt")
+    (folder / "store.json").write_bytes(store._dump(facts | {"sha256": store.digest(store._dump(facts))}))
+    with pytest.raises(DamagedFile, match=r"store.json describes a store of other files"):
+        open_store(folder)
+
+
+def test_a_store_of_other_things_is_refused_naming_them(whole: Path):
+    was = json.loads((whole / "store.json").read_text())["made_of"]
+    for wanted, message in (
+        (MadeOf({"seed": 1}, "abc"), "the setting data.seed was 0 and is 1 now. Give the same"),
+        (MadeOf({"seed": 0}, "abd"), "the source is another .sha256 abc…, now abd…"),
+        (MadeOf({"seed": 0}, "abc", "f" * 64), f"the tokenizer is another .sha256 {was['tokenizer'][:12]}…, now ffff"),
+    ):
+        with pytest.raises(ValueError, match=message) as caught:
+            open_store(whole, wanted)
+        assert str(caught.value).count("another") == 2 + ("is another" in message)  # no more than what changed
+    assert open_store(whole, MadeOf({"seed": 0}, "abc", was["tokenizer"])).train
+
+
+def test_a_store_is_removed_and_what_lies_beside_it_stays(whole: Path, tmp_path: Path):
+    folder = Path(shutil.copytree(whole, tmp_path / "tokens"))
+    (folder / "mine.txt").write_text("mine")
+    remove_store(folder)
+    assert [path.name for path in folder.iterdir()] == ["mine.txt"] and not is_store(folder)
+    remove_store(folder)
+    folder = Path(shutil.copytree(whole, tmp_path / "other"))
+    remove_store(folder)
+    assert not folder.exists()
+
+
+# ---- preparing with one ----
+
+
+def test_a_second_run_finds_the_tokens_of_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    first = prepared(tmp_path / "tokens", tokenizer="bpe", vocab=300)
+    monkeypatch.setattr("weft.data.prepare.write_store", None)
+    monkeypatch.setattr("weft.data.prepare.train_tokenizer", None)
+    second = prepared(tmp_path / "tokens", tokenizer="bpe", vocab=300)
+    assert second.digest == first.digest and second.valid_text == first.valid_text
+    assert second.tokenizer.encode("text") == first.tokenizer.encode("text")
+    third = prepare(
+        DataSettings(store=str(tmp_path / "tokens"), held_out=0.3), 16, pairs=False, sources=[Texts(TEXTS)],
+        tokenizer=first.tokenizer,
+    )  # fmt: skip
+    assert third.digest == first.digest
+
+
+@pytest.mark.parametrize("kind, vocab", [("bpe", 300), ("bytes", 0), ("characters", 0)])
+def test_a_tokenizer_read_back_is_the_same_tokenizer(kind: str, vocab: int, tmp_path: Path):
+    first = prepared(tokenizer=kind, vocab=vocab).keep(tmp_path / "tokens")
+    assert first.store is not None
+    again = open_store(tmp_path / "tokens").tokenizer
+    kept = prepare(
+        DataSettings(held_out=0.3), 16, pairs=False, sources=[Texts(TEXTS)], tokenizer=again, kept=tmp_path / "tokens"
+    )
+    assert kept.digest == first.digest and kept.scratch is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"held_out": 0.5}, "the setting data.held_out was 0.3 and is 0.5 now"),
+        ({"seed": 1}, "the setting data.seed was 0 and is 1 now"),
+        ({"tokenizer": "characters"}, "the setting data.tokenizer was bytes and is characters now"),
+        ({"vocab": 300}, "the setting data.vocab was 0 and is 300 now"),
+    ],
+)
+def test_another_setting_does_not_find_them(changes: dict[str, object], message: str, tmp_path: Path):
+    prepared(tmp_path / "tokens")
+    with pytest.raises(ValueError, match=f"the data are not those of the token store .*{message}"):
+        prepared(tmp_path / "tokens", **changes)
+
+
+def test_other_text_does_not_find_them_either(tmp_path: Path):
+    wanted = DataSettings(store=str(tmp_path / "tokens"), tokenizer="bytes", vocab=0)
+    prepare(wanted, 16, pairs=False, sources=[Texts(TEXTS)])
+    with pytest.raises(ValueError, match=r"the source is another \(sha256 \w{12}…, now \w{12}…\)"):
+        prepare(wanted, 16, pairs=False, sources=[Texts([*TEXTS[:-1], "other"])])
+    with pytest.raises(ValueError, match="the tokenizer is another"):
+        prepare(wanted, 16, pairs=False, sources=[Texts(TEXTS)], tokenizer=train_tokenizer("characters", TEXTS))
+
+
+def test_rows_and_context_do_not_change_the_tokens(tmp_path: Path):
+    digests = {prepared(tmp_path / "tokens", rows=rows).digest for rows in ("stream", "isolate", "pack")}
+    assert len(digests) == 3
+
+
+def test_a_folder_of_other_things_is_not_written_over(tmp_path: Path):
+    (tmp_path / "mine.txt").touch()
+    with pytest.raises(ValueError, match=r"is there and is no token store: choose another folder"):
+        prepared(tmp_path)
+
+
+def test_tokens_without_a_place_go_when_they_are_not_kept(tmp_path: Path):
+    for keep in (False, True):
+        found = prepare(
+            DataSettings(tokenizer="bytes", vocab=0), 16, pairs=False, sources=[Texts(TEXTS)], scratch=tmp_path
+        )
+        assert [path.name[:8] for path in tmp_path.iterdir()] == [".tokens."]
+        found = found.keep(tmp_path / "tokens") if keep else found
+        found.close()
+        assert [path.name for path in tmp_path.iterdir()] == ["tokens"] * keep
+        if keep:
+            assert found.valid_text and is_store(tmp_path / "tokens")
+    with pytest.raises(ValueError, match="a has 1 characters"):
+        prepare(DataSettings(), 16, pairs=False, sources=[Texts(["a"])], scratch=tmp_path)
+    with pytest.raises(ValueError, match="vocab=20 is too small"):
+        prepare(DataSettings(vocab=20), 16, pairs=False, sources=[Texts(TEXTS)], scratch=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["tokens"]
+
+
+def test_documents_are_read_as_a_stream_and_never_all_held(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tokenise, "BATCH", 100)
+    alive, most = set[int](), 0
+
+    class Counted(str):
+        def __new__(cls, text: str):
+            nonlocal most
+            found = super().__new__(cls, text)
+            alive.add(id(found))
+            most = max(most, len(alive))
+            return found
+
+        def __del__(self) -> None:
+            alive.discard(id(self))
+
+    class Many:
+        def documents(self):
+            for number in range(500):
+                yield Document(f"{number}", Counted(f"document {number}"))
+
+    found = prepare(DataSettings(tokenizer="bytes", vocab=0), 16, pairs=False, sources=[Many()])
+    assert sum(found.documents) == 500
+    assert most < 60
+
+
+def test_progress_is_told(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("weft.data.progress._EVERY", 0.0)
+    from weft.data.progress import lines
+
+    said: list[str] = []
+    advance = lines(said.append, every=-1.0)
+    advance("tokenised", 2_000_000, 8_000_000)
+    assert said and said[0].startswith("tokenised 2.0 of 8.0 million characters, ")
+
+
+# ---- several sources ----
+
+
+def folders(tmp_path: Path) -> tuple[str, ...]:
+    for name, count in (("a", 40), ("b", 10)):
+        (tmp_path / name).mkdir()
+        for number in range(count):
+            (tmp_path / name / f"{number}.txt").write_text(f"{name} {number} " * 9)
+    return str(tmp_path / "a"), str(tmp_path / "b")
+
+
+@pytest.mark.parametrize("rows", ["stream", "isolate", "pack"])
+def test_weights_make_a_source_of_each_path(rows: str, tmp_path: Path):
+    paths = folders(tmp_path)
+    wanted = DataSettings(paths=paths, weights=(3, 1), tokenizer="bytes", vocab=0, rows=rows)  # type: ignore[arg-type]
+    found = prepare(wanted, 32, pairs=False)
+    assert isinstance(found.train, Mixture) and found.train.block == 4
+    places = [found.train.place(position, seed=1) for position in range(40)]
+    sources = [found.train.source(place.index) for place in places]
+    assert all(sorted(sources[at : at + 4]) == [0, 0, 0, 1] for at in range(37))
+    texts = [found.tokenizer.decode(row.tolist()) for row in found.train.batch(places).tokens]
+    assert all(("ab"[source]) in text and "ba"[source] not in text for source, text in zip(sources, texts, strict=True))
+    together = prepare(DataSettings(paths=paths, tokenizer="bytes", vocab=0), 32, pairs=False)
+    assert b"a" in found.valid_text and b"b" in found.valid_text and together.digest != found.digest
+    assert isinstance(found.valid, Packed if rows == "pack" else Blocks)
+
+
+def test_weights_that_do_not_fit_are_refused(tmp_path: Path):
+    paths = folders(tmp_path)
+    for weights, message in (
+        ((1.0,), "1 data.weights and 2 paths"),
+        ((1.0, 0.0), "weights 1.0, 0.0: each is above 0"),
+        ((1.0, 1e-9), "round them"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            prepare(DataSettings(paths=paths, weights=weights), 32, pairs=False)
+    with pytest.raises(ValueError, match="2 sources and 0 data.weights"):
+        prepare(DataSettings(), 32, pairs=False, sources=[Texts(TEXTS), Texts(TEXTS)])
+    with pytest.raises(ValueError, match="neither mixed nor stored"):
+        prepare(DataSettings(source="made_pairs", store="x"), 32, pairs=True)
+
+
+# ---- the split, in one pass that keeps no text ----
+
+
+@given(st.lists(WRITTEN, min_size=2, max_size=12), st.floats(0.01, 0.99))
+def test_sides_are_what_the_shares_say(texts: list[str], held_out: float):
+    if len(set(texts)) < 2:
+        return
+    import hashlib
+
+    shares = {t: int.from_bytes(hashlib.sha256(f"3:{t}".encode()).digest()[:8], "big") / 2**64 for t in texts}
+    held = {text for text, share in shares.items() if share < held_out} or {min(shares, key=lambda t: shares[t])}
+    if len(held) == len(shares):
+        held.remove(max(shares, key=lambda t: shares[t]))
+    sides = decide(survey([Document("x", text) for text in texts], seed=3), held_out)
+    assert [side == VALID for side in sides.of] == [text in held for text in texts]
+    assert BESIDE not in sides.of
