@@ -36,12 +36,15 @@ def texts(path: Path, column: str = "text") -> list[tuple[int, str | None]]:
 # ---- records ----
 
 
-@given(st.lists(st.lists(CELLS, min_size=3, max_size=3), max_size=6), st.sampled_from(["\n", "\r\n"]))
-@example([["a", 'say "x"\nand y', ""]], "\r\n")
-def test_a_csv_is_read_as_pythons_own_module_reads_it(tmp_path_factory, rows: list[list[str]], end: str):
+@given(
+    st.lists(st.lists(CELLS, min_size=3, max_size=3), max_size=6),
+    st.sampled_from([("\n", csv.QUOTE_ALL), ("\r\n", csv.QUOTE_ALL), ("\r\n", csv.QUOTE_MINIMAL)]),
+)
+@example([["a", 'say "x"\nand y', ""]], ("\r\n", csv.QUOTE_MINIMAL))
+def test_a_csv_is_read_as_pythons_own_module_reads_it(tmp_path_factory, rows: list[list[str]], form: tuple[str, int]):
     path = tmp_path_factory.mktemp("csv") / "a.csv"
     with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator=end).writerows([["id", "text", "more"], *rows])
+        csv.writer(file, lineterminator=form[0], quoting=form[1]).writerows([["id", "text", "more"], *rows])
     with path.open(encoding="utf-8", newline="") as file:
         expected = [row["text"] for row in csv.DictReader(file)]
     found = texts(path)

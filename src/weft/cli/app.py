@@ -21,6 +21,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+tokenizer = typer.Typer(help="Train a tokenizer, or see what one makes of a text.", no_args_is_help=True)
+app.add_typer(tokenizer, name="tokenizer")
+
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object instead of text")]
 
 
@@ -143,6 +146,51 @@ def show(
     from weft.cli.show import command
 
     command(name, as_json=as_json)
+
+
+@tokenizer.command("train")
+def train_tokenizer(
+    kind: Annotated[str, typer.Option("--kind", help="bpe, wordpiece, unigram, bytes, characters or word")] = "bpe",
+    vocab: Annotated[
+        int, typer.Option("--vocab", help="most ids; 0: as many as bytes, characters or word need")
+    ] = 4096,
+    data: Annotated[list[str] | None, typer.Option("--data", help="file, folder or pattern; may be repeated")] = None,
+    text: Annotated[str | None, typer.Option("--text", help="train on this text instead, and show its pieces")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="folder it is written to; without one it is shown")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an earlier one in the folder")] = False,
+    merges: Annotated[bool, typer.Option("--merges", help="of bpe: every merge, not only the first ten")] = False,
+    column: Annotated[
+        str, typer.Option("--column", help="which holds the text, in .csv, .tsv, .jsonl and .parquet")
+    ] = "text",
+    as_json: AsJson = False,
+) -> None:
+    """Train a tokenizer on files or on one text, and show what it learned.
+
+    weft tokenizer train --kind bpe --vocab 8192 --data notes/ --out tokenizers/notes
+    weft tokenizer train --text aaabdaaabac
+    """
+    from weft.cli.tokenizer import Texts, train
+
+    texts = Texts(tuple(data or ()), text, column)
+    train(kind, vocab, texts, out, overwrite=overwrite, merges=merges, as_json=as_json)
+
+
+@tokenizer.command("show")
+def show_tokenizer(
+    name: Annotated[
+        str, typer.Argument(metavar="DIR|KIND", help="a tokenizer's or a run's folder; or a kind, trained on the text")
+    ],
+    text: Annotated[str, typer.Option("--text", help="what is cut into pieces")],
+    as_json: AsJson = False,
+) -> None:
+    """Cut a text into pieces: each in its colour, its id below.
+
+    weft tokenizer show runs/python --text "for name in names:"
+    weft tokenizer show bytes --text "naïve"
+    """
+    from weft.cli.tokenizer import show
+
+    show(name, text, as_json=as_json)
 
 
 def main(arguments: list[str] | None = None) -> None:

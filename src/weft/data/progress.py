@@ -19,7 +19,8 @@ def lines(say: Callable[[str], None], every: float = _EVERY) -> Advance:
         if now - latest.setdefault(what, now) < every:
             return
         latest[what] = now
+        speed = done / 1e6 / max(now - began[what], 1e-9)
         of = f" of {total / 1e6:,.1f}" if total else ""
-        say(f"{what} {done / 1e6:,.1f}{of} million characters, {done / 1e6 / (now - began[what]):,.1f} a second")
+        say(f"{what} {done / 1e6:,.1f}{of} million characters, {speed:,.1f} a second")
 
     return advance

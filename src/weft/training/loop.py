@@ -16,7 +16,7 @@ from weft.training.interrupt import Interrupt
 from weft.training.log import NAME, Log
 from weft.training.objective import Objective
 from weft.training.precision import Precision, autocast
-from weft.training.probe import count_steps_of
+from weft.training.probe import count_steps_of, rehearse
 from weft.training.reader import Reader
 from weft.training.recompute import recomputed
 from weft.training.run import Evaluate, Progress, Run
@@ -73,6 +73,8 @@ def train(
     progress = run.progress
     reader = Reader(dataset, settings, world, run.device, progress.position)
     with reader, run.saver, recomputed(module, settings.recompute):
+        if run.decisions.compile:
+            rehearse(run, reader.peek())
         run.steps = run.steps or count_steps_of(run, dataset, reader)
         with Log(out / NAME if out and world.main else None, progress.step) as log, watch, Interrupt() as interrupt:
             watch.begin(run.steps, progress.step, run.headline())
@@ -90,9 +92,7 @@ def train(
                     watch.evaluated(progress.step, progress.evaluation)
                 if due(progress.step, settings.checkpoint_every) or progress.best_step == progress.step:
                     run.save(progress, log)
-            run.save(
-                progress, log
-            )  # the last step, or that after which a stop was asked for; nothing where it is saved
+            run.save(progress, log)  # the last step, or that after which a stop was asked for
             run.saver.wait()
             figures = progress.evaluation
             if interrupted := progress.step < run.steps:

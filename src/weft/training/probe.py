@@ -1,6 +1,8 @@
-"""A run's length where it is given in minutes: steps are timed before the first one counts, and undone."""
+"""Steps that are tried before the first one counts, and undone: to compile, and to know how long one takes."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from statistics import median
 
 import torch
@@ -10,7 +12,7 @@ from weft.training.checkpoints import load_module, module_tensors
 from weft.training.length import count_steps
 from weft.training.reader import Reader
 from weft.training.run import Run
-from weft.training.step import update
+from weft.training.step import gradients, update
 
 WARM, TIMED = 2, 5  # steps: kernels are prepared and memory is found in the first
 
@@ -25,20 +27,35 @@ def count_steps_of(run: Run, dataset: Dataset[Item], reader: Reader) -> int:
     return run.world.first(count_steps(run.settings, dataset, pace))
 
 
-def seconds_per_step(run: Run, batches: list[Item]) -> float:
-    """The median time of a step on these rows. Weights, optimiser and generator are left as they were."""
-    weights = {name: tensor.detach().clone() for name, tensor in module_tensors(run.module).items()}
+def rehearse(run: Run, batches: list[Item]) -> None:
+    """Compile what is compiled, so that no step is the time of that; gradients are computed, and forgotten."""
+    began = time.perf_counter()
+    with _undone(run):
+        gradients(run, batches, run.progress.step)
+    run.notice(f"compiled in {time.perf_counter() - began:.0f} s")
+
+
+@contextmanager
+def _undone(run: Run) -> Iterator[None]:
+    """Inside it training may be tried: weights, buffers, gradients and generator are put back."""
+    before = {name: tensor.detach().clone() for name, tensor in module_tensors(run.module).items()}
     generator = torch.get_rng_state()
-    run.optimiser.set_rate(0.0)
     run.module.train()
-    seconds = []
-    for _ in range(WARM + TIMED):
-        began = time.perf_counter()
-        update(run, batches, run.progress.step)
-        seconds.append(time.perf_counter() - began)
-    load_module(run.module, weights, "the weights before the first step")
-    run.optimiser.forget()
+    yield
+    load_module(run.module, before, "the weights before the first step")
     run.optimiser.zero_grad()
     torch.set_rng_state(generator)
+
+
+def seconds_per_step(run: Run, batches: list[Item]) -> float:
+    """The median time of a step on these rows. Weights, optimiser and generator are left as they were."""
+    seconds = []
+    with _undone(run):
+        run.optimiser.set_rate(0.0)
+        for _ in range(WARM + TIMED):
+            began = time.perf_counter()
+            update(run, batches, run.progress.step)
+            seconds.append(time.perf_counter() - began)
+    run.optimiser.forget()
     run.watch.notice(f"a step takes {median(seconds[WARM:]):.3f} s here")
     return median(seconds[WARM:])

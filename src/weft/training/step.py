@@ -35,7 +35,15 @@ class Sums:
 
 
 def update(run: Run, batches: Sequence[Item], step: int) -> Taken:
-    """Take step `step` on this process's micro-batches. The learning rate is already set.
+    """Take step `step` on this process's micro-batches. The learning rate is already set. See `gradients`."""
+    taken = gradients(run, batches, step)
+    if taken.loss is not None:
+        run.optimiser.step()
+    return taken
+
+
+def gradients(run: Run, batches: Sequence[Item], step: int) -> Taken:
+    """Compute the gradients of step `step`, clipped; nothing where no label counts.
 
     Every term is divided once, by its count over the whole step and all processes, so that ragged micro-batches add up
     to the loss and gradient of one large batch. Diverged names step and samples where the loss or gradient is not
@@ -61,7 +69,6 @@ def update(run: Run, batches: Sequence[Item], step: int) -> Taken:
     norm = clip(run)
     if not math.isfinite(norm):
         raise Diverged(f"step {step + 1}: the gradient's norm is {norm} for {samples(batches)}; {ADVICE}")
-    run.optimiser.step()
     names = dict.fromkeys(name for sums in everyone for name in sums.terms)
     terms = {name: sum(sums.terms.get(name, 0.0) for sums in everyone) for name in names}
     return Taken(sum(sums.loss for sums in everyone), terms, norm)

@@ -1,6 +1,6 @@
 """What all tokenizers share: a table of the bytes that each id stands for."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -75,3 +75,8 @@ def utf8(text: str) -> bytes:
         return text.encode()
     except UnicodeEncodeError as error:
         raise ValueError(f"the text has a lone surrogate, {text[error.start]!r}, at offset {error.start}") from error
+
+
+def repeatable(texts: Iterable[str]) -> Iterable[str]:
+    """`texts`, to be gone through more than once; what can be only once is held in memory."""
+    return list(texts) if isinstance(texts, Iterator) else texts

@@ -9,7 +9,7 @@ import tokenizers
 from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
 
 from weft.data.tokenizers.library import Form, LibraryTokenizer
-from weft.data.tokenizers.table import UNKNOWN, utf8
+from weft.data.tokenizers.table import UNKNOWN, repeatable, utf8
 
 _SPECIALS = ("<pad>", "</s>", "<unk>")
 _BYTES = tuple(f"<0x{number:02X}>" for number in range(256))
@@ -52,7 +52,7 @@ class Unigrams(LibraryTokenizer):
                 f"vocab={vocab} is too small for unigram: {len(_SPECIALS)} specials, 256 bytes and the "
                 f"{len(_SPELLING)} characters that name them make {_LEAST}"
             )
-        texts = list(texts)
+        texts = repeatable(texts)
         room = vocab - len(_RESERVED)
         rare = _rare(texts, room // 2)
         tokenizer = tokenizers.Tokenizer(models.Unigram())
@@ -112,7 +112,7 @@ def _spells_bytes(model: dict[str, Any]) -> bool:
     return max(score[name] for name in _BYTES) < dearest
 
 
-def _rare(texts: list[str], most: int) -> dict[int, str]:
+def _rare(texts: Iterable[str], most: int) -> dict[int, str]:
     """The characters that get no id of their own, for `str.translate`: all but the most frequent `most` of them, and
     those beyond _COVERAGE. ValueError where there is no text."""
     counts: Counter[str] = Counter()

@@ -7,7 +7,7 @@ import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
 from weft.data.tokenizers.library import Form, LibraryTokenizer
-from weft.data.tokenizers.table import UNKNOWN, utf8
+from weft.data.tokenizers.table import UNKNOWN, repeatable, utf8
 
 _SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _PREFIX = "##"
@@ -35,7 +35,7 @@ class WordPieces(LibraryTokenizer):
         tokenizer = tokenizers.Tokenizer(models.WordPiece({}, unk_token="[UNK]", max_input_chars_per_word=100))
         tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
         tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-        texts = list(texts)
+        texts = repeatable(texts)
         letters = _letters(texts, tokenizer.normalizer, tokenizer.pre_tokenizer)
         if not letters:
             raise ValueError("there is no text to take words from")
@@ -78,7 +78,7 @@ class WordPieces(LibraryTokenizer):
             yield token, number, utf8(token.removeprefix(prefix)) if inside else utf8(f" {token}")
 
 
-def _letters(texts: list[str], normalizer: Any, cut: Any) -> list[str]:
+def _letters(texts: Iterable[str], normalizer: Any, cut: Any) -> list[str]:
     """Every character that begins a word, then every one inside words with its prefix, sorted."""
     words: set[str] = set()
     for text in texts:
