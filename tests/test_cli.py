@@ -41,7 +41,8 @@ def test_help_version_and_the_package_itself_import_no_torch():
     program = """
 import sys, weft
 from weft.cli import main
-words = [["--help"], ["--version"], *([verb, "--help"] for verb in ("train", "eval", "generate", "list", "show"))]
+verbs = ("train", "eval", "generate", "list", "show", "tokenizer", "tokenizer train", "tokenizer show")
+words = [["--help"], ["--version"], *([*verb.split(), "--help"] for verb in verbs)]
 for arguments in words:
     try:
         main(arguments)

@@ -77,11 +77,11 @@ BAD = [
     (f"{TRAIN} --set model.heads=5", "5 heads do not divide the width 48"),
     (
         f"{TRAIN} --set model.vocab=300 --set data.tokenizer=bytes",
-        "model.vocab=300, but the tokenizer has 257 ids: leave",
+        "model.vocab=300, but the tokenizer has 384 ids: leave",
     ),
     (
         f"{TRAIN} --set data.tokenizer=bytes --set model.vocab=200",
-        "model.vocab=200, but the tokenizer has 257 ids: leave",
+        "model.vocab=200, but the tokenizer has 384 ids: leave",
     ),
     (f"{TRAIN} --set model.kv_heads=3", "3 key/value heads do not divide 4 heads"),
     (f"{TRAIN} --set model.width=0", "width = 0, but it must be between 1 and"),

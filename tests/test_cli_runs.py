@@ -14,14 +14,14 @@ from commands import ENVIRONMENT, SIX, TINY, good, snapshot, stop_after, weft
 from weft.nn import measure
 from weft.training import checkpoints
 from weft.training.log import read
+from weft.training.watch import MEASURED
 
 pytestmark = pytest.mark.usefixtures("no_picture")
 
 
 def without_clock(folder: Path) -> list[dict[str, object]]:
     """The lines of a run's log, but for what depends on the time."""
-    clock = ("seconds", "tokens_per_second")
-    return [{k: v for k, v in line.items() if k not in clock} for line in read(folder / "log.jsonl")]
+    return [{k: v for k, v in line.items() if k not in MEASURED} for line in read(folder / "log.jsonl")]
 
 
 @pytest.mark.parametrize("family", ["llama", "transformer"])

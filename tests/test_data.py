@@ -1,29 +1,23 @@
-"""Text in: tokenizers, sources, pairs, splits, blocks, order."""
+"""Text in: sources, pairs, splits, blocks, order."""
 
 import gzip
-import json
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weft.batch import IGNORED, Batch
 from weft.data import (
     SOURCES,
-    TOKENIZERS,
     Blocks,
-    BytePairs,
     Bytes,
-    Characters,
     Document,
     Pairs,
     TextFiles,
-    encode_many,
-    load_tokenizer,
     open_source,
     place,
     places,
@@ -32,168 +26,10 @@ from weft.data import (
     split,
     split_pairs,
     stream,
-    tokenizers,
-    train_tokenizer,
 )
-from weft.files import DamagedFile
-from weft.registry import UnknownName
 
-TEXTS = [
-    "the cat sat on the mat\n" * 5,
-    "def f(x):\n    return x  # the <|end|> of it\n" * 5,
-    "naïve café — 你好 🙂\n" * 5,
-]
-BPE = train_tokenizer("bpe", TEXTS, 300)
 settings.register_profile("weft", deadline=None)  # other work may hold the cores
 settings.load_profile("weft")
-
-WITH_BYTES = {"bpe": BPE, "bytes": Bytes()}
-
-# ---- tokenizers ----
-
-
-@pytest.mark.parametrize("kind", WITH_BYTES)
-@given(text=st.text(st.characters(exclude_categories=["Cs"])))
-@example(text="<|end|>")
-@example(text="a<|end|>b <|end|>")
-@example(text=" \n\n x\r\n\ty  ")
-@example(text="👩‍👩‍👧‍👦 é \x00 \u2028 \ufeff")
-def test_every_text_comes_back_and_never_becomes_the_end(kind: str, text: str):
-    tokenizer = WITH_BYTES[kind]
-    ids = tokenizer.encode(text)
-    assert tokenizer.decode(ids) == text
-    assert b"".join(tokenizer.pieces(ids)) == text.encode()
-    assert tokenizer.end not in ids
-    assert all(0 <= number < tokenizer.vocab for number in ids)
-    assert tokenizer.decode([tokenizer.end, *ids, tokenizer.end]) == text
-
-
-@given(st.lists(st.integers(0, BPE.vocab - 1)))
-def test_any_ids_decode_as_their_bytes_do(ids: list[int]):
-    assert BPE.decode(ids) == b"".join(BPE.pieces(ids)).decode("utf-8", "replace")
-
-
-@given(st.lists(st.text(st.sampled_from("a'\n \t\r\x1c\x85\xa0é.1"), max_size=30), max_size=3))
-def test_long_texts_are_cut_where_no_id_changes(texts: list[str]):
-    whole = [BPE.encode(text) for text in texts]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tokenizers, "_CHUNK", 3)
-        parts = [ids.tolist() for ids in encode_many(BPE, texts)]
-    assert parts == whole
-    assert all(ids.dtype == np.int32 for ids in encode_many(BPE, texts))
-
-
-def test_a_bpe_has_the_ids_asked_for_and_end_is_0():
-    assert BPE.vocab == 300
-    assert BPE.end == 0
-    assert BPE.pieces([0]) == [b""]
-    assert len(BPE.encode(TEXTS[0])) < len(TEXTS[0].encode()) / 2
-    assert all(BPE.decode(BPE.encode(bytes([number]).decode("latin-1"))) for number in range(256))
-
-
-def test_training_twice_gives_the_same_file(tmp_path: Path):
-    for name in ("a", "b"):
-        train_tokenizer("bpe", iter(TEXTS), 300).save(tmp_path / name)
-    assert (tmp_path / "a" / "tokenizer.json").read_bytes() == (tmp_path / "b" / "tokenizer.json").read_bytes()
-
-
-@pytest.mark.parametrize("kind", ["bpe", "characters", "bytes"])
-def test_a_saved_tokenizer_is_read_back(kind: str, tmp_path: Path):
-    tokenizer = train_tokenizer(kind, TEXTS, 320)
-    tokenizer.save(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["tokenizer.json"]
-    again = load_tokenizer(tmp_path)
-    assert type(again) is type(tokenizer)
-    assert (again.vocab, again.end) == (tokenizer.vocab, tokenizer.end)
-    for text in (*TEXTS, "t<"):
-        assert again.encode(text) == tokenizer.encode(text)
-        assert again.decode(again.encode(text)) == text
-
-
-def test_a_loaded_bpe_does_not_read_the_end_from_text_either(tmp_path: Path):
-    BPE.save(tmp_path)
-    assert 0 not in load_tokenizer(tmp_path).encode("<|end|>")
-
-
-def test_characters_are_those_of_the_text():
-    tokenizer = train_tokenizer("characters", ["hello", "world"], 0)
-    assert tokenizer.vocab == len(set("helloworld")) + 1
-    assert tokenizer.end == 0
-    assert tokenizer.encode("") == []
-    assert tokenizer.decode(tokenizer.encode("drew")) == "drew"
-    with pytest.raises(ValueError, match=r"'y' \(U\+0079\) at offset 2 is not among the 7"):
-        tokenizer.encode("dry")
-    with pytest.raises(ValueError, match="needs 8 ids, vocab=5"):
-        train_tokenizer("characters", ["hello", "world"], 5)
-    with pytest.raises(ValueError, match="no text"):
-        train_tokenizer("characters", [""], 0)
-
-
-@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
-def test_characters_give_back_their_text(text: str):
-    tokenizer = Characters.train([text], 0)
-    ids = tokenizer.encode(text)
-    assert tokenizer.decode(ids) == text
-    assert b"".join(tokenizer.pieces(ids)) == text.encode()
-
-
-@pytest.mark.parametrize("kind", WITH_BYTES)
-def test_what_is_no_id_or_no_text_is_refused(kind: str):
-    tokenizer = WITH_BYTES[kind]
-    for number in (-1, tokenizer.vocab):
-        with pytest.raises(ValueError, match=f"{number}, at place 1, is no id"):
-            tokenizer.decode([1, number])
-    with pytest.raises(ValueError, match="lone surrogate.* at offset 1"):
-        tokenizer.encode("a\ud800")
-
-
-def test_a_vocabulary_too_small_is_refused():
-    with pytest.raises(ValueError, match="vocab=256 is too small"):
-        train_tokenizer("bpe", TEXTS, 256)
-    with pytest.raises(ValueError, match="vocab=256 allows fewer"):
-        train_tokenizer("bytes", TEXTS, 256)
-    with pytest.raises(UnknownName, match="did you mean 'bytes'"):
-        train_tokenizer("byte", TEXTS, 300)
-    assert TOKENIZERS.names() == ["bpe", "bytes", "characters"]
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("{}", "tokenizer.json"),
-        ("[]", "tokenizer.json"),
-        ("not json", "not JSON"),
-        ('{"weft": "words"}', "no tokenizer is called 'words'"),
-        ('{"weft": "characters"}', "a text called 'characters'"),
-        ('{"weft": "characters", "characters": "ba"}', "sorted"),
-        ('{"weft": "characters", "characters": ""}', "at least one"),
-    ],
-)
-def test_a_damaged_tokenizer_is_refused(content: str, message: str, tmp_path: Path):
-    (tmp_path / "tokenizer.json").write_text(content)
-    with pytest.raises(ValueError, match=message):
-        load_tokenizer(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "message"),
-    [("pre_tokenizer", {"type": "Whitespace"}, "byte-level"), ("normalizer", {"type": "NFC"}, "changes its text")],
-)
-def test_a_bpe_that_would_change_text_is_refused(name: str, value: object, message: str, tmp_path: Path):
-    BPE.save(tmp_path)
-    path = tmp_path / "tokenizer.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {name: value}))
-    with pytest.raises(DamagedFile, match=message):
-        load_tokenizer(tmp_path)
-
-
-def test_a_bpe_without_its_end_is_refused(tmp_path: Path):
-    BPE.save(tmp_path)
-    path = tmp_path / "tokenizer.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"added_tokens": []}))
-    with pytest.raises(DamagedFile, match="no special token '<|end|>'".replace("|", r"\|")):
-        BytePairs.load(tmp_path)
-
 
 # ---- sources ----
 
@@ -365,9 +201,9 @@ def test_pairs_of_one_source_stay_together():
 def test_a_stream_begins_and_ends_each_document(texts: list[str]):
     tokenizer = Bytes()
     tokens = stream([Document("x", text) for text in texts], tokenizer)
-    expected = [256]
+    expected = [tokenizer.end]
     for text in texts:
-        expected += [*text.encode(), 256]
+        expected += [*tokenizer.encode(text), tokenizer.end]
     assert tokens.tolist() == expected
     assert tokens.dtype == np.int32
 
@@ -449,7 +285,9 @@ def test_pairs_become_source_and_shifted_target():
     assert (len(pairs), pairs.dropped) == (3, 1)
     assert pairs.pairs[2] == ("v", "")
     batch = pairs.batch(places(0, [0, 1, 2]))
-    end, x, y, z = 256, *b"xyz"
+    spelt, end = Bytes().encode, Bytes().end
+    x, y, z = spelt("xyz")
+    sources = [[*spelt("ab"), end], [*spelt("c"), end, 0], [*spelt("v"), end, 0]]
     assert batch.labels is not None
     assert batch.segments is not None
     assert batch.source is not None
@@ -458,7 +296,7 @@ def test_pairs_become_source_and_shifted_target():
     assert (batch.tokens * batch.segments).tolist() == [[end, x, 0], [end, y, z], [end, 0, 0]]
     assert batch.labels.tolist() == [[x, end, IGNORED], [y, z, end], [end, IGNORED, IGNORED]]
     assert batch.source.segments.tolist() == [[1, 1, 1], [1, 1, 0], [1, 1, 0]]
-    assert (batch.source.tokens * batch.source.segments).tolist() == [[97, 98, end], [99, end, 0], [118, end, 0]]
+    assert (batch.source.tokens * batch.source.segments).tolist() == sources
     assert batch.rows(1, 2).source is not None
     with pytest.raises(ValueError, match="none of 1 pairs fits into context=2"):
         Pairs([("abc", "d")], Bytes(), 2)

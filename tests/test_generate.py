@@ -426,8 +426,9 @@ def test_any_ids_stream_as_they_decode_at_once(kind: str, data: st.DataObject):
 
 
 def test_half_a_character_is_held_back():
-    stream = TextStream(Bytes())
-    assert [stream.push(byte) for byte in "é".encode()] == ["", "é"]
-    assert [stream.push(0xF0), stream.push(None), stream.push(256), stream.finish()] == ["", "", "", "\ufffd"]
+    stream, first = TextStream(Bytes()), 0xF0 + 3  # the first byte of four
+    assert [stream.push(token) for token in Bytes().encode("é")] == ["", "é"]
+    assert [stream.push(token) for token in (first, None, Bytes().end)] == ["", "", ""]
+    assert stream.finish() == "\ufffd"
     with pytest.raises(ValueError, match="no id"):
         stream.push(999)

@@ -12,7 +12,7 @@ import torch
 from commands import TINY, good
 
 import weft
-from weft.data import BytePairs, Bytes
+from weft.data import Bytes, Characters
 from weft.files import read_header, read_json, read_tensors, write_json, write_tensors
 from weft.generate import GREEDY, Sampling, row_seeds
 from weft.hub import LoadError, Model, load, save
@@ -29,7 +29,7 @@ PROMPTS = ["a", "the weaver", "", "日本"]
 @cache
 def made(name: str, *changes: tuple[str, str]) -> Model:
     """A debug-sized model on bytes whose rows differ; shared, so left as it is."""
-    blueprint = Blueprint.of(name, "debug").change("vocab", "257")
+    blueprint = Blueprint.of(name, "debug").change("vocab", "384")
     for path, text in changes:
         blueprint = blueprint.change(path, text)
     module, generator = blueprint.build(seed=0), torch.Generator().manual_seed(1)
@@ -100,7 +100,7 @@ def test_a_model_with_another_position_scheme_is_read_back_with_it(scheme: str, 
 def test_the_public_names_are_the_hubs(tmp_path: Path):
     weft.save(made("llama"), tmp_path)
     assert isinstance(weft.load(str(tmp_path)), weft.Model)
-    assert weft.load_tokenizer(tmp_path).vocab == 257
+    assert weft.load_tokenizer(tmp_path).vocab == 384
     assert issubclass(weft.LoadError, ValueError) and weft.Sampling is Sampling
 
 
@@ -109,7 +109,7 @@ def test_the_public_names_are_the_hubs(tmp_path: Path):
 def test_a_tied_head_is_one_copy_on_disk_an_untied_one_its_own(name: str, tied: str, tmp_path: Path):
     model = made(name, ("tied", tied))
     save(model, tmp_path)
-    shape = (257, model.config.width)
+    shape = (384, model.config.width)
     tables = [key for key, entry in read_header(tmp_path / "model.safetensors").entries.items() if entry.shape == shape]
     assert ("head.weight" in tables) == (tied == "false")
     assert tied == "false" or tables == ["embed.weight"]
@@ -148,7 +148,7 @@ def test_what_is_loaded_stands_on_its_own_feet(folder: Path):
 def test_a_model_without_a_tokenizer_reads_ids_only(tmp_path: Path):
     save(replace(made("gpt2"), tokenizer=None), tmp_path)
     model = load(tmp_path)
-    assert model.tokenizer is None and model.logits(torch.tensor([[1, 2]])).shape == (1, 2, 257)
+    assert model.tokenizer is None and model.logits(torch.tensor([[1, 2]])).shape == (1, 2, 384)
     for ask in (model.generate, model.stream):
         with pytest.raises(ValueError, match="no tokenizer.json"):
             ask("a")
@@ -172,13 +172,13 @@ def test_many_missing_tensors_are_counted(folder: Path):
         load(folder)
 
 
-@pytest.mark.parametrize("shape", [(257,), (257, 47), (48, 257), (1, 257, 48)])
+@pytest.mark.parametrize("shape", [(384,), (384, 47), (48, 384), (1, 384, 48)])
 def test_a_misshapen_tensor_is_named_with_both_shapes(shape: tuple[int, ...], folder: Path):
     path = folder / "model.safetensors"
     write_tensors(path, read_tensors(path) | {"embed.weight": torch.zeros(shape)})
     with pytest.raises(LoadError) as caught:
         load(folder)
-    assert f"embed.weight is {list(shape)}, config.json makes it [257, 48]" in str(caught.value)
+    assert f"embed.weight is {list(shape)}, config.json makes it [384, 48]" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_damaged_weights_are_refused(damage, fragment: str, folder: Path):
         ({"depth": 3}, "lacks stack.layers.2"),
         ({"wdith": 48}, "no setting 'wdith'; did you mean 'width'?"),
         ({"tied": True}, "has head.weight, which the model does not"),
-        ({"vocab": 256}, "[257, 48], config.json makes it [256, 48]"),
+        ({"vocab": 256}, "[384, 48], config.json makes it [256, 48]"),
     ],
 )
 def test_a_config_that_is_not_these_weights_is_refused(changes: dict[str, object], fragment: str, folder: Path):
@@ -248,8 +248,8 @@ def test_a_description_of_nothing_we_build_is_refused(changes: dict[str, object]
 
 
 def test_a_tokenizer_with_more_ids_than_the_embedding_is_refused(folder: Path):
-    BytePairs.train(["the weaver and the weaver " * 9], 260).save(folder)
-    with pytest.raises(LoadError, match="the tokenizer has 260 ids, the model's embedding 257"):
+    Characters.train(["".join(map(chr, range(500, 900)))], 0).save(folder)
+    with pytest.raises(LoadError, match="the tokenizer has 401 ids, the model's embedding 384"):
         load(folder)
 
 
@@ -294,7 +294,7 @@ def test_an_unfinished_run_gives_its_newest_good_checkpoint_and_says_so(tmp_path
 @pytest.mark.parametrize("name", DECODERS)
 def test_logits_of_ragged_rows_are_those_of_the_rows_alone(name: str):
     model, lengths = made(name), torch.tensor([9, 1, 5])
-    tokens = torch.randint(257, (3, 9))
+    tokens = torch.randint(384, (3, 9))
     together = model.logits(tokens, lengths=lengths)
     for row, length in enumerate(lengths.tolist()):
         alone = model.logits(tokens[row : row + 1, :length])
@@ -303,7 +303,7 @@ def test_logits_of_ragged_rows_are_those_of_the_rows_alone(name: str):
 
 def test_logits_of_ragged_pairs_are_those_of_the_pairs_alone():
     model, lengths, sources = made("transformer"), torch.tensor([4, 7]), torch.tensor([9, 2])
-    source, target = torch.randint(257, (2, 9)), torch.randint(257, (2, 7))
+    source, target = torch.randint(384, (2, 9)), torch.randint(384, (2, 7))
     together = model.logits(source, target, lengths=lengths, source_lengths=sources)
     for row, (length, width) in enumerate(zip(lengths.tolist(), sources.tolist(), strict=True)):
         alone = model.logits(source[row : row + 1, :width], target[row : row + 1, :length])
@@ -404,7 +404,8 @@ def test_beams_that_cannot_be_are_refused(beams: int):
 def test_the_score_of_a_file_is_what_the_logits_say(tmp_path: Path):
     text, model = "the weaver mends the red thread. " * 5, made("llama")
     (tmp_path / "a.txt").write_text(text)
-    ids = [256, *text.encode(), 256]
+    spelt, end = Bytes().encode, Bytes().end
+    ids = [end, *spelt(text), end]
     nats = 0.0
     for start in range(0, len(ids) - 1, 64):
         row = ids[start : start + 65]
@@ -439,10 +440,11 @@ def test_an_empty_path_is_not_this_folder(name: str, paths: tuple[str, ...], mon
 def test_the_score_of_pairs_is_what_the_logits_say(tmp_path: Path):
     pairs, model = [("one", "eins"), ("twenty", "zwanzig"), ("x" * 70, "y")], made("transformer")
     (tmp_path / "a.tsv").write_text("".join(f"{source}\t{target}\n" for source, target in pairs))
+    spelt, end = Bytes().encode, Bytes().end
     nats = 0.0
     for source, target in pairs[:2]:
-        scores = model.logits(torch.tensor([[*source.encode(), 256]]), torch.tensor([[256, *target.encode()]]))
-        nats -= float(scores[0].log_softmax(-1)[range(len(target) + 1), [*target.encode(), 256]].sum())
+        scores = model.logits(torch.tensor([[*spelt(source), end]]), torch.tensor([[end, *spelt(target)]]))
+        nats -= float(scores[0].log_softmax(-1)[range(len(target) + 1), [*spelt(target), end]].sum())
     said: list[str] = []
     found = score(model, (str(tmp_path / "a.tsv"),), say=said.append)
     assert found.nats == pytest.approx(nats, rel=1e-5)

@@ -130,12 +130,13 @@ PAIRS = [("one", "eins"), ("twenty", "zwanzig"), ("", "x"), ("a longer source", 
 
 
 def translator() -> nn.Module:
-    return Blueprint.of("transformer", "debug", vocab=257, dropout=0.0).build(seed=0)
+    return Blueprint.of("transformer", "debug", vocab=384, dropout=0.0).build(seed=0)
 
 
 def test_padded_pairs_cost_what_each_costs_alone():
     module, rows = translator(), Pairs(PAIRS, Bytes(), 64)
-    expected = [naive(module, [256, *target.encode(), 256], [*source.encode(), 256]) for source, target in PAIRS]
+    spelt, end = Bytes().encode, Bytes().end
+    expected = [naive(module, [end, *spelt(target), end], [*spelt(source), end]) for source, target in PAIRS]
     loss = Translate().losses(module, rows.batch(places(0, range(4))))["loss"]  # type: ignore[arg-type]
     assert loss.sum.item() == pytest.approx(sum(expected), rel=1e-5)
     assert loss.count == sum(len(target) + 1 for _, target in PAIRS)

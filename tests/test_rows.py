@@ -27,7 +27,7 @@ def stored(lengths: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         tokens += [*range(number, number + length), END]
         number += length
         offsets.append(len(tokens))
-    return np.asarray(tokens, np.uint16), np.asarray(offsets)
+    return np.asarray(tokens, np.uint32), np.asarray(offsets)
 
 
 def packed(lengths: Sequence[int], context: int, seed: int = 0) -> Packed:
@@ -245,7 +245,7 @@ def test_weights_are_exact_as_they_are_written():
         with pytest.raises(ValueError, match="each is above 0"):
             proportions(wrong)
     with pytest.raises(ValueError, match="round them"):
-        proportions([1 / 3, 2 / 3])
+        proportions([0.123456789, 1])
     with pytest.raises(ValueError, match="1 data sets and 2 weights"):
         Mixture([Numbers(0, 1)], [1, 1])
     with pytest.raises(ValueError, match="data set 1 of the mixture has no samples"):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import TINY, good, weft
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -106,6 +107,16 @@ def test_a_document_that_cannot_be_spelt_is_named_and_nothing_is_left(tmp_path: 
     documents = [(TRAIN, Document("good", "ab")), (TRAIN, Document("bad", "axb"))]
     with pytest.raises(ValueError, match=r"bad: the character 'x'"):
         write_store(tmp_path / "tokens", train_tokenizer("characters", ["ab"]), [documents], MADE)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_reported_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("weft.data.store._File.write", full)
+    with pytest.raises(OSError, match=r"No space left on device: .*tokens'"):
+        write_store(tmp_path / "tokens", Bytes(), [[(TRAIN, Document("x", "abc"))]], MADE)
     assert not list(tmp_path.iterdir())
 
 
@@ -357,3 +368,61 @@ def test_sides_are_what_the_shares_say(texts: list[str], held_out: float):
     sides = decide(survey([Document("x", text) for text in texts], seed=3), held_out)
     assert [side == VALID for side in sides.of] == [text in held for text in texts]
     assert BESIDE not in sides.of
+
+
+# ---- on the command line ----
+
+
+def rows_of(path: Path, count: int = 30) -> Path:
+    path.write_text("".join(json.dumps({"n": n, "body": f"the {n}th line " * 9}) + "\n" for n in range(count)))
+    return path
+
+
+def test_a_run_keeps_its_tokens_and_finds_them_again(tmp_path: Path):
+    data, out = rows_of(tmp_path / "a.jsonl"), tmp_path / "run"
+    (out / ".tokens.killed.writing").mkdir(parents=True)  # what a killed process left
+    words = ("train", "llama", "--data", data, "--out", out, *TINY, "--set", "data.column=body")
+    good(*words, "--overwrite")
+    assert is_store(out / "tokens") and not list(out.glob(".*"))
+    tokens = out / "tokens" / "train-0.tokens"
+    before = tokens.read_bytes()
+    good(*words, "--resume")
+    assert tokens.read_bytes() == before
+    remove_store(out / "tokens")
+    good(*words, "--resume")
+    assert tokens.read_bytes() == before
+    shutil.copytree(out, tmp_path / "copy")
+    (tmp_path / "copy" / "tokens" / "train-0.tokens").write_bytes(b"cut short")
+    assert "train-0.tokens has 9 bytes" in weft(*words[:5], tmp_path / "copy", *words[6:], "--resume").err
+    with data.open("a") as file:
+        file.write('{"body": "one more"}\n')
+    assert "the source is another (sha256" in weft(*words, "--resume").err
+    good(*words, "--overwrite")
+    assert tokens.read_bytes() != before
+    assert good("eval", out, "--data", data, "--column", "body", "--json").data["bytes"] > 1000
+    done = weft("eval", out, "--data", data)
+    assert (
+        done.status == 1
+        and "has no column 'text': choose one (data.column, --column); there are: 'n', 'body'" in done.err
+    )
+
+
+def test_several_runs_share_a_store(tmp_path: Path):
+    data = rows_of(tmp_path / "a.jsonl")
+    store = ("--set", f"data.store={tmp_path / 'tokens'}", "--set", "data.column=body", "--set", "data.rows=pack")
+    for name in ("a", "b"):
+        good("train", "llama", "--data", data, "--out", tmp_path / name, *TINY, *store)
+        assert not (tmp_path / name / "tokens").exists()
+    good("train", "llama", "--data", data, "--out", tmp_path / "a", *TINY, *store, "--overwrite")
+    assert is_store(tmp_path / "tokens")
+    done = weft("train", "llama", "--data", data, "--out", tmp_path / "c", *TINY, *store, "--set", "data.vocab=290")
+    assert done.status == 1 and "the setting data.vocab was 300 and is 290 now" in done.err
+    assert not (tmp_path / "c").exists()
+
+
+def test_sources_are_mixed_on_the_command_line(tmp_path: Path):
+    paths = [word for path in folders(tmp_path) for word in ("--data", path)]
+    good("train", "llama", *paths, "--out", tmp_path / "run", *TINY, "--set", "data.weights=3,1")
+    good("train", "llama", *paths, "--out", tmp_path / "run", *TINY, "--set", "data.weights=3,1", "--resume")
+    done = weft("train", "llama", *paths, "--out", tmp_path / "other", *TINY, "--set", "data.weights=3,1,2")
+    assert done.status == 1 and "3 data.weights and 2 paths" in done.err

@@ -136,7 +136,7 @@ def everything(folder: Path) -> tuple[dict[str, bytes], list[dict]]:
     files = {name: (found.path / name).read_bytes() for name in checkpoints.TENSOR_FILES}
     progress = {key: value for key, value in found.state["progress"].items() if key != "seconds"}
     files["state"] = json.dumps([progress, found.state["generator"], found.state["step"]]).encode()
-    clock = ("seconds", "tokens_per_second")
+    clock = ("seconds", "tokens_per_second", "gflops", "memory")
     return files, [{k: v for k, v in line.items() if k not in clock} for line in read(folder / "log.jsonl")]
 
 

@@ -129,6 +129,23 @@ def generate(
     command(folder, prompt, sampling, tokens=tokens, beams=beams, as_json=as_json)
 
 
+@app.command()
+def report(
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR…", help="a run's folder, or several to compare")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="the page; default: DIR/report.html, or comparison.html for several")
+    ] = None,
+) -> None:
+    """A run as one page, to be opened in a browser: curves, figures, samples, settings; or several runs side by side.
+
+    weft report runs/python
+    weft report runs/rope runs/alibi --out positions.html
+    """
+    from weft.cli.report import command
+
+    command(folders, out)
+
+
 @app.command("list")
 def list_names(as_json: AsJson = False) -> None:
     """What there is: recipes, families, position schemes, objectives, sources."""

@@ -8,20 +8,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from weft.generate import Sampling
-from weft.hub import Model
 from weft.recipes import Recipe, Report
 
 ACCENT, MUTED = "cyan", "dim"
 
 
-def print_card(console: Console, recipe: Recipe, report: Report, model: Model | None) -> None:
-    """Print what a run came to. model: the finished one; None after a stop."""
+def print_card(console: Console, recipe: Recipe, report: Report) -> None:
+    """Print what a run came to."""
     console.print()
     _figures(console, recipe, report)
-    if model is not None:
-        for prompt in _writable(report.prompts, model):
-            _sample(console, recipe, model, prompt)
+    for sample in report.samples:
+        console.print()
+        console.print(Text.assemble((sample.prompt, "bold"), " → " if sample.translates else "", sample.text))
     console.print()
     _places(console, report)
 
@@ -57,32 +55,9 @@ def _bar(value: float, report: Report) -> str:
     return "▆" * max(1, round(24 * value / longest)) if report.baselines else ""
 
 
-def _writable(prompts: tuple[str, ...], model: Model) -> list[str]:
-    """The prompts that the model can spell and that fit into its context; where there is none, a document's beginning.
-
-    A run that is done must not fail over its samples.
-    """
-    good = []
-    for prompt in prompts:
-        try:
-            model.stream(prompt, tokens=1)  # checks them, and writes nothing until it is read
-        except ValueError:
-            continue
-        good.append(prompt)
-    return good or ([""] if prompts else [])
-
-
-def _sample(console: Console, recipe: Recipe, model: Model, prompt: str) -> None:
-    console.print()
-    console.print(Text(prompt, style="bold"), end=" → " if model.translates else "")
-    for piece in model.stream(prompt, Sampling(recipe.temperature), tokens=recipe.sample_tokens):
-        console.print(Text(piece), end="")
-    console.print()
-
-
 def _places(console: Console, report: Report) -> None:
     """Where everything is, and the command to go on with."""
-    rows = {"model": str(report.out)}
+    rows = {"model": str(report.out), "report": str(report.page)}
     if report.curve:
         rows["loss curve"] = str(report.curve)
     if report.interrupted:

@@ -16,8 +16,8 @@ from weft.batch import Tokenizer
 from weft.cli.pieces import MUTED, coloured, print_pieces, visible
 from weft.cli.shared import note, printer
 from weft.data import TOKENIZERS, BytePairs, encode_many, load_tokenizer, open_source, train_tokenizer
+from weft.data.tokenizers import FILE
 
-FILE = "tokenizer.json"
 ACCENT = "bold cyan"
 _FIRST = 10  # merges that are shown
 _STEPS = 40  # characters of a text whose pieces are shown after each merge
@@ -36,8 +36,8 @@ class Texts:
     def check(self) -> None:
         """ValueError where there is nothing, or both."""
         if bool(self.paths) == (self.text is not None):
-            many = "both --data and --text were given: choose one" if self.paths else "--data PATH, or --text TEXT"
-            raise ValueError(f"what is the tokenizer trained on? {many}")
+            given = "both were given" if self.paths else "neither was given"
+            raise ValueError(f"a tokenizer is trained on --data PATH or on --text TEXT, and {given}")
 
     def __iter__(self) -> Iterator[str]:
         if self.text is not None:
@@ -115,7 +115,8 @@ def show(name: str, text: str, *, as_json: bool) -> None:
         console.print()
     console.print(str(found))
     if back != text:
-        console.print(Text.assemble(("comes back as ", "yellow"), visible(back.encode())), soft_wrap=True)
+        shown = visible(back.encode()).replace("␠", " ")
+        console.print(Text.assemble(("comes back as ", "yellow"), shown), soft_wrap=True)
     _title(console, kind, tokenizer, "" if name != kind else ", trained on this text alone")
 
 

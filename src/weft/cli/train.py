@@ -7,7 +7,6 @@ from pathlib import Path
 
 from weft.cli.card import print_card
 from weft.cli.shared import printer
-from weft.hub import load
 from weft.recipes import Recipe, find, run
 from weft.settings import SettingError
 from weft.training.watch import choose_watcher
@@ -28,8 +27,7 @@ def command(
     recipe = settled(find(name), data, changes, debug=debug)
     out = out or Path("runs") / recipe.name
     report = run(recipe, out, resume=resume, overwrite=overwrite, watch=choose_watcher(silent=quiet))
-    model = None if report.interrupted else load(report.out)
-    print_card(printer(), recipe, report, model)
+    print_card(printer(), recipe, report)
     if report.interrupted:
         raise SystemExit(130)
 

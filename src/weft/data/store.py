@@ -179,14 +179,19 @@ class _PartWriter:
         self.names = f"{name}.tokens", f"{name}.offsets"
         self.folder, self.end = folder, end
         self.tokens = _File(folder / self.names[0])
-        self.tokens.write(end.tobytes())
         self.offsets = array("q", [1])
 
+    def _begin(self) -> None:
+        if not self.tokens.bytes:
+            self.tokens.write(self.end.tobytes())
+
     def add(self, ids: np.ndarray) -> None:
+        self._begin()
         self.tokens.write(np.append(ids.astype(self.end.dtype), self.end).tobytes())
         self.offsets.append(self.offsets[-1] + len(ids) + 1)
 
     def finish(self) -> dict[str, dict[str, Any]]:
+        self._begin()
         offsets = _File(self.folder / self.names[1])
         offsets.write(np.array(self.offsets, "<i8").tobytes())
         return dict(zip(self.names, (self.tokens.close(), offsets.close()), strict=True))

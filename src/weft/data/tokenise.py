@@ -45,6 +45,10 @@ def write_store(
                 if advance is not None:
                     advance("tokenised", done, characters)
             writer.finish(made_of)
+        except OSError as error:
+            if error.filename is None or str(error.filename).startswith(str(inside)):
+                error.filename = str(folder)  # writing does not say where, and a temporary name means nothing
+            raise
         finally:
             writer.close()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -52,10 +52,18 @@ class Likelihood:
         }
 
 
-def batches(dataset: Dataset[Batch], rows: int) -> Iterator[Batch]:
-    """Every sample once, in order, `rows` at a time."""
-    for start in range(0, len(dataset), rows):
-        yield dataset.batch(places(0, range(start, min(start + rows, len(dataset)))))
+def batches(dataset: Dataset[Batch], rows: int, share: tuple[int, int] = (0, 1)) -> Iterator[tuple[Batch, bool]]:
+    """Every sample once, in order, `rows` at a time, and True. Of (process, processes), each takes the next in turn.
+
+    All get equally many: one for whom nothing is left gets the last batch again, and False, which is not to be counted
+    (where weights are in shares, a pass that one process leaves out is waited for by the others).
+    """
+    process, processes = share
+    count = -(-len(dataset) // rows)
+    for turn in range(-(-count // processes)):
+        mine = turn * processes + process
+        start = min(mine, count - 1) * rows
+        yield dataset.batch(places(0, range(start, min(start + rows, len(dataset))))), mine < count
 
 
 def check(dataset: Dataset[Batch], objective: Objective) -> None:
@@ -72,17 +80,29 @@ def check(dataset: Dataset[Batch], objective: Objective) -> None:
 
 @torch.no_grad()
 def likelihood(
-    module: Module, dataset: Dataset[Batch], objective: Objective, *, bytes: int, rows: int = 16
+    module: Module,
+    dataset: Dataset[Batch],
+    objective: Objective,
+    *,
+    bytes: int,
+    rows: int = 16,
+    share: tuple[int, int] = (0, 1),
+    total: Callable[[Sequence[float]], list[float]] = list,
 ) -> Likelihood:
     """-log p of a dataset under the module as it stands (its mode and precision are the caller's).
 
     A language model's rows are non-overlapping blocks of its context: the first token of a block is predicted from one
     token only, so that a longer context gives a lower figure, and an overlapping window would too.
+
+    On several processes, all of which call this alike, `share` is (this process, processes) and `total` adds numbers up
+    over them, place by place: the batches are those of one process, each computed by one of them.
     """
     check(dataset, objective)
     device = next(module.parameters()).device
     nats, tokens = 0.0, 0
-    for batch in batches(dataset, rows):
+    for batch, counted in batches(dataset, rows, share):
         loss = objective.losses(module, batch.to(device))[TERM]
-        nats, tokens = nats + loss.sum.double().item(), tokens + loss.count
-    return Likelihood(nats, tokens, bytes)
+        if counted:
+            nats, tokens = nats + loss.sum.double().item(), tokens + loss.count
+    nats, tokens = total([nats, tokens])
+    return Likelihood(nats, int(tokens), bytes)

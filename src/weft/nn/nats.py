@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-PIECE = 2**21  # scores held at once: what fits into a processor's cache
+PIECE = 2**20  # scores held at once: what fits into a processor's cache
+LEAST = 256  # rows taken at once, however large the vocabulary: the weight's gradient is added up once for each piece
 
 
 def linear_nats(x: Tensor, weight: Tensor, labels: Tensor, *, ignored: int) -> Tensor:
@@ -36,24 +37,24 @@ class _LinearNats(torch.autograd.Function):
         wants_x, wants_weight = (grads and wanted for wanted in ctx.needs_input_grad[:2])
         grad_x = torch.empty_like(x) if wants_x else None
         grad_weight = torch.zeros_like(weight, dtype=torch.float32) if wants_weight else None
-        rows = max(16, PIECE // weight.shape[0])  # fewer would starve the matrix product
+        rows = max(LEAST, PIECE // weight.shape[0])
         total = torch.zeros((), dtype=torch.float32, device=x.device)
         for start in range(0, x.shape[0], rows):
             part, label = x[start : start + rows], labels[start : start + rows, None]  # [n, D], [n, 1]
             counted = label != ignored
             target = label.masked_fill(~counted, 0)  # any other label that is no token is gather's error
-            scores = functional.linear(part, weight).float()  # [n, V]
-            lse = scores.logsumexp(dim=-1, keepdim=True)  # [n, 1]
-            total += ((lse - scores.gather(1, target)) * counted).sum()
+            logs = functional.linear(part, weight).log_softmax(dim=-1, dtype=torch.float32)  # [n, V]
+            total -= (logs.gather(1, target) * counted).sum()
             if not (wants_x or wants_weight):
                 continue
-            grad = scores.sub_(lse).exp_()  # probabilities
-            grad.scatter_add_(1, target, torch.full_like(lse, -1.0))
-            grad = grad.mul_(counted).to(x.dtype)  # [n, V]
+            grad = logs.exp_()  # probabilities
+            grad.scatter_add_(1, target, torch.full_like(target, -1.0, dtype=torch.float32))
+            grad = grad.to(x.dtype)  # [n, V]; what is not counted is left out below, where tensors are small
             if grad_x is not None:
-                torch.mm(grad, weight, out=grad_x[start : start + rows])
+                piece = grad_x[start : start + rows]  # [n, D]
+                torch.mm(grad, weight, out=piece).mul_(counted)
             if grad_weight is not None:
-                grad_weight += grad.T @ part
+                grad_weight += grad.T @ (part * counted)
         ctx.save_for_backward(grad_x, grad_weight)
         ctx.dtype = weight.dtype
         return total

@@ -16,11 +16,12 @@ from weft.outputs import check_output
 from weft.recipes.recipe import Recipe
 from weft.settings import to_data
 from weft.training import checkpoints
+from weft.training.report import PAGE
 
 RUN, LOG, CURVE, REPORT = "run.json", "log.jsonl", "loss.png", "report.json"
 TOKENS = "tokens"  # the folder of the token store, where data.store names no other
 # run.json is the first to be written and the last to go: where it is, the others are weft's own.
-WRITTEN = ("config.json", "tokenizer.json", "model.safetensors", LOG, CURVE, REPORT, RUN)
+WRITTEN = ("config.json", "tokenizer.json", "model.safetensors", LOG, CURVE, REPORT, PAGE, RUN)
 
 
 @dataclass(frozen=True)

@@ -79,5 +79,5 @@ DEBUG = (
     ("train.batch", "8"),
     ("train.evaluate_every", "0"),
     ("train.checkpoint_every", "10"),
-    ("data.vocab", "300"),
+    ("data.vocab", "384"),
 )

@@ -13,17 +13,20 @@ from weft.batch import Tokenizer
 from weft.data import Blocks, Packed, Pairs, Prepared, prepare
 from weft.evaluate import bits_per_byte, check, likelihood, ngram_nats, xz_bits_per_byte
 from weft.files import sweep, write_json
-from weft.hub import WEIGHTS, read_module, read_tokenizer, write_model
+from weft.generate import Sampling
+from weft.hub import WEIGHTS, load, read_module, read_tokenizer, write_model
 from weft.models import FAMILIES, Blueprint
 from weft.nn import kernels, measure
 from weft.objectives import OBJECTIVES
 from weft.outputs import locked
+from weft.recipes.account import Sample, account, plain, write_samples
 from weft.recipes.find import reads_pairs
 from weft.recipes.folder import CURVE, LOG, REPORT, TOKENS, Existing, check_folder, check_same, existing, start
 from weft.recipes.recipe import Recipe
 from weft.training import checkpoints, precision
 from weft.training.curve import draw, evaluations
 from weft.training.loop import Result, train
+from weft.training.report import PAGE, write_report
 from weft.training.watch import Watcher
 from weft.training.world import place
 
@@ -35,12 +38,13 @@ class Report:
     out: Path
     figures: dict[str, float]
     baselines: dict[str, float]
-    prompts: tuple[str, ...]  # what the finished model is asked to go on from: the recipe's, or held-out openings
+    samples: tuple[Sample, ...]  # after the recipe's prompts, or held-out openings; none after a stop
     seconds: float  # of training steps
     steps: int
     tokens: int
     interrupted: bool
     curve: Path | None
+    page: Path  # the report
     notices: tuple[str, ...] = field(default=())
 
 
@@ -109,7 +113,7 @@ def _trained(
     )
     if not result.interrupted:
         write_model(module, blueprint, prepared.tokenizer, out)
-    return _report(recipe, prepared, result, out, watch)
+    return _report(recipe, blueprint, prepared, result, out, watch)
 
 
 def _tokenizer(recipe: Recipe, found: Existing | None) -> Tokenizer | None:
@@ -148,7 +152,9 @@ def _decide(recipe: Recipe, module: nn.Module, out: Path, resume: bool) -> dict[
     return measure.choose(module, rows, recipe.model.config.context, dtype=dtype)
 
 
-def _report(recipe: Recipe, prepared: Prepared, result: Result, out: Path, watch: Watcher) -> Report:
+def _report(
+    recipe: Recipe, blueprint: Blueprint, prepared: Prepared, result: Result, out: Path, watch: Watcher
+) -> Report:
     figures = {name: value for name, value in result.figures.items() if value is not None}
     curve = None
     try:
@@ -161,17 +167,25 @@ def _report(recipe: Recipe, prepared: Prepared, result: Result, out: Path, watch
         out=out,
         figures=figures,
         baselines=baselines,
-        prompts=recipe.prompts or openings(prepared),
+        samples=() if result.interrupted else _samples(recipe, prepared, out),
         seconds=result.progress.seconds,
         steps=result.progress.step,
         tokens=result.progress.tokens,
         interrupted=result.interrupted,
         curve=curve,
+        page=out / PAGE,
         notices=result.notices,
     )
-    facts = {"figures": figures, "baselines": baselines, "seconds": report.seconds, "tokens": report.tokens}
-    write_json(out / REPORT, facts)
+    facts = {"figures": figures, "baselines": baselines, "samples": plain(report.samples)}
+    write_json(out / REPORT, facts | account(recipe, blueprint, prepared, result))
+    write_report(out)
     return report
+
+
+def _samples(recipe: Recipe, prepared: Prepared, out: Path) -> tuple[Sample, ...]:
+    """What the finished model, as it was saved, goes on with."""
+    prompts = recipe.prompts or openings(prepared)
+    return write_samples(load(out), prompts, Sampling(recipe.temperature), tokens=recipe.sample_tokens)
 
 
 def openings(prepared: Prepared, count: int = 3) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import Module
 
 from weft.training.optimisers import trainable
+from weft.training.sharded import local, share
 
 
 class Average:
@@ -27,11 +28,15 @@ class Average:
     def update(self, updates: int) -> None:
         """Take the weights in, after so many updates of them."""
         decay = min(self.decay, (1 + updates) / (10 + updates))
-        torch._foreach_lerp_(list(self.averages.values()), list(self.weights.values()), 1 - decay)
+        torch._foreach_lerp_(  # pyright: ignore[reportPrivateImportUsage]
+            [local(average) for average in self.averages.values()],
+            [local(weight) for weight in self.weights.values()],
+            1 - decay,
+        )
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Inside it the module's weights are the averages; nothing is copied."""
+        """Inside it the module's weights are the averages."""
         self._swap()
         try:
             yield
@@ -55,11 +60,14 @@ class Average:
             odd = ", ".join(sorted(tensors.keys() ^ self.averages.keys())[:4])
             raise ValueError(f"the averaged weights are not this model's: {odd}")
         for name, average in self.averages.items():
-            average.copy_(tensors[name])
+            average.copy_(share(tensors[name], average))
 
     def _swap(self) -> None:
-        for name, weight in self.weights.items():
-            weight.data, self.averages[name] = self.averages[name], weight.data
+        for name, weight in self.weights.items():  # the numbers, not the memory: FSDP2 knows where its shares lie
+            mine, other = local(weight), local(self.averages[name])
+            kept = mine.clone()
+            mine.copy_(other)
+            other.copy_(kept)
 
 
 def mean(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:

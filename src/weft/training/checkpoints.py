@@ -4,6 +4,9 @@
                                 optimiser.safetensors   "<parameter>/<part of its state>"
                                 average.safetensors     the averaged weights, where there are any
                                 state.json              everything else, and the digests of all
+
+Of a run whose weights are in shares: model/, optimiser/, average/, each with a file from every process (see `sharded`).
+Either kind is restored into any run, on any number of processes.
 """
 
 import base64
@@ -12,7 +15,9 @@ import json
 import re
 import shutil
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +26,17 @@ from torch import Tensor
 from torch.nn import Module
 
 from weft.files import DamagedFile, digest, new_folder, read_json, read_tensors, sweep, write_bytes, write_tensors
+from weft.training import sharded
 from weft.training.average import Average
 from weft.training.optimisers import Optimiser
+from weft.training.world import ALONE, World
 
 FOLDER, STATE = "checkpoints", "state.json"
 NAME = re.compile(r"step-(\d{8,})")
 MODEL, OPTIMISER, AVERAGE = "model.safetensors", "optimiser.safetensors", "average.safetensors"
 TENSOR_FILES = (MODEL, OPTIMISER)  # those that every checkpoint has
+SUFFIX = ".safetensors"
+PART = re.compile(rf"(model|optimiser|average)(\.safetensors|/{sharded.FILES})")
 
 
 class SaveFailed(ValueError):
@@ -61,22 +70,25 @@ def save(
     *,
     keep: int,
     spare: int = 0,
+    world: World = ALONE,
 ) -> Path:
     """Write the checkpoint of `step` and prune to the newest `keep` and that of step `spare`. Returns its folder.
 
     `state` is plain JSON data. The files are written beside their final place, synced, then renamed, so that a kill or
-    a full disk at any moment leaves the previous checkpoint as it was. SaveFailed where writing fails.
+    a full disk at any moment leaves the previous checkpoint as it was. SaveFailed where writing fails. With a `world`
+    the tensors are shares and all its processes call this: each writes its own, the main one does all else.
     """
     parent = folder / FOLDER
     final = parent / folder_name(step)
     try:
-        parent.mkdir(parents=True, exist_ok=True)
-        sweep(parent)  # what a killed process left half written
-        with new_folder(final) as temporary:
+        with ExitStack() as stack:
+            temporary = world.asked(lambda: stack.enter_context(new_folder(_swept(final))))
             for name, tensors in files.items():
-                write_tensors(temporary / name, tensors)
-            digests = {name: digest(temporary / name) for name in files}
-            write_bytes(temporary / STATE, seal({**state, "step": step, "digests": digests}).encode())
+                if world.size == 1:
+                    write_tensors(temporary / name, tensors)
+                else:
+                    sharded.write(temporary / name.removesuffix(SUFFIX), tensors, world)
+            world.asked(partial(_seal_files, temporary, {**state, "step": step}))
     except OSError as error:
         before = [path.name for path in steps(parent)] if parent.is_dir() else []
         intact = f"{before[0]} before it is intact" if before else "there was none before it"
@@ -84,10 +96,28 @@ def save(
             f"checkpoint {final} could not be written: {error.strerror or error}; {intact}. "
             "Make room, or name a folder that can be written, and resume"
         ) from error
-    for old in steps(parent)[keep:]:
+    for old in steps(parent)[keep:] if world.main else ():
         if old.name != folder_name(spare):
             remove(old)
     return final
+
+
+def _swept(final: Path) -> Path:
+    """A checkpoint's place, its folder there and rid of what a killed process left half written."""
+    final.parent.mkdir(parents=True, exist_ok=True)
+    sweep(final.parent)
+    return final
+
+
+def _seal_files(folder: Path, state: Mapping[str, Any]) -> None:
+    """Write the state with the digests of all files of tensors beside it."""
+    digests = {name: digest(folder / name) for name in tensor_files(folder)}
+    write_bytes(folder / STATE, seal({**state, "digests": digests}).encode())
+
+
+def tensor_files(folder: Path) -> list[str]:
+    """The files of tensors in a checkpoint's folder, shares too, as they are named from there."""
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob(f"*{SUFFIX}"))
 
 
 def folder_name(step: int) -> str:
@@ -95,9 +125,10 @@ def folder_name(step: int) -> str:
     return f"step-{step:08d}"
 
 
-def read(path: Path, name: str) -> dict[str, Tensor]:
-    """The tensors in one file of the checkpoint in `path`."""
-    return read_tensors(path / name)
+def read(path: Path, name: str) -> Mapping[str, Tensor]:
+    """The tensors in one file of the checkpoint in `path`, or in the shares of it."""
+    shares = path / name.removesuffix(SUFFIX)
+    return sharded.Shards(shares) if shares.is_dir() else read_tensors(path / name)
 
 
 def latest(folder: Path) -> Checkpoint | None:
@@ -138,9 +169,10 @@ def verify(path: Path) -> dict[str, Any]:
     # sealing again must give the same bytes, so that not even a changed blank passes
     if file.read_bytes() != seal(state).encode() or not isinstance(digests, dict):
         raise DamagedFile(f"{file}: its contents do not match the digest in it")
-    if odd := digests.keys() - {MODEL, OPTIMISER, AVERAGE}:
-        raise DamagedFile(f"{file}: {', '.join(sorted(odd))} is no file of a checkpoint")
-    for name in {**dict.fromkeys(TENSOR_FILES), **digests}:
+    if odd := [name for name in sorted({*digests, *tensor_files(path)}) if not PART.fullmatch(name)]:
+        raise DamagedFile(f"{file}: {', '.join(odd)} is no file of a checkpoint")
+    parts = {match[1] + SUFFIX for name in digests if (match := PART.fullmatch(name))}
+    for name in dict.fromkeys([*(set(TENSOR_FILES) - parts), *digests, *tensor_files(path)]):
         if not (path / name).is_file():
             raise DamagedFile(f"{path / name}: missing")
         if digest(path / name) != digests.get(name):
@@ -199,7 +231,12 @@ def load_module(module: Module, tensors: Mapping[str, Tensor], source: Path | st
                     f"{source}: {name} is {given.dtype} {list(given.shape)}, "
                     f"the model's is {tensor.dtype} {list(tensor.shape)}; build the model as it was built for the run"
                 )
-            tensor.copy_(given)
+            tensor.copy_(sharded.share(given, tensor))
+
+
+def whole_tensors(module: Module) -> dict[str, Tensor]:
+    """`module_tensors`, on the CPU, whole where they are shares; called by all processes together, before saving."""
+    return {name: sharded.whole(tensor.detach()).cpu() for name, tensor in module_tensors(module).items()}
 
 
 def encoded(generator: Tensor) -> str:

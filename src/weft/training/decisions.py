@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -14,11 +14,12 @@ from weft.training.settings import LENGTHS, TrainSettings
 
 # settings that may change between a stop and a resume; any other one would make it a different run
 FREE = (
-    *LENGTHS, "micro_batches", "threads", "workers", "device", "compile", "recompute", "parallel",
+    *LENGTHS, "best", "last", "micro_batches", "threads", "workers", "device", "compile", "recompute", "parallel",
     "log_every", "evaluate_every", "checkpoint_every", "keep", "background",
 )  # fmt: skip
 FELT = {  # those of them that a person should be told about
     **dict.fromkeys(LENGTHS, "the rate's decay follows the new length from here on"),
+    "best": "the best so far is looked for anew from here on",
     "micro_batches": "the loss stays the same to rounding, dropout draws anew",
     "threads": "sums are rounded in another order, so the last bits may differ",
     "device": "another device rounds otherwise, so the last bits may differ",
@@ -30,13 +31,15 @@ FELT = {  # those of them that a person should be told about
 @dataclass(frozen=True)
 class Decisions:
     """precision: of the products. compile: whether the forward pass is compiled. processes: how many there were.
-    steps: the run's length, whatever it was given in. given: what the caller decided (which kernels run)."""
+    steps: the run's length, whatever it was given in. samples: in the data set. given: what the caller decided (which
+    kernels run)."""
 
     precision: Precision
     compile: bool
     threads: int
     processes: int = 1
     steps: int = 0
+    samples: int = 0
     given: dict[str, str] = field(default_factory=dict)
 
 
@@ -71,6 +74,4 @@ def replay(recorded: Decisions, settings: TrainSettings, given: Mapping[str, str
         raise ValueError(f"the run was started with the decisions {recorded.given}, not {dict(given)}; replay them")
     torch.set_num_threads(settings.threads or recorded.threads)
     compiled = {"on": True, "off": False, "auto": recorded.compile}[settings.compile]
-    return Decisions(
-        recorded.precision, compiled, torch.get_num_threads(), processes, recorded.steps, dict(recorded.given)
-    )
+    return replace(recorded, compile=compiled, threads=torch.get_num_threads(), processes=processes)

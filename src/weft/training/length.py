@@ -6,6 +6,7 @@ from collections.abc import Callable
 from weft.batch import Dataset, Item
 from weft.training.reader import draw
 from weft.training.settings import TrainSettings
+from weft.training.strangers import Once
 from weft.training.world import ALONE
 
 PROBED = 16  # steps whose rows tell how many tokens a step has, spread over an epoch
@@ -14,9 +15,14 @@ PROBED = 16  # steps whose rows tell how many tokens a step has, spread over an 
 def count_steps(settings: TrainSettings, dataset: Dataset[Item], seconds_per_step: Callable[[], float]) -> int:
     """Optimiser steps of the run; ValueError where the warm-up does not fit into them.
 
+    ValueError too for an iterable's tokens or epochs: nobody knows how many samples it has.
     tokens: the fewest steps that read so many, by the mean of a few steps' rows (exact where rows are full).
     epochs: the fewest steps that read every sample so often. minutes: of training steps, at `seconds_per_step`.
     """
+    if isinstance(dataset, Once) and (settings.tokens or settings.epochs):
+        raise ValueError(
+            "how long an iterable is nobody knows: give steps or minutes, or store it first, list(iterable)"
+        )
     if settings.steps:
         steps = settings.steps
     elif settings.tokens:

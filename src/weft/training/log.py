@@ -14,19 +14,27 @@ NAME = "log.jsonl"
 
 
 class Log:
-    """Appends to `path`; nothing where it is None. Lines after `step` (of a run that was cut short) are dropped first.
+    """Appends to `path`; nothing where it is None. Lines after `step` (of a run that was cut short) are dropped first,
+    as are those of evaluations after the step `evaluated`, which will be done again.
 
-    Every field but `seconds` and `tokens_per_second` is the same in an interrupted and an uninterrupted run.
+    Every field but `seconds`, `tokens_per_second`, `gflops` and `memory` is the same in an interrupted and an
+    uninterrupted run.
     """
 
-    def __init__(self, path: Path | None, step: int):
+    def __init__(self, path: Path | None, step: int, evaluated: int = 0):
         self.path = path
         self.file = None
         if path is None:
             return
-        kept = [json.dumps(line) for line in read(path) if line["step"] <= step] if step and path.exists() else []
-        write_bytes(path, "".join(f"{line}\n" for line in kept).encode())
-        self.file = path.open("ab", buffering=0)  # nothing of a line is held back, nor written twice on a full disk
+        lines = read(path) if step and path.exists() else []
+        kept = [line for line in lines if line["step"] <= (evaluated if "evaluation" in line else step)]
+        try:
+            write_bytes(path, "".join(f"{json.dumps(line)}\n" for line in kept).encode())
+            self.file = path.open("ab", buffering=0)  # nothing of a line is held back, nor written twice on a full disk
+        except OSError as error:
+            raise SaveFailed(
+                f"{path} cannot be written: {error.strerror or error}; name a folder that can, or make room"
+            ) from error
 
     def write(self, line: dict[str, Any]) -> None:
         """Append one line; it survives the process's death from here on. SaveFailed where it cannot be written."""

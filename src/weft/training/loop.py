@@ -4,14 +4,18 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.compiler import set_stance
 from torch.nn import Module
 
 from weft.batch import Dataset, Item
+from weft.training.decisions import Decisions
+from weft.training.flops import memory, peak
 from weft.training.interrupt import Interrupt
 from weft.training.log import NAME, Log
 from weft.training.objective import Objective
@@ -22,7 +26,7 @@ from weft.training.recompute import recomputed
 from weft.training.run import Evaluate, Progress, Run
 from weft.training.schedule import rate_factor
 from weft.training.settings import TrainSettings
-from weft.training.step import samples, update
+from weft.training.step import all_samples, update
 from weft.training.strangers import as_dataset, as_objective
 from weft.training.watch import Record, Watcher
 from weft.training.world import join
@@ -37,10 +41,15 @@ class Result:
     progress: Progress
     steps: int  # of the whole run
     figures: dict[str, float | None]  # the evaluator's, of the finished weights
-    precision: Precision
+    decisions: Decisions
     checkpoint: Path | None  # the last one written, or resumed from
     interrupted: bool  # stopped by request before its last step
     notices: tuple[str, ...]
+
+    @property
+    def precision(self) -> Precision:
+        """In which the products ran."""
+        return self.decisions.precision
 
 
 def train(
@@ -55,51 +64,53 @@ def train(
     watch: Watcher = SILENT,
     decisions: Mapping[str, str] | None = None,
 ) -> Result:
-    """Train `module` in place, on the device where it lies; under torchrun, as one of its processes.
+    """Train `module` in place, on the device where it lies; under torchrun, as one of its processes, all of which call
+    this alike and see the same `out` (with parallel="fsdp" the module's parameters end as shares of themselves).
 
     data: a data set of weft's, anything with a length and numbered samples, or an iterable (read once, in its order:
     such a run cannot be resumed). objective: one of weft's, or a function (module, collated samples) -> one loss per
     row, [B]. `out` receives log.jsonl and checkpoints/; None keeps nothing. `resume` goes on from the newest good
     checkpoint in it, to the same bits as if there had been no stop, and starts at the beginning where there is none.
-    `evaluate` is called in evaluation mode, without gradients, on every process. `decisions` are those the caller has
-    taken (which kernels run); they are recorded, and must be the same on resume. ValueError (Diverged, SaveFailed among
-    them) names what went wrong.
+    `evaluate` is called in evaluation mode, without gradients, on every process; the main one's figures count.
+    `decisions` are those the caller has taken (which kernels run); they are recorded, and must be the same on resume.
+    ValueError (Diverged, SaveFailed among them) names what went wrong.
     """
-    world, out, dataset = join(), out and Path(out), as_dataset(data)
+    if settings.best and evaluate is None:
+        raise ValueError(f"best={settings.best!r} is a figure of the evaluator's, and there is none: give evaluate")
+    world, out, dataset = join(), None if out is None else Path(out), as_dataset(data)
     watch = watch if world.main else SILENT
     run = Run(
         module, as_objective(objective), settings, out, watch, resume=resume, decisions=decisions or {}, world=world
     )
+    run.reads(len(dataset))
     progress = run.progress
     reader = Reader(dataset, settings, world, run.device, progress.position)
     with reader, run.saver, recomputed(module, settings.recompute):
         if run.decisions.compile:
-            rehearse(run, reader.peek())
+            rehearse(run, world.agreed(reader.peek))
         run.steps = run.steps or count_steps_of(run, dataset, reader)
-        with Log(out / NAME if out and world.main else None, progress.step) as log, watch, Interrupt() as interrupt:
-            watch.begin(run.steps, progress.step, run.headline())
+        path = out / NAME if out and world.main else None
+        with Log(path, progress.step, progress.evaluated) as log, watch, Interrupt() as interrupt:
+            watch.begin(run.steps, progress.step, run.headline(), peak(run.precision) * world.size)
             module.train()
+            progress = evaluated(run, evaluate, progress, log)  # a resumed run may owe one: its evaluator failed
             while progress.step < run.steps and not world.any(interrupt.asked):
-                progress, record = step(run, reader.next(), progress)
-                last = progress.step == run.steps
-                if last or due(progress.step, settings.log_every):
+                progress, record = step(run, world.agreed(reader.next), progress)
+                if progress.step == run.steps or due(progress.step, settings.log_every):
                     log.write(asdict(record))
                 watch.step(record)
-                if evaluate and (last or due(progress.step, settings.evaluate_every)):
-                    with run.saved_on_error(progress, log):  # an evaluator that fails costs no step
-                        progress = run.judged(replace(progress, evaluation=evaluation(run, evaluate)))
-                    log.write({"step": progress.step, "evaluation": progress.evaluation})
-                    watch.evaluated(progress.step, progress.evaluation)
+                progress = evaluated(run, evaluate, progress, log)
                 if due(progress.step, settings.checkpoint_every) or progress.best_step == progress.step:
                     run.save(progress, log)
             run.save(progress, log)  # the last step, or that after which a stop was asked for
-            run.saver.wait()
+            world.agreed(run.saver.wait)
             figures = progress.evaluation
             if interrupted := progress.step < run.steps:
                 run.notice(f"stopped after step {progress.step} of {run.steps}; {way_on(out)}")
-            elif run.settle(progress) and evaluate:
+            elif world.agreed(partial(run.settle, progress)) and evaluate:
                 figures = evaluation(run, evaluate)
-    return Result(progress, run.steps, figures, run.precision, run.checkpoint, interrupted, tuple(run.notices))
+    checkpoint = world.first(run.checkpoint)
+    return Result(progress, run.steps, figures, run.decisions, checkpoint, interrupted, tuple(run.notices))
 
 
 def step(run: Run, batches: Sequence[Item], before: Progress) -> tuple[Progress, Record]:
@@ -107,12 +118,14 @@ def step(run: Run, batches: Sequence[Item], before: Progress) -> tuple[Progress,
     began = time.perf_counter()
     factor = rate_factor(before.step, run.steps, run.settings)
     run.optimiser.set_rate(factor)
-    taken = update(run, batches, before.step)
+    with run.meter.counting(run.optimiser):
+        taken = update(run, batches, before.step)
     updates = before.updates + (taken.loss is not None)
     if run.average is not None and taken.loss is not None:
         run.average.update(updates)
     seconds = time.perf_counter() - began
-    (tokens,) = run.world.sum([sum(batch.size for batch in batches)])
+    tokens, operations = run.world.sum([sum(batch.size for batch in batches), run.meter.counted])
+    run.meter.learn(operations, tokens)
     progress = replace(
         before,
         step=before.step + 1,
@@ -123,7 +136,8 @@ def step(run: Run, batches: Sequence[Item], before: Progress) -> tuple[Progress,
         loss=before.loss if taken.loss is None else taken.loss,
     )
     if taken.loss is None:
-        run.notice(f"step {progress.step} is skipped: not one label counts in {samples(batches)}; look at those")
+        without = all_samples(run, batches)
+        run.notice(f"step {progress.step} is skipped: not one label counts in {without}; look at those")
     return progress, Record(
         step=progress.step,
         loss=taken.loss,
@@ -133,15 +147,36 @@ def step(run: Run, batches: Sequence[Item], before: Progress) -> tuple[Progress,
         tokens=progress.tokens,
         seconds=round(progress.seconds, 3),
         tokens_per_second=round(tokens / seconds, 1),
+        gflops=run.meter.gflops(tokens / seconds),
+        memory=memory(run.device),
     )
+
+
+def evaluated(run: Run, evaluate: Evaluate | None, before: Progress, log: Log) -> Progress:
+    """Evaluate where it is due after this step and has not been done. An evaluator that fails costs no step."""
+    step = before.step
+    if (
+        evaluate is None
+        or step == before.evaluated
+        or not (step == run.steps or due(step, run.settings.evaluate_every))
+    ):
+        return before
+    with run.saved_on_error(before, log):
+        progress = run.judged(replace(before, evaluated=step, evaluation=evaluation(run, evaluate)))
+    log.write({"step": step, "evaluation": progress.evaluation})
+    run.watch.evaluated(step, progress.evaluation)
+    return progress
 
 
 def evaluation(run: Run, evaluate: Evaluate) -> dict[str, float | None]:
     """The evaluator's figures, in evaluation mode and in the run's precision; one that is not finite becomes None."""
     run.module.eval()
-    with torch.no_grad(), autocast(run.precision, run.device), run.evaluating():
-        values = evaluate(run.module)
+    # compiled for training alone: other shapes and modes would be compiled anew
+    with torch.no_grad(), autocast(run.precision, run.device), run.evaluating(), set_stance("force_eager"):
+        values = run.world.first(run.world.agreed(partial(evaluate, run.module)))
     run.module.train()
+    if not isinstance(values, Mapping):
+        raise ValueError(f"the evaluator gave {values!r}; it must give figures by name, such as {{'loss': 1.0}}")
     return {name: float(value) if math.isfinite(value) else None for name, value in values.items()}
 
 

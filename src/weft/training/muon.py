@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
+from weft.training.sharded import share, whole
+
 QUINTIC = (3.4445, -4.7750, 2.0315)  # steep at 0, so five steps bring singular values near 1, not exactly to it
 STEPS = 5
 
@@ -32,7 +34,8 @@ class Muon(torch.optim.Optimizer):
 
     The update is scaled by 0.2 sqrt(max(rows, columns)), the size of AdamW's usual update, so that AdamW's rate and
     decay carry over (Liu et al. 2025, arXiv:2502.16982). A parameter of more than two dimensions (a convolution)
-    counts as the matrix [first, all others]. Matrices of one shape are handled together.
+    counts as the matrix [first, all others]. Matrices of one shape are handled together. Where parameters are shares,
+    every process gathers the momentum of the whole ones, computes the whole update and keeps its share of that.
     """
 
     def __init__(
@@ -61,12 +64,12 @@ class Muon(torch.optim.Optimizer):
                 self._update(parameters, group["lr"], group["weight_decay"], group["momentum"])
 
     def _update(self, parameters: list[Parameter], rate: float, decay: float, momentum: float) -> None:
-        ahead = torch.stack([self._ahead(parameter, momentum).flatten(1) for parameter in parameters])  # [N, R, C]
+        ahead = whole(torch.stack([self._ahead(parameter, momentum).flatten(1) for parameter in parameters]))  # [N,R,C]
         updates = orthogonalise(ahead, self.dtype)
         scale = 0.2 * max(ahead.shape[-2:]) ** 0.5
         for parameter, update in zip(parameters, updates, strict=True):
             parameter.mul_(1 - rate * decay)
-            parameter.add_(update.reshape(parameter.shape), alpha=-rate * scale)
+            parameter.add_(share(update.reshape(parameter.shape), parameter), alpha=-rate * scale)
 
     def _ahead(self, parameter: Parameter, momentum: float) -> Tensor:
         """Nesterov's look-ahead: the gradient blended with the momentum it has just been added to."""

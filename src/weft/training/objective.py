@@ -6,6 +6,8 @@ from typing import Any, Protocol, runtime_checkable
 from torch import Tensor
 from torch.nn import Module
 
+from weft.training.sharded import local
+
 ADVICE = "no checkpoint was overwritten. Look at those samples, or lower the rate, lengthen the warm-up or use fp32"
 
 
@@ -14,7 +16,8 @@ class Diverged(ValueError):
 
 
 class Term(Protocol):
-    """One loss: a sum over `count` labels, and its weight in the total. Where count is 0, sum is a finite 0."""
+    """One loss: a sum over `count` labels, and its weight in the total. Where count is 0, sum is a finite 0 that
+    still depends on the weights: on several processes all go through the same backward pass."""
 
     @property
     def sum(self) -> Tensor: ...
@@ -38,5 +41,5 @@ class Objective(Protocol):
 def check_weights(module: Module, step: int) -> None:
     """Diverged where a weight is not finite, so that such weights never push a good checkpoint out."""
     for name, parameter in module.named_parameters():
-        if not bool(parameter.isfinite().all()):
+        if not bool(local(parameter).isfinite().all()):
             raise Diverged(f"step {step}: {name} holds a number that is not finite; {ADVICE}")

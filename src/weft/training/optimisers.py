@@ -1,6 +1,6 @@
 """AdamW and Muon behind one face, with every piece of their state named after its parameter."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +9,7 @@ from torch.nn import Embedding, LayerNorm, Module, Parameter, RMSNorm
 
 from weft.training.muon import Muon
 from weft.training.settings import TrainSettings
+from weft.training.sharded import share
 
 NORMS = (LayerNorm, RMSNorm)  # the ones whose gain may have several dimensions; all others have vectors anyway
 
@@ -107,7 +108,7 @@ class Optimiser:
                     flat[f"{name}/{key}"] = value
         return flat
 
-    def load(self, tensors: dict[str, Tensor]) -> None:
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
         """Put back what `tensors` gave. ValueError names whatever is not this optimiser's."""
         states: dict[str, dict[str, Tensor]] = {}
         for flat, tensor in tensors.items():
@@ -120,7 +121,10 @@ class Optimiser:
             parameter = self.names[name]
             part = homes[id(parameter)]
             _check_state(name, state, parameter, STATE[type(part)])
-            part.state[parameter] = {key: value.detach().clone().to(parameter.device) for key, value in state.items()}
+            part.state[parameter] = {
+                key: (value if key == "step" else share(value, parameter)).detach().clone().to(parameter.device)
+                for key, value in state.items()
+            }
 
 
 # what each optimiser keeps for a parameter; only AdamW's "step" has a shape of its own, ()

@@ -1,45 +1,97 @@
 """One module on several processes: whole on each (DDP), or in shares (FSDP2). Alone it is called as it is."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
 
 import torch
+import torch.distributed as dist
+from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
-from torch.nn import Module, ModuleList
+from torch.nn import Module, ModuleList, Parameter
 from torch.nn.parallel import DistributedDataParallel
 
 from weft.batch import Item
 from weft.training.objective import Objective, Term
+from weft.training.strangers import Sum
 from weft.training.world import World
-
-Losses = Callable[[Item], Mapping[str, Term]]
 
 
 class Engine:
-    """Computes the losses of a batch so that gradients are averaged over processes, and says where that happens."""
+    """Computes the losses of a batch on one process, alone."""
 
-    def __init__(self, losses: Losses, sync: Callable[[bool], AbstractContextManager[object]], sharded: bool):
-        self.losses, self.sync, self.sharded = losses, sync, sharded
+    sharded = False  # whether parameters (and their gradients, and what optimisers keep of them) are shares
+
+    def __init__(self, module: Module, objective: Objective):
+        self.module, self.objective = module, objective
+
+    def losses(self, batch: Item) -> Mapping[str, Term]:
+        """The objective's losses; their backward pass averages gradients over processes where `sync` says so."""
+        return self.objective.losses(self.module, batch)
+
+    def sync(self, last: bool) -> AbstractContextManager[object]:
+        """Around forward and backward pass of a micro-batch: only the `last` one of a step averages."""
+        return nullcontext()
+
+    def agree(self) -> None:
+        """Before a step and before an evaluation: every process has the main one's buffers (running statistics)."""
+
+    def release(self) -> None:
+        """After an evaluation: nothing that was gathered for it stays."""
+
+
+class Replicas(Engine):
+    """The whole module on each process; gradients are averaged while the backward pass goes on."""
+
+    def __init__(self, module: Module, objective: Objective):
+        super().__init__(module, objective)
+        # some parameters may have no gradient, others only on some processes
+        self.whole = DistributedDataParallel(_Called(module, objective), find_unused_parameters=True)
+
+    def losses(self, batch: Item) -> Mapping[str, Term]:
+        return self.whole(batch)
+
+    def sync(self, last: bool) -> AbstractContextManager[object]:
+        return nullcontext() if last else self.whole.no_sync()
+
+    def agree(self) -> None:
+        _spread(self.module.buffers())
+
+
+class Shares(Engine):
+    """Every parameter cut along its first dimension, a share on each process; a layer is whole while it computes.
+
+    Changes the module in place. Every process must do the same forward passes, in evaluation too.
+    """
+
+    sharded = True
+
+    def __init__(self, module: Module, objective: Objective, world: World):
+        super().__init__(module, objective)
+        _spread([*module.parameters(), *module.buffers()])  # shares of one module, however each process built its own
+        mesh = init_device_mesh(next(module.parameters()).device.type, (world.size,))
+        for layer in layers(module):
+            fully_shard(layer, mesh=mesh)
+        self.root = fully_shard(module, mesh=mesh)
+
+    def sync(self, last: bool) -> AbstractContextManager[object]:
+        self.root.set_requires_gradient_sync(last)
+        return nullcontext()
+
+    def agree(self) -> None:
+        _spread(self.module.buffers())
+
+    def release(self) -> None:
+        # without a backward pass the outermost parameters stay whole, and the next pass would use them as they were
+        for part in self.module.modules():
+            if isinstance(part, FSDPModule):
+                part.reshard()
 
 
 def engine(module: Module, objective: Objective, world: World, parallel: str) -> Engine:
-    """How a run computes its losses. With "fsdp" the module's parameters become shares of themselves, in place."""
+    """How a run computes its losses: alone, or with "ddp" or "fsdp" on several processes."""
     if world.size == 1:
-        return Engine(lambda batch: objective.losses(module, batch), lambda last: nullcontext(), sharded=False)
-    if parallel == "ddp":
-        whole = DistributedDataParallel(_Called(module, objective), find_unused_parameters=True)
-        return Engine(whole, lambda last: nullcontext() if last else whole.no_sync(), sharded=False)
-    shard(module)
-    assert isinstance(module, FSDPModule)
-    return Engine(lambda batch: objective.losses(module, batch), _Sync(module), sharded=True)
-
-
-def shard(module: Module) -> None:
-    """Split every layer's parameters over the processes, then the rest. Layers are what lies in a ModuleList."""
-    for layer in layers(module):
-        fully_shard(layer)
-    fully_shard(module)
+        return Engine(module, objective)
+    return Replicas(module, objective) if parallel == "ddp" else Shares(module, objective, world)
 
 
 def layers(module: Module) -> Iterator[Module]:
@@ -52,25 +104,21 @@ def layers(module: Module) -> Iterator[Module]:
 
 
 class _Called(Module):
-    """DDP prepares its reduction in `forward`, so all of the computation has to happen in one."""
+    """DDP prepares its reduction in `forward` and looks for tensors in what that returns, in dicts and dataclasses."""
 
     def __init__(self, module: Module, objective: Objective):
         super().__init__()
         self.module, self.objective = module, objective
+        # where all parameters are used, DDP warns that it was asked to look for others; here is one
+        self.unused = Parameter(torch.zeros(1, device=next(module.parameters()).device))
 
-    def forward(self, batch: Item) -> Mapping[str, Term]:
-        return self.objective.losses(self.module, batch)
-
-
-class _Sync:
-    def __init__(self, module: Any):
-        self.module = module
-
-    def __call__(self, last: bool) -> AbstractContextManager[object]:
-        self.module.set_requires_gradient_sync(last)
-        return nullcontext()
+    def forward(self, batch: Item) -> dict[str, Sum]:
+        losses = self.objective.losses(self.module, batch)
+        return {name: Sum(term.sum, term.count, term.weight) for name, term in losses.items()}
 
 
-def whole(tensor: torch.Tensor) -> torch.Tensor:
-    """A share as the whole it belongs to; any other tensor as it is. Called by all processes."""
-    return tensor.full_tensor() if isinstance(tensor, torch.distributed.tensor.DTensor) else tensor
+@torch.no_grad()
+def _spread(tensors: Iterator[torch.Tensor] | list[torch.Tensor]) -> None:
+    """Overwrite tensors with the main process's."""
+    for tensor in tensors:
+        dist.broadcast(tensor, src=0)

@@ -11,6 +11,7 @@ import torch
 
 from weft.batch import Dataset, Item
 from weft.training.settings import TrainSettings
+from weft.training.strangers import Once
 from weft.training.world import World
 
 
@@ -26,7 +27,8 @@ class Reader:
     ):
         self.dataset, self.settings, self.world, self.device = dataset, settings, world, device
         self.next_position = position
-        self.pool = ThreadPoolExecutor(settings.workers, "weft-reader") if settings.workers else None
+        threads = min(settings.workers, 1) if isinstance(dataset, Once) else settings.workers  # one reads in order
+        self.pool = ThreadPoolExecutor(threads, "weft-reader") if threads else None
         self.ahead: deque[Callable[[], list[Item]]] = deque()
 
     def peek(self) -> list[Item]:
@@ -67,7 +69,7 @@ class Reader:
 def draw(dataset: Dataset[Item], position: int, settings: TrainSettings, world: World) -> list[Item]:
     """This process's micro-batches of the step that begins at `position`. ValueError where there are no samples."""
     if len(dataset) == 0:
-        raise ValueError("the dataset has no samples: its text is shorter than one row; give more or shorten the rows")
+        raise ValueError("the dataset has no samples: give some (of text: more of it, or shorter rows)")
     parts = settings.micro_batches * world.size
     if settings.batch % parts:
         raise ValueError(

@@ -17,7 +17,7 @@ def recomputed(module: Module, wanted: bool) -> Iterator[None]:
     Memory falls from that of all activations to one layer's and the inputs; the work rises by a forward pass. Dropout
     draws the same numbers both times. ValueError where the module has no ModuleList.
     """
-    found = list(layers(module)) if wanted else []
+    found = list(dict.fromkeys(layers(module))) if wanted else []  # one that is used twice, once
     if wanted and not found:
         raise ValueError("recompute needs layers in a torch.nn.ModuleList, and this module has none: set it to false")
     for layer in found:

@@ -18,14 +18,15 @@ from weft.training import checkpoints
 from weft.training.average import Average, mean
 from weft.training.checkpoints import AVERAGE, MODEL, OPTIMISER, Checkpoint, encoded, load_module, module_tensors
 from weft.training.decisions import Decisions, decide, replay, same_settings
+from weft.training.flops import Meter
 from weft.training.log import Log
 from weft.training.objective import Objective, check_weights
 from weft.training.optimisers import build_optimiser, trainable
-from weft.training.parallel import engine, whole
+from weft.training.parallel import engine
 from weft.training.saver import Saver
 from weft.training.settings import TrainSettings
 from weft.training.watch import Watcher, thousands
-from weft.training.world import World
+from weft.training.world import ALONE, World
 
 Evaluate = Callable[[Module], Mapping[str, float]]
 
@@ -41,6 +42,7 @@ class Progress:
     updates: int = 0  # of the weights: steps that were not skipped
     loss: float | None = None  # of the last step taken
     evaluation: dict[str, float | None] = field(default_factory=dict)  # the last one; None = not finite
+    evaluated: int = 0  # the step after which that was
     best_step: int = 0  # where settings.best was lowest
     best_value: float | None = None
 
@@ -67,23 +69,32 @@ class Run:
         self.progress, self.checkpoint, self.saved = Progress(), None, 0
         self.steps = 0  # counted once the rows are known
         self.device = next(iter(trainable(module).values()), torch.empty(0)).device
-        found = self._find(resume)
-        if found is None:
-            self.decisions = decide(settings, self.device, decisions, world.size)
-        else:
-            recorded = from_data(Decisions, found.state["decisions"])
-            if same_settings(found.state["settings"], settings, out, self.notice):
-                self.steps = recorded.steps
-            self.decisions = replay(recorded, settings, decisions, world.size)
+        if self.device.type == "meta":
+            raise ValueError("the module lies on the meta device, without any weights: give it some (to_empty, load)")
+        found = world.asked(partial(self._find, resume))
+        self.decisions = world.first(world.agreed(partial(self._decide, found, decisions)))
         self.precision = self.decisions.precision
         self.engine = engine(module, objective, world, settings.parallel)
         self.optimiser = build_optimiser(module, settings, dtype=self.precision.torch_dtype())
         self.average = Average(module, settings.average) if settings.average else None
         self.saver = Saver(settings.background)
+        self.meter = Meter(self.decisions.compile)
+        self.writers = world.apart() if self.engine.sharded else ALONE  # who writes a checkpoint together
         if found is not None:
-            self._restore(found)
+            world.agreed(partial(found.restore, module, self.optimiser, self.average))
+            self._resumed(found)
         if self.decisions.compile:
             module.compile(dynamic=False)
+
+    def reads(self, samples: int) -> None:
+        """The data set has so many samples. ValueError where the run was started with another number."""
+        before = self.decisions.samples
+        if before and before != samples:
+            raise ValueError(
+                f"the run in {self.out} was started with {before} samples, and there are {samples} now: another order, "
+                "so another run. Give the same data to resume, or name another folder"
+            )
+        self.decisions = replace(self.decisions, samples=samples)
 
     def notice(self, text: str) -> None:
         """Tell the person, and whoever reads the result."""
@@ -106,11 +117,17 @@ class Run:
     def save(self, progress: Progress, log: Log) -> None:
         """Write a checkpoint of `progress`, once. Diverged where a weight is not finite: the last good one stays.
 
-        In the background what is written are copies taken now; an error in writing is raised at the next save.
+        In the background what is written are copies taken now; an error in writing is raised at the next save. Whole
+        weights are written by the main process, shares by each.
         """
         if self.out is None or progress.step == self.saved:
             return
-        check_weights(self.module, progress.step)
+        self.world.agreed(partial(check_weights, self.module, progress.step))
+        self.saved = progress.step
+        writes = self.world.main or self.engine.sharded
+        self.world.agreed(partial(self._submit, progress, log) if writes else nothing)
+
+    def _submit(self, progress: Progress, log: Log) -> None:
         parts: dict[str, Mapping[str, Tensor]] = {
             MODEL: module_tensors(self.module),
             OPTIMISER: self.optimiser.tensors(),
@@ -118,9 +135,6 @@ class Run:
         if self.average is not None:
             parts[AVERAGE] = self.average.tensors()
         copies = {file: {name: copied(tensor) for name, tensor in tensors.items()} for file, tensors in parts.items()}
-        self.saved = progress.step
-        if not self.world.main:
-            return
         log.sync()
         state = {
             "progress": asdict(progress),
@@ -133,7 +147,9 @@ class Run:
     def _write(self, progress: Progress, files: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> None:
         assert self.out is not None
         spare = progress.best_step if self.settings.best else 0
-        self.checkpoint = checkpoints.save(self.out, progress.step, files, state, keep=self.settings.keep, spare=spare)
+        self.checkpoint = checkpoints.save(
+            self.out, progress.step, files, state, keep=self.settings.keep, spare=spare, world=self.writers
+        )
         self.watch.saved(progress.step, self.checkpoint)
 
     @contextmanager
@@ -159,9 +175,15 @@ class Run:
             return progress
         return replace(progress, best_step=progress.step, best_value=value)
 
-    def evaluating(self) -> Any:
-        """Inside it the weights are those that the run would end with now."""
-        return nullcontext() if self.average is None else self.average.applied()
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Inside it the weights are those that the run would end with now, on all processes."""
+        self.engine.agree()
+        with nullcontext() if self.average is None else self.average.applied():
+            try:
+                yield
+            finally:
+                self.engine.release()
 
     def settle(self, progress: Progress) -> bool:
         """Make the module's weights the finished ones; whether they are others than those last evaluated."""
@@ -169,11 +191,16 @@ class Run:
             self.average.settle()
         if not (self.settings.last or self.settings.best) or self.out is None:
             return False
+        if self.settings.best and not progress.best_step:
+            self.notice(f"no evaluation gave a finite {self.settings.best}: the finished weights are the last ones")
+            return False
         parent = self.out / checkpoints.FOLDER
         if self.settings.best:
             chosen = [parent / checkpoints.folder_name(progress.best_step)]
         else:
             chosen = list(reversed(checkpoints.steps(parent)[: self.settings.last]))
+        for path in chosen:
+            checkpoints.verify(path)
         found = mean([checkpoints.read(path, MODEL) for path in chosen])
         load_module(self.module, found, chosen[-1] / MODEL)
         self.notice(f"the finished weights are those of {', '.join(path.name for path in chosen)}")
@@ -195,18 +222,33 @@ class Run:
             self.notice(f"no checkpoint in {self.out} yet; starting at the beginning")
         return found
 
-    def _restore(self, found: Checkpoint) -> None:
+    def _decide(self, found: Checkpoint | None, given: Mapping[str, str]) -> Decisions:
+        """The decisions of a new run, or those recorded with the checkpoint."""
+        if found is None:
+            return decide(self.settings, self.device, given, self.world.size)
+        recorded = from_data(Decisions, found.state["decisions"])
+        if same_settings(found.state["settings"], self.settings, self.out, self.notice):
+            self.steps = recorded.steps
+        if (before := recorded.processes) != (now := self.world.size):
+            self.notice(f"processes were {before} and are {now} now: the loss stays the same, dropout draws anew")
+        return replay(recorded, self.settings, given, now)
+
+    def _resumed(self, found: Checkpoint) -> None:
         for text in found.notices:
             self.notice(text)
-        found.restore(self.module, self.optimiser, self.average)
-        self.world.together()  # nobody still reads what is set aside now
         for path in found.refused if self.world.main else ():
             self.notice(f"the damaged {path.name} is kept as {checkpoints.set_aside(path).name}")
         self.progress = from_data(Progress, found.state["progress"])
+        if found.state["settings"]["best"] != self.settings.best:
+            self.progress = replace(self.progress, evaluated=0, best_step=0, best_value=None)
         self.checkpoint, self.saved = found.path, found.step
         self.notice(f"resumed at step {found.step}")
 
 
 def copied(tensor: Tensor) -> Tensor:
-    """A copy on the CPU, of the whole where it is a share, that nothing else writes to."""
-    return whole(tensor.detach()).to("cpu", copy=True)
+    """A copy on the CPU, of a share where it is one, that nothing else writes to."""
+    return tensor.detach().to("cpu", copy=True)
+
+
+def nothing() -> None:
+    """What a process does that has nothing to do."""

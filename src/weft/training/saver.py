@@ -31,8 +31,12 @@ class Saver:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
-        """Finish what was begun, also where the run broke off; its error is raised where there is no other."""
+        """Finish what was begun, also where the run broke off; its error is raised, or said in a note to the other."""
         if self.pool is not None:
             self.pool.shutdown(wait=True)
-        if error is None:
+        try:
             self.wait()
+        except Exception as failed:
+            if error is None:
+                raise
+            error.add_note(str(failed))

@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -11,9 +11,9 @@ from torch import Tensor
 from weft.batch import Item
 from weft.training.objective import ADVICE, Diverged, Term
 from weft.training.optimisers import trainable
-from weft.training.parallel import whole
 from weft.training.precision import autocast
 from weft.training.run import Run
+from weft.training.sharded import whole
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,13 @@ class Taken:
     norm: float  # of the whole gradient, before clipping
 
 
-@dataclass
 class Sums:
     """What one process adds to a step's figures, and what it found wrong."""
 
-    loss: float = 0.0
-    terms: dict[str, float] = field(default_factory=dict)
-    problem: str = ""
+    def __init__(self) -> None:
+        self.loss = 0.0
+        self.terms: dict[str, float] = {}
+        self.problem = ""
 
 
 def update(run: Run, batches: Sequence[Item], step: int) -> Taken:
@@ -54,6 +54,7 @@ def gradients(run: Run, batches: Sequence[Item], step: int) -> Taken:
     if not any(totals.values()):
         return Taken(None, {}, 0.0)
     run.optimiser.zero_grad()
+    run.engine.agree()
     mine = Sums()
     for part, (batch, expected) in enumerate(zip(batches, counts, strict=True)):
         if run.world.size == 1 and not any(expected.values()):
@@ -68,7 +69,7 @@ def gradients(run: Run, batches: Sequence[Item], step: int) -> Taken:
         raise Diverged(f"step {step + 1}: {problems[0]}; {ADVICE}")
     norm = clip(run)
     if not math.isfinite(norm):
-        raise Diverged(f"step {step + 1}: the gradient's norm is {norm} for {samples(batches)}; {ADVICE}")
+        raise Diverged(f"step {step + 1}: the gradient's norm is {norm} for {all_samples(run, batches)}; {ADVICE}")
     names = dict.fromkeys(name for sums in everyone for name in sums.terms)
     terms = {name: sum(sums.terms.get(name, 0.0) for sums in everyone) for name in names}
     return Taken(sum(sums.loss for sums in everyone), terms, norm)
@@ -87,6 +88,8 @@ def backward(run: Run, batch: Item, expected: Mapping[str, int], totals: Mapping
         mine.problem = mine.problem or f"the loss is {loss.item()} ({each}) for {samples([batch])}"
         if not several:
             return
+    if not loss.requires_grad:
+        raise ValueError("the loss depends on no trainable parameter: compute it from the module's output, undetached")
     (loss * run.world.size if several else loss).backward()  # DDP and FSDP2 average what is to be summed
     mine.loss += loss.item()
     for name, share in shares.items():
@@ -116,6 +119,11 @@ def check_terms(losses: Mapping[str, Term], expected: Mapping[str, int]) -> None
             f"the objective's losses count {given}, its counts said {dict(expected)}; "
             "both must name the same terms with the same numbers"
         )
+
+
+def all_samples(run: Run, batches: Sequence[Item]) -> str:
+    """The samples of a step on all processes, for a message; called by all of them."""
+    return "; ".join(run.world.gather(samples(batches)))
 
 
 def samples(batches: Sequence[Item]) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 from torch.nn import Module
-from torch.utils.data import default_collate
+from torch.utils.data import DataLoader, default_collate
 
 from weft.batch import Dataset, Item, Place
 from weft.data.order import Shuffled
@@ -131,18 +131,28 @@ class PerRow:
     def losses(self, module: Module, batch: Collated) -> dict[str, Sum]:
         """The rows' losses, summed. ValueError for any other shape than [B]."""
         found = self.function(module, batch.value)
-        if found.shape != (batch.size,):
+        given = f"a tensor of shape {list(found.shape)}" if isinstance(found, Tensor) else repr(found)
+        if not isinstance(found, Tensor) or found.shape != (batch.size,):
             raise ValueError(
-                f"the loss function gave a tensor of shape {list(found.shape)} for {batch.size} rows; it must give one "
+                f"the loss function gave {given} for {batch.size} rows; it must give one "
                 f"loss per row, [{batch.size}]: with torch's losses that is reduction='none' and a mean over the rest"
             )
         return {"loss": Sum(found.float().sum(), batch.size)}
 
 
 def as_dataset(data: Dataset[Item] | Sequence[Any] | Iterable[Any]) -> Dataset[Item]:
-    """Samples as a data set: as it is, numbered (a list, a torch data set), or an iterable that is read once."""
+    """Samples as a data set: as it is, numbered (a list, a torch data set), or an iterable that is read once.
+
+    ValueError for what is no samples: a DataLoader makes batches already, a mapping or a text has other elements.
+    """
     if isinstance(data, Dataset):
         return data
+    if isinstance(data, DataLoader):
+        raise ValueError("a DataLoader makes batches itself, and the trainer does that: give its .dataset")
+    if isinstance(data, Mapping | str | bytes) or not isinstance(data, Numbered | Iterable):
+        raise ValueError(
+            f"samples come as a list, a torch data set or an iterable, one element each, not as a {type(data).__name__}"
+        )
     return Samples(data) if isinstance(data, Numbered) else Once(data)
 
 

@@ -2,8 +2,9 @@
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import torch
@@ -12,12 +13,17 @@ import torch.distributed as dist
 T = TypeVar("T")
 
 
+class Elsewhere(ValueError):
+    """Another process of the run failed; the text says which, and how."""
+
+
 @dataclass(frozen=True)
 class World:
     """One of `size` processes. Every method is called by all of them at the same point."""
 
     rank: int = 0
     size: int = 1
+    group: dist.ProcessGroup | None = None  # the channel they speak on; None = the usual one
 
     @property
     def main(self) -> bool:
@@ -29,7 +35,8 @@ class World:
         if self.size == 1:
             return [value]
         found: list[T] = [value] * self.size
-        dist.all_gather_object(found, value)
+        with _heard():
+            dist.all_gather_object(found, value, group=self.group)
         return found
 
     def any(self, flag: bool) -> bool:
@@ -41,7 +48,8 @@ class World:
         if self.size == 1:
             return value
         found = [value]
-        dist.broadcast_object_list(found, src=0)
+        with _heard():
+            dist.broadcast_object_list(found, src=0, group=self.group)
         return found[0]
 
     def total(self, counts: Sequence[Mapping[str, int]]) -> Counter[str]:
@@ -58,13 +66,49 @@ class World:
         """Numbers added up place by place, over all processes."""
         return [sum(column) for column in zip(*self.gather(list(numbers)), strict=True)]
 
-    def together(self) -> None:
-        """Wait until all are here."""
-        if self.size > 1:
-            dist.barrier()
+    def agreed(self, task: Callable[[], T]) -> T:
+        """What `task` gives here, once it is done on all; where it fails on one, all raise (the others Elsewhere).
+
+        So that nobody waits for one that has left. `task` itself speaks to no other process, or fails on all alike.
+        """
+        if self.size == 1:
+            return task()
+        try:
+            result, problem = [task()], None
+        except Exception as error:
+            result, problem = [], error
+        try:
+            said = self.gather("" if problem is None else f"{type(problem).__name__}: {problem}")
+        finally:
+            if problem is not None:
+                raise problem
+        if failed := [f"process {rank}: {text}" for rank, text in enumerate(said) if text]:
+            raise Elsewhere(failed[0])
+        return result[0]
+
+    def asked(self, task: Callable[[], T]) -> T:
+        """What `task`, done by the main process alone, gives; where it fails, all raise."""
+        nothing: list[T] = []
+        return self.first(self.agreed(lambda: [task()] if self.main else nothing))[0]
+
+    def apart(self) -> "World":
+        """The same processes on a channel of their own, for another thread."""
+        return self if self.size == 1 else replace(self, group=dist.new_group(backend="gloo"))
 
 
 ALONE = World()
+
+
+@contextmanager
+def _heard() -> Iterator[None]:
+    """Elsewhere, where nobody answers any more."""
+    try:
+        yield
+    except RuntimeError as error:  # all that torch tells
+        raise Elsewhere(
+            "another process of the run has left without a word: killed, or out of memory; its own output may say why. "
+            "The last checkpoint is intact: resume from it"
+        ) from error
 
 
 def join() -> World:
@@ -73,6 +117,8 @@ def join() -> World:
         return ALONE
     if not dist.is_initialized():
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        if torch.cuda.is_available():
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         dist.init_process_group(backend)
     return World(dist.get_rank(), dist.get_world_size())
 

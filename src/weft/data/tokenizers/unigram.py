@@ -13,8 +13,8 @@ from weft.data.tokenizers.table import UNKNOWN, repeatable, utf8
 
 _SPECIALS = ("<pad>", "</s>", "<unk>")
 _BYTES = tuple(f"<0x{number:02X}>" for number in range(256))
-_SPELLING = "".join(sorted({character for name in _BYTES for character in name}))  # what a byte's name is written in
 _RESERVED = {*_SPECIALS, *_BYTES}
+_SPELLING = "".join(sorted(set("".join(_RESERVED))))  # the characters that those names are written in
 _LEAST = len(_RESERVED) + len(_SPELLING)
 # A word with the space before it, or whitespace that no word takes.
 _WORDS = {
@@ -24,8 +24,8 @@ _WORDS = {
     "invert": False,
 }
 _COVERAGE = 0.9995  # of the characters that occur; rarer ones are left to the bytes, as in SentencePiece
-# No text takes a special or a byte by spelling its name, "<0x41>": that costs 1000 nats, and its six characters, all in
-# the vocabulary, some 20 each. (SentencePiece keeps such pieces apart; the tokenizers library finds them in text.)
+# No text takes a special or a byte by spelling its name, "<0x41>": that costs 1000 nats, and the six characters, which
+# are all in the vocabulary, some 20 each. (SentencePiece keeps such pieces apart, the library finds them in text.)
 _NEVER = -1000.0
 
 
@@ -50,17 +50,17 @@ class Unigrams(LibraryTokenizer):
         if vocab < _LEAST:
             raise ValueError(
                 f"vocab={vocab} is too small for unigram: {len(_SPECIALS)} specials, 256 bytes and the "
-                f"{len(_SPELLING)} characters that name them make {_LEAST}"
+                f"{len(_SPELLING)} characters of their names make {_LEAST}"
             )
         texts = repeatable(texts)
         room = vocab - len(_RESERVED)
         rare = _rare(texts, room // 2)
         tokenizer = tokenizers.Tokenizer(models.Unigram())
         tokenizer.pre_tokenizer = _cut()
+        # U+0000 stands for what is rare: no piece that has it is kept. Two more than asked, for it and the unknown.
         trainer = trainers.UnigramTrainer(
-            vocab_size=room + 1, special_tokens=["<unk>"], unk_token="<unk>", show_progress=False
+            vocab_size=room + 2, special_tokens=["<unk>"], unk_token="<unk>", show_progress=False
         )
-        # No piece with U+0000 in it is kept, so that it stands for what is rare.
         tokenizer.train_from_iterator((text.translate(rare) for text in texts), trainer)
         return cls(_finished(json.loads(tokenizer.to_str())["model"]["vocab"], room), "</s>")
 
@@ -104,7 +104,7 @@ def _metaspace(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _spells_bytes(model: dict[str, Any]) -> bool:
-    """Whether an unknown character is spelt in bytes, and no text takes a byte by spelling its name."""
+    """Whether unknown characters are spelt in bytes, and no text takes a special or a byte by spelling its name."""
     score = dict(map(tuple, model["vocab"]))
     if not model["byte_fallback"] or not score.keys() >= {*_BYTES, *_SPELLING}:
         return False

@@ -1,0 +1,85 @@
+"""What a finished run leaves behind besides its weights: report.json, of which the page report.html is made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from weft.data import DataSettings, Prepared
+from weft.generate import Sampling
+from weft.hub import Model
+from weft.models import Blueprint
+from weft.recipes.recipe import Recipe
+from weft.settings import to_data
+from weft.training.hardware import hardware
+from weft.training.loop import Result
+from weft.training.report.facts import flat
+from weft.training.settings import TrainSettings
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a model wrote after a prompt; `translates`: in place of it."""
+
+    prompt: str
+    text: str
+    translates: bool = False
+
+
+def write_samples(model: Model, prompts: tuple[str, ...], sampling: Sampling, *, tokens: int) -> tuple[Sample, ...]:
+    """What the model goes on with, for each prompt that it can spell and that fits into its context; where there is
+    none, for a document's beginning. A run that is done does not fail over its samples."""
+    good = []
+    for prompt in prompts:
+        try:
+            model.stream(prompt, sampling, tokens=1)  # checks them, and writes nothing until it is read
+        except ValueError:
+            continue
+        good.append(prompt)
+    good = good or ([""] if prompts else [])
+    texts = [model.generate(prompt, sampling, tokens=tokens).text for prompt in good]
+    return tuple(Sample(prompt, text, model.translates) for prompt, text in zip(good, texts, strict=True))
+
+
+def account(recipe: Recipe, blueprint: Blueprint, prepared: Prepared, result: Result) -> dict[str, Any]:
+    """What there is to say of a run that its log and its settings do not say."""
+    settings = {"model": blueprint.to_data(), "data": to_data(recipe.data), "train": to_data(recipe.train)}
+    return {
+        "seconds": result.progress.seconds,
+        "tokens": result.progress.tokens,
+        "steps": result.progress.step,
+        "of": result.steps,
+        "interrupted": result.interrupted,
+        "finished": datetime.now().astimezone().isoformat(" ", "seconds"),
+        "parameters": sum(parameter.numel() for parameter in blueprint.empty().parameters()),
+        "changed": changed(blueprint, settings),
+        "decisions": to_data(result.decisions),
+        "data": {
+            "documents": list(prepared.documents),
+            "tokens": [prepared.train_tokens, prepared.valid_tokens],
+            "bytes_held_out": prepared.valid_bytes,
+            "vocabulary": prepared.tokenizer.vocab,
+            "digest": prepared.digest,
+        },
+        "hardware": hardware(),
+        "notices": list(result.notices),
+    }
+
+
+def changed(blueprint: Blueprint, settings: Mapping[str, Any]) -> list[str]:
+    """The settings, by dotted name, that are not at their default."""
+    usual = flat(
+        {
+            "model": Blueprint(blueprint.family, type(blueprint.config)()).to_data(),
+            "data": to_data(DataSettings()),
+            "train": to_data(TrainSettings()),
+        }
+    )
+    return [name for name, value in flat(settings).items() if name not in usual or usual[name] != value]
+
+
+def plain(samples: Iterable[Sample]) -> list[dict[str, Any]]:
+    """Samples as plain data."""
+    return [asdict(sample) for sample in samples]
