@@ -31,7 +31,8 @@ demo: $(STAMP)  ## train a language model on this machine's Python library (or D
 test: $(STAMP)  ## the whole suite, at most 12 minutes on two cores
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
-test-all: test same  ## the suite and the stored traces
+test-all: $(STAMP) same  ## the suite with all that is slow, and the stored traces
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "slow or not slow"
 
 check: $(STAMP)  ## format, lint, types, floors: under 30 seconds
 	@$(BIN)/ruff format --check src tests benchmarks docs

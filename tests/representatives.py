@@ -200,7 +200,7 @@ def die() -> None:
 
 
 def die_at_change(left: int) -> None:
-    """kill -9 just before the n-th time that this process opens a file to write, renames, makes or removes something."""
+    """kill -9 just before the n-th time that this process opens a file to write, renames, makes or removes one."""
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         nonlocal left
@@ -236,9 +236,8 @@ class Ready(Watcher):
 
     def saved(self, step: int, path: Path) -> None:
         if self.limit:
-            import resource
+            import resource  # POSIX alone has it; its signal Python ignores from the start
 
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
             resource.setrlimit(resource.RLIMIT_FSIZE, (self.limit, self.limit))
 
 

@@ -25,10 +25,8 @@ from representatives import (
     CASES,
     CONTEXT,
     END,
-    SAMPLES,
     Child,
     Death,
-    Ragged,
     Stranger,
     as_data,
     decoder_rows,
@@ -43,10 +41,10 @@ from representatives import (
 )
 from torch import Tensor, nn
 
-from weft.batch import IGNORED, Batch
+from weft.batch import IGNORED
 from weft.data import Blocks, Packed
 from weft.data.order import places
-from weft.files import DamagedFile, read_header, read_tensors
+from weft.files import DamagedFile, read_tensors
 from weft.training import checkpoints, probe
 from weft.training.checkpoints import AVERAGE, MODEL, OPTIMISER, STATE, SaveFailed, module_tensors
 from weft.training.log import read
@@ -372,7 +370,6 @@ def positions(file: Path) -> list[int]:
     start = 8 + header
     names = [data.index(word) for word in (b"F32", b"shape", b"data_offsets")]
     between = [8 + header // 2, start - 1, start, start + 1, (start + size) // 2, size - 2, size - 1]
-    assert len(read_header(file).entries) > 10
     return [*range(8), 8, 9, *names, *between]
 
 
@@ -415,7 +412,7 @@ def test_a_file_cut_short_or_gone_is_refused_and_the_one_before_taken(
         with hurt(file, damaged):
             found = checkpoints.latest(out)
         assert found is not None and found.step == 9 and found.refused == (file.parent,)
-        assert "step-00000010 is refused" in found.notices[0] and name in found.notices[0]
+        assert "step-00000010 is refused" in found.notices[0] and (name in found.notices[0] or damaged == other)
         assert found.notices[1] == "the last good checkpoint is step-00000009; going on from there"
 
 
@@ -464,30 +461,28 @@ def test_past_a_damaged_checkpoint_a_run_ends_in_the_same_bits(whole: Callable, 
 
 
 @pytest.mark.parametrize(
-    ("case", "limit", "background", "words"),
+    ("case", "first", "background"),
     [
-        ("llama", 20_000, True, "model"),
-        ("llama", 250_000, False, "optimiser"),
-        ("stranger", 6_000, True, "state.json"),
-        ("stranger", 6_000, False, "state.json"),
-        ("stranger", 100, False, "log.jsonl"),
+        ("llama", MODEL, True),
+        ("llama", OPTIMISER, False),
+        ("stranger", STATE, True),
+        ("stranger", STATE, False),
+        ("stranger", "log.jsonl", False),
     ],
 )
 def test_a_full_disk_is_said_and_costs_no_checkpoint(
-    whole: Callable, tmp_path: Path, case: str, limit: int, background: bool, words: str
+    whole: Callable, tmp_path: Path, case: str, first: str, background: bool
 ) -> None:
-    """No file may grow beyond `limit` once the first checkpoint is there."""
+    """Once the first checkpoint is there, no file may grow beyond a limit, which `first` is the first to meet."""
     settings, out = replace(BASE, background=background), tmp_path / "run"
-    sizes = {file.stem: file.stat().st_size for file in (whole(case) / "checkpoints" / "step-00000010").iterdir()}
-    fits = [name for name, size in sizes.items() if size <= limit]
-    assert {"model": 0, "optimiser": 2, "state.json": 3, "log.jsonl": 0}[words] + (words == "model") == len(fits) or (
-        words == "optimiser" and "optimiser" not in fits
-    )
+    folder, logged = whole(case) / "checkpoints" / "step-00000010", first == "log.jsonl"
+    limit = 100 if logged else (folder / first).stat().st_size * 9 // 10
+    assert logged or all((folder / name).stat().st_size <= limit for name in FILES[: FILES.index(first)])
     child = Child(case, out, settings, Death(limit=limit))
     assert child.hear() == "begun"
     said = child.hear()
     assert child.end() == 0 and said.startswith("SaveFailed: ") and "File too large" in said
-    assert ("log.jsonl cannot be written" if words == "log.jsonl" else "step-00000001 before it is intact") in said
+    assert ("log.jsonl cannot be written" if logged else "step-00000001 before it is intact") in said
     assert [path.name for path in (out / "checkpoints").iterdir()] == ["step-00000001"] and stands(out) == 1
     assert sorted(path.name for path in out.iterdir()) == ["checkpoints", "log.jsonl"]
     finish(case, out, settings)
@@ -606,7 +601,7 @@ def counted(settings: TrainSettings, data: Any) -> int:
 
 def test_a_run_is_as_long_as_was_asked_for() -> None:
     def asked(**length: float) -> TrainSettings:
-        return replace(BASE, **{"steps": 0, "evaluate_every": 0, **length})
+        return replace(BASE, **{"steps": 0, "warmup": 0, "evaluate_every": 0, **length})
 
     assert counted(asked(epochs=0.1), rows()) == 1
     assert counted(asked(epochs=1.0), rows()) == 10  # 37 samples, 4 a step
@@ -616,13 +611,13 @@ def test_a_run_is_as_long_as_was_asked_for() -> None:
     assert counted(asked(tokens=4 * CONTEXT * 5 + 1), decoder_rows()) == 6
     assert counted(asked(minutes=1e-9), rows()) == 1
     done = go(CASES["transformer"], None, asked(tokens=500))  # ragged rows: by the mean of an epoch's
-    assert 500 <= done.progress.tokens * 1.25 and done.progress.tokens <= 500 * 1.25
+    assert 400 <= done.progress.tokens <= 625
     with pytest.raises(ValueError, match="warmup 5 is longer than the whole run of 1 steps"):
         counted(asked(epochs=0.1, warmup=5), rows())
 
 
 def test_minutes_are_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = replace(BASE, steps=0, minutes=0.1)
+    settings = replace(BASE, steps=0, minutes=0.1, warmup=0)
     monkeypatch.setattr(probe, "seconds_per_step", lambda *_: 0.5)
     stopped = go(CASES["stranger"], tmp_path, settings, watch=At(4))
     assert stopped.steps == 12 and stopped.progress.step == 4

@@ -330,7 +330,7 @@ def test_weights_make_a_source_of_each_path(rows: str, tmp_path: Path):
     found = prepare(wanted, 32, pairs=False)
     assert isinstance(found.train, Mixture) and found.train.block == 4
     places = [found.train.place(position, seed=1) for position in range(40)]
-    sources = [found.train.source(place.index) for place in places]
+    sources = [found.train.source(place.sample) for place in places]
     assert all(sorted(sources[at : at + 4]) == [0, 0, 0, 1] for at in range(37))
     texts = [found.tokenizer.decode(row.tolist()) for row in found.train.batch(places).tokens]
     assert all(("ab"[source]) in text and "ba"[source] not in text for source, text in zip(sources, texts, strict=True))

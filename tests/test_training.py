@@ -1,9 +1,7 @@
 """The training loop, held to its contracts with a stranger's module, dataset and objective."""
 
-import contextlib
 import dataclasses
 import errno
-import io
 import json
 import math
 import os
@@ -32,7 +30,7 @@ from weft.training.optimisers import Groups, build_optimiser, groups, trainable
 from weft.training.reader import draw
 from weft.training.schedule import rate_factor
 from weft.training.settings import TrainSettings
-from weft.training.watch import LiveWatcher, PlainWatcher, Record, Watcher, choose_watcher, picture
+from weft.training.watch import MEASURED
 from weft.training.world import ALONE
 
 VOCAB, WIDTH, LENGTH, SAMPLES = 23, 16, 12, 37
@@ -136,8 +134,7 @@ def everything(folder: Path) -> tuple[dict[str, bytes], list[dict]]:
     files = {name: (found.path / name).read_bytes() for name in checkpoints.TENSOR_FILES}
     progress = {key: value for key, value in found.state["progress"].items() if key != "seconds"}
     files["state"] = json.dumps([progress, found.state["generator"], found.state["step"]]).encode()
-    clock = ("seconds", "tokens_per_second", "gflops", "memory")
-    return files, [{k: v for k, v in line.items() if k not in clock} for line in read(folder / "log.jsonl")]
+    return files, [{k: v for k, v in line.items() if k not in MEASURED} for line in read(folder / "log.jsonl")]
 
 
 def at(count: int, act: Callable[[], None]) -> Callable[[], None]:
@@ -579,45 +576,6 @@ def test_precision_is_measured_once_and_replayed(tmp_path: Path, monkeypatch: py
     assert min(precision.measure(side=64)) > 0 and torch.equal(state, torch.get_rng_state())
 
 
-def test_what_a_person_sees(tmp_path: Path) -> None:
-    stream = io.StringIO()
-    watcher = choose_watcher(stream=stream)
-    assert isinstance(watcher, PlainWatcher) and type(choose_watcher(silent=True)) is Watcher
-    train(Stranger(), Samples(), Next(), replace(BASE, steps=100, keep=1), tmp_path, evaluate=score, watch=watcher)
-    text = stream.getvalue()
-    assert "step 100/100   loss " in text and "huge not finite" in text and "\x1b" not in text
-    assert 20 <= sum(" loss " in line and line.startswith("step") for line in text.splitlines()) <= 50
-    assert picture([4, 3, 2, 1], width=4) == "█▆▃▁"[0:4] and picture([1.0]) == ""
-
-
-def test_the_live_display_draws() -> None:
-    from rich.console import Console
-
-    stream = io.StringIO()
-    with LiveWatcher(Console(file=stream, force_terminal=True, width=100)) as watcher:
-        watcher.begin(10, 0, "a model")
-        for number in range(1, 6):
-            watcher.step(Record(number, 3.0 / number, {}, 1e-3, 1.0, number * 100, 1.0, 7300.0))
-        watcher.notice("careful")
-    assert "7.3k tokens/s" in stream.getvalue() and "careful" in stream.getvalue()
-
-
-def test_the_curve_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("matplotlib")
-    from weft.training import curve
-
-    go(tmp_path)
-    curve.draw(tmp_path / "log.jsonl", tmp_path / "a" / "loss.png", title="t", validation=[(5, 3.0), (10, 2.5)])
-    assert (tmp_path / "a" / "loss.png").read_bytes().startswith(b"\x89PNG")
-    assert [number for number, _ in curve.evaluations(tmp_path / "log.jsonl", "loss")] == [5, 10, 12]
-    (tmp_path / "empty.jsonl").write_text("")
-    with pytest.raises(ValueError, match="no loss yet"):
-        curve.draw(tmp_path / "empty.jsonl", tmp_path / "x.png", title="t")
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(ValueError, match="pip install"):
-        curve.draw(tmp_path / "log.jsonl", tmp_path / "x.png", title="t")
-
-
 def test_a_log_cut_short_is_read(tmp_path: Path) -> None:
     (tmp_path / "log.jsonl").write_text('{"step": 1, "loss": 2.0}\n{"step": 2, "lo')
     assert [line["step"] for line in read(tmp_path / "log.jsonl")] == [1]
@@ -638,14 +596,3 @@ def test_an_evaluator_that_fails_costs_no_step(tmp_path: Path) -> None:
         train(Stranger(), Samples(), Next(), replace(BASE, checkpoint_every=0), tmp_path, evaluate=fails)
     found = checkpoints.latest(tmp_path)
     assert found is not None and found.step == BASE.evaluate_every
-
-
-def test_nobody_listening_stops_no_run() -> None:
-    """Standard error into a pipe whose reader has left, as in `weft train … 2>&1 | head`."""
-    reader, writer = os.pipe()
-    os.close(reader)
-    stream = os.fdopen(writer, "w")
-    result = train(Stranger(), Samples(), Next(), BASE, watch=PlainWatcher(stream))
-    with contextlib.suppress(BrokenPipeError):
-        stream.close()
-    assert result.progress.step == BASE.steps

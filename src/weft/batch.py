@@ -75,7 +75,7 @@ class Place(NamedTuple):
     """One sample as it is read once: its number in the data set, and the epoch, on which its noise may depend."""
 
     epoch: int
-    index: int
+    sample: int
 
 
 class Item(Protocol):

@@ -10,6 +10,7 @@ from weft.cli.shared import printer
 from weft.recipes import Recipe, find, run
 from weft.settings import SettingError
 from weft.training.watch import choose_watcher
+from weft.training.world import leave
 
 
 def command(
@@ -26,7 +27,12 @@ def command(
     """Run what `name` says, as changed, and print the card. A run that was interrupted ends in status 130."""
     recipe = settled(find(name), data, changes, debug=debug)
     out = out or Path("runs") / recipe.name
-    report = run(recipe, out, resume=resume, overwrite=overwrite, watch=choose_watcher(silent=quiet))
+    try:
+        report = run(recipe, out, resume=resume, overwrite=overwrite, watch=choose_watcher(silent=quiet))
+    finally:
+        leave()
+    if report is None:  # one of several processes, and not the one that speaks
+        return
     print_card(printer(), recipe, report)
     if report.interrupted:
         raise SystemExit(130)

@@ -75,7 +75,7 @@ class Mixture:
         batches, order = [], []
         for source, members in rows.items():
             first = int(self._first[source])
-            part = self.datasets[source].batch([Place(places[r].epoch, places[r].index - first) for r in members])
+            part = self.datasets[source].batch([Place(places[r].epoch, places[r].sample - first) for r in members])
             batches.append(part)
             order += members
         samples = tuple(index for _, index in places)

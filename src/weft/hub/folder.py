@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -24,13 +25,15 @@ def write_config(blueprint: Blueprint, folder: Path) -> None:
     write_json(folder / CONFIG, {"model_type": "weft"} | blueprint.to_data())
 
 
-def write_model(module: nn.Module, blueprint: Blueprint, tokenizer: Tokenizer | None, folder: Path) -> None:
+def write_model(
+    tensors: Mapping[str, torch.Tensor], blueprint: Blueprint, tokenizer: Tokenizer | None, folder: Path
+) -> None:
     """config.json, model.safetensors and, where there is one, tokenizer.json; each replaced whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     write_config(blueprint, folder)
     if tokenizer is not None:
         tokenizer.save(folder)
-    write_tensors(folder / WEIGHTS, module.state_dict())
+    write_tensors(folder / WEIGHTS, tensors)
 
 
 def read_blueprint(folder: Path) -> Blueprint:

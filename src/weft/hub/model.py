@@ -187,4 +187,4 @@ def load(path: str | Path) -> Model:
 
 def save(model: Model, path: str | Path) -> None:
     """Write a model as a folder that `load` reads back: config.json, model.safetensors, tokenizer.json."""
-    write_model(model.module, model.blueprint, model.tokenizer, Path(path))
+    write_model(model.module.state_dict(), model.blueprint, model.tokenizer, Path(path))

@@ -7,28 +7,23 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from torch import nn
-
-from weft.batch import Tokenizer
-from weft.data import Blocks, Packed, Pairs, Prepared, prepare
-from weft.evaluate import bits_per_byte, check, likelihood, ngram_nats, xz_bits_per_byte
-from weft.files import sweep, write_json
+from weft.data import Blocks, Packed, Pairs, Prepared
+from weft.evaluate import bits_per_byte, likelihood, ngram_nats, xz_bits_per_byte
+from weft.files import write_json
 from weft.generate import Sampling
-from weft.hub import WEIGHTS, load, read_module, read_tokenizer, write_model
-from weft.models import FAMILIES, Blueprint
-from weft.nn import kernels, measure
-from weft.objectives import OBJECTIVES
+from weft.hub import load, write_model
+from weft.models import Blueprint
 from weft.outputs import locked
 from weft.recipes.account import Sample, account, plain, write_samples
-from weft.recipes.find import reads_pairs
-from weft.recipes.folder import CURVE, LOG, REPORT, TOKENS, Existing, check_folder, check_same, existing, start
+from weft.recipes.begin import built, decisions, laid_out, objective_of, opened
+from weft.recipes.folder import CURVE, LOG, REPORT, check_folder
 from weft.recipes.recipe import Recipe
-from weft.training import checkpoints, precision
+from weft.training.checkpoints import whole_tensors
 from weft.training.curve import draw, evaluations
 from weft.training.loop import Result, train
 from weft.training.report import PAGE, write_report
 from weft.training.watch import Watcher
-from weft.training.world import place
+from weft.training.world import World, join
 
 
 @dataclass(frozen=True)
@@ -48,58 +43,44 @@ class Report:
     notices: tuple[str, ...] = field(default=())
 
 
-def run(recipe: Recipe, out: Path, *, resume: bool, overwrite: bool, watch: Watcher) -> Report:
-    """Train what the recipe says into the folder `out`. ValueError names whatever is wrong, before anything is lost."""
-    check_folder(out, resume=resume, overwrite=overwrite)
-    recipe.train.check()
-    with locked(out):
-        return _run(recipe, out, resume=resume, overwrite=overwrite, watch=watch)
+def run(recipe: Recipe, out: Path, *, resume: bool, overwrite: bool, watch: Watcher) -> Report | None:
+    """Train what the recipe says into the folder `out`. ValueError names whatever is wrong, before anything is lost.
 
+    Under torchrun every process calls this alike, and the main one alone prepares, writes and reports; None elsewhere.
+    """
+    world = join()
+    with contextlib.ExitStack() as held:
 
-def _run(recipe: Recipe, out: Path, *, resume: bool, overwrite: bool, watch: Watcher) -> Report:
-    pairs = reads_pairs(recipe.model)  # sizes that cannot be a model are refused before any data is read
-    family = FAMILIES.get(recipe.model.family)
-    if recipe.data.rows != "stream" and not family.packs:
-        raise ValueError(f"family {family.name!r} cannot pack several documents into a row: set data.rows=stream")
-    if resume or overwrite:
-        sweep(out)
-    found = existing(out) if resume else None
-    prepared = prepare(
-        recipe.data,
-        recipe.model.config.context,
-        pairs=pairs,
-        tokenizer=_tokenizer(recipe, found),
-        kept=None if found is None else out / TOKENS,
-        scratch=out,
-        say=watch.notice,
-    )
-    with contextlib.closing(prepared):
-        return _trained(recipe, out, prepared, found, resume=resume, overwrite=overwrite, watch=watch)
+        def begin() -> Prepared | None:
+            if not world.main:
+                return None
+            check_folder(out, resume=resume, overwrite=overwrite)
+            recipe.train.check()
+            held.enter_context(locked(out))
+            return laid_out(recipe, out, resume=resume, overwrite=overwrite, watch=watch)
+
+        mine = world.agreed(begin)
+        prepared = world.agreed(lambda: mine or opened(recipe, out))
+        held.callback(prepared.close)
+        blueprint, result = _trained(recipe, out, prepared, world, resume=resume, watch=watch)
+        return _report(recipe, blueprint, prepared, result, out, watch) if world.main else None
 
 
 def _trained(
-    recipe: Recipe,
-    out: Path,
-    prepared: Prepared,
-    found: Existing | None,
-    *,
-    resume: bool,
-    overwrite: bool,
-    watch: Watcher,
-) -> Report:
-    for text in prepared.notices:
-        watch.notice(text)
-    blueprint = recipe.fitted(prepared.tokenizer.vocab)
-    objective = OBJECTIVES.get(FAMILIES.get(recipe.model.family).objective)()
-    check(prepared.valid, objective)
-    if found is not None:
-        check_same(out, found, blueprint, recipe.data, prepared.digest)
-    module = _module(recipe, blueprint)
-    decisions = _decide(recipe, module, out, resume)
-    if found is None:
-        start(out, recipe, blueprint, prepared, overwrite)
-    prepared = prepared.keep(out / TOKENS)
-    score = partial(likelihood, dataset=prepared.valid, objective=objective, bytes=prepared.valid_bytes)
+    recipe: Recipe, out: Path, prepared: Prepared, world: World, *, resume: bool, watch: Watcher
+) -> tuple[Blueprint, Result]:
+    """The run itself, on every process; the finished model is written by the main one."""
+    blueprint, objective = recipe.fitted(prepared.tokenizer.vocab), objective_of(recipe)
+    module = built(recipe, blueprint)
+    decided = decisions(recipe, module, out, world, resume=resume)
+    score = partial(
+        likelihood,
+        dataset=prepared.valid,
+        objective=objective,
+        bytes=prepared.valid_bytes,
+        share=(world.rank, world.size),
+        total=world.sum,
+    )
     result = train(
         module,
         prepared.train,
@@ -109,47 +90,12 @@ def _trained(
         evaluate=lambda trained: score(trained).figures(),
         resume=resume,
         watch=watch,
-        decisions=decisions,
+        decisions=decided,
     )
     if not result.interrupted:
-        write_model(module, blueprint, prepared.tokenizer, out)
-    return _report(recipe, blueprint, prepared, result, out, watch)
-
-
-def _tokenizer(recipe: Recipe, found: Existing | None) -> Tokenizer | None:
-    """The one there is already: a resumed run's own, or that of the model the run begins with."""
-    if found is not None:
-        return found.tokenizer
-    if recipe.begin is None:
-        return None
-    tokenizer = read_tokenizer(recipe.begin)
-    if tokenizer is None:
-        raise ValueError(f"{recipe.begin} has no tokenizer.json, so its weights say nothing of any text")
-    return tokenizer
-
-
-def _module(recipe: Recipe, blueprint: Blueprint) -> nn.Module:
-    """New weights, or those of the model the run begins with; on the device the run is asked for."""
-    if recipe.begin is None:
-        module = blueprint.build(seed=recipe.train.seed)
-    else:
-        module = read_module(blueprint, recipe.begin / WEIGHTS)
-    return module.to(place(recipe.train.device))
-
-
-def _decide(recipe: Recipe, module: nn.Module, out: Path, resume: bool) -> dict[str, str]:
-    """Which attention kernel each field runs: forced, or measured once and replayed on resume."""
-    if recipe.train.kernel != "measured":
-        return dict.fromkeys(kernels.use(module, recipe.train.kernel), recipe.train.kernel)
-    earlier = checkpoints.latest(out) if resume and out.is_dir() else None
-    if earlier is not None:
-        decided = dict(earlier.state["decisions"]["given"])
-        measure.replay(module, decided)
-        return decided
-    rows = max(1, recipe.train.batch // recipe.train.micro_batches)
-    device = next(module.parameters()).device
-    dtype = precision.choose(recipe.train.precision, device).torch_dtype()
-    return measure.choose(module, rows, recipe.model.config.context, dtype=dtype)
+        tensors = whole_tensors(module)
+        world.asked(lambda: write_model(tensors, blueprint, prepared.tokenizer, out))
+    return blueprint, result
 
 
 def _report(

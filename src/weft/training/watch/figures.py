@@ -30,6 +30,8 @@ class Pace:
 
     def add(self, record: Record) -> None:
         """Take a step in."""
+        if self.done == self.first + 1:
+            self.speed = self.gflops = None  # the first step, in which kernels are prepared, says little of the others
         self.done, self.rate, self.norm, self.memory = record.step, record.rate, record.norm, record.memory
         self.speed = _smooth(self.speed, record.tokens_per_second)
         if record.gflops is not None:
