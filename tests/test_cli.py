@@ -61,7 +61,7 @@ assert not heavy, heavy
     "words, fragment",
     [
         (["trian"], "Did you mean 'train'"),
-        (["train"], "Missing argument 'RECIPE|FAMILY'"),
+        (["train"], "Missing argument 'RECIPE|FAMILY|DIR|FILE.py'"),
         (["train", "llama", "--outt", "x"], "--out"),
         (["eval", "x"], "Missing option '--data'"),
         (["generate", "x"], "Missing option '--prompt'"),
@@ -79,7 +79,7 @@ def test_words_that_make_no_command_are_status_2(words: list[str], fragment: str
 
 def test_training_lays_out_a_folder_and_prints_where_everything_is(trained: Path):
     names = {path.name for path in trained.iterdir()}
-    files = {"config.json", "model.safetensors", "tokenizer.json", "run.json", "log.jsonl", "report.json", "loss.png", "tokens"}
+    files = {"config.json", "model.safetensors", "tokenizer.json", "run.json", "log.jsonl", "report.json", "report.html", "loss.png", "tokens"}
     assert names == {*files, "checkpoints"}
     assert [line["step"] for line in read(trained / "log.jsonl")] == [1, 2, 2]
     facts = json.loads((trained / "report.json").read_text())
@@ -310,7 +310,7 @@ def test_settings_of_every_kind_are_heard(tmp_path: Path, book: Path):
     changes = {
         "train.steps": ("1e0", 1),
         "train.rate": ("2e-3", 0.002),
-        "train.decay": ("linear", "linear"),
+        "train.schedule": ("linear", "linear"),
         "train.warmup": ("none", None),
         "train.precision": ("fp32", "fp32"),
         "data.rows": ("pack", "pack"),

@@ -59,7 +59,7 @@ BAD = [
     ("eval RUN --data HERE/empty.txt", "HERE/empty.txt is empty"),
     ("eval RUN --data HERE/latin.txt", "byte 3 is 0xe9"),
     # names and settings
-    ("train lama --out OUT", "no recipe and no family is called 'lama'; did you mean 'llama'?"),
+    ("train lama --out OUT", "no recipe, no family and no model's folder is called 'lama'; did you mean 'llama'?"),
     ("train shakespear_char --out OUT", "did you mean 'shakespeare_char'?"),
     ("show pythn_stdlib", "did you mean 'python_stdlib'?"),
     (f"{TRAIN} --set train.rat=1", "no setting 'rat'; did you mean 'rate'?"),
@@ -68,7 +68,7 @@ BAD = [
     (f"{TRAIN} --set train.steps", "write it as a.b=c"),
     (f"{TRAIN} --set train.steps=", "train.steps=: the value is a whole number"),
     (f"{TRAIN} --set train.steps=1.5", "train.steps=1.5: the value is a whole number"),
-    (f"{TRAIN} --set train.steps=0", "steps is 0"),
+    (f"{TRAIN} --set train.steps=0", "length is one of steps, tokens, epochs and minutes, above 0; given: nothing"),
     (f"{TRAIN} --set train.rate=nan", "a finite number"),
     (f"{TRAIN} --set train.schedule=linaer", "did you mean 'linear'?"),
     (f"{TRAIN} --set train.micro_batches=3", "8 rows does not split into 3"),

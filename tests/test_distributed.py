@@ -145,7 +145,7 @@ def test_two_processes_give_what_one_gives(one: Path, two: Path, said: list, par
     assert_close(two / f"{name}-even", one / optimiser)
     drawn = [said[rank][f"{name}-drawn"] for rank in range(2)]
     order = [sample for parts in zip(*drawn, strict=True) for rows in parts for sample in rows]
-    assert order == [place(position, SAMPLES, BASE.seed).index for position in range(BASE.steps * BASE.batch)]
+    assert order == [place(position, SAMPLES, BASE.seed).sample for position in range(BASE.steps * BASE.batch)]
     assert said[0][f"{name}-result"] == said[1][f"{name}-result"]
 
 
@@ -314,7 +314,7 @@ def test_workers_and_micro_batches_change_nothing(one: Path, tmp_path: Path, cha
         and change.get("workers", 0) < 2
     ):
         order = [sample for rows in data.drawn for sample in rows][: BASE.steps * BASE.batch]
-        assert order == [place(position, SAMPLES, BASE.seed).index for position in range(BASE.steps * BASE.batch)]
+        assert order == [place(position, SAMPLES, BASE.seed).sample for position in range(BASE.steps * BASE.batch)]
 
 
 def test_alone_nothing_is_said_to_anybody() -> None:

@@ -158,8 +158,8 @@ class Numbers:
         return place(position, self.size, seed)
 
     def batch(self, places: Sequence[Place]) -> Batch:
-        rows = [[self.source, found.epoch, found.index] for found in places]
-        return Batch(torch.tensor(rows), labels=torch.tensor(rows), samples=tuple(found.index for found in places))
+        rows = [[self.source, found.epoch, found.sample] for found in places]
+        return Batch(torch.tensor(rows), labels=torch.tensor(rows), samples=tuple(found.sample for found in places))
 
 
 WEIGHTS = st.lists(st.integers(1, 6), min_size=1, max_size=4)
@@ -173,37 +173,37 @@ def test_every_window_of_a_block_has_the_weights_and_every_source_its_epochs(
     counts = proportions(weights)
     assert mixture.block == sum(counts) and len(mixture) == sum(sizes[: len(weights)])
     window = [mixture.place(position, seed) for position in range(start, start + mixture.block)]
-    assert Counter(mixture.source(found.index) for found in window) == dict(enumerate(counts))
+    assert Counter(mixture.source(found.sample) for found in window) == dict(enumerate(counts))
     every = [mixture.place(position, seed) for position in range(mixture.block * 12)]
     for source, count in enumerate(counts):
-        mine = [found for found in every if mixture.source(found.index) == source]
+        mine = [found for found in every if mixture.source(found.sample) == source]
         assert len(mine) == 12 * count
         epochs = Counter(mine)
         assert set(epochs.values()) == {1}  # never twice in one epoch
         size = sizes[source]
         for epoch in range(len(mine) // size):
             part = mine[epoch * size : (epoch + 1) * size]
-            assert {found.epoch for found in part} == {epoch} and len({found.index for found in part}) == size
+            assert {found.epoch for found in part} == {epoch} and len({found.sample for found in part}) == size
 
 
 @given(WEIGHTS, st.integers(0, 2**63), st.integers(0, 10**15))
 def test_a_place_far_out_is_found_at_once(weights: list[int], seed: int, position: int):
     mixture = Mixture([Numbers(number, 7) for number in range(len(weights))], weights)
     found = mixture.place(position, seed)
-    source = mixture.source(found.index)
+    source = mixture.source(found.sample)
     per_block = proportions(weights)[source]
     assert found.epoch * 7 <= (position // mixture.block + 1) * per_block
     assert found == mixture.place(position, seed)
     batch = mixture.batch([found])
-    assert batch.tokens[0].tolist() == [source, found.epoch, found.index - 7 * source]
+    assert batch.tokens[0].tolist() == [source, found.epoch, found.sample - 7 * source]
 
 
 def test_a_pattern_is_spread_evenly_and_turned_by_the_seed():
     mixture = Mixture([Numbers(0, 5), Numbers(1, 5)], [3, 1])
-    turns = [mixture.source(mixture.place(position, 0).index) for position in range(400)]
+    turns = [mixture.source(mixture.place(position, 0).sample) for position in range(400)]
     assert max(len(run) for run in "".join(map(str, turns)).split("1")) == 3
     starts = {
-        tuple(mixture.source(mixture.place(p, 0).index) for p in range(4))
+        tuple(mixture.source(mixture.place(p, 0).sample) for p in range(4))
         for mixture in (Mixture([Numbers(0, 5), Numbers(1, 5)], [3, 1], seed) for seed in range(30))
     }
     assert len(starts) == 4

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -148,7 +148,12 @@ def test_a_notebook_has_one_display_that_is_updated(monkeypatch: pytest.MonkeyPa
     module.display = display.display  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "IPython", ModuleType("IPython"))
     monkeypatch.setitem(sys.modules, "IPython.display", module)
+    with NotebookWatcher():
+        pass  # a run that ends before it begins shows nothing
+    assert not display.shown
     with NotebookWatcher() as watcher:
+        watcher.notice("read 3 documents")
+        assert "step" not in display.shown[-1]["text/html"]
         watcher.begin(4, 0, "<b>a model</b>", 10.0)
         for number in (1, 2, 3):
             watcher.step(record(number, gflops=5.0))
@@ -183,7 +188,7 @@ def test_several_are_told_and_all_are_closed() -> None:
 class Writer:
     """TensorBoard's SummaryWriter, as far as it is used."""
 
-    made: "list[Writer]" = []
+    made: ClassVar[list[Any]] = []
 
     def __init__(self, log_dir: str, purge_step: int | None) -> None:
         self.log_dir, self.purge_step, self.closed = log_dir, purge_step, False
@@ -214,9 +219,14 @@ def test_tensorboard_gets_every_step(tmp_path: Path, monkeypatch: pytest.MonkeyP
     names = {name for name, _, _ in writer.points}
     assert {"loss/next", "loss/size", "rate", "speed/gflops", "evaluation/loss"} <= names
     assert "evaluation/huge" not in names  # not finite
+    old = tmp_path / "tensorboard" / "events.out.tfevents.1"
+    old.parent.mkdir()
+    old.touch()
     (again,) = exporters(["tensorboard"], tmp_path, {})
     again.begin(20, 12, "on")
-    assert Writer.made[-1].purge_step == 13
+    assert Writer.made[-1].purge_step == 13 and old.exists()
+    again.begin(20, 0, "anew")
+    assert not old.exists()
 
 
 def test_weights_and_biases_goes_on_in_the_same_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from torch import nn
@@ -19,13 +20,24 @@ from weft.recipes.folder import TOKENS, Existing, check_same, existing, start
 from weft.recipes.recipe import Recipe
 from weft.training import checkpoints, precision
 from weft.training.watch import Watcher
-from weft.training.world import World, place
+from weft.training.world import place
 
 
-def laid_out(recipe: Recipe, out: Path, *, resume: bool, overwrite: bool, watch: Watcher) -> Prepared:
-    """The data, prepared, and the run's folder, in which it is described and its tokens are kept.
+@dataclass(frozen=True)
+class Begun:
+    """All that a run needs to train. decided: which attention kernel each field runs."""
 
-    ValueError names whatever is wrong, in the data, or between them and a run that is resumed.
+    blueprint: Blueprint
+    module: nn.Module
+    prepared: Prepared
+    decided: dict[str, str]
+
+
+def begin(recipe: Recipe, out: Path, *, resume: bool, overwrite: bool, watch: Watcher) -> Begun:
+    """The data, prepared, the module, built, and the run's folder, in which it is described and its tokens are kept.
+
+    ValueError names whatever is wrong, in the data, or between them and a run that is resumed. What may fail comes
+    first, so that a run which cannot be leaves nothing behind.
     """
     pairs = reads_pairs(recipe.model)  # sizes that cannot be a model are refused before any data is read
     family = FAMILIES.get(recipe.model.family)
@@ -50,26 +62,30 @@ def laid_out(recipe: Recipe, out: Path, *, resume: bool, overwrite: bool, watch:
         blueprint = recipe.fitted(prepared.tokenizer.vocab)
         if found is not None:
             check_same(out, found, blueprint, recipe.data, prepared.digest)
-        else:
+        module = _built(recipe, blueprint)
+        decided = _decided(recipe, module, out, resume=resume)
+        if found is None:
             start(out, recipe, blueprint, prepared, overwrite)
-        return prepared.keep(out / TOKENS)
+        return Begun(blueprint, module, prepared.keep(out / TOKENS), decided)
     except BaseException:
         prepared.close()
         raise
 
 
-def opened(recipe: Recipe, out: Path) -> Prepared:
-    """The data that the main process has laid out, as another process opens them."""
+def follow(recipe: Recipe, out: Path) -> Begun:
+    """What the main process has begun, as another process opens it; what was decided is the main one's to say."""
     found = existing(out)
     if found is None:
         raise DamagedFile(f"{out} was not laid out by the main process: do all processes see the same folder?")
-    return prepare(
+    prepared = prepare(
         recipe.data,
         recipe.model.config.context,
         pairs=reads_pairs(recipe.model),
         tokenizer=found.tokenizer,
         kept=out / TOKENS,
     )
+    blueprint = recipe.fitted(prepared.tokenizer.vocab)
+    return Begun(blueprint, _built(recipe, blueprint), prepared, {})
 
 
 def objective_of(recipe: Recipe) -> Objective:
@@ -77,7 +93,7 @@ def objective_of(recipe: Recipe) -> Objective:
     return OBJECTIVES.get(FAMILIES.get(recipe.model.family).objective)()
 
 
-def built(recipe: Recipe, blueprint: Blueprint) -> nn.Module:
+def _built(recipe: Recipe, blueprint: Blueprint) -> nn.Module:
     """New weights, or those of the model the run begins with; on the device the run is asked for."""
     if recipe.begin is None:
         module = blueprint.build(seed=recipe.train.seed)
@@ -86,20 +102,15 @@ def built(recipe: Recipe, blueprint: Blueprint) -> nn.Module:
     return module.to(place(recipe.train.device))
 
 
-def decisions(recipe: Recipe, module: nn.Module, out: Path, world: World, *, resume: bool) -> dict[str, str]:
-    """Which attention kernel each field runs: forced; or measured once, by the main process, and replayed on resume."""
+def _decided(recipe: Recipe, module: nn.Module, out: Path, *, resume: bool) -> dict[str, str]:
+    """Which attention kernel each field runs: forced, or measured once and replayed on resume."""
     if recipe.train.kernel != "measured":
         return dict.fromkeys(kernels.use(module, recipe.train.kernel), recipe.train.kernel)
     earlier = checkpoints.latest(out) if resume and out.is_dir() else None
     if earlier is not None:
         decided = dict(earlier.state["decisions"]["given"])
-    else:
-        decided = world.first(_measured(recipe, module) if world.main else {})
-    measure.replay(module, decided)
-    return decided
-
-
-def _measured(recipe: Recipe, module: nn.Module) -> dict[str, str]:
+        measure.replay(module, decided)
+        return decided
     rows = max(1, recipe.train.batch // recipe.train.micro_batches)
     device = next(module.parameters()).device
     dtype = precision.choose(recipe.train.precision, device).torch_dtype()

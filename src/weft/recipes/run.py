@@ -13,9 +13,10 @@ from weft.files import write_json
 from weft.generate import Sampling
 from weft.hub import load, write_model
 from weft.models import Blueprint
+from weft.nn import measure
 from weft.outputs import locked
 from weft.recipes.account import Sample, account, plain, write_samples
-from weft.recipes.begin import built, decisions, laid_out, objective_of, opened
+from weft.recipes.begin import Begun, begin, follow, objective_of
 from weft.recipes.folder import CURVE, LOG, REPORT, check_folder
 from weft.recipes.recipe import Recipe
 from weft.training.checkpoints import whole_tensors
@@ -51,28 +52,25 @@ def run(recipe: Recipe, out: Path, *, resume: bool, overwrite: bool, watch: Watc
     world = join()
     with contextlib.ExitStack() as held:
 
-        def begin() -> Prepared | None:
+        def lead() -> Begun | None:
             if not world.main:
                 return None
             check_folder(out, resume=resume, overwrite=overwrite)
             recipe.train.check()
             held.enter_context(locked(out))
-            return laid_out(recipe, out, resume=resume, overwrite=overwrite, watch=watch)
+            return begin(recipe, out, resume=resume, overwrite=overwrite, watch=watch)
 
-        mine = world.agreed(begin)
-        prepared = world.agreed(lambda: mine or opened(recipe, out))
-        held.callback(prepared.close)
-        blueprint, result = _trained(recipe, out, prepared, world, resume=resume, watch=watch)
-        return _report(recipe, blueprint, prepared, result, out, watch) if world.main else None
+        led = world.agreed(lead)
+        begun = world.agreed(lambda: led or follow(recipe, out))
+        held.callback(begun.prepared.close)
+        result = _trained(recipe, out, begun, world, resume=resume, watch=watch)
+        return _report(recipe, begun.blueprint, begun.prepared, result, out, watch) if world.main else None
 
 
-def _trained(
-    recipe: Recipe, out: Path, prepared: Prepared, world: World, *, resume: bool, watch: Watcher
-) -> tuple[Blueprint, Result]:
+def _trained(recipe: Recipe, out: Path, begun: Begun, world: World, *, resume: bool, watch: Watcher) -> Result:
     """The run itself, on every process; the finished model is written by the main one."""
-    blueprint, objective = recipe.fitted(prepared.tokenizer.vocab), objective_of(recipe)
-    module = built(recipe, blueprint)
-    decided = decisions(recipe, module, out, world, resume=resume)
+    objective, prepared, decided = objective_of(recipe), begun.prepared, world.first(begun.decided)
+    measure.replay(begun.module, decided)
     score = partial(
         likelihood,
         dataset=prepared.valid,
@@ -82,7 +80,7 @@ def _trained(
         total=world.sum,
     )
     result = train(
-        module,
+        begun.module,
         prepared.train,
         objective,
         recipe.train,
@@ -93,9 +91,9 @@ def _trained(
         decisions=decided,
     )
     if not result.interrupted:
-        tensors = whole_tensors(module)
-        world.asked(lambda: write_model(tensors, blueprint, prepared.tokenizer, out))
-    return blueprint, result
+        tensors = whole_tensors(begun.module)
+        world.asked(lambda: write_model(tensors, begun.blueprint, prepared.tokenizer, out))
+    return result
 
 
 def _report(

@@ -63,9 +63,9 @@ class Log:
             self.file.close()
 
 
-def read(path: Path) -> list[dict[str, Any]]:
+def read(path: Path | str) -> list[dict[str, Any]]:
     """The whole lines of a log; a last line that a kill cut short is left out. ValueError names any other bad line."""
-    lines = path.read_text(encoding="utf-8").split("\n")
+    lines = Path(path).read_text(encoding="utf-8").split("\n")
     found: list[dict[str, Any]] = []
     for number, text in enumerate(lines[:-1], start=1):
         try:

@@ -17,7 +17,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import Module, Parameter
 
 from weft.models import Blueprint
-from weft.nn import Decoder, EncoderDecoder
+from weft.nn import Decoder, EncoderDecoder, kernels
 from weft.training.flops import Counter, memory, peak
 from weft.training.muon import orthogonalise
 from weft.training.optimisers import Groups, groups
@@ -86,6 +86,8 @@ def plan(blueprint: Blueprint, settings: TrainSettings, *, samples: int = 0, sha
     with FakeTensorMode(), torch.device(device):
         module = blueprint.build().train()
         sorted_groups = groups(module)
+        if settings.kernel != "measured":
+            kernels.use(module, settings.kernel)
         rows = max(1, settings.batch // settings.micro_batches)
         work = passed(module, rows, context, precision, recompute=settings.recompute)
         update = optimiser_flops(sorted_groups, settings, precision)

@@ -63,7 +63,10 @@ class TensorBoard(Watcher):
         self.folder, self.writer = out / "tensorboard", None
 
     def begin(self, steps: int, done: int, headline: str, peak: float = 0.0) -> None:
-        """Opens the file. What an earlier attempt wrote after step `done` is hidden."""
+        """Opens the file. What an earlier attempt wrote after step `done` is hidden; what another run wrote here is
+        removed."""
+        for path in self.folder.glob("events.out.tfevents.*") if not done else ():
+            path.unlink()
         self.writer = self.make(log_dir=str(self.folder), purge_step=done + 1 if done else None)
         self.writer.add_text("run", headline, done)
 

@@ -54,7 +54,8 @@ class NotebookWatcher(Watcher):
 
     def close(self) -> None:
         """The display stays as it is at the end."""
-        self._show()
+        if self.handle is not None:
+            self._show()
 
     def _say(self, text: str) -> None:
         self.said.append(text)
@@ -75,14 +76,17 @@ class NotebookWatcher(Watcher):
         done = pace.done / pace.steps if pace.steps else 1.0
         figures = (pace.tempo(), pace.work(), size(pace.memory), f"rate {pace.rate:.2e}", f"{pace.left()} left")
         beside = " · ".join(escape(text) for text in figures if text)
-        lines = "".join(f"<div>{escape(text)}</div>" for text in self.said[-LINES:])
+        lines = escape("\n".join(self.said[-LINES:]))
+        said = f'<div style="opacity:.75;margin-top:4px;white-space:pre-wrap">{lines}</div>'
+        if not self.headline:  # the data are being prepared
+            return f'<div style="{STYLE}">{said}</div>'
         return (
             f'<div style="{STYLE}"><div style="opacity:.6">{escape(self.headline)}</div>'
             f"<div><b>step {pace.done:,}</b> of {pace.steps:,} · <b>loss {pace.score()}</b></div>"
             '<div style="height:4px;border-radius:2px;background:#8884;margin:4px 0">'
             f'<div style="height:4px;border-radius:2px;background:#2a7f9e;width:{done:.1%}"></div></div>'
             f'{curve(pace.losses)}<div style="opacity:.75">{beside}</div>'
-            f'<div style="opacity:.75;margin-top:4px">{lines}</div></div>'
+            f"{said}</div>"
         )
 
 
