@@ -27,10 +27,9 @@ from weft.training import checkpoints
 from weft.training.log import read
 from weft.training.loop import Result, train
 from weft.training.settings import TrainSettings
-from weft.training.watch import Watcher
+from weft.training.watch import MEASURED, Watcher
 
 END, CONTEXT, SAMPLES = 0, 16, 37  # 37 samples divide by nothing
-CLOCK = {"seconds", "tokens_per_second", "gflops", "memory"}  # of a log's line: those that depend on the machine
 
 
 class Stranger(nn.Module):
@@ -174,7 +173,7 @@ def traces(out: Path) -> dict[str, object]:
     assert len(files) == 3  # weights, optimiser, averages
     state = {name: value for name, value in found.state.items() if name not in ("digests", "digest", "settings")}
     state["progress"] = {name: value for name, value in state["progress"].items() if name != "seconds"}
-    lines = [{name: value for name, value in line.items() if name not in CLOCK} for line in read(out / "log.jsonl")]
+    lines = [{name: value for name, value in line.items() if name not in MEASURED} for line in read(out / "log.jsonl")]
     return {**files, "state": json.dumps(state, sort_keys=True), "log": lines}
 
 

@@ -18,10 +18,9 @@ import torch
 from weft.data import DataSettings, prepare
 from weft.models import FAMILIES, Blueprint
 from weft.objectives import OBJECTIVES
-from weft.training.loop import step
-from weft.training.run import Run
+from weft.training.loop import train
 from weft.training.settings import TrainSettings
-from weft.training.watch import Watcher
+from weft.training.watch import Record, Watcher
 
 STORE = Path(__file__).parent / "same.json"
 STEPS = 10
@@ -30,6 +29,17 @@ STEPS = 10
 def kind() -> str:
     """What decides the bits."""
     return f"torch {torch.__version__.split('+')[0]}, {torch.backends.cpu.get_cpu_capability()}"
+
+
+class Losses(Watcher):
+    """Keeps the loss of each step, exactly."""
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+
+    def step(self, record: Record) -> None:
+        assert record.loss is not None
+        self.found.append(record.loss.hex())
 
 
 def trace(family: str, optimiser: str) -> list[str]:
@@ -41,14 +51,9 @@ def trace(family: str, optimiser: str) -> list[str]:
     )
     module = blueprint.change("vocab", str(data.tokenizer.vocab)).change("dropout", "0.1").build(seed=1)
     settings = TrainSettings(steps=STEPS, batch=4, micro_batches=2, optimiser=optimiser, precision="fp32", threads=1)
-    run = Run(module, settings, None, Watcher(), resume=False, decisions={})
-    objective, progress, losses = OBJECTIVES.get(FAMILIES.get(family).objective)(), run.progress, []
-    module.train()
-    for _ in range(STEPS):
-        progress, record = step(run, data.train, objective, progress)
-        assert record.loss is not None
-        losses.append(record.loss.hex())
-    return losses
+    watch = Losses()
+    train(module, data.train, OBJECTIVES.get(FAMILIES.get(family).objective)(), settings, watch=watch)
+    return watch.found
 
 
 def main() -> int:

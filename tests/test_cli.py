@@ -79,7 +79,17 @@ def test_words_that_make_no_command_are_status_2(words: list[str], fragment: str
 
 def test_training_lays_out_a_folder_and_prints_where_everything_is(trained: Path):
     names = {path.name for path in trained.iterdir()}
-    files = {"config.json", "model.safetensors", "tokenizer.json", "run.json", "log.jsonl", "report.json", "report.html", "loss.png", "tokens"}
+    files = {
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "run.json",
+        "log.jsonl",
+        "report.json",
+        "report.html",
+        "loss.png",
+        "tokens",
+    }
     assert names == {*files, "checkpoints"}
     assert [line["step"] for line in read(trained / "log.jsonl")] == [1, 2, 2]
     facts = json.loads((trained / "report.json").read_text())
@@ -320,7 +330,7 @@ def test_settings_of_every_kind_are_heard(tmp_path: Path, book: Path):
         "model.context": ("1_6", 16),
         "model.kv_heads": ("none", None),
         "model.tied": ("true", True),
-        "model.vocab": ("257", 257),  # the tokenizer's; another number is refused
+        "model.vocab": ("384", 384),  # the tokenizer's; another number is refused
         "model.position": ('{"name": "rope", "part": 0.5}', None),
         "model.position.theta": ("5e5", None),
     }

@@ -222,6 +222,14 @@ def test_asked_twice_a_run_leaves_at_once(whole: Callable, tmp_path: Path) -> No
     assert traces(tmp_path) == traces(whole("stranger"))
 
 
+def test_a_signal_that_is_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert go(CASES["stranger"], None, watch=At(4)).progress.step == 10
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_noise_that_a_data_set_draws_is_drawn_again_alike(tmp_path: Path) -> None:
     """From torch's generator, without threads that read ahead; anything else must be a function of the sample."""
 

@@ -63,6 +63,12 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="go on from the last good checkpoint")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="discard an earlier run in the folder")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="a tiny run that ends in seconds")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="print parameters, FLOPs, memory and time, and train nothing")
+    ] = False,
+    log: Annotated[
+        list[str] | None, typer.Option("--log", help="also log to tensorboard or wandb; may be repeated")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="print only the result")] = False,
 ) -> None:
     """Train a recipe, a family on your own text, a saved model further, or a recipe of your own.
@@ -76,7 +82,18 @@ def train(
 
     short = {"data.column": column, "train.seed": seed, "train.threads": threads, "train.device": device}
     words = [f"{path}={value}" for path, value in short.items() if value is not None] + (changes or [])
-    command(name, tuple(data or ()), out, words, resume=resume, overwrite=overwrite, debug=debug, quiet=quiet)
+    command(
+        name,
+        tuple(data or ()),
+        out,
+        words,
+        resume=resume,
+        overwrite=overwrite,
+        debug=debug,
+        dry_run=dry_run,
+        log=log or [],
+        quiet=quiet,
+    )
 
 
 @app.command()

@@ -8,8 +8,11 @@ from pathlib import Path
 from weft.cli.card import print_card
 from weft.cli.shared import printer
 from weft.recipes import Recipe, find, run
-from weft.settings import SettingError
+from weft.settings import SettingError, to_data
+from weft.training.plan import plan as planned
+from weft.training.plan import print_plan
 from weft.training.watch import choose_watcher
+from weft.training.watch.exporters import exporters
 from weft.training.world import leave
 
 
@@ -22,13 +25,19 @@ def command(
     resume: bool,
     overwrite: bool,
     debug: bool,
+    dry_run: bool,
+    log: list[str],
     quiet: bool,
 ) -> None:
     """Run what `name` says, as changed, and print the card. A run that was interrupted ends in status 130."""
     recipe = settled(find(name), data, changes, debug=debug)
+    if dry_run:
+        print_plan(printer(), planned(recipe.model, recipe.train))
+        return
     out = out or Path("runs") / recipe.name
+    watch = choose_watcher(silent=quiet, also=exporters(log, out, to_data(recipe.train)))
     try:
-        report = run(recipe, out, resume=resume, overwrite=overwrite, watch=choose_watcher(silent=quiet))
+        report = run(recipe, out, resume=resume, overwrite=overwrite, watch=watch)
     finally:
         leave()
     if report is None:  # one of several processes, and not the one that speaks

@@ -8,7 +8,10 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)  # Ctrl-C, and what a cluster sends be
 
 
 class Interrupt:
-    """Inside it, the first Ctrl-C (or stop signal) only sets `asked`; a second one acts as it would outside."""
+    """Inside it, the first Ctrl-C (or stop signal) only sets `asked`; a second one acts as it would outside.
+
+    What is ignored stays so: a shell starts what runs in the background deaf to the Ctrl-C of what does not.
+    """
 
     def __init__(self) -> None:
         self.asked = False
@@ -16,7 +19,10 @@ class Interrupt:
 
     def __enter__(self) -> "Interrupt":
         if threading.current_thread() is threading.main_thread():  # elsewhere Python takes no handlers
-            self.before = {number: signal.signal(number, self._ask) for number in SIGNALS}
+            known = {number: signal.getsignal(number) for number in SIGNALS}
+            self.before = {number: old for number, old in known.items() if old not in (signal.SIG_IGN, None)}
+            for number in self.before:
+                signal.signal(number, self._ask)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):

@@ -92,8 +92,8 @@ class Once:
         """The next samples, collated."""
         if places[0].sample != self.read:
             raise ValueError(
-                f"an iterable is read once, from its beginning: sample {places[0].sample} was asked for, {self.read} is "
-                "next. Store it first, list(iterable) say, and the run can be resumed and shuffled"
+                f"an iterable is read once, from its beginning: sample {places[0].sample} was asked for, {self.read} "
+                "is next. Store it first, list(iterable) say, and the run can be resumed and shuffled"
             )
         items = [item for _, item in zip(places, self.iterator, strict=False)]
         if len(items) < len(places):
