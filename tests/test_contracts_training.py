@@ -526,16 +526,19 @@ def test_a_save_in_the_background_equals_one_in_the_foreground(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
     """Nothing of a checkpoint is written before the weights, their averages and the optimiser have moved on."""
-    moved, waited, written = threading.Event(), Counter[bool](), checkpoints.write_tensors
+    changed, taken, waited, written = threading.Condition(), [0], Counter[bool](), checkpoints.write_tensors
 
     class Moving(Watcher):
         def step(self, record: Record) -> None:
-            moved.set()
+            with changed:
+                taken.append(record.step)
+                changed.notify_all()
 
     def slowly(path: Path, tensors: Mapping[str, Tensor]) -> None:
         if path.name == MODEL:
-            moved.clear()
-            waited[moved.wait(0.5)] += 1  # the last step is followed by none
+            step = int(path.parent.name.split(".")[1].removeprefix("step-"))
+            with changed:  # the last step is followed by none
+                waited[changed.wait_for(lambda: taken[-1] > step, 0.1 if step == BASE.steps else 60)] += 1
         written(path, tensors)
 
     go(CASES[case], tmp_path / "fore", replace(BASE, keep=20, background=False))

@@ -131,9 +131,9 @@ DAMAGED = {
         (b'{"text": "\xe2\x82', "not UTF-8: byte 10 is 0xe2"),
     ],
     "a.jsonl.gz": [
-        (gzip.compress(b'{"text": "x"}\n' * 99)[:-9], "not a whole .gz"),
+        (gzip.compress(b'{"text": "x"}\n' * 99, mtime=0)[:-9], "not a whole .gz"),
         (b"{}\n", "not a whole .gz"),
-        (gzip.compress(b'{"text": "\xff"}\n'), "a.jsonl.gz is not UTF-8: byte 10 is 0xff"),
+        (gzip.compress(b'{"text": "\xff"}\n', mtime=0), "a.jsonl.gz is not UTF-8: byte 10 is 0xff"),
     ],
     "a.tsv": [(b"text\tn\none\n", "line 2: the row has 1 values and the header 2")],
 }

@@ -90,7 +90,8 @@ def backward(run: Run, batch: Item, expected: Mapping[str, int], totals: Mapping
             return
     if not loss.requires_grad:
         raise ValueError(
-            "the loss depends on no trainable parameter: compute it from the module's output, undetached and outside torch.no_grad()"
+            "the loss depends on no trainable parameter: compute it from the module's output, undetached and outside "
+            "torch.no_grad()"
         )
     (loss * run.world.size if several else loss).backward()  # DDP and FSDP2 average what is to be summed
     mine.loss += loss.item()
