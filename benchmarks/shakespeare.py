@@ -24,11 +24,14 @@ import sys
 import time
 from pathlib import Path
 
-RUNS = {
-    "weft-fast": {"width": 128, "heads": 4, "hidden": 384, "depth": 3, "context": 64, "batch": 16, "rate": 2.4e-2},
-    "weft-same": {"width": 192, "heads": 3, "hidden": 512, "depth": 4, "context": 128, "batch": 32, "rate": 1.2e-2},
+MODELS = {
+    "weft-fast": {"width": 128, "heads": 4, "hidden": 384, "depth": 3, "context": 64},
+    "weft-same": {"width": 192, "heads": 3, "hidden": 512, "depth": 4, "context": 128},
 }
-STEPS = {"weft-fast": 240, "weft-same": 300}
+RUNS = {
+    "weft-fast": {"steps": 262, "batch": 16, "rate": 1.6e-2, "warmup": 10, "weight_decay": 0.0},
+    "weft-same": {"steps": 315, "batch": 32, "rate": 8e-3},
+}
 
 
 def texts(data: str) -> tuple[str, str]:
@@ -57,7 +60,7 @@ def nanogpt(path: str, data: str, seed: int) -> dict[str, float]:
             group["lr"] = 1e-3 * (step + 1) / 101 if step < 100 else falling
         at = torch.randint(len(ids) - 64, (12,))
         rows = torch.stack([ids[i : i + 65] for i in at])
-        _, loss = model(rows[:, :-1], rows[:, 1:])
+        _, loss = model(rows[:, :-1].contiguous(), rows[:, 1:].contiguous())
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -68,7 +71,7 @@ def nanogpt(path: str, data: str, seed: int) -> dict[str, float]:
     with torch.no_grad():
         for at in range(0, len(held) - 1, 64):
             row = held[at : at + 65][None]
-            total += model(row[:, :-1], row[:, 1:])[1].item() * (row.shape[1] - 1)
+            total += model(row[:, :-1].contiguous(), row[:, 1:].contiguous())[1].item() * (row.shape[1] - 1)
     return {"loss": total / (len(held) - 1), "seconds": seconds, "start": ready}
 
 
@@ -85,16 +88,14 @@ def weft(name: str, data: str, seed: int) -> dict[str, float]:
     from weft.training.settings import TrainSettings
 
     began = time.perf_counter()
-    setting = dict(RUNS[name])
-    batch, rate, context = setting.pop("batch"), setting.pop("rate"), setting["context"]
+    shape, batch, context = MODELS[name], RUNS[name]["batch"], MODELS[name]["context"]
     train, dev = texts(data)
     tokenizer = Characters.train([train], 0)
     ids, held = (np.asarray(tokenizer.encode(text), np.int32) for text in (train, dev))
-    module = Blueprint.of("llama", "small", vocab=tokenizer.vocab, tied=True, **setting).build(seed=seed)
+    module = Blueprint.of("llama", "small", vocab=tokenizer.vocab, tied=True, **shape).build(seed=seed)
     settings = TrainSettings(
-        steps=STEPS[name], batch=batch, optimiser="muon", rate=rate, schedule="linear", floor=0.0, seed=seed,
-        compile="on", checkpoint_every=0,
-    )  # fmt: skip
+        **RUNS[name], optimiser="muon", schedule="linear", floor=0.0, seed=seed, compile="on", checkpoint_every=0
+    )
     decisions = measure.choose(module, batch, context, dtype=torch.bfloat16)
     evaluation = {}
 

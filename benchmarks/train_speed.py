@@ -3,12 +3,14 @@
     python benchmarks/train_speed.py --nanogpt PATH/TO/nanoGPT [--rounds 5] [--vocab 65]
 
 Every contestant runs in a process of its own, one after the other, round by round, so that a drift of the machine's
-speed falls on all of them. A round is 3 warm-up steps and 7 counted ones; its figure is the median. The same shape for
-all: 6 layers of width 384, 6 heads, context 256, batch 16, GELU, no bias, no dropout, tied head, AdamW.
+speed falls on all of them. A round is 3 warm-up steps and 7 counted ones; its figure is the median. Memory is the
+process's peak, Python and torch (about 350 MB) and whatever compiling took included. The same shape for all: 6 layers
+of width 384, 6 heads, context 256, batch 16, GELU, no bias, no dropout, tied head, AdamW.
 
 nanogpt          its default CPU run: fp32, no compilation, AdamW unfused
 nanogpt-best     bf16 autocast, torch.compile, fused AdamW; the better of its `flash` on and off is "its best"
-weft             bf16 probed, kernels measured, no compilation, through the trainer's own step
+weft             bf16 probed, kernels measured, compiled, through `weft.train` with its log and folder
+weft-eager       the same, not compiled
 transformers     GPT-2 of the transformers library, bf16 autocast, SDPA, fused AdamW
 """
 
@@ -16,15 +18,20 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 ROWS, CONTEXT, WIDTH, DEPTH, HEADS = 16, 256, 384, 6, 6
-CONTESTANTS = ("nanogpt", "nanogpt-best-flash", "nanogpt-best-matmul", "weft", "transformers")
+WARM, TIMED = 3, 7
+CONTESTANTS = ("nanogpt", "nanogpt-best-flash", "nanogpt-best-matmul", "weft", "weft-eager", "transformers")
 
 
 def nanogpt(path: str, vocab: int, *, best: bool, flash: bool) -> Callable[[], None]:
@@ -94,41 +101,45 @@ def transformers(vocab: int) -> Callable[[], None]:
     return step
 
 
-def weft(vocab: int) -> Callable[[], None]:
-    from weft.batch import Batch
+def weft(vocab: int, compile: Literal["on", "off"]) -> list[float]:
+    """Seconds of each step, through `weft.train` as anyone calls it: rows drawn, logged, watched, into a folder."""
+    import torch
+
+    from weft.batch import Batch, Place
+    from weft.data import Shuffled
     from weft.models import Blueprint
     from weft.nn import measure
     from weft.objectives import NextToken
-    from weft.training.loop import step as train_step
-    from weft.training.run import Run
+    from weft.training.loop import train
     from weft.training.settings import TrainSettings
-    from weft.training.watch import Watcher
+    from weft.training.watch import Record, Watcher
 
     blueprint = Blueprint.of(
         "gpt2", vocab=vocab, context=CONTEXT, width=WIDTH, depth=DEPTH, heads=HEADS, act="gelu", bias=False
     )
-    module, settings = blueprint.build(), TrainSettings(batch=ROWS)
-    run = Run(module, settings, None, Watcher(), resume=False, decisions={})
-    measure.choose(module, ROWS, CONTEXT, dtype=run.precision.torch_dtype())
-    tokens, labels = rows(vocab)
+    module, (tokens, labels) = blueprint.build(), rows(vocab)
+    decisions = measure.choose(module, ROWS, CONTEXT, dtype=torch.bfloat16)
 
-    class Same:
+    class Same(Shuffled):
         """The same rows at every step, as for the others."""
 
         def __len__(self) -> int:
             return ROWS
 
-        def batch(self, epoch: int, indices: list[int]) -> Batch:
+        def batch(self, places: Sequence[Place]) -> Batch:
             return Batch(tokens, labels)
 
-    progress = run.progress
-    module.train()
+    class Clock(Watcher):
+        def __init__(self) -> None:
+            self.ends: list[float] = []
 
-    def step() -> None:
-        nonlocal progress
-        progress, _ = train_step(run, Same(), NextToken(), progress)
+        def step(self, record: Record) -> None:
+            self.ends.append(time.perf_counter())
 
-    return step
+    clock, settings = Clock(), TrainSettings(steps=WARM + TIMED + 1, batch=ROWS, compile=compile)
+    with tempfile.TemporaryDirectory() as folder:
+        train(module, Same(), NextToken(), settings, folder, watch=clock, decisions=decisions)
+    return [stop - start for start, stop in pairwise(clock.ends)][WARM:]
 
 
 def rows(vocab: int):
@@ -138,23 +149,24 @@ def rows(vocab: int):
     return torch.randint(vocab, (ROWS, CONTEXT)), torch.randint(vocab, (ROWS, CONTEXT))
 
 
-def one(name: str, path: str | None, vocab: int) -> float:
-    """Tokens per second of one contestant, in this process."""
-    if name == "weft":
-        step = weft(vocab)
-    elif name == "transformers":
-        step = transformers(vocab)
+def one(name: str, path: str | None, vocab: int) -> dict[str, float]:
+    """Tokens per second and the peak of memory, in MB, of one contestant, in this process."""
+    if name.startswith("weft"):
+        times = weft(vocab, "off" if name == "weft-eager" else "on")
     else:
-        assert path is not None
-        step = nanogpt(path, vocab, best=name != "nanogpt", flash=name != "nanogpt-best-matmul")
-    for _ in range(3):
-        step()
-    times = []
-    for _ in range(7):
-        began = time.perf_counter()
-        step()
-        times.append(time.perf_counter() - began)
-    return ROWS * CONTEXT / statistics.median(times)
+        if name == "transformers":
+            step = transformers(vocab)
+        else:
+            assert path is not None
+            step = nanogpt(path, vocab, best=name != "nanogpt", flash=name != "nanogpt-best-matmul")
+        times = []
+        for _ in range(WARM + TIMED):
+            began = time.perf_counter()
+            step()
+            times.append(time.perf_counter() - began)
+        times = times[WARM:]
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    return {"speed": ROWS * CONTEXT / statistics.median(times), "memory": memory}
 
 
 def main() -> None:
@@ -162,28 +174,31 @@ def main() -> None:
     parser.add_argument("--nanogpt", type=Path, help="a nanoGPT checkout")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--vocab", type=int, default=65)
+    parser.add_argument("--among", nargs="+", choices=CONTESTANTS, default=CONTESTANTS)
     parser.add_argument("--only", help=argparse.SUPPRESS)
     given = parser.parse_args()
     path = None if given.nanogpt is None else str(given.nanogpt)
     if given.only:
         print(json.dumps(one(given.only, path, given.vocab)))
         return
-    names = [name for name in CONTESTANTS if path is not None or not name.startswith("nanogpt")]
+    names = [name for name in given.among if path is not None or not name.startswith("nanogpt")]
     figures: dict[str, list[float]] = {name: [] for name in names}
+    memory: dict[str, float] = {}
     for turn in range(given.rounds):
         for name in names:
             command = [sys.executable, __file__, "--only", name, "--vocab", str(given.vocab)]
             command += ["--nanogpt", path] if path else []
-            figures[name].append(
-                json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
-            )
-            print(f"round {turn + 1}  {name:<20} {figures[name][-1]:8,.0f} tokens/s", flush=True)
-    ours = statistics.median(figures["weft"])
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            found = json.loads(done.stdout.splitlines()[-1])
+            figures[name].append(found["speed"])
+            memory[name] = found["memory"]
+            said = f"{found['speed']:8,.0f} tokens/s  {found['memory']:6,.0f} MB"
+            print(f"round {turn + 1}  {name:<20} {said}", flush=True)
     for name in names:
         median = statistics.median(figures[name])
         ratios = [a / b for a, b in zip(figures["weft"], figures[name], strict=True)]
-        print(f"{name:<20} {median:8,.0f} tokens/s   weft / this = {statistics.median(ratios):.2f}")
-    print(f"weft {ours:,.0f} tokens/s")
+        space = memory["weft"] / memory[name]
+        print(f"{name:<20} {median:8,.0f} tokens/s   weft / this = {statistics.median(ratios):.2f}, memory {space:.2f}")
 
 
 if __name__ == "__main__":

@@ -1191,8 +1191,8 @@ def test_packed_rows_may_be_read_through_a_cache(numbered: bool) -> None:
 def test_nats_are_the_cross_entropy_of_the_scores(
     how: dict, piece: int, listening: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.modules["weft.nn.nats"], "PIECE", piece)
-    monkeypatch.setattr(sys.modules["weft.nn.nats"], "LEAST", 1)
+    for name, size in (("PRODUCT", piece), ("ROWS", 1), ("PIECE", piece)):
+        monkeypatch.setattr(sys.modules["weft.nn.nats"], name, size)
     head, table = randomised(LMHead(16, 23, **how)), torch.randn(23, 16, requires_grad=True)
     if listening:
         head.scores.register_forward_hook(lambda *_: None)
@@ -1223,8 +1223,8 @@ def test_a_label_that_is_no_token_is_refused(label: int) -> None:
 def test_nats_cost_one_product_where_nobody_wants_a_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
     """An evaluation must not pay for the backward pass."""
     head, x, labels = LMHead(16, 23), torch.randn(40, 16), torch.randint(23, (40,))
-    monkeypatch.setattr(sys.modules["weft.nn.nats"], "PIECE", 20 * 23)
-    monkeypatch.setattr(sys.modules["weft.nn.nats"], "LEAST", 1)
+    for name, size in (("PRODUCT", 20 * 23), ("ROWS", 1), ("PIECE", 20 * 23)):
+        monkeypatch.setattr(sys.modules["weft.nn.nats"], name, size)
     products = []
 
     class Count(TorchDispatchMode):

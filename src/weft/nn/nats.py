@@ -9,8 +9,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-PIECE = 2**20  # scores held at once: what fits into a processor's cache
-LEAST = 256  # rows taken at once, however large the vocabulary: the weight's gradient is added up once for each piece
+PRODUCT = 2**24  # scores held at once, in x's precision: enough rows for the matrix products, and for ...
+ROWS = 1024  # ... adding up the weight's gradient, which is read and written once for each product
+PIECE = 2**20  # scores held in fp32 at once: what fits into a processor's cache
 
 
 def linear_nats(x: Tensor, weight: Tensor, labels: Tensor, *, ignored: int) -> Tensor:
@@ -37,24 +38,18 @@ class _LinearNats(torch.autograd.Function):
         wants_x, wants_weight = (grads and wanted for wanted in ctx.needs_input_grad[:2])
         grad_x = torch.empty_like(x) if wants_x else None
         grad_weight = torch.zeros_like(weight, dtype=torch.float32) if wants_weight else None
-        rows = max(LEAST, PIECE // weight.shape[0])
+        rows = max(ROWS, PRODUCT // weight.shape[0])
         total = torch.zeros((), dtype=torch.float32, device=x.device)
         for start in range(0, x.shape[0], rows):
             part, label = x[start : start + rows], labels[start : start + rows, None]  # [n, D], [n, 1]
             counted = label != ignored
-            target = label.masked_fill(~counted, 0)  # any other label that is no token is gather's error
-            logs = functional.linear(part, weight).log_softmax(dim=-1, dtype=torch.float32)  # [n, V]
-            total -= (logs.gather(1, target) * counted).sum()
-            if not (wants_x or wants_weight):
-                continue
-            grad = logs.exp_()  # probabilities
-            grad.scatter_add_(1, target, torch.full_like(target, -1.0, dtype=torch.float32))
-            grad = grad.to(x.dtype)  # [n, V]; what is not counted is left out below, where tensors are small
+            scores = functional.linear(part, weight)  # [n, V]
+            total += _differentiate(scores, label.masked_fill(~counted, 0), counted)
             if grad_x is not None:
                 piece = grad_x[start : start + rows]  # [n, D]
-                torch.mm(grad, weight, out=piece).mul_(counted)
+                torch.mm(scores, weight, out=piece).mul_(counted)  # what is not counted is left out where it is small
             if grad_weight is not None:
-                grad_weight += grad.T @ (part * counted)
+                grad_weight += scores.T @ (part * counted)
         ctx.save_for_backward(grad_x, grad_weight)
         ctx.dtype = weight.dtype
         return total
@@ -71,3 +66,19 @@ class _LinearNats(torch.autograd.Function):
             None,
             None,
         )
+
+
+def _differentiate(scores: Tensor, target: Tensor, counted: Tensor) -> Tensor:
+    """Σ -log softmax(scores)[target] over what is counted; `scores` [n, V] become its gradient, p - 1 at the target.
+
+    target, counted [n, 1]. A target that is no token is gather's error.
+    """
+    rows = max(16, PIECE // scores.shape[1])
+    total = torch.zeros((), dtype=torch.float32, device=scores.device)
+    for start in range(0, scores.shape[0], rows):
+        piece, label = scores[start : start + rows], target[start : start + rows]  # [m, V], [m, 1]
+        logs = piece.log_softmax(dim=-1, dtype=torch.float32)  # [m, V]
+        total -= (logs.gather(1, label) * counted[start : start + rows]).sum()
+        probs = logs.exp_()  # [m, V]
+        piece.copy_(probs.scatter_add_(1, label, torch.full_like(label, -1.0, dtype=torch.float32)))
+    return total

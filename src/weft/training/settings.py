@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, fields
+from types import NoneType
 from typing import Literal, get_args, get_origin, get_type_hints
 
 LENGTHS = ("steps", "tokens", "epochs", "minutes")
@@ -61,6 +62,7 @@ class TrainSettings:
 
     def check(self) -> None:
         """Raise ValueError on values that cannot be meant."""
+        self._check_types()
         self._check_length()
         self._check_numbers()
         for name, known in choices(TrainSettings).items():
@@ -78,6 +80,14 @@ class TrainSettings:
             raise ValueError(
                 f"last={self.last} checkpoints cannot be averaged where keep={self.keep}: set keep={self.last}"
             )
+
+    def _check_types(self) -> None:
+        kinds = {int: (int,), float: (int, float), str: (str,), bool: (bool,), int | None: (int, NoneType)}
+        for name, hint in get_type_hints(TrainSettings).items():
+            value, known = getattr(self, name), kinds.get(hint, (str,))  # else one of a few words
+            if not isinstance(value, known) or (isinstance(value, bool) and hint is not bool):
+                words = " or ".join(kind.__name__ for kind in known if kind is not NoneType)
+                raise ValueError(f"{name} is {value!r}, a {type(value).__name__}; it must be {words}")
 
     def _check_length(self) -> None:
         for name in LENGTHS:
