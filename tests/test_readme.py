@@ -21,13 +21,15 @@ def test_the_tour_in_python_runs(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     good("train", "python_stdlib", "--out", "runs/demo", *TINY)
-    parts, folder = shown("README.md")
+    parts, folder, own = shown("README.md")
     names: dict[str, object] = {}
     exec(compile(parts, "README.md", "exec"), names)
     assert type(names["mine"]).__name__ == "Decoder"
     assert "torch.Size([2, 64, 131])" in capsys.readouterr().out
     exec(compile(folder, "README.md", "exec"), {})
     assert capsys.readouterr().out.strip()
+    exec(compile(own, "README.md", "exec"), {})
+    assert float(capsys.readouterr().out) > 0
 
 
 def test_the_family_of_an_afternoon_trains_and_writes(tmp_path: Path) -> None:
