@@ -1,5 +1,6 @@
 """The order of samples: a pure function of (seed, epoch), so that where a run stands is one integer."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
 import numpy as np
@@ -21,11 +22,12 @@ def mix(*numbers: int) -> int:
     return state
 
 
-class Shuffled:
+class Shuffled(ABC):
     """Gives a data set the usual order: every sample once an epoch, each epoch in an order of its own."""
 
+    @abstractmethod
     def __len__(self) -> int:
-        raise NotImplementedError
+        """Samples in an epoch."""
 
     def place(self, position: int, seed: int) -> Place:
         """What is read at `position` of an endless run."""

@@ -44,7 +44,7 @@ class _LinearNats(torch.autograd.Function):
             part, label = x[start : start + rows], labels[start : start + rows, None]  # [n, D], [n, 1]
             counted = label != ignored
             scores = functional.linear(part, weight)  # [n, V]
-            total += _differentiate(scores, label.masked_fill(~counted, 0), counted)
+            total += _differentiate(scores, label.masked_fill(~counted, 0), counted, wants_x or wants_weight)
             if grad_x is not None:
                 piece = grad_x[start : start + rows]  # [n, D]
                 torch.mm(scores, weight, out=piece).mul_(counted)  # what is not counted is left out where it is small
@@ -68,8 +68,9 @@ class _LinearNats(torch.autograd.Function):
         )
 
 
-def _differentiate(scores: Tensor, target: Tensor, counted: Tensor) -> Tensor:
-    """Σ -log softmax(scores)[target] over what is counted; `scores` [n, V] become its gradient, p - 1 at the target.
+def _differentiate(scores: Tensor, target: Tensor, counted: Tensor, wanted: bool) -> Tensor:
+    """Σ -log softmax(scores)[target] over what is counted; where it is `wanted`, `scores` [n, V] become its gradient,
+    p - 1 at the target.
 
     target, counted [n, 1]. A target that is no token is gather's error.
     """
@@ -79,6 +80,7 @@ def _differentiate(scores: Tensor, target: Tensor, counted: Tensor) -> Tensor:
         piece, label = scores[start : start + rows], target[start : start + rows]  # [m, V], [m, 1]
         logs = piece.log_softmax(dim=-1, dtype=torch.float32)  # [m, V]
         total -= (logs.gather(1, label) * counted[start : start + rows]).sum()
-        probs = logs.exp_()  # [m, V]
-        piece.copy_(probs.scatter_add_(1, label, torch.full_like(label, -1.0, dtype=torch.float32)))
+        if wanted:
+            probs = logs.exp_()  # [m, V]
+            piece.copy_(probs.scatter_add_(1, label, torch.full_like(label, -1.0, dtype=torch.float32)))
     return total

@@ -2,6 +2,7 @@
 
 import json
 import re
+from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -75,13 +76,13 @@ class LibraryTokenizer(PieceTable):
             table[number] = piece
         super().__init__(table, special[end], lossless=form.lossless and not swallow, strip=form.strip)
 
+    @abstractmethod
     def _check(self, data: dict[str, Any]) -> Form:
         """What the form of a tokenizer.json means; ValueError where this class cannot run it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _spell(self, data: dict[str, Any]) -> Iterable[tuple[str, int, bytes | None]]:
         """Every token of the model's vocabulary: its name, its id and its bytes; None where it stands for none."""
-        raise NotImplementedError
 
     @classmethod
     def load(cls, folder: Path) -> Self:

@@ -1,5 +1,6 @@
 """What all tokenizers share: a table of the bytes that each id stands for."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
 
@@ -10,7 +11,7 @@ MOST_IDS = 10_000_000  # the tokenizers library sets room aside for all that are
 UNKNOWN = "\N{REPLACEMENT CHARACTER}"  # what an unknown word or character is decoded to: a loss that shows
 
 
-class PieceTable:
+class PieceTable(ABC):
     """Every id stands for fixed bytes, b"" where it is special.
 
     kind: the name it is registered under. lossless: `decode(encode(text)) == text` for every text it encodes.
@@ -44,9 +45,9 @@ class PieceTable:
         """The ids of `text`; no special ids are added. ValueError for text that has none."""
         return self.encode_many([text])[0].tolist()
 
+    @abstractmethod
     def encode_many(self, texts: Sequence[str]) -> list[np.ndarray]:
         """The ids of each text, int32 [length]."""
-        raise NotImplementedError
 
     def pieces(self, ids: Sequence[int]) -> list[bytes]:
         """The bytes each id stands for; b"" for specials. ValueError for a number that is no id.
