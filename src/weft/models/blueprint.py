@@ -92,8 +92,8 @@ def _check(blueprint: Blueprint) -> None:
             raise ValueError(f"{blueprint.family}: {field.name} = {value}, but it must be between 1 and {2**31}")
         if field.name.endswith("depth") and value > 10_000:
             raise ValueError(f"{blueprint.family}: {field.name} = {value} layers, but at most 10000 can be meant")
-        if field.name == "dropout" and not 0.0 <= value < 1.0:
-            raise ValueError(f"{blueprint.family}: dropout = {value}, but it must be at least 0 and below 1")
+        if field.name.endswith("dropout") and value is not None and not 0.0 <= value < 1.0:
+            raise ValueError(f"{blueprint.family}: {field.name} = {value}, but it must be at least 0 and below 1")
 
 
 def scheme_to_data(scheme: Scheme) -> dict[str, Any]:

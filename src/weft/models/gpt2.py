@@ -38,6 +38,7 @@ class GPT2:
     eps: float = 1e-5
     bias: bool = True
     dropout: float = 0.0
+    attention_dropout: float | None = None  # of the attention weights; None: dropout. Above 0 it takes slower kernels
     tied: bool = True
 
 
@@ -45,7 +46,8 @@ def build(c: GPT2, *, position: Scheme | None = None, attention: type[Attention]
     scheme = position or LearnedScheme()
     norm = partial(LayerNorm, c.width, eps=c.eps, bias=c.bias)
     bias, hidden, head_width = "qkvo" if c.bias else "", c.hidden or 4 * c.width, c.width // c.heads
-    look = partial(attention, c.width, c.heads, bias=bias, dropout=c.dropout)
+    attention_dropout = c.dropout if c.attention_dropout is None else c.attention_dropout
+    look = partial(attention, c.width, c.heads, bias=bias, dropout=attention_dropout)
     layers = [
         Block(
             attn=Residual(look(relative=scheme.relative(head_width)), pre=norm(), drop=c.dropout),

@@ -40,6 +40,7 @@ class Llama:
     eps: float = 1e-5
     theta: float = 10000.0
     dropout: float = 0.0
+    attention_dropout: float | None = None  # of the attention weights; None: dropout. Above 0 it takes slower kernels
     tied: bool = False
 
 
@@ -47,7 +48,8 @@ def build(c: Llama, *, position: Scheme | None = None, attention: type[Attention
     scheme = position or RopeScheme(c.theta)
     norm = partial(RMSNorm, c.width, eps=c.eps)
     head_width = c.head_width or c.width // c.heads
-    look = partial(attention, c.width, c.heads, c.kv_heads, c.head_width, bias="", dropout=c.dropout)
+    attention_dropout = c.dropout if c.attention_dropout is None else c.attention_dropout
+    look = partial(attention, c.width, c.heads, c.kv_heads, c.head_width, bias="", dropout=attention_dropout)
     layers = [
         Block(
             attn=Residual(look(relative=scheme.relative(head_width)), pre=norm(), drop=c.dropout),

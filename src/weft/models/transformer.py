@@ -45,21 +45,22 @@ class Transformer:
     act: str = "relu"
     eps: float = 1e-6
     dropout: float = 0.1
+    attention_dropout: float | None = None  # of the attention weights; None: dropout. Above 0 it takes slower kernels
     tied: bool = True  # source = target = output; False: three tables
 
 
 def build(c: Transformer, *, position: Scheme | None = None, attention: type[Attention] = Attention) -> EncoderDecoder:
     scheme, head_width = position or SinusoidScheme(), c.width // c.heads
     norm = partial(LayerNorm, c.width, eps=c.eps)
+    attention_dropout = c.dropout if c.attention_dropout is None else c.attention_dropout
 
     def look() -> Residual:
-        own = attention(c.width, c.heads, relative=scheme.relative(head_width), dropout=c.dropout)
+        own = attention(c.width, c.heads, relative=scheme.relative(head_width), dropout=attention_dropout)
         return Residual(own, after=norm(), drop=c.dropout)
 
     def cross() -> Residual:
-        return Residual(
-            CrossAttention(c.width, c.heads, field="memory", dropout=c.dropout), after=norm(), drop=c.dropout
-        )
+        other = CrossAttention(c.width, c.heads, field="memory", dropout=attention_dropout)
+        return Residual(other, after=norm(), drop=c.dropout)
 
     def mlp() -> Residual:
         return Residual(MLP(c.width, c.hidden, act=c.act, dropout=c.dropout), after=norm(), drop=c.dropout)
