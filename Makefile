@@ -6,7 +6,7 @@ DATA   ?=
 OUT    ?= runs/demo
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test test-all check format same wheel bench clean
+.PHONY: help demo test test-all check format same wheel clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets

@@ -116,7 +116,7 @@ def main() -> None:
     parser.add_argument("--nanogpt", required=True)
     parser.add_argument("--data", required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--only", action="append")
+    parser.add_argument("--only", action="append", choices=["nanogpt", *RUNS])
     parser.add_argument("--one", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
@@ -130,7 +130,7 @@ def main() -> None:
     for seed in given.seeds:
         for name, mine in rows.items():
             words = [sys.executable, __file__, "--nanogpt", given.nanogpt, "--data", given.data, "--one", name]
-            done = subprocess.run([*words, "--seeds", str(seed)], capture_output=True, text=True, check=True)
+            done = subprocess.run([*words, "--seeds", str(seed)], stdout=subprocess.PIPE, text=True, check=True)
             mine.append(json.loads(done.stdout.splitlines()[-1]))
             print(f"seed {seed}  {name:10}", {key: round(value, 4) for key, value in mine[-1].items()}, flush=True)
     for name, mine in rows.items():

@@ -7,11 +7,12 @@ speed falls on all of them. A round is 3 warm-up steps and 7 counted ones; its f
 process's peak, Python and torch (about 350 MB) and whatever compiling took included. The same shape for all: 6 layers
 of width 384, 6 heads, context 256, batch 16, GELU, no bias, no dropout, tied head, AdamW.
 
-nanogpt          its default CPU run: fp32, no compilation, AdamW unfused
-nanogpt-best     bf16 autocast, torch.compile, fused AdamW; the better of its `flash` on and off is "its best"
-weft             bf16 probed, kernels measured, compiled, through `weft.train` with its log and folder
-weft-eager       the same, not compiled
-transformers     GPT-2 of the transformers library, bf16 autocast, SDPA, fused AdamW
+nanogpt               its default CPU run: fp32, no compilation, AdamW unfused
+nanogpt-best-flash    bf16 autocast, torch.compile, fused AdamW, its `flash` on
+nanogpt-best-matmul   the same, its `flash` off; the better of the two is "its best"
+weft                  bf16 probed, kernels measured, compiled, through `weft.train` with its log and folder
+weft-eager            the same, not compiled
+transformers          GPT-2 of the transformers library, bf16 autocast, SDPA, fused AdamW
 """
 
 from __future__ import annotations
@@ -181,6 +182,8 @@ def main() -> None:
     if given.only:
         print(json.dumps(one(given.only, path, given.vocab)))
         return
+    if "weft" not in given.among:
+        parser.error("--among must name weft: all others are compared with it")
     names = [name for name in given.among if path is not None or not name.startswith("nanogpt")]
     figures: dict[str, list[float]] = {name: [] for name in names}
     memory: dict[str, float] = {}
@@ -188,7 +191,7 @@ def main() -> None:
         for name in names:
             command = [sys.executable, __file__, "--only", name, "--vocab", str(given.vocab)]
             command += ["--nanogpt", path] if path else []
-            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
             found = json.loads(done.stdout.splitlines()[-1])
             figures[name].append(found["speed"])
             memory[name] = found["memory"]

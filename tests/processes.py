@@ -6,18 +6,17 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from counting import LENGTH, VOCAB, WIDTH, Next, Samples, at
 from torch import Tensor, nn
 
-from weft.batch import IGNORED, Batch, Place
 from weft.data import Blocks
-from weft.data.order import Shuffled
 from weft.evaluate import likelihood
 from weft.files import write_json
 from weft.models import Blueprint
@@ -28,7 +27,6 @@ from weft.training.loop import Result, train
 from weft.training.settings import TrainSettings
 from weft.training.world import join, leave
 
-VOCAB, WIDTH, LENGTH, SAMPLES = 23, 16, 12, 37
 PARALLEL, OPTIMISERS = ("ddp", "fsdp"), ("adamw", "muon")
 BASE = TrainSettings(
     steps=8, batch=8, micro_batches=2, rate=1e-2, warmup=2, threads=1, precision="fp32", average=0.9, seed=3,
@@ -73,75 +71,28 @@ class Net(nn.Module):
         return self.head(x) * torch.sigmoid(self.gate(x))
 
 
-@dataclass
-class Samples(Shuffled):
-    """Tokens that count upwards, and labels of ragged length; every sample drawn is noted."""
-
-    bare: Callable[[int], bool] = lambda index: False  # samples none of whose labels counts
-    before: Callable[[], None] = lambda: None
-
-    def __post_init__(self) -> None:
-        self.drawn: list[list[int]] = []
-
-    def __len__(self) -> int:
-        return SAMPLES
-
-    def batch(self, places: Sequence[Place]) -> Batch:
-        self.before()
-        indices = [index for _, index in places]
-        self.drawn.append(indices)
-        starts = torch.tensor([[(index * 7 + epoch) % VOCAB] for epoch, index in places])
-        rows = (starts + torch.arange(LENGTH + 1)) % VOCAB
-        labels = rows[:, 1:].clone()
-        for row, index in enumerate(indices):
-            labels[row, : LENGTH if self.bare(index) else index % LENGTH] = IGNORED
-        return Batch(rows[:, :-1], labels, samples=tuple(indices))
-
-
-class Term:
-    """A stranger's own, which torch's DDP could not look into."""
-
-    def __init__(self, total: Tensor, count: int, weight: float):
-        self.sum, self.count, self.weight = total, count, weight
-
-
-class Next:
-    """Next-token prediction and a penalty; `spoil` is what comes of the first one's sum."""
-
-    def __init__(self, spoil: Callable[[Tensor], Tensor] = lambda total: total):
-        self.spoil = spoil
-
-    def counts(self, batch: Batch) -> dict[str, int]:
-        assert batch.labels is not None
-        count = int((batch.labels != IGNORED).sum())
-        return {"next": count, "size": count}
-
-    def losses(self, module: nn.Module, batch: Batch) -> dict[str, Term]:
-        assert batch.labels is not None
-        logits, count, kept = module(batch.tokens).float(), self.counts(batch)["next"], batch.labels != IGNORED
-        total = nn.functional.cross_entropy(logits[kept], batch.labels[kept], reduction="sum")
-        size = logits[kept].square().mean(-1).sum()
-        return {"next": Term(self.spoil(total), count, 1.0), "size": Term(size, count, 1e-3)}
-
-
 def held_out(module: nn.Module) -> dict[str, float]:
-    """The loss on rows of its own, and a number drawn carelessly from the default generator."""
+    """The loss on rows of its own."""
     assert not module.training and not torch.is_grad_enabled()
     tokens = (torch.arange(2 * LENGTH) % VOCAB).reshape(2, LENGTH)
     logits = module(tokens)
     return {"loss": nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), tokens[:, 1:].flatten()).item()}
 
 
-def go(out: Path | None, s: TrainSettings, data: Samples | None = None, **more: Any) -> Result:
-    """A run of Net; more: dropout, seed (of its first weights), objective, resume, module."""
-    module = more.get("module") or Net(more.get("dropout", 0.0), more.get("seed", 0))
-    objective, resume = more.get("objective") or Next(), more.get("resume", False)
-    return train(module, data or Samples(), objective, s, out, evaluate=held_out, resume=resume)
-
-
-def at(count: int, act: Callable[[], None]) -> Callable[[], None]:
-    calls = iter(range(1, 10**9))
-    return lambda: act() if next(calls) == count else None
+def go(
+    out: Path | None,
+    s: TrainSettings,
+    data: Samples | None = None,
+    *,
+    dropout: float = 0.0,
+    seed: int = 0,
+    module: nn.Module | None = None,
+    objective: Next | None = None,
+    resume: bool = False,
+) -> Result:
+    """A run of a Net of this dropout, its first weights of this seed, or of `module`."""
+    module, data = module or Net(dropout, seed), data or Samples()
+    return train(module, data, objective or Next(), s, out, evaluate=held_out, resume=resume)
 
 
 def cut(run: Path, copy: Path) -> Path:

@@ -19,14 +19,15 @@ import torch
 import torch._dynamo  # what the first step of an optimiser imports: here, so that no child has to
 from torch import Tensor, nn
 
-from weft.batch import IGNORED, Batch, Dataset, Place
+from weft.batch import IGNORED, Batch, Place
 from weft.data import Blocks, Bytes, Pairs
-from weft.models import Blueprint
+from weft.models import FAMILIES, Blueprint
 from weft.objectives import NextToken, Translate
 from weft.training import checkpoints
 from weft.training.log import read
 from weft.training.loop import Result, train
 from weft.training.settings import TrainSettings
+from weft.training.strangers import as_objective
 from weft.training.watch import MEASURED, Watcher
 
 END, CONTEXT, SAMPLES = 0, 16, 37  # 37 samples divide by nothing
@@ -111,19 +112,23 @@ def pairs() -> Bare:
     return Bare([(word, word[::-1]) for word in words], Bytes(), CONTEXT)
 
 
-def built(family: str, vocab: int) -> Callable[[int, float], nn.Module]:
+def family_case(family: str) -> Case:
+    """A family at its debug size, on what its objective reads."""
+    translates = FAMILIES.get(family).objective == "translate"
+
     def build(seed: int, dropout: float) -> nn.Module:
-        sizes = dict(vocab=vocab, context=CONTEXT, dropout=dropout)
+        sizes = dict(vocab=Bytes().vocab if translates else 11, context=CONTEXT, dropout=dropout)
         return Blueprint.of(family, "debug", **sizes).build(seed=seed)
 
-    return build
+    return Case(build, pairs, Translate) if translates else Case(build, decoder_rows, NextToken)
 
 
 CASES = {
     "stranger": Case(Stranger, rows, lambda: squared_error),
-    "llama": Case(built("llama", 11), decoder_rows, NextToken),
-    "transformer": Case(built("transformer", Bytes().vocab), pairs, Translate),
+    "llama": family_case("llama"),
+    "transformer": family_case("transformer"),
 }
+EVERY = CASES | {name: family_case(name) for name in FAMILIES.names()}  # for what takes no process of its own
 BASE = TrainSettings(
     steps=10,
     batch=4,
@@ -242,8 +247,6 @@ class Ready(Watcher):
 
 def _child(say: Connection, case: str, out: Path, settings: TrainSettings, death: Death) -> None:
     torch.set_num_threads(1)
-    from weft.training.strangers import as_objective
-
     objective = as_objective(CASES[case].objective())
     if death.change or death.forward:
         os.fsync = lambda descriptor: None  # a killed process loses nothing that it wrote, and this saves half the time
@@ -298,13 +301,6 @@ class Child:
 def weights(module: nn.Module) -> Tensor:
     """All parameters in one row."""
     return torch.cat([parameter.detach().flatten() for parameter in module.parameters()])
-
-
-def as_data(data: Any) -> Dataset[Any]:
-    """A case's data as the trainer sees it."""
-    from weft.training.strangers import as_dataset
-
-    return as_dataset(data)
 
 
 def without_dropout(**changes: Any) -> TrainSettings:

@@ -74,6 +74,8 @@ def main() -> int:
     then = stored.get(kind(), next(iter(stored.values())))
     if not exact:
         print(f"no trace was stored for {kind()}; comparing to 1e-4 with that of {next(iter(stored))}")
+    for name in sorted(now.keys() - then.keys()):
+        print(f"no trace was stored for {name}: nothing guards it until --update stores one")
     wrong = [name for name in then if not _same(then[name], now.get(name, []), exact)]
     for name in wrong:
         print(f"{name} differs\n  stored {_plain(then[name])}\n  now    {_plain(now.get(name, []))}")

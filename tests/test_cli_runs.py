@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from commands import ENVIRONMENT, SIX, TINY, good, snapshot, stop_after, weft
 
+from weft.models import FAMILIES
 from weft.nn import measure
 from weft.training import checkpoints
 from weft.training.log import read
@@ -24,7 +25,7 @@ def without_clock(folder: Path) -> list[dict[str, object]]:
     return [{k: v for k, v in line.items() if k not in MEASURED} for line in read(folder / "log.jsonl")]
 
 
-@pytest.mark.parametrize("family", ["llama", "transformer"])
+@pytest.mark.parametrize("family", FAMILIES.names())
 def test_a_stopped_run_goes_on_to_the_same_bits(
     family: str, tmp_path: Path, one_kernel: None, monkeypatch: pytest.MonkeyPatch
 ):

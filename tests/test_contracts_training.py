@@ -26,10 +26,10 @@ from representatives import (
     CASES,
     CONTEXT,
     END,
+    EVERY,
     Child,
     Death,
     Stranger,
-    as_data,
     decoder_rows,
     go,
     pairs,
@@ -46,6 +46,7 @@ from weft.batch import IGNORED
 from weft.data import Blocks, Packed
 from weft.data.order import places
 from weft.files import DamagedFile, read_tensors
+from weft.models import FAMILIES
 from weft.training import checkpoints, probe
 from weft.training.checkpoints import AVERAGE, MODEL, OPTIMISER, STATE, SaveFailed, module_tensors
 from weft.training.log import read
@@ -53,7 +54,7 @@ from weft.training.loop import train
 from weft.training.objective import Diverged
 from weft.training.optimisers import build_optimiser, trainable
 from weft.training.settings import TrainSettings
-from weft.training.strangers import as_objective
+from weft.training.strangers import as_dataset, as_objective
 from weft.training.watch import Record, Watcher
 
 FILES = (MODEL, OPTIMISER, AVERAGE, STATE)
@@ -144,11 +145,8 @@ class Seen:
 def test_killed_at_random_moments_a_run_ends_in_the_same_bits(
     whole: Callable, tmp_path: Path, case: str, kind: str, background: bool, request: pytest.FixtureRequest
 ) -> None:
-    settings, out, expected = (
-        replace(BASE, precision=kind, background=background),
-        tmp_path / "run",
-        traces(whole(case, kind)),
-    )
+    settings, out = replace(BASE, precision=kind, background=background), tmp_path / "run"
+    expected = traces(whole(case, kind))
     left, patience = (20 if request.node.get_closest_marker("slow") else 3), 0.15
     while left:
         child = Child(case, out, settings)
@@ -294,35 +292,35 @@ def test_resuming_with_other_micro_batches_and_workers_goes_on_alike(tmp_path: P
     assert losses[0] == pytest.approx(losses[1], abs=1e-6) and orders[0] == orders[1]
 
 
-def gradient(case: str, data: Any, parts: int, objective: Any = None) -> tuple[float, Tensor]:
+def gradient(case: str, data: Any, parts: int) -> tuple[float, Tensor]:
     """Loss and gradient of the first step, of eight rows in so many parts."""
-    module = CASES[case].module(0, 0.0)
+    module = EVERY[case].module(0, 0.0)
     settings = without_dropout(batch=8, micro_batches=parts, steps=1, clip=0.0, warmup=0)
-    loss = go(CASES[case], None, settings, module=module, data=data, objective=objective).progress.loss
+    loss = go(EVERY[case], None, settings, module=module, data=data).progress.loss
     assert loss is not None
     return loss, torch.cat([p.grad.flatten() for p in module.parameters() if p.grad is not None])
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", EVERY)
 def test_ragged_micro_batches_add_up_to_one_large_batch(case: str) -> None:
-    loss, expected = gradient(case, CASES[case].data(), 1)
+    loss, expected = gradient(case, EVERY[case].data(), 1)
     for parts in (2, 4, 8):
-        other, found = gradient(case, CASES[case].data(), parts)
+        other, found = gradient(case, EVERY[case].data(), parts)
         assert other == pytest.approx(loss, abs=1e-6)
         assert (found - expected).abs().max() <= 1e-6 * max(1.0, float(expected.norm()))
 
 
-@pytest.mark.parametrize("case", ["llama", "transformer"])
+@pytest.mark.parametrize("case", FAMILIES.names())
 def test_a_micro_batch_without_labels_contributes_nothing(case: str) -> None:
-    half, none = CASES[case].data(), CASES[case].data()
+    half, none = EVERY[case].data(), EVERY[case].data()
     half.bare, none.bare = (lambda number: number % 2 == 0), (lambda number: True)
     loss, expected = gradient(case, half, 1)
     other, found = gradient(case, half, 8)  # so that whole micro-batches have none
     assert other == pytest.approx(loss, abs=1e-6) and bool(found.isfinite().all())
     assert (found - expected).abs().max() <= 1e-6 * max(1.0, float(expected.norm()))
-    module = CASES[case].module(0, 0.1)
+    module = EVERY[case].module(0, 0.1)
     before = weights(module)
-    done = go(CASES[case], None, replace(BASE, steps=2, warmup=0, average=0.0), module=module, data=none)
+    done = go(EVERY[case], None, replace(BASE, steps=2, warmup=0, average=0.0), module=module, data=none)
     assert torch.equal(weights(module), before) and done.progress.updates == 0
     assert sum("is skipped: not one label counts" in notice for notice in done.notices) == 2
 
@@ -330,7 +328,7 @@ def test_a_micro_batch_without_labels_contributes_nothing(case: str) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_every_sample_once_an_epoch_whatever_the_stops(tmp_path: Path, case: str) -> None:
     seen, settings = Seen(CASES[case].objective()), replace(BASE, steps=0, epochs=2.0, checkpoint_every=0)
-    size = len(as_data(CASES[case].data()))
+    size = len(as_dataset(CASES[case].data()))
     for stop in (2, 3, 7, 0):
         go(CASES[case], tmp_path, settings, objective=seen, watch=At(stop), resume=True)
     assert len(seen.samples) == -(-2 * size // 4) * 4

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from weft.batch import IGNORED, Batch
@@ -27,9 +27,6 @@ from weft.data import (
     split_pairs,
     stream,
 )
-
-settings.register_profile("weft", deadline=None)  # other work may hold the cores
-settings.load_profile("weft")
 
 # ---- sources ----
 

@@ -4,8 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[1]
+from pages import ROOT, shown
 
 
 def test_the_guide_to_training_runs(
@@ -13,10 +12,8 @@ def test_the_guide_to_training_runs(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
-    for number, block in enumerate(
-        re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "training.md").read_text(), re.S)
-    ):
-        exec(compile(block, f"docs/training.md, block {number + 1}", "exec"), names)
+    for number, block in enumerate(shown("docs/training.md"), start=1):
+        exec(compile(block, f"docs/training.md, block {number}", "exec"), names)
     said = capsys.readouterr().out
     assert said.startswith("200 ") and "resumed at step 200" in said and "epochs was 20 and is 30 now" in said
     assert "sea" in said.splitlines()[-1]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from weft.batch import IGNORED, Batch
+from weft.batch import IGNORED, Batch, Place
 from weft.data import Blocks, Bytes, Pairs, places
 from weft.evaluate import Likelihood, check, likelihood
 from weft.models import FAMILIES, Blueprint
@@ -357,7 +357,7 @@ class Nothing:
     def __len__(self) -> int:
         return 0
 
-    def batch(self, epoch: int, indices: Sequence[int]) -> Batch:
+    def batch(self, places: Sequence[Place]) -> Batch:
         raise AssertionError("there are none")
 
 
@@ -416,7 +416,11 @@ def test_measuring_does_not_move_the_weights():
 
 @pytest.mark.parametrize("chosen", [{"stack.fields.self": "fastest"}, {"stack.fields.other": "sdpa"}])
 def test_a_record_of_another_model_is_refused(chosen: dict[str, str]):
-    with pytest.raises(ValueError, match="was recorded for the field .*: measure anew"):
+    ((field, kernel),) = chosen.items()
+    words = (
+        rf"the kernel '{kernel}' was recorded for the field '{field}', .* stack\.fields\.self, .* blocked: measure anew"
+    )
+    with pytest.raises(ValueError, match=words):
         measure.replay(Blueprint.of("llama", "debug").build(seed=0), chosen)
 
 

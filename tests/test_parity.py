@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,9 @@ def off(a: Tensor, b: Tensor) -> float:
     return float((a - b).detach().abs().max() / b.detach().std())
 
 
-def compare(plan: Blueprint, reference: nn.Module, record_property: pytest.FixtureRequest, scheme: str = "") -> None:
+def compare(
+    plan: Blueprint, reference: nn.Module, record_property: Callable[[str, object], None], scheme: str = ""
+) -> None:
     """Logits of a ragged batch, padded on either side, and every gradient."""
     table = FAMILIES.get(plan.family).weights
     theirs = {name: parameter.detach() for name, parameter in reference.named_parameters()}
@@ -84,7 +87,7 @@ GPT2S = [
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("sizes", GPT2S, ids=str)
-def test_gpt2(sizes: dict, record_property: pytest.FixtureRequest) -> None:
+def test_gpt2(sizes: dict, record_property: Callable[[str, object], None]) -> None:
     transformers = pytest.importorskip("transformers")
     plan = Blueprint.of("gpt2", **sizes)
     c = plan.config
@@ -143,7 +146,7 @@ def llama(transformers, c, **scaling):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("sizes", LLAMAS, ids=str)
-def test_llama(sizes: dict, record_property: pytest.FixtureRequest) -> None:
+def test_llama(sizes: dict, record_property: Callable[[str, object], None]) -> None:
     transformers = pytest.importorskip("transformers")
     plan = Blueprint.of("llama", **sizes)
     compare(plan, randomise(llama(transformers, plan.config)), record_property)
@@ -151,7 +154,7 @@ def test_llama(sizes: dict, record_property: pytest.FixtureRequest) -> None:
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", SCALED)
-def test_llama_with_scaled_positions(kind: str, record_property: pytest.FixtureRequest) -> None:
+def test_llama_with_scaled_positions(kind: str, record_property: Callable[[str, object], None]) -> None:
     transformers = pytest.importorskip("transformers")
     scaling, theirs = SCALED[kind]
     plan = Blueprint.of("llama", **LLAMAS[0])
@@ -162,7 +165,7 @@ def test_llama_with_scaled_positions(kind: str, record_property: pytest.FixtureR
 
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
 @torch.no_grad()
-def test_golden_files(path: Path, record_property: pytest.FixtureRequest) -> None:
+def test_golden_files(path: Path, record_property: Callable[[str, object], None]) -> None:
     """The reference's numbers, kept."""
     assert path.stat().st_size < 200_000
     metadata, tensors = read_header(path).metadata, read_tensors(path)
@@ -219,11 +222,11 @@ def from_torch(theirs: nn.Module, prefix: str, decoder: bool) -> dict[str, Tenso
 
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("act", ["relu", "gelu"])
-def test_the_transformer_of_2017(tied: bool, act: str, record_property: pytest.FixtureRequest) -> None:
+def test_the_transformer_of_2017(tied: bool, act: str, record_property: Callable[[str, object], None]) -> None:
     plan = Blueprint.of(
         "transformer", vocab=37, width=30, heads=5, encoder_depth=3, decoder_depth=2, hidden=44, act=act, tied=tied
     )
-    c, module = plan.config, randomise(plan.build()).train(False)
+    c, module = plan.config, randomise(plan.build())
     encoder, decoder = (randomise(stack, seed).train() for seed, stack in enumerate(stacks_of_torch(c)))
     state = from_torch(encoder, "encoder", False) | from_torch(decoder, "decoder", True)
     missing, unexpected = module.load_state_dict(state, strict=False)

@@ -5,13 +5,13 @@ the command line in a process of its own.
 """
 
 import json
-import os
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from commands import ENVIRONMENT, TINY
 
 CODE = '''
 """A stranger's parts."""
@@ -123,7 +123,6 @@ codes = strange_parts:codes
 [weft.recipes]
 counting_run = strange_parts:recipe
 """
-TINY = ["--debug", "--quiet", "--set", "train.steps=2", "--set", "train.batch=2", "--set", "train.precision=fp32"]
 COMMANDS = {
     "list": ["list"],
     "names": ["list", "--json"],
@@ -198,7 +197,7 @@ def used(tmp_path_factory: pytest.TempPathFactory) -> Used:
         capture_output=True,
         text=True,
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(site), "OMP_NUM_THREADS": "1", "COLUMNS": "200"},
+        env={**ENVIRONMENT, "PYTHONPATH": str(site)},
     )
     assert done.returncode == 0, done.stderr
     return Used(folder, json.loads(done.stdout))

@@ -1,19 +1,12 @@
 """What the README and CONTRIBUTING show runs."""
 
-import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from commands import ENVIRONMENT, TINY, good
-
-ROOT = Path(__file__).parents[1]
-
-
-def shown(page: str) -> list[str]:
-    """The Python on a page, block by block."""
-    return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+from pages import shown
 
 
 def test_the_tour_in_python_runs(

@@ -126,14 +126,14 @@ def test_packed_rows_cost_and_teach_what_separate_rows_do(context: int):
     module = Blueprint.of("llama", "debug").change("vocab", "64").build(seed=0).eval()
     lengths = [11, 1, 14, 3, 0, 20, 2]
     rows = packed(lengths, context)
-    tokens, (offsets, objective) = torch.from_numpy(rows.tokens.astype(np.int64)), (rows.plan, NextToken())
+    tokens, plan, objective = torch.from_numpy(rows.tokens.astype(np.int64)), rows.plan, NextToken()
 
     def gradients(loss: torch.Tensor) -> list[torch.Tensor]:
         return list(torch.autograd.grad(loss, list(module.parameters())))
 
     together = objective.losses(module, whole(rows))["loss"]
     alone = torch.zeros(())
-    for start, length in zip(offsets.starts.tolist(), offsets.lengths.tolist(), strict=True):
+    for start, length in zip(plan.starts.tolist(), plan.lengths.tolist(), strict=True):
         piece = tokens[None, start : start + length + 1]
         alone = alone + objective.losses(module, Batch(piece[:, :-1], piece[:, 1:]))["loss"].sum
     assert together.count == sum(lengths) + len(lengths)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +14,7 @@ import tokenizers as library
 from commands import good, weft
 from hypothesis import example, given
 from hypothesis import strategies as st
+from pages import ROOT, shown
 
 from weft.cli.pieces import visible
 from weft.data import BytePairs, Bytes, Characters, encode_many, load_tokenizer, train_tokenizer
@@ -505,9 +505,8 @@ def test_bytes_are_numbered_as_the_reference_does(text: str):
 
 
 def test_the_page_runs():
-    page = (Path(__file__).parents[1] / "docs" / "tokenizers.md").read_text()
-    names: dict[str, object] = {}
-    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+    page, names = (ROOT / "docs" / "tokenizers.md").read_text(), dict[str, object]()
+    for block in shown("docs/tokenizers.md"):
         exec(compile(block, "docs/tokenizers.md", "exec"), names)
     lines = [line.strip() for line in good("tokenizer", "train", "--text", "aaabdaaabac").out.splitlines()]
     assert all(line in page for line in lines)

@@ -1,26 +1,24 @@
 """The training loop, held to its contracts with a stranger's module, dataset and objective."""
 
-import dataclasses
 import errno
+import itertools
 import json
 import math
 import os
-import random
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from counting import SAMPLES, VOCAB, WIDTH, Next, Samples, Term, at
 from torch import Tensor, nn
 
-from weft.batch import IGNORED, Batch, Place
-from weft.data.order import Shuffled
-from weft.training import checkpoints, precision, settings, step
+from weft.batch import Batch
+from weft.training import checkpoints, precision, step
 from weft.training.checkpoints import SaveFailed
 from weft.training.log import Log, read
 from weft.training.loop import Result, train
@@ -32,8 +30,6 @@ from weft.training.schedule import rate_factor
 from weft.training.settings import TrainSettings
 from weft.training.watch import MEASURED
 from weft.training.world import ALONE
-
-VOCAB, WIDTH, LENGTH, SAMPLES = 23, 16, 12, 37
 
 
 class Stranger(nn.Module):
@@ -60,51 +56,6 @@ class Stranger(nn.Module):
         return self.head(self.dropout(x))
 
 
-@dataclass
-class Samples(Shuffled):
-    """Learnable noise: tokens count upwards from a random start. `bare` samples have no label that counts."""
-
-    bare: Callable[[int], bool] = lambda index: False
-    before: Callable[[], None] = lambda: None
-    size: int = SAMPLES
-
-    def __len__(self) -> int:
-        return self.size
-
-    def batch(self, places: Sequence[Place]) -> Batch:
-        self.before()
-        indices = [index for _, index in places]
-        starts = torch.tensor([[(index * 7 + epoch) % VOCAB] for epoch, index in places])
-        rows = (starts + torch.arange(LENGTH + 1)) % VOCAB
-        labels = rows[:, 1:].clone()
-        for row, index in enumerate(indices):
-            labels[row, : LENGTH if self.bare(index) else index % LENGTH] = IGNORED  # ragged
-        return Batch(rows[:, :-1], labels, samples=tuple(indices))
-
-
-@dataclass(frozen=True)
-class Sum:
-    sum: Tensor
-    count: int
-    weight: float = 1.0
-
-
-class Next:
-    """Next-token prediction, and a penalty as a second named term."""
-
-    def counts(self, batch: Batch) -> dict[str, int]:
-        assert batch.labels is not None
-        count = int((batch.labels != IGNORED).sum())
-        return {"next": count, "size": count}
-
-    def losses(self, module: nn.Module, batch: Batch) -> dict[str, Sum]:
-        assert batch.labels is not None
-        logits, count = module(batch.tokens).float(), self.counts(batch)["next"]
-        kept = batch.labels != IGNORED
-        total = nn.functional.cross_entropy(logits[kept], batch.labels[kept], reduction="sum")
-        return {"next": Sum(total, count), "size": Sum(logits[kept].square().mean(-1).sum(), count, 1e-3)}
-
-
 BASE = TrainSettings(
     steps=12, batch=8, rate=1e-2, warmup=3, threads=1, precision="fp32", checkpoint_every=4, evaluate_every=5, seed=3
 )
@@ -121,10 +72,11 @@ def go(
     module: nn.Module | None = None,
     data: Samples | None = None,
     s: TrainSettings = BASE,
-    **more: bool,
+    *,
+    resume: bool = False,
 ) -> Result:
-    module = Stranger() if module is None else module
-    return train(module, data or Samples(), Next(), s, out, evaluate=score, resume=more.get("resume", False))
+    module, data = module or Stranger(), data or Samples()
+    return train(module, data, Next(), s, out, evaluate=score, resume=resume)
 
 
 def everything(folder: Path) -> tuple[dict[str, bytes], list[dict]]:
@@ -135,11 +87,6 @@ def everything(folder: Path) -> tuple[dict[str, bytes], list[dict]]:
     progress = {key: value for key, value in found.state["progress"].items() if key != "seconds"}
     files["state"] = json.dumps([progress, found.state["generator"], found.state["step"]]).encode()
     return files, [{k: v for k, v in line.items() if k not in MEASURED} for line in read(folder / "log.jsonl")]
-
-
-def at(count: int, act: Callable[[], None]) -> Callable[[], None]:
-    calls = iter(range(1, 10**9))
-    return lambda: act() if next(calls) == count else None
 
 
 def crash() -> None:
@@ -179,29 +126,6 @@ def test_dropout_is_really_on_and_differs_between_steps() -> None:
     train(model, Samples(), Next(), replace(BASE, steps=2, warmup=0))
     assert drawn[0].any() and not torch.equal(drawn[0], drawn[2])
     assert step.noise_seed(0, 1, 0) != step.noise_seed(0, 0, 1)
-
-
-KILLED = replace(BASE, steps=80, checkpoint_every=1, keep=1, evaluate_every=0, micro_batches=2)
-
-
-def test_kill_minus_nine_at_any_moment(tmp_path: Path) -> None:
-    """Checkpoints are written all the time, so the kill falls into a write more often than not."""
-    out = tmp_path / "killed"
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    child = subprocess.Popen([sys.executable, __file__, str(out)], env=environment)
-    deadline = time.monotonic() + 60
-    while not (out / "checkpoints").is_dir() or not checkpoints.steps(out / "checkpoints"):
-        assert child.poll() is None and time.monotonic() < deadline
-        time.sleep(0.01)
-    time.sleep(random.uniform(0, 0.1))
-    child.kill()
-    child.wait()
-    reached = checkpoints.latest(out)
-    assert reached is not None and reached.step < KILLED.steps
-    go(out, Stranger(seed=1), s=KILLED, resume=True)
-    go(tmp_path / "whole", s=KILLED)
-    assert everything(out) == everything(tmp_path / "whole")
-    assert [path.name for path in (out / "checkpoints").iterdir()] == ["step-00000080"]
 
 
 def test_resume_refuses_another_run(tmp_path: Path) -> None:
@@ -264,7 +188,7 @@ def test_a_step_without_labels_is_skipped_and_said_so(tmp_path: Path) -> None:
 
 def test_an_objective_must_count_what_it_said() -> None:
     class Liar(Next):
-        def losses(self, module: nn.Module, batch: Batch) -> dict[str, Sum]:
+        def losses(self, module: nn.Module, batch: Batch) -> dict[str, Term]:
             return {"next": super().losses(module, batch)["next"]}
 
     with pytest.raises(ValueError, match="the objective's losses count"):
@@ -279,16 +203,10 @@ def test_a_dataset_without_samples_is_refused() -> None:
 # ---------------------------------------------------------------- T8: not finite
 
 
-class Poisoned(Next):
-    """From the `after`-th forward pass on, loss or gradient is spoiled ."""
-
-    def __init__(self, after: int, spoil: Callable[[Tensor], Tensor]):
-        self.left, self.spoil = after, spoil
-
-    def losses(self, module: nn.Module, batch: Batch) -> dict[str, Sum]:
-        self.left -= 1
-        terms = super().losses(module, batch)
-        return terms if self.left > 0 else {**terms, "next": replace(terms["next"], sum=self.spoil(terms["next"].sum))}
+def poisoned(after: int, spoil: Callable[[Tensor], Tensor]) -> Next:
+    """From the `after`-th forward pass on, loss or gradient is spoiled."""
+    calls = itertools.count(1)
+    return Next(lambda total: spoil(total) if next(calls) >= after else total)
 
 
 @pytest.mark.parametrize(
@@ -300,7 +218,7 @@ class Poisoned(Next):
 )
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path, spoil: Callable, words: str) -> None:
     with pytest.raises(Diverged, match=words):
-        train(Stranger(), Samples(), Poisoned(5, spoil), replace(BASE, checkpoint_every=1, keep=1), tmp_path)
+        train(Stranger(), Samples(), poisoned(5, spoil), replace(BASE, checkpoint_every=1, keep=1), tmp_path)
     good = checkpoints.latest(tmp_path)
     assert good is not None and good.step == 4 and not good.notices
 
@@ -556,7 +474,6 @@ def test_nonsense_is_refused(change: dict, words: str) -> None:
 def test_settings_need_no_torch() -> None:
     code = f"import sys; sys.path[:0] = {sys.path!r}; import weft.training.settings; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
-    assert dataclasses.fields(settings.TrainSettings)
 
 
 def test_precision_is_measured_once_and_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -582,17 +499,3 @@ def test_a_log_cut_short_is_read(tmp_path: Path) -> None:
     (tmp_path / "log.jsonl").write_text('{"loss": 2.0}\n')
     with pytest.raises(ValueError, match="line 1"):
         read(tmp_path / "log.jsonl")
-
-
-if __name__ == "__main__":
-    train(Stranger(), Samples(), Next(), KILLED, Path(sys.argv[1]), evaluate=score)
-
-
-def test_an_evaluator_that_fails_costs_no_step(tmp_path: Path) -> None:
-    def fails(module: nn.Module) -> dict[str, float]:
-        raise RuntimeError("the evaluator's own mistake")
-
-    with pytest.raises(RuntimeError, match="the evaluator's own mistake"):
-        train(Stranger(), Samples(), Next(), replace(BASE, checkpoint_every=0), tmp_path, evaluate=fails)
-    found = checkpoints.latest(tmp_path)
-    assert found is not None and found.step == BASE.evaluate_every

@@ -13,8 +13,9 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
+from counting import Next, Samples
 from rich.console import Console
-from test_training import BASE, Next, Samples, Stranger, go, score
+from test_training import BASE, Stranger, go, score
 
 from weft.batch import Batch
 from weft.models import FAMILIES, Blueprint
@@ -313,9 +314,7 @@ def test_the_log_holds_operations_and_memory(tmp_path: Path) -> None:
     assert all(line["gflops"] > 0 and line["memory"] > 10**7 for line in lines)
     ratios = [line["gflops"] / line["tokens_per_second"] for line in lines]
     assert max(ratios) < 1.01 * min(ratios)  # operations a token: counted once
-    assert memory(torch.device("cpu")) == lines[-1]["memory"] or lines[-1]["memory"] <= (
-        memory(torch.device("cpu")) or 0
-    )
+    assert lines[-1]["memory"] <= (memory(torch.device("cpu")) or 0)  # the most so far
 
 
 def test_a_compiled_run_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:

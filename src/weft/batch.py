@@ -52,7 +52,9 @@ class Batch:
         """Rows start..stop-1, as views; `stop` may lie past the last row. ValueError where no row is left."""
         count = self.tokens.shape[0]
         if not 0 <= start < min(stop, count):
-            raise ValueError(f"rows {start} to {stop} of a batch of {count} rows are none: take 0 <= start < stop")
+            raise ValueError(
+                f"rows {start} to {stop} of a batch of {count} are none: take 0 <= start < stop and start < {count}"
+            )
         return self._each(lambda tensor: tensor[start:stop], self.samples[start:stop])
 
     def _each(self, make: Callable[[Tensor], Tensor], samples: tuple[int, ...]) -> Batch:

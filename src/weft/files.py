@@ -233,7 +233,9 @@ def _entry(entry: Any, what: str) -> Entry:
     if not isinstance(dtype, str) or dtype not in _DTYPES:
         raise DamagedFile(f"{what} has the unknown dtype {dtype!r}; known: {', '.join(_DTYPES)}")
     if not _natural(shape) or len(shape) > _MOST_DIMENSIONS:
-        raise DamagedFile(f"{what} has the shape {str(shape)[:100]}: whole numbers, none negative, at most 64 of them")
+        raise DamagedFile(
+            f"{what} has the shape {str(shape)[:100]}: at most {_MOST_DIMENSIONS} whole numbers, none negative"
+        )
     if not _natural(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
         raise DamagedFile(f"{what} has the offsets {str(offsets)[:100]}: two whole numbers, the first not the larger")
     width = _DTYPES[dtype][1]

@@ -27,15 +27,18 @@ def locked(folder: Path | str) -> Iterator[None]:
     with path.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise ValueError(busy) from error
+        except OSError as error:
+            error.filename = str(path)  # a file system without locks does not say where it is
+            raise
         if not path.exists() or path.stat().st_ino != os.fstat(file.fileno()).st_ino:
             raise ValueError(busy)  # its last holder removed it between our open and our lock
         try:
             yield
         finally:
             path.unlink(missing_ok=True)
-            if not any(path.parent.iterdir()):
+            with contextlib.suppress(OSError):  # it is not empty, or cannot go (".")
                 path.parent.rmdir()
 
 

@@ -28,7 +28,7 @@ class SettingError(ValueError):
 def change(settings: S, path: str, text: str) -> S:
     """A copy of `settings` in which the field at `path` ("train.steps") holds `text` ("200"), read as the field's type.
 
-    Read as: int "1e6", "1_000"; bool true/false/yes/no/1/0; tuple "a,b"; "none" where None is allowed. A `X | None`
+    Read as: int "1e6", "1_000"; bool true/false/yes/no/1/0; tuple "a,b"; "none" where None is allowed. An `X | None`
     field that is None becomes a default X when something inside it is set. Raises SettingError.
     """
     if not _is_settings(settings):

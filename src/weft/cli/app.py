@@ -165,7 +165,7 @@ def report(
 
 @app.command("list")
 def list_names(as_json: AsJson = False) -> None:
-    """What there is: recipes, families, position schemes, objectives, sources."""
+    """What there is: recipes, families, position schemes, kernels, objectives, sources, tokenizers."""
     from weft.cli.names import command
 
     command(as_json=as_json)

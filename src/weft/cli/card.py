@@ -34,7 +34,7 @@ def _figures(console: Console, recipe: Recipe, report: Report) -> None:
             (f"{report.seconds:.0f} s of training, {speed:,.0f} tokens/s", MUTED),
         )
     )
-    if not report.figures:
+    if "bits_per_byte" not in report.figures:  # nothing was evaluated, or what came out was not finite
         return
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     table.add_column()

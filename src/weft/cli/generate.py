@@ -8,6 +8,7 @@ from pathlib import Path
 
 from weft.cli.shared import opened
 from weft.generate import Sampling
+from weft.hub import Written
 
 
 def command(folder: Path, prompts: list[str], sampling: Sampling, *, tokens: int, beams: int, as_json: bool) -> None:
@@ -15,17 +16,8 @@ def command(folder: Path, prompts: list[str], sampling: Sampling, *, tokens: int
     model = opened(folder)
     if as_json or beams != 1:
         made = [model.generate(prompt, sampling, tokens=tokens, beams=beams) for prompt in prompts]
-        results = [
-            {
-                "prompt": prompt,
-                "text": row.text,
-                "tokens": len(row.ids),
-                "reason": row.reason,
-                "logprob": row.logprob,
-            }
-            for prompt, row in zip(prompts, made, strict=True)
-        ]
         if as_json:
+            results = [_data(prompt, row) for prompt, row in zip(prompts, made, strict=True)]
             print(json.dumps(results if len(results) > 1 else results[0]))
             return
         for prompt, row in zip(prompts, made, strict=True):
@@ -38,6 +30,16 @@ def command(folder: Path, prompts: list[str], sampling: Sampling, *, tokens: int
         for piece in pieces:
             _write(piece)
         _write("\n")
+
+
+def _data(prompt: str, row: Written) -> dict[str, object]:
+    return {
+        "prompt": prompt,
+        "text": row.text,
+        "tokens": len(row.ids),
+        "reason": row.reason,
+        "logprob": row.logprob,
+    }
 
 
 def _write(text: str) -> None:

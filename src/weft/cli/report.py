@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from weft.training.report import PAGE, compare, write_report
+from weft.training.report import compare, write_report
 
 COMPARISON = "comparison.html"
 
@@ -15,8 +15,7 @@ def command(folders: list[Path], out: Path | None) -> None:
     for folder in folders:
         if not folder.is_dir():
             raise ValueError(f"{folder} is no folder: name those that `weft train --out` wrote")
-    distinct = list(dict.fromkeys(folder.resolve() for folder in folders))
-    if len(distinct) == 1:
-        print(write_report(folders[0], out or folders[0] / PAGE))
+    if len({folder.resolve() for folder in folders}) == 1:
+        print(write_report(folders[0], out))
     else:
         print(compare(folders, out or Path(COMPARISON)))

@@ -49,10 +49,11 @@ class Texts:
 
 @dataclass(frozen=True)
 class Measure:
-    """How many tokens some text becomes."""
+    """How many tokens some text becomes. whole: all of the text was counted, not only its beginning."""
 
     bytes: int
     tokens: int
+    whole: bool = True
 
     @property
     def each(self) -> float | None:
@@ -67,6 +68,7 @@ class Measure:
 def train(
     kind: str, vocab: int, texts: Texts, out: Path | None, *, overwrite: bool, merges: bool, as_json: bool
 ) -> None:
+    """Train one, write it where `out` is given, and print what it learned and how much shorter text becomes."""
     TOKENIZERS.get(kind)  # a name that is none is told at once
     texts.check()
     if out is not None:
@@ -82,7 +84,7 @@ def train(
         return
     console = printer()
     _title(console, kind, tokenizer)
-    sample = "" if texts.text is not None or found.bytes < _SAMPLE else ", on the first of the text"
+    sample = "" if found.whole else ", at the beginning of the text"
     console.print(f"{found}{sample}", style=MUTED)
     if isinstance(tokenizer, BytePairs):
         _merges(console, tokenizer, len(learned), texts.text)
@@ -96,6 +98,7 @@ def train(
 
 
 def show(name: str, text: str, *, as_json: bool) -> None:
+    """Print the pieces of a text, and what it comes back as where that is another."""
     kind, tokenizer = _open(name, text)
     ids = tokenizer.encode(text)
     pieces = tokenizer.pieces(ids)
@@ -148,15 +151,16 @@ def _check_out(out: Path, overwrite: bool) -> None:
 
 
 def _measure(tokenizer: Tokenizer, texts: Iterable[str]) -> Measure:
-    """Over the first _SAMPLE characters or so."""
-    size = characters = tokens = 0
+    """Over the first _SAMPLE characters, or all where there are fewer."""
+    size, characters, tokens, whole = 0, 0, 0, True
     for text in texts:
         part = text[: _SAMPLE - characters]
         size, characters = size + len(part.encode()), characters + len(part)
         tokens += sum(map(len, encode_many(tokenizer, [part])))
-        if characters >= _SAMPLE:
+        whole = len(part) == len(text)
+        if not whole:
             break
-    return Measure(size, tokens)
+    return Measure(size, tokens, whole)
 
 
 def _facts(kind: str, tokenizer: Tokenizer, found: Measure) -> dict[str, object]:

@@ -113,8 +113,8 @@ class Pairs(Shuffled):
     """Source and target texts: the encoder reads source END, the decoder reads END target and predicts target END.
 
     Rows are padded on the right, as long as the batch needs; segments are 1 where there is a token and 0 where not. A
-    pair of which either side, with its END, is longer than `context` is left out: `dropped` counts them, `pairs` holds
-    the others.
+    pair of which either side, with its END, is longer than `context` is left out: `dropped` counts them; `pairs` holds
+    the others, `ids` their ids, without END.
     """
 
     def __init__(self, pairs: Sequence[Pair], tokenizer: Tokenizer, context: int) -> None:
@@ -122,13 +122,13 @@ class Pairs(Shuffled):
         self.pairs: list[Pair] = []
         self.context = context
         self._end = tokenizer.end
-        self._ids: list[tuple[np.ndarray, np.ndarray]] = []
+        self.ids: list[tuple[np.ndarray, np.ndarray]] = []
         sources = encode_many(tokenizer, [source for source, _ in pairs])
         targets = encode_many(tokenizer, [target for _, target in pairs])
         for pair, source, target in zip(pairs, sources, targets, strict=True):
             if max(len(source), len(target)) < context:
                 self.pairs.append(pair)
-                self._ids.append((source, target))
+                self.ids.append((source, target))
         self.dropped = len(pairs) - len(self.pairs)
         if not self.pairs:
             raise ValueError(f"none of {len(pairs)} pairs fits into context={context} tokens: give pairs, or raise it")
@@ -137,16 +137,11 @@ class Pairs(Shuffled):
         """Samples in an epoch."""
         return len(self.pairs)
 
-    @property
-    def ids(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """The ids of each pair, without END."""
-        return self._ids
-
     def batch(self, places: Sequence[Place]) -> Batch:
         """These pairs, the same in every epoch."""
         rows = check(places, len(self))
         end = np.asarray([self._end])
-        chosen = [self._ids[row] for row in rows]
+        chosen = [self.ids[row] for row in rows]
         inputs = [np.concatenate([end, target]) for _, target in chosen]
         labels = [np.concatenate([target, end]) for _, target in chosen]
         sources = [np.concatenate([source, end]) for source, _ in chosen]

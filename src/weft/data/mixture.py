@@ -46,7 +46,7 @@ class Mixture:
         self._first = np.concatenate([[0], np.cumsum([len(dataset) for dataset in datasets])])
 
     def __len__(self) -> int:
-        """Samples of all sources together. How often each is read in as many places, the weights say."""
+        """Samples of all sources together; the weights, not this number, say how often each source is read."""
         return int(self._first[-1])
 
     def source(self, index: int) -> int:

@@ -45,7 +45,7 @@ def place(position: int, size: int, seed: int) -> Place:
     Each epoch holds every index exactly once, in an order of its own; O(1) in time and memory.
     """
     if size < 1 or position < 0:
-        raise ValueError(f"position {position} among {size} samples: a position is at least 0, and so is size - 1")
+        raise ValueError(f"position {position} among {size} samples: a position is at least 0, of at least 1 sample")
     epoch, within = divmod(position, size)
     return Place(epoch, _permute(within, size, mix(seed, epoch)))
 

@@ -1,4 +1,4 @@
-"""Pairs of texts for encoder-decoders: two files line by line, or one of two columns."""
+"""Pairs of texts for encoder–decoders: two files line by line, or one of two columns."""
 
 from pathlib import Path
 

@@ -36,8 +36,9 @@ def prepare(
     scratch: Path | None = None,
     say: Say = quiet,
 ) -> Prepared:
-    """Datasets of rows of `context` tokens.
+    """Datasets of rows of `context` tokens. ValueError for settings or data that give none.
 
+    - pairs: rows for an encoder–decoder, see `prepare_pairs`; only `settings` and `tokenizer` are then heeded.
     - tokenizer: is used as it is (a resumed run's own); None trains one on the training side.
     - sources: to be read instead of what the settings name; one for each of data.weights.
     - kept: where an earlier run kept its tokens; they are used where they are those of the same source, settings and

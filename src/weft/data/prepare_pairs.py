@@ -75,5 +75,5 @@ def check_held_out(settings: DataSettings, count: int) -> None:
 def _digest(settings: DataSettings, context: int, tokens: Sequence[np.ndarray]) -> str:
     state = hashlib.sha256(f"{context} {settings.rows} {settings.seed}".encode())
     for part in tokens:
-        state.update(np.ascontiguousarray(part).tobytes())
+        state.update(len(part).to_bytes(8, "little") + part.tobytes())  # the length: where one side ends is data too
     return state.hexdigest()

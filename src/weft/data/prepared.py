@@ -16,8 +16,8 @@ from weft.data.mixture import Mixture, proportions
 from weft.data.pack import Packed
 from weft.data.sources import COLUMN
 from weft.data.store import Store
-
-MOST_IDS = 10_000_000  # of a vocabulary; the tokenizers library sets room aside for all, and aborts where it cannot
+from weft.data.tokenizers import MOST_IDS
+from weft.files import new_folder
 
 RowKind = Literal["stream", "isolate", "pack"]
 
@@ -27,7 +27,8 @@ class DataSettings:
     """What is read, and how it becomes rows.
 
     rows: "stream": one stream of documents, cut into rows; "isolate": the same, and the documents of a row do not see
-    one another; "pack": whole documents, as many as fit into a row, that do not see one another.
+    one another; "pack": whole documents, as many as fit into a row, that do not see one another. Pairs always have a
+    row each.
     """
 
     source: str = "text"  # a registered source; "pairs" and "made_pairs" for encoder–decoders
@@ -58,9 +59,9 @@ class DataSettings:
 class Prepared:
     """Datasets, and what a person should know of them.
 
-    valid_bytes: UTF-8 bytes of the held-out text. digest: of every token on both sides and of the settings: equal
-    digests mean equal rows. store: where the tokens are; None for pairs. Where it was given no place to stay, it goes
-    with this object, or with `close`.
+    valid_bytes: UTF-8 bytes of the held-out text. documents: how many to train on and held out; of pairs, the pairs.
+    digest: of every token on both sides and of the settings: equal digests mean equal rows. store: where the tokens
+    are; None for pairs. Where it was given no place to stay, it goes with this object, or with `close`.
     """
 
     tokenizer: Tokenizer
@@ -108,12 +109,13 @@ class Scratch:
         self.remove = weakref.finalize(self, shutil.rmtree, self.folder, True)
 
     def move(self, inside: Path, final: Path) -> None:
-        """Give what is inside a place; ValueError where something is there. Atomic on one disk."""
+        """Move the folder `inside` to `final`, whole or not at all; ValueError where something is there."""
         if final.exists() and (not final.is_dir() or any(final.iterdir())):
             raise ValueError(f"{final} is already there: choose another folder, or remove it")
         final.parent.mkdir(parents=True, exist_ok=True)
         try:
             os.replace(inside, final)
         except OSError:  # another disk
-            shutil.copytree(inside, final, dirs_exist_ok=True)
+            with new_folder(final) as copy:
+                shutil.copytree(inside, copy, dirs_exist_ok=True)
         self.remove()

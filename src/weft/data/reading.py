@@ -46,10 +46,11 @@ def open_text(path: Path, newline: str) -> Iterator[TextIO]:
     byte) or not whole.
     """
     try:
-        with _open(path) as raw, io.TextIOWrapper(raw, "utf-8-sig", newline=newline) as text:
-            yield text
-    except UnicodeDecodeError as error:
-        raise _find_fault(path) from error
+        try:
+            with _open(path) as raw, io.TextIOWrapper(raw, "utf-8-sig", newline=newline) as text:
+                yield text
+        except UnicodeDecodeError as error:
+            raise _find_fault(path) from error  # which may itself find a .gz that is not whole
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DamagedFile(f"{path} is not a whole .gz file: {error}") from error
     except OSError as error:

@@ -3,7 +3,6 @@
 import csv
 import json
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -128,9 +127,7 @@ def _parquet(path: Path, column: str) -> Iterator[Record]:
         raise ValueError(f"{path}: reading .parquet needs pyarrow: {PARQUET}") from error
     try:
         with ParquetFile(path) as file:
-            numbers = count(1)
-            for value in _values(file, path, column):
-                number = next(numbers)
+            for number, value in enumerate(_values(file, path, column), start=1):
                 try:
                     text = value.as_py()
                 except UnicodeDecodeError as error:

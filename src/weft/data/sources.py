@@ -76,9 +76,9 @@ def open_source(name: str, paths: Sequence[str] = (), *, column: str = COLUMN, s
 class TextFiles:
     """UTF-8 texts, also .gz, exactly as they are (line ends too; a byte order mark is left out).
 
-    A path is a file of any name; a folder, searched for text-like names, leaving out hidden ones and __pycache__; or a
-    pattern (`*`, `**`). Sorted; a file is read once, however many paths lead to it. An empty file is an error where it
-    is named, and left out elsewhere.
+    A path is a file of any name; a folder, searched for text-like names, leaving out hidden ones, __pycache__ and links
+    to folders; or a pattern (`*`, `**`). Sorted; a file is read once, however many paths lead to it. An empty file is
+    an error where it is named, and left out elsewhere.
 
     A file of records (.csv, .tsv, .jsonl, .parquet: see `read_records`) gives a document a row, "file.csv:12" after its
     line, with the text of `column`; rows that have none are left out, and `say` is told how many.
@@ -93,7 +93,7 @@ class TextFiles:
         return replace(self, column=column, say=say)
 
     def documents(self) -> Iterator[Document]:
-        """ValueError where a path does not exist, nothing matches, a file is not UTF-8, or all is empty."""
+        """ValueError where a path does not exist, nothing matches, a file is not UTF-8, or there is no text in any."""
         if not self.paths:
             raise ValueError("the source text needs at least one file, folder or pattern")
         found, rows, missing, first = False, 0, 0, ""
@@ -108,7 +108,10 @@ class TextFiles:
         if missing:
             self.say(f"{missing:,} of {rows:,} rows have no {self.column!r} and were left out; the first is {first}")
         if not found:
-            raise ValueError(f"every file in {', '.join(self.paths)} is empty: there is no text")
+            paths = ", ".join(self.paths)
+            if rows:
+                raise ValueError(f"none of the {rows:,} rows in {paths} has any {self.column!r}: there is no text")
+            raise ValueError(f"every file in {paths} is empty: there is no text")
 
     def _texts(self, path: Path, named: bool) -> Iterator[tuple[str, str | None, bool]]:
         """A file's texts with their names, and whether each is a row of records."""
@@ -140,22 +143,24 @@ class PythonLibrary:
     paths: tuple[str, ...] = ()
 
     def documents(self) -> Iterator[Document]:
-        """Sources that are not UTF-8 are left out; ValueError where `paths` chooses nothing."""
+        """Sources that are not UTF-8 are left out; ValueError where one of `paths` chooses nothing."""
         root = Path(sysconfig.get_path("stdlib"))
         chosen = [root / path for path in self.paths] or [root]
-        found = False
+        found: set[Path] = set()
         for path in _walk(root, _NOT_LIBRARY):
-            if path.suffix != ".py" or not any(path.is_relative_to(start) for start in chosen):
+            starts = [start for start in chosen if path.is_relative_to(start)]
+            if path.suffix != ".py" or not starts:
                 continue
             try:
                 text = read_text(path, empty=True)
             except DamagedFile:
                 continue  # a few sources declare another encoding
             if text:
-                found = True
+                found.update(starts)
                 yield Document(path.relative_to(root).as_posix(), text)
-        if not found:
-            raise ValueError(f"no sources of the Python library at {', '.join(map(str, chosen))}: is it installed?")
+        missing = [str(start) for start in chosen if start not in found]
+        if missing:
+            raise ValueError(f"no sources of the Python library at {', '.join(missing)}: is it installed?")
 
 
 SOURCES.register("text", TextFiles)

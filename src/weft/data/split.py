@@ -96,8 +96,10 @@ def survey(documents: Iterable[Document], seed: int = 0, advance: Advance | None
 def unchanged(documents: Iterable[Document], found: Survey) -> Iterator[Document]:
     """The documents of a survey once more; ValueError, behind the last one, where they are not the same."""
     content = hashlib.sha256()
-    for document in documents:
+    for number, document in enumerate(documents):
         content.update(hashlib.sha256(utf8(document)).digest())
+        if number == len(found.words):
+            break  # one too many: another digest already, and nobody asks for what follows the last one
         yield document
     if found.named is not None:
         content.update(found.named.tobytes())

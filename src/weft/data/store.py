@@ -28,6 +28,7 @@ FILE, TOKENIZER, HELD_OUT, TEXT = "store.json", "tokenizer.json", "held-out", "h
 VERIFIED = 1 << 30  # bytes; a larger store is opened on its sizes alone, unless it is asked to be read through
 _FORMAT = 1
 _DTYPES = {2: np.dtype("<u2"), 4: np.dtype("<u4")}  # by the bytes of a token
+_AGAIN = ": remove the folder, and the tokens are made again"  # how errors about a damaged store end
 
 
 @dataclass(frozen=True)
@@ -143,12 +144,15 @@ class StoreWriter:
             files |= writer.finish()
         facts = {
             "format": _FORMAT,
-            "made_of": {"settings": dict(made_of.settings), "source": made_of.source, "tokenizer": made_of.tokenizer},
+            "made_of": {
+                "settings": dict(made_of.settings),
+                "source": made_of.source,
+                "tokenizer": files[TOKENIZER]["sha256"],
+            },
             "width": self._width,
             "parts": list(self._parts),
             "files": dict(sorted(files.items())),
         }
-        facts["made_of"]["tokenizer"] = files[TOKENIZER]["sha256"]
         write_bytes(self.folder / FILE, _dump({**facts, "sha256": digest(_dump(facts))}))
 
     def close(self) -> None:
@@ -238,13 +242,10 @@ def _read_facts(path: Path) -> dict[str, Any]:
     return facts
 
 
-_AGAIN = ": remove the folder, and the tokens are made again"
-
-
 def _check_made_of(folder: Path, was: Mapping[str, Any], wanted: MadeOf) -> None:
     faults = []
     for name, now in sorted(wanted.settings.items()):
-        before = was["settings"].get(name)
+        before = was["settings"].get(name, "not given")
         if before != now:
             faults.append(f"the setting data.{name} was {before} and is {now} now")
     for name, before, now in (

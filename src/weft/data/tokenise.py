@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,8 @@ from weft.files import new_folder
 
 BATCH = 1 << 21  # characters encoded together; two batches are held at a time, and a longer document alone
 
-Routed = Iterable[tuple[int, Document]]
+Routed = Iterable[tuple[int, Document]]  # with its side
+_Gathered = tuple[list[str], list[Document]]  # to be encoded together; the part that each document belongs to
 
 
 def write_store(
@@ -36,27 +38,22 @@ def write_store(
     names = part_names(len(sources))
     done = 0
     with new_folder(folder) as inside:
-        writer = StoreWriter(inside, tokenizer, len(sources))
         try:
-            for parts, documents, ids in _encoded(_batches(sources, names), tokenizer):
-                for part, document, row in zip(parts, documents, ids, strict=True):
-                    writer.add(part, row, document.text)
-                    done += len(document.text)
-                if advance is not None:
-                    advance("tokenised", done, characters)
-            writer.finish(made_of)
+            with closing(StoreWriter(inside, tokenizer, len(sources))) as writer:
+                for parts, documents, ids in _encoded(_batches(sources, names), tokenizer):
+                    for part, document, row in zip(parts, documents, ids, strict=True):
+                        writer.add(part, row, document.text)
+                        done += len(document.text)
+                    if advance is not None:
+                        advance("tokenised", done, characters)
+                writer.finish(made_of)
         except OSError as error:
             if error.filename is None or str(error.filename).startswith(str(inside)):
                 error.filename = str(folder)  # writing does not say where, and a temporary name means nothing
             raise
-        finally:
-            writer.close()
 
 
-Batch = tuple[list[str], list[Document]]  # the part that each document belongs to
-
-
-def _batches(sources: Sequence[Routed], names: Sequence[str]) -> Iterator[Batch]:
+def _batches(sources: Sequence[Routed], names: Sequence[str]) -> Iterator[_Gathered]:
     parts, documents, waiting = list[str](), list[Document](), 0
     for name, routed in zip(names, sources, strict=False):  # one name more: what is held out
         for side, document in routed:
@@ -70,7 +67,7 @@ def _batches(sources: Sequence[Routed], names: Sequence[str]) -> Iterator[Batch]
 
 
 def _encoded(
-    batches: Iterable[Batch], tokenizer: Tokenizer
+    batches: Iterable[_Gathered], tokenizer: Tokenizer
 ) -> Iterator[tuple[list[str], list[Document], list[np.ndarray]]]:
     """Each batch with its ids; the next one is read while one is encoded."""
     with ThreadPoolExecutor(1) as pool:

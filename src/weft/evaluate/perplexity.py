@@ -96,6 +96,8 @@ def likelihood(
 
     On several processes, all of which call this alike, `share` is (this process, processes) and `total` adds numbers up
     over them, place by place: the batches are those of one process, each computed by one of them.
+
+    ValueError where `check` finds nothing to work with, or no place of the data predicts anything.
     """
     check(dataset, objective)
     device = next(module.parameters()).device
@@ -105,4 +107,6 @@ def likelihood(
         if counted:
             nats, tokens = nats + loss.sum.double().item(), tokens + loss.count
     nats, tokens = total([nats, tokens])
+    if not tokens:
+        raise ValueError(f"none of the {len(dataset)} samples has a label: there is nothing to evaluate")
     return Likelihood(nats, int(tokens), bytes)

@@ -30,7 +30,7 @@ def spans(length: int, back: int | None, ahead: int | None) -> list[Span]:
     return found
 
 
-def window(x: Tensor | None, span: Span) -> Tensor | None:
+def within(x: Tensor | None, span: Span) -> Tensor | None:
     """The part of a [.., T, S] tensor (either may be 1) that belongs to a span."""
     if x is None:
         return None
@@ -40,7 +40,8 @@ def window(x: Tensor | None, span: Span) -> Tensor | None:
 
 
 class Plain(torch.autograd.Function):
-    """softmax(mask(q kᵀ)) v over blocks, nothing else. q [B, H, T, K] (scaled), k, v [B·G, S, K] -> [B, H, T, Kv].
+    """softmax(mask(q kᵀ)) v over blocks, nothing else. q [B, H, T, K] (scaled), k [B·G, S, K], v [B·G, S, Kv] ->
+    [B, H, T, Kv], all in one precision.
 
     mask: bool [B or 1, 1, T, S], or None: causal, where only the last keys of a span need hiding and no row is empty.
     """
@@ -85,12 +86,15 @@ class Plain(torch.autograd.Function):
 
 
 def _softmax(scores: Tensor, mask: Tensor | None, span: Span) -> Tensor:
-    """Weights of one block; rows that see nothing become zeros. scores [B, H, n, s] is overwritten."""
+    """Weights of one block; rows that see nothing become zeros. scores [B, H, n, s] is overwritten.
+
+    They keep the scores' precision, which a GPU's autocast would widen and the backward pass relies on.
+    """
     hide = torch.finfo(scores.dtype).min
     if mask is None:  # causal: keys low..start are all seen, the square at the end is a triangle
         start, stop, low, _ = span
         future = torch.ones(stop - start, stop - start, dtype=torch.bool, device=scores.device).triu_(1)
         scores[..., start - low :].masked_fill_(future, hide)
-        return scores.softmax(dim=-1)
-    hidden = ~(window(mask, span))  # type: ignore[operator]
-    return scores.masked_fill_(hidden, hide).softmax(dim=-1).masked_fill_(hidden, 0.0)
+        return scores.softmax(dim=-1, dtype=scores.dtype)
+    hidden = ~(within(mask, span))  # type: ignore[operator]
+    return scores.masked_fill_(hidden, hide).softmax(dim=-1, dtype=scores.dtype).masked_fill_(hidden, 0.0)

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from weft.nn.blocked import BLOCK, Plain, spans, window
+from weft.nn.blocked import BLOCK, Plain, spans, within
 from weft.nn.context import Field, Sight
 from weft.nn.mask import Causal
 from weft.nn.tap import Tap
 
-LONG = 512  # rows from here on: scores are not held whole where a fused kernel can avoid it
+LONG = 1024  # keys from here on: scores are not held whole where a fused kernel can avoid it
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,12 @@ class Scoring:
     @property
     def needs_weights(self) -> bool:
         """True where somebody wants the weights themselves, or something a fused kernel cannot do."""
-        listening = self.probs is not None and self.probs.active
-        return listening or self.values is not None or self.softcap is not None or self.sink is not None
+        return self.listening or self.values is not None or self.softcap is not None or self.sink is not None
+
+    @property
+    def listening(self) -> bool:
+        """True where somebody listens to the weights, or edits them."""
+        return self.probs is not None and self.probs.active
 
 
 Kernel = Callable[[Tensor, Tensor, Tensor, Sight, Scoring], Tensor]
@@ -145,8 +149,10 @@ def blocked(q: Tensor, k: Tensor, v: Tensor, sight: Sight, how: Scoring) -> Tens
     scale = width**-0.5 if how.scale is None else how.scale
     keys, values = _heads_first(k, g), _heads_first(v, g)  # [B·G, T, K], [B·G, T, Kv]
     queries, cuts = (q * scale).transpose(1, 2), spans(t, *sight.reach)  # [B, H, T, K]
-    # a compiler traces its backward pass too
-    if how.plain and (sight.causal or sight.allowed is not None):
+    if how.plain and (sight.causal or sight.allowed is not None):  # also for a compiler, which traces its backward pass
+        if torch.is_autocast_enabled(q.device.type):  # that backward pass has no autocast to bring them together
+            dtype = torch.get_autocast_dtype(q.device.type)
+            queries, keys, values = queries.to(dtype), keys.to(dtype), values.to(dtype)
         mask = None if sight.causal else allowed(sight)
         mixed: Tensor = Plain.apply(queries, keys, values, mask, cuts)  # type: ignore[assignment]
         return mixed.transpose(1, 2)  # [B, T, H, Kv]
@@ -156,7 +162,7 @@ def blocked(q: Tensor, k: Tensor, v: Tensor, sight: Sight, how: Scoring) -> Tens
         block = queries[:, :, start:stop].reshape(b * g, -1, width)  # [B·G, H/G·n, K]
         scores = torch.bmm(block, keys[:, low:high].transpose(1, 2))  # [B·G, H/G·n, s]
         scores = scores.view(b, h, stop - start, high - low)  # [B, H, n, s]
-        probs = weigh(scores, window(mask, span), replace(how, bias=window(how.bias, span), probs=None))
+        probs = weigh(scores, within(mask, span), replace(how, bias=within(how.bias, span), probs=None))
         mixed = torch.bmm(probs.view(b * g, -1, high - low), values[:, low:high])  # [B·G, H/G·n, Kv]
         outs.append(_heads_last(mixed, b, h, stop - start))  # [B, n, H, Kv]
     return torch.cat(outs, dim=1)  # [B, T, H, Kv]
@@ -170,8 +176,7 @@ def able(name: str, sight: Sight, how: Scoring) -> bool:
     if name == "sdpa":
         return not how.needs_weights
     if name == "blocked":
-        listening = how.probs is not None and how.probs.active
-        return sight.reach is not None and how.values is None and not listening
+        return sight.reach is not None and how.values is None and not how.listening
     return name in KERNELS
 
 
@@ -181,7 +186,7 @@ def by_shape(q: Tensor, k: Tensor, sight: Sight, how: Scoring) -> str:
     bounded = sight.reach is not None and sight.reach != (None, None)
     if bounded and t >= 2 * BLOCK and q.device.type == "cpu" and able("blocked", sight, how):
         return "blocked"
-    if (q.device.type != "cpu" or s >= 2 * LONG) and t > 1 and able("sdpa", sight, how):
+    if (q.device.type != "cpu" or s >= LONG) and t > 1 and able("sdpa", sight, how):
         return "sdpa"
     return "matmul"
 
@@ -200,9 +205,7 @@ def use(module: nn.Module, kernel: str | None) -> list[str]:
     """Force one kernel (or None: the rule of shapes) on every field of a module; returns the fields' names."""
     if kernel is not None and kernel not in KERNELS:
         raise ValueError(f"unknown attention kernel {kernel!r}; there are {', '.join(KERNELS)}")
-    names = [name for name, part in module.named_modules() if isinstance(part, Field)]
-    for name in names:
-        part = module.get_submodule(name)
-        assert isinstance(part, Field)
-        part.kernel = kernel
-    return names
+    fields = {name: part for name, part in module.named_modules() if isinstance(part, Field)}
+    for field in fields.values():
+        field.kernel = kernel
+    return list(fields)

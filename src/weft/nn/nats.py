@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-PRODUCT = 2**24  # scores held at once, in x's precision: enough rows for the matrix products, and for ...
-ROWS = 1024  # ... adding up the weight's gradient, which is read and written once for each product
+PRODUCT = 2**24  # scores held at once, in x's precision, where that makes at least ROWS rows
+ROWS = 1024  # rows of a product at the least: the weight's gradient is read and written once for each
 PIECE = 2**20  # scores held in fp32 at once: what fits into a processor's cache
 
 
@@ -18,7 +18,8 @@ def linear_nats(x: Tensor, weight: Tensor, labels: Tensor, *, ignored: int) -> T
     """Σ -log softmax(x Wᵀ)[label], fp32, over labels that are not `ignored`. x [N, D], weight [V, D], labels [N].
 
     Scores are computed in x's precision (autocast's, where it is on), their logarithms in fp32. Gradients are taken
-    piece by piece in the same pass, so the backward pass only scales them.
+    piece by piece in the same pass, so the backward pass only scales them. Under `torch.compile` plain cross-entropy is
+    traced instead, and what is held is the compiler's to decide. A label that is no token is an error.
     """
     if torch.is_autocast_enabled(x.device.type):
         dtype = torch.get_autocast_dtype(x.device.type)
@@ -69,10 +70,10 @@ class _LinearNats(torch.autograd.Function):
 
 
 def _differentiate(scores: Tensor, target: Tensor, counted: Tensor, wanted: bool) -> Tensor:
-    """Σ -log softmax(scores)[target] over what is counted; where it is `wanted`, `scores` [n, V] become its gradient,
-    p - 1 at the target.
+    """Σ -log softmax(scores)[target] over what is counted. scores [n, V], target and counted [n, 1].
 
-    target, counted [n, 1]. A target that is no token is gather's error.
+    Where it is `wanted`, `scores` become their gradient, p - 1 at the target, in every row: the caller leaves out those
+    that are not counted. A target that is no token is gather's error.
     """
     rows = max(16, PIECE // scores.shape[1])
     total = torch.zeros((), dtype=torch.float32, device=scores.device)

@@ -48,11 +48,13 @@ class Translate:
 
 
 def _likelihood(module: Decoder | EncoderDecoder, hidden: Tensor, auxiliary: Auxiliary, batch: Batch) -> Loss:
-    """Σ -log p of the batch's labels from hidden states [B, T, D]; ValueError for terms that nobody weighs."""
+    """Σ -log p of the batch's labels from hidden states [B, T, D]; ValueError where there are none, or for terms that
+    nobody weighs."""
     if auxiliary:  # they would vanish without a word
         raise ValueError(
             f"this objective has no weights for the model's auxiliary terms {', '.join(auxiliary)}: "
             "train with one that has, or a model without them"
         )
-    assert batch.labels is not None
+    if batch.labels is None:
+        raise ValueError(f"the batch has no labels: give what each place predicts, {IGNORED} where nothing")
     return Loss(module.nats(hidden, batch.labels, ignored=IGNORED), count(batch))

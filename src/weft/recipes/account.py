@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -12,7 +13,7 @@ from weft.generate import Sampling
 from weft.hub import Model
 from weft.models import Blueprint
 from weft.recipes.recipe import Recipe
-from weft.settings import to_data
+from weft.settings import SettingError, to_data
 from weft.training.hardware import hardware
 from weft.training.loop import Result
 from weft.training.report.facts import flat
@@ -69,14 +70,11 @@ def account(recipe: Recipe, blueprint: Blueprint, prepared: Prepared, result: Re
 
 
 def changed(blueprint: Blueprint, settings: Mapping[str, Any]) -> list[str]:
-    """The settings, by dotted name, that are not at their default."""
-    usual = flat(
-        {
-            "model": Blueprint(blueprint.family, type(blueprint.config)()).to_data(),
-            "data": to_data(DataSettings()),
-            "train": to_data(TrainSettings()),
-        }
-    )
+    """The settings, by dotted name, that are not at their default; all of the model's where its family has none."""
+    defaults: dict[str, Any] = {"data": to_data(DataSettings()), "train": to_data(TrainSettings())}
+    with contextlib.suppress(SettingError):  # a family's config may have fields that must be given
+        defaults["model"] = Blueprint.of(blueprint.family).to_data()
+    usual = flat(defaults)
     return [name for name, value in flat(settings).items() if name not in usual or usual[name] != value]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -92,6 +93,7 @@ def copy(name: str, target: Path) -> None:
     if spec is None or spec.origin is None:
         raise ValueError(f"the recipe {name!r} is a plug-in's and has no file of weft's: copy it from where it lives")
     text = Path(spec.origin).read_text(encoding="utf-8")
-    text = re.sub(rf"\bweft train {name}\b", f"weft train {target}", text)
+    command = f"weft train {shlex.quote(str(target))}"
+    text = re.sub(rf"\bweft train {name}\b", lambda _: command, text)  # as it is: a path may hold a backslash
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(text.replace(f'name="{name}"', f'name="{target.stem}"'), encoding="utf-8")

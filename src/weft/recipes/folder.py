@@ -15,10 +15,11 @@ from weft.models import Blueprint
 from weft.outputs import check_output
 from weft.recipes.recipe import Recipe
 from weft.settings import to_data
-from weft.training import checkpoints
+from weft.training import checkpoints, log
 from weft.training.report import PAGE
+from weft.training.report.facts import REPORT, RUN, flat
 
-RUN, LOG, CURVE, REPORT = "run.json", "log.jsonl", "loss.png", "report.json"
+LOG, CURVE = log.NAME, "loss.png"
 TOKENS = "tokens"  # the folder of the token store, where data.store names no other
 # run.json is the first to be written and the last to go: where it is, the others are weft's own.
 WRITTEN = ("config.json", "tokenizer.json", "model.safetensors", LOG, CURVE, REPORT, PAGE, RUN)
@@ -87,7 +88,7 @@ def clear(out: Path) -> None:
 
 def check_same(out: Path, found: Existing, blueprint: Blueprint, data: DataSettings, digest: str) -> None:
     """A resumed run must be the same run; ValueError names what is not."""
-    was, now = _flat(found.blueprint), _flat(blueprint)
+    was, now = (flat({"model": model.to_data()}) for model in (found.blueprint, blueprint))
     tokenizer = ("tokenizer", "vocab")  # a resumed run keeps its own: other words for it would not be heard
     was |= {f"data.{name}": found.data.get(name) for name in tokenizer}
     now |= {f"data.{name}": value for name, value in to_data(data).items() if name in tokenizer}
@@ -102,11 +103,3 @@ def check_same(out: Path, found: Existing, blueprint: Blueprint, data: DataSetti
             f"the data are not those {out} was started with (digest {found.digest[:12]}…, now {digest[:12]}…): "
             "give the same files and data settings, or choose another --out"
         )
-
-
-def _flat(blueprint: Blueprint) -> dict[str, Any]:
-    """A description by setting: "model.heads" and the like."""
-    data = blueprint.to_data()
-    return {
-        f"model.{name}": value for name, value in ({"family": data["family"]} | data["config"] | data["parts"]).items()
-    }

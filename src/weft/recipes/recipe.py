@@ -39,7 +39,7 @@ class Recipe:
 
     @property
     def summary(self) -> str:
-        """The story's first sentence, on one line."""
+        """The story's first paragraph, on one line."""
         return " ".join(self.story.strip().split("\n\n")[0].split())
 
     def change(self, path: str, text: str) -> Recipe:
@@ -58,8 +58,8 @@ class Recipe:
             train = replace(self.train, **dict.fromkeys(LENGTHS, 0)) if rest in LENGTHS else self.train
             return replace(self, train=change(train, rest, text))  # one length takes the place of another
         except SettingError as error:
-            text = str(error)
-            raise SettingError(f"{head}.{text}" if text.startswith(rest) else text) from error
+            said = str(error)
+            raise SettingError(f"{head}.{said}" if said.startswith(rest) else said) from error
 
     def fitted(self, vocab: int) -> Blueprint:
         """The model with a tokenizer's number of ids. ValueError where `change` asked for another one."""

@@ -17,12 +17,13 @@ from weft.nn import measure
 from weft.outputs import locked
 from weft.recipes.account import Sample, account, plain, write_samples
 from weft.recipes.begin import Begun, begin, follow, objective_of
-from weft.recipes.folder import CURVE, LOG, REPORT, check_folder
+from weft.recipes.folder import CURVE, LOG, check_folder
 from weft.recipes.recipe import Recipe
 from weft.training.checkpoints import whole_tensors
 from weft.training.curve import draw, evaluations
 from weft.training.loop import Result, train
 from weft.training.report import PAGE, write_report
+from weft.training.report.facts import REPORT
 from weft.training.watch import Watcher
 from weft.training.world import World, join
 

@@ -74,12 +74,11 @@ def mean(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """The mean of several models' tensors, summed in fp64; whole numbers are taken from the last one."""
     if not states:
         raise ValueError("the mean of no checkpoints is nothing: name one at least")
-    first, last = states[0], states[-1]
-    for state in states:
-        if {name: t.shape for name, t in state.items()} != {name: t.shape for name, t in first.items()}:
-            raise ValueError("the checkpoints do not have the same tensors, so they are not of one model")
-    found = {}
-    for name, tensor in last.items():
+    shapes = [{name: tensor.shape for name, tensor in state.items()} for state in states]
+    if any(other != shapes[0] for other in shapes):
+        raise ValueError("the checkpoints do not have the same tensors, so they are not of one model")
+    found: dict[str, Tensor] = {}
+    for name, tensor in states[-1].items():
         if tensor.is_floating_point():
             total = torch.zeros(tensor.shape, dtype=torch.float64)
             for state in states:

@@ -222,7 +222,7 @@ def load_module(module: Module, tensors: Mapping[str, Tensor], source: Path | st
     if missing := sorted(set(mine) - set(tensors)):
         raise ValueError(f"{source} lacks {', '.join(missing)}; the model was built with other settings")
     if extra := sorted(set(tensors) - set(mine)):
-        raise ValueError(f"{source} holds {', '.join(extra)}, which the model does not have; it was built with others")
+        raise ValueError(f"{source} holds {', '.join(extra)}, which the model lacks; it was built with other settings")
     with torch.no_grad():
         for name, tensor in mine.items():
             given = tensors[name]

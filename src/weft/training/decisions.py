@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -30,21 +31,19 @@ FELT = {  # those of them that a person should be told about
 
 @dataclass(frozen=True)
 class Decisions:
-    """precision: of the products. compile: whether the forward pass is compiled. processes: how many there were.
-    steps: the run's length, whatever it was given in. samples: in the data set. given: what the caller decided (which
-    kernels run)."""
+    """What was decided, as checkpoints hold it."""
 
-    precision: Precision
-    compile: bool
-    threads: int
+    precision: Precision  # of the products
+    compile: bool  # whether the forward pass is compiled
+    threads: int  # of each process
     processes: int = 1
-    steps: int = 0
-    samples: int = 0
-    given: dict[str, str] = field(default_factory=dict)
+    steps: int = 0  # the run's length, whatever it was given in; 0 = not counted yet
+    samples: int = 0  # in the data set; 0 = not known yet
+    given: dict[str, str] = field(default_factory=dict)  # by the caller: which kernels run
 
 
 def decide(settings: TrainSettings, device: torch.device, given: Mapping[str, str], processes: int) -> Decisions:
-    """The decisions of a new run; its steps are counted later."""
+    """The decisions of a new run, whose threads are set; its steps are counted later."""
     torch.set_num_threads(settings.threads or torch.get_num_threads())
     compiled = settings.compile == "on" or (settings.compile == "auto" and device.type == "cuda")
     precision = choose(settings.precision, device)
@@ -52,7 +51,7 @@ def decide(settings: TrainSettings, device: torch.device, given: Mapping[str, st
 
 
 def same_settings(
-    recorded: Mapping[str, Any], settings: TrainSettings, out: object, say: Callable[[str], None]
+    recorded: Mapping[str, Any], settings: TrainSettings, out: Path | None, say: Callable[[str], None]
 ) -> bool:
     """Whether a resumed run keeps its length. ValueError where a setting differs that makes it another run."""
     now = to_data(settings)
@@ -69,7 +68,7 @@ def same_settings(
 
 
 def replay(recorded: Decisions, settings: TrainSettings, given: Mapping[str, str], processes: int) -> Decisions:
-    """The recorded decisions, for this resume. ValueError where the caller decided otherwise."""
+    """The recorded decisions, for this resume, whose threads are set. ValueError where the caller decided otherwise."""
     if recorded.given != dict(given):
         raise ValueError(f"the run was started with the decisions {recorded.given}, not {dict(given)}; replay them")
     torch.set_num_threads(settings.threads or recorded.threads)

@@ -3,6 +3,7 @@
 import signal
 import threading
 from types import FrameType, TracebackType
+from typing import Self
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)  # Ctrl-C, and what a cluster sends before it takes the machine
 
@@ -17,7 +18,7 @@ class Interrupt:
         self.asked = False
         self.before: dict[signal.Signals, object] = {}
 
-    def __enter__(self) -> "Interrupt":
+    def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():  # elsewhere Python takes no handlers
             known = {number: signal.getsignal(number) for number in SIGNALS}
             self.before = {number: old for number, old in known.items() if old not in (signal.SIG_IGN, None)}

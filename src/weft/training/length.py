@@ -13,9 +13,9 @@ PROBED = 16  # steps whose rows tell how many tokens a step has, spread over an 
 
 
 def count_steps(settings: TrainSettings, dataset: Dataset[Item], seconds_per_step: Callable[[], float]) -> int:
-    """Optimiser steps of the run; ValueError where the warm-up does not fit into them.
+    """Optimiser steps of the run. ValueError where the warm-up does not fit into them, and for an iterable's tokens or
+    epochs: nobody knows how many samples it has.
 
-    ValueError too for an iterable's tokens or epochs: nobody knows how many samples it has.
     tokens: the fewest steps that read so many, by the mean of a few steps' rows (exact where rows are full).
     epochs: the fewest steps that read every sample so often. minutes: of training steps, at `seconds_per_step`.
     """
@@ -38,7 +38,6 @@ def count_steps(settings: TrainSettings, dataset: Dataset[Item], seconds_per_ste
 def tokens_per_step(settings: TrainSettings, dataset: Dataset[Item]) -> float:
     """The mean number of tokens in a step's rows, over a few steps spread over an epoch."""
     each = max(1, len(dataset) // settings.batch // PROBED)
-    first = draw(dataset, 0, settings, ALONE)
-    positions = [step * each * settings.batch for step in range(PROBED) if step * each * settings.batch < len(dataset)]
-    sizes = [sum(b.size for b in (draw(dataset, at, settings, ALONE) if at else first)) for at in positions or [0]]
+    positions = [at for step in range(PROBED) if (at := step * each * settings.batch) < len(dataset)]
+    sizes = [sum(batch.size for batch in draw(dataset, at, settings, ALONE)) for at in positions]
     return max(1.0, sum(sizes) / len(sizes))

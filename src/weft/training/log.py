@@ -5,7 +5,7 @@ import json
 import os
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from weft.files import write_bytes
 from weft.training.checkpoints import SaveFailed
@@ -55,7 +55,7 @@ class Log:
         if self.file is not None:
             os.fsync(self.file.fileno())
 
-    def __enter__(self) -> "Log":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):

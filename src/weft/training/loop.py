@@ -88,9 +88,10 @@ def train(
     with reader, run.saver, recomputed(module, settings.recompute):
         if run.decisions.compile:
             rehearse(run, world.agreed(reader.peek))
-        run.steps = run.steps or count_steps_of(run, dataset, reader)
+        run.lasts(run.steps or count_steps_of(run, dataset, reader))
         path = out / NAME if out and world.main else None
-        with Log(path, progress.step, progress.evaluated) as log, watch, Interrupt() as interrupt:
+        opened = world.agreed(partial(Log, path, progress.step, progress.evaluated))
+        with opened as log, watch, Interrupt() as interrupt:
             watch.begin(run.steps, progress.step, run.headline(), peak(run.precision) * world.size)
             module.train()
             progress = evaluated(run, evaluate, progress, log)  # a resumed run may owe one: its evaluator failed

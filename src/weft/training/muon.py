@@ -24,7 +24,7 @@ def orthogonalise(matrices: Tensor, dtype: torch.dtype = torch.float32) -> Tenso
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)  # no singular value above 1, where the quintic diverges
     x = x.to(dtype)
     for _ in range(STEPS):
-        square = x @ x.mT  # [N, R, R]
+        square = x @ x.mT  # [N, S, S], S the shorter side
         x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=b, alpha=c), x, beta=a)
     return x.mT if tall else x
 

@@ -8,7 +8,7 @@ from torch.nn import Module
 
 from weft.training.sharded import local
 
-ADVICE = "no checkpoint was overwritten. Look at those samples, or lower the rate, lengthen the warm-up or use fp32"
+ADVICE = "no checkpoint was overwritten. Lower the rate, lengthen the warm-up, use fp32, or look at the samples"
 
 
 class Diverged(ValueError):

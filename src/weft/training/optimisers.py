@@ -110,16 +110,17 @@ class Optimiser:
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         """Put back what `tensors` gave. ValueError names whatever is not this optimiser's."""
-        states: dict[str, dict[str, Tensor]] = {}
-        for flat, tensor in tensors.items():
+        keys: dict[str, list[str]] = {}
+        for flat in tensors:
             name, _, key = flat.rpartition("/")
-            states.setdefault(name, {})[key] = tensor
+            keys.setdefault(name, []).append(key)
         homes = {id(p): part for part in self.parts for group in part.param_groups for p in group["params"]}
-        for name, state in states.items():
+        for name, mine in keys.items():
             if name not in self.names:
                 raise ValueError(f"optimiser state {name!r} belongs to no trainable parameter of this model")
             parameter = self.names[name]
             part = homes[id(parameter)]
+            state = {key: tensors[f"{name}/{key}"] for key in mine}  # whole, so of one parameter at a time
             _check_state(name, state, parameter, STATE[type(part)])
             part.state[parameter] = {
                 key: (value if key == "step" else share(value, parameter)).detach().clone().to(parameter.device)

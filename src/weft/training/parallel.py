@@ -69,7 +69,7 @@ class Shares(Engine):
         super().__init__(module, objective)
         _spread([*module.parameters(), *module.buffers()])  # shares of one module, however each process built its own
         mesh = init_device_mesh(next(module.parameters()).device.type, (world.size,))
-        for layer in layers(module):
+        for layer in dict.fromkeys(layers(module)):  # one that is used twice, once
             fully_shard(layer, mesh=mesh)
         self.root = fully_shard(module, mesh=mesh)
 

@@ -38,7 +38,8 @@ class Plan:
 
     embedding: parameters in tables (embeddings, heads), of all `parameters`. flops: operations of a step, the
     optimiser's among them; flops_per_token: those of a token's forward and backward pass. memory: bytes by what they
-    hold. steps: None where the number of samples decides and was not given. peak: GFLOP/s; 0 = not measured.
+    hold. steps: None where what decides is not known: the number of samples, or the peak. peak: GFLOP/s; 0 = not
+    measured.
     """
 
     parameters: int
@@ -88,21 +89,21 @@ def plan(blueprint: Blueprint, settings: TrainSettings, *, samples: int = 0, sha
         sorted_groups = groups(module)
         if settings.kernel != "measured":
             kernels.use(module, settings.kernel)
-        rows = max(1, settings.batch // settings.micro_batches)
+        rows = settings.batch // settings.micro_batches
         work = passed(module, rows, context, precision, recompute=settings.recompute)
         update = optimiser_flops(sorted_groups, settings, precision)
     tokens = settings.batch * context
     highest = peak(precision) or _measured(precision, device)
-    each = work.flops * settings.micro_batches + update
+    operations = work.flops * settings.micro_batches + update
     return Plan(
         parameters=sum(parameter.numel() for parameter in module.parameters()),
         embedding=sum(parameter.numel() for parameter in sorted_groups.tables.values()),
         rows=settings.batch,
         context=context,
-        flops=each,
+        flops=operations,
         flops_per_token=work.flops * settings.micro_batches / tokens,
         memory=held(module, sorted_groups, settings, work, device),
-        steps=_steps(settings, tokens, samples, each / (highest * share * 1e9) if highest else None),
+        steps=_steps(settings, tokens, samples, operations / (highest * share * 1e9) if highest else None),
         precision=precision,
         peak=highest,
         share=share,

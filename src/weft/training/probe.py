@@ -22,7 +22,9 @@ def count_steps_of(run: Run, dataset: Dataset[Item], reader: Reader) -> int:
     done = run.progress
 
     def pace() -> float:
-        return done.seconds / done.step if done.step else run.world.first(seconds_per_step(run, reader.peek()))
+        if done.step:
+            return done.seconds / done.step
+        return run.world.first(seconds_per_step(run, run.world.agreed(reader.peek)))
 
     return run.world.first(count_steps(run.settings, dataset, pace))
 

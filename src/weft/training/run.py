@@ -87,7 +87,9 @@ class Run:
             module.compile(dynamic=False)
 
     def reads(self, samples: int) -> None:
-        """The data set has so many samples. ValueError where the run was started with another number."""
+        """The data set has so many samples. ValueError where there are none, or the run began with another number."""
+        if samples == 0:
+            raise ValueError("the dataset has no samples: give some (of text: more of it, or shorter rows)")
         before = self.decisions.samples
         if before and before != samples:
             raise ValueError(
@@ -95,6 +97,10 @@ class Run:
                 "so another run. Give the same data to resume, or name another folder"
             )
         self.decisions = replace(self.decisions, samples=samples)
+
+    def lasts(self, steps: int) -> None:
+        """The run has so many steps, as will be recorded."""
+        self.steps, self.decisions = steps, replace(self.decisions, steps=steps)
 
     def notice(self, text: str) -> None:
         """Tell the person, and whoever reads the result."""
@@ -139,7 +145,7 @@ class Run:
         state = {
             "progress": asdict(progress),
             "settings": to_data(self.settings),
-            "decisions": to_data(replace(self.decisions, steps=self.steps)),
+            "decisions": to_data(self.decisions),
             "generator": encoded(torch.get_rng_state()),
         }
         self.saver.submit(partial(self._write, progress, copies, state))
@@ -240,7 +246,9 @@ class Run:
             self.notice(f"the damaged {path.name} is kept as {checkpoints.set_aside(path).name}")
         self.progress = from_data(Progress, found.state["progress"])
         if found.state["settings"]["best"] != self.settings.best:
-            self.progress = replace(self.progress, evaluated=0, best_step=0, best_value=None)
+            # judged anew: an evaluation after this very step is done again; the log keeps those before it
+            evaluated = min(self.progress.evaluated, found.step - 1)
+            self.progress = replace(self.progress, evaluated=evaluated, best_step=0, best_value=None)
         self.checkpoint, self.saved = found.path, found.step
         self.notice(f"resumed at step {found.step}")
 

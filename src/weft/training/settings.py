@@ -40,9 +40,7 @@ class TrainSettings:
     # how it is computed; what is measured is decided once, recorded and replayed on resume
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     kernel: Literal["measured", "eager", "matmul", "sdpa", "blocked"] = "measured"  # of attention
-    compile: Literal["auto", "on", "off"] = (
-        "auto"  # auto: on for a GPU, off for a CPU, where it was measured to gain nothing
-    )
+    compile: Literal["auto", "on", "off"] = "auto"  # auto: on for a GPU; off for a CPU, where it gains nothing
     recompute: bool = False  # activations are computed again in the backward pass: less memory, a third more work
     device: str = "auto"  # auto: a GPU where there is one; else cpu, cuda, cuda:1, mps
     parallel: Literal["ddp", "fsdp"] = "ddp"  # under torchrun: weights whole on each process, or in shares
@@ -81,6 +79,14 @@ class TrainSettings:
                 f"last={self.last} checkpoints cannot be averaged where keep={self.keep}: set keep={self.last}"
             )
 
+    def check_warmup(self, steps: int) -> None:
+        """ValueError where the warm-up is longer than a run of `steps`."""
+        if self.warmup_steps(steps) > steps:
+            raise ValueError(
+                f"warmup {self.warmup} is longer than the whole run of {steps} steps; "
+                f"set warmup={steps // 10} or more steps"
+            )
+
     def _check_types(self) -> None:
         kinds = {int: (int,), float: (int, float), str: (str,), bool: (bool,), int | None: (int, NoneType)}
         for name, hint in get_type_hints(TrainSettings).items():
@@ -98,14 +104,6 @@ class TrainSettings:
             raise ValueError(f"a run's length is one of steps, tokens, epochs and minutes, above 0; given: {said}")
         if self.steps:
             self.check_warmup(self.steps)
-
-    def check_warmup(self, steps: int) -> None:
-        """ValueError where the warm-up is longer than a run of `steps`."""
-        if self.warmup_steps(steps) > steps:
-            raise ValueError(
-                f"warmup {self.warmup} is longer than the whole run of {steps} steps; "
-                f"set warmup={steps // 10} or more steps"
-            )
 
     def _check_numbers(self) -> None:
         for name in ("batch", "micro_batches", "log_every", "keep"):

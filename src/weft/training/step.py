@@ -107,8 +107,8 @@ def noise_seed(seed: int, step: int, part: int) -> int:
 def clip(run: Run) -> float:
     """Scale the gradients down to a norm of settings.clip (0: leave them); the norm before. Pascanu et al. 2013."""
     parameters = list(trainable(run.module).values())
-    gradients: list[Tensor] = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    norm = whole(torch.nn.utils.get_total_norm(gradients))
+    given: list[Tensor] = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    norm = whole(torch.nn.utils.get_total_norm(given))
     if run.settings.clip and bool(norm.isfinite()):
         torch.nn.utils.clip_grads_with_norm_(parameters, run.settings.clip, norm)
     return norm.item()
@@ -130,7 +130,7 @@ def all_samples(run: Run, batches: Sequence[Item]) -> str:
 
 
 def samples(batches: Sequence[Item]) -> str:
-    """The samples of a step, for a message."""
+    """Which samples some batches hold, for a message; how many tokens, where they do not say which."""
     numbers = [sample for batch in batches for sample in batch.samples]
     if not numbers:
         return f"{sum(batch.size for batch in batches)} tokens"

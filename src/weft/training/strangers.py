@@ -46,13 +46,15 @@ class Collated:
 
 
 def moved(value: Any, device: torch.device | str) -> Any:
-    """A nest of tensors on `device`; whatever is no tensor stays as it is."""
+    """A nest of tuples, lists and mappings with its tensors on `device`; whatever is no tensor stays as it is."""
     if isinstance(value, Tensor):
         return value.to(device)
     if isinstance(value, Mapping):
         return {name: moved(part, device) for name, part in value.items()}
     if isinstance(value, tuple | list):
-        return [moved(part, device) for part in value]
+        parts = [moved(part, device) for part in value]
+        named = isinstance(value, tuple) and type(value) not in (tuple, torch.Size)
+        return type(value)(*parts) if named else parts  # a loss function may read a named tuple by name
     return value
 
 
@@ -85,11 +87,11 @@ class Once:
         return 2**62  # an epoch that never ends
 
     def place(self, position: int, seed: int) -> Place:
-        """Its own order. ValueError where anything but the next sample is asked for: it cannot be read again."""
+        """Its own order, whatever the seed."""
         return Place(0, position)
 
     def batch(self, places: Sequence[Place]) -> Collated:
-        """The next samples, collated."""
+        """The next samples, collated. ValueError where others are asked for (none is read again), or it ends."""
         if places[0].sample != self.read:
             raise ValueError(
                 f"an iterable is read once, from its beginning: sample {places[0].sample} was asked for, {self.read} "
@@ -131,8 +133,8 @@ class PerRow:
     def losses(self, module: Module, batch: Collated) -> dict[str, Sum]:
         """The rows' losses, summed. ValueError for any other shape than [B]."""
         found = self.function(module, batch.value)
-        given = f"a tensor of shape {list(found.shape)}" if isinstance(found, Tensor) else repr(found)
         if not isinstance(found, Tensor) or found.shape != (batch.size,):
+            given = f"a tensor of shape {list(found.shape)}" if isinstance(found, Tensor) else repr(found)
             raise ValueError(
                 f"the loss function gave {given} for {batch.size} rows; it must give one "
                 f"loss per row, [{batch.size}]: with torch's losses that is reduction='none' and a mean over the rest"

@@ -39,7 +39,8 @@ def train_tokenizer(kind: str, texts: Iterable[str], vocab: int = 0) -> Tokenize
 
 def load_tokenizer(folder: Path | str) -> Tokenizer:
     """The tokenizer in `folder`'s tokenizer.json: weft's own, or one published in the tokenizers library's format
-    (byte-level BPE, WordPiece, Unigram). DamagedFile where it is neither, or does what we cannot vouch for."""
+    (byte-level BPE, WordPiece, Unigram). DamagedFile where it is neither, or does what we cannot vouch for; UnknownName
+    for a kind of weft's that is not registered."""
     path = Path(folder) / FILE
     data = read_json(path)
     if not isinstance(data, dict):

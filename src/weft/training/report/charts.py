@@ -19,7 +19,8 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Line:
-    """One curve. colour: its number; faint: in the background, and not named; dots: a mark at each point."""
+    """One curve. colour: its number. kind: "faint" lies in the background and is not named; "dots" has a mark at each
+    point."""
 
     name: str
     points: Sequence[Point]

@@ -25,9 +25,11 @@ OTHER = (
 
 
 def compare(folders: Sequence[Path | str], out: Path | str) -> Path:
-    """Write a page that compares the runs in `folders` to the file `out`, and return it. ValueError where one of
-    them is no run, or `out` is a file that is no page of weft's."""
-    runs = [read_run(Path(folder)) for folder in dict.fromkeys(map(str, folders))]
+    """Write a page that compares the runs in `folders` to the file `out`, and return it. A folder counts once, however
+    often and in whatever spelling it is named. ValueError where fewer than two are left, one is no run, or `out` is a
+    file that is no page of weft's."""
+    places = {Path(folder).resolve(): Path(folder) for folder in folders}
+    runs = [read_run(folder) for folder in places.values()]
     if len(runs) < 2:
         raise ValueError("one run has nothing to be compared with: name two folders or more")
     names = distinct(runs)

@@ -34,7 +34,7 @@ def write_page(out: Path, title: str, parts: Iterable[Html]) -> Path:
     """A self-contained page. ValueError where `out` is a file that is not a page of weft's."""
     if out.is_dir():
         raise ValueError(f"{out} is a folder: name a file for the page, {out / PAGE} say")
-    if out.exists() and MARK.encode() not in out.read_bytes()[:1000]:
+    if out.exists() and not _ours(out):
         raise ValueError(f"{out} is not a page that weft wrote, and is not replaced: name another file")
     assets = files("weft.training.report") / "assets"
     template, style, script = ((assets / f"page.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
@@ -42,3 +42,9 @@ def write_page(out: Path, title: str, parts: Iterable[Html]) -> Path:
     text = Template(template).substitute(title=safe(title), style=style, script=script, body=body)
     write_bytes(out, text.encode())
     return out
+
+
+def _ours(path: Path) -> bool:
+    """Whether weft wrote this page. Only its beginning is read: what a person names may be any file, of any size."""
+    with path.open("rb") as file:
+        return MARK.encode() in file.read(1000)

@@ -24,7 +24,7 @@ def head(facts: Facts) -> Html:
     said = [
         f"recipe {facts.recipe}" if facts.recipe and facts.recipe != facts.name else "",
         f"a {model} of {thousands(parameters)} parameters" if model and isinstance(parameters, int) else str(model),
-        f"{_whole(facts.last('step'))} steps, {_whole(facts.last('tokens'))} tokens",
+        f"{_whole(facts.last('step') or 0)} steps, {_whole(facts.last('tokens') or 0)} tokens",
         str(facts.told.get("finished", "")),
     ]
     line = styled("p", "quiet", " · ".join(text for text in said if text))
@@ -43,11 +43,8 @@ def tiles(facts: Facts) -> Html:
     shown = [(f"{figures[name]:.4g}", f"held-out {words(name)}") for name in quality[:4]]
     if not quality and (loss := facts.last("loss")) is not None:
         shown.append((f"{loss:.4g}", "training loss, last step"))
-    seconds, speed, share = (
-        told.get("seconds") or facts.last("seconds"),
-        facts.typical("tokens_per_second"),
-        facts.share(),
-    )
+    seconds = told.get("seconds") or facts.last("seconds")
+    speed, share = facts.typical("tokens_per_second"), facts.share()
     shown += [(clock(seconds), "of training")] if seconds else []
     shown += [(thousands(speed), "tokens per second")] if speed else []
     shown += [(f"{share:.0%}", "of the machine's matrix peak")] if share is not None else []
@@ -179,6 +176,17 @@ def words(name: str) -> str:
     return name.replace("_", " ")
 
 
+def as_text(value: Any) -> str:
+    """A setting or a figure as people read it."""
+    if isinstance(value, bool) or value is None or value == "":
+        return WORDS[value]
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    if isinstance(value, int) or (isinstance(value, float) and value.is_integer() and abs(value) >= 1):
+        return f"{value:,.0f}"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
 def _terms(facts: Facts) -> list[Chart]:
     names = list(dict.fromkeys(name for line in facts.steps for name in line.get("terms") or {}))
     if len(names) < 2:
@@ -205,13 +213,3 @@ def _both(value: Any) -> str:
 
 def _whole(number: float | None) -> str:
     return "" if number is None else f"{number:,.0f}"
-
-
-def as_text(value: Any) -> str:
-    if isinstance(value, bool) or value is None or value == "":
-        return WORDS[value]
-    if isinstance(value, list):
-        return ", ".join(map(str, value)) or "none"
-    if isinstance(value, int) or (isinstance(value, float) and value.is_integer() and abs(value) >= 1):
-        return f"{value:,.0f}"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -55,5 +55,5 @@ class PlainWatcher(Watcher):
             return
         try:
             print(text, file=self.stream, flush=True)
-        except (BrokenPipeError, ValueError):  # who was listening has left (`| head`); the run is worth more than that
+        except (OSError, ValueError):  # who was listening has left (`| head`, a terminal); the run is worth more
             self.gone = True
