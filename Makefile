@@ -22,7 +22,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  $(PYTHON) -m venv $(VENV) && cp constraints.txt $(VENV)/constraints.txt; \
 	fi
 	@echo "installing weft into $(VENV) …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(VENV)/constraints.txt -e '.[plots,test,check]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(VENV)/constraints.txt -e '.[test,check]'
 	@touch $@
 
 demo: $(STAMP)  ## train a language model on this machine's Python library (or DATA=folder), in about five minutes

@@ -1,6 +1,6 @@
 """tinyshakespeare by characters: how low, how soon, beside nanoGPT's recipe for a CPU.
 
-    python benchmarks/shakespeare.py --nanogpt PATH/TO/nanoGPT --data FOLDER [--seeds 0 1 2] [--only weft-fast]
+    python benchmarks/shakespeare.py --nanogpt PATH/TO/nanoGPT --data FOLDER [--seeds 0 1 2] [--only weft-fast …]
 
 FOLDER holds train.txt.gz and dev.txt.gz, which all contestants read. Each run is a process of its own, seed by seed, in
 turn. The loss is that over the non-overlapping blocks of dev.txt in the contestant's own context, every character but
@@ -32,6 +32,7 @@ RUNS = {
     "weft-fast": {"steps": 262, "batch": 16, "rate": 1.6e-2, "warmup": 10, "weight_decay": 0.0},
     "weft-same": {"steps": 315, "batch": 32, "rate": 8e-3},
 }
+CONTESTANTS = ("nanogpt", *RUNS)
 
 
 def texts(data: str) -> tuple[str, str]:
@@ -116,7 +117,7 @@ def main() -> None:
     parser.add_argument("--nanogpt", required=True)
     parser.add_argument("--data", required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--only", action="append", choices=["nanogpt", *RUNS])
+    parser.add_argument("--only", nargs="+", choices=CONTESTANTS, default=CONTESTANTS)
     parser.add_argument("--one", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
@@ -126,7 +127,7 @@ def main() -> None:
         )
         print(json.dumps(found))
         return
-    rows: dict[str, list[dict[str, float]]] = {name: [] for name in given.only or ["nanogpt", *RUNS]}
+    rows: dict[str, list[dict[str, float]]] = {name: [] for name in given.only}
     for seed in given.seeds:
         for name, mine in rows.items():
             words = [sys.executable, __file__, "--nanogpt", given.nanogpt, "--data", given.data, "--one", name]

@@ -1,6 +1,6 @@
 """Training speed beside nanoGPT: a full step (forward, backward, clip, optimiser), interleaved, medians.
 
-    python benchmarks/train_speed.py --nanogpt PATH/TO/nanoGPT [--rounds 5] [--vocab 65]
+    python benchmarks/train_speed.py --nanogpt PATH/TO/nanoGPT [--rounds 5] [--vocab 65] [--only weft transformers]
 
 Every contestant runs in a process of its own, one after the other, round by round, so that a drift of the machine's
 speed falls on all of them. A round is 3 warm-up steps and 7 counted ones; its figure is the median. Memory is the
@@ -175,21 +175,24 @@ def main() -> None:
     parser.add_argument("--nanogpt", type=Path, help="a nanoGPT checkout")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--vocab", type=int, default=65)
-    parser.add_argument("--among", nargs="+", choices=CONTESTANTS, default=CONTESTANTS)
-    parser.add_argument("--only", help=argparse.SUPPRESS)
+    parser.add_argument("--only", nargs="+", choices=CONTESTANTS, default=CONTESTANTS, help="weft among them")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
     given = parser.parse_args()
     path = None if given.nanogpt is None else str(given.nanogpt)
-    if given.only:
-        print(json.dumps(one(given.only, path, given.vocab)))
+    if given.one:
+        print(json.dumps(one(given.one, path, given.vocab)))
         return
-    if "weft" not in given.among:
-        parser.error("--among must name weft: all others are compared with it")
-    names = [name for name in given.among if path is not None or not name.startswith("nanogpt")]
+    names = list(given.only)
+    if "weft" not in names:
+        parser.error("--only must name weft: all others are compared with it")
+    if path is None and (lacking := [name for name in names if name.startswith("nanogpt")]):
+        others = [name for name in names if name not in lacking]
+        parser.error(f"{', '.join(lacking)} need a checkout: give --nanogpt PATH, or --only {' '.join(others)}")
     figures: dict[str, list[float]] = {name: [] for name in names}
     memory: dict[str, float] = {}
     for turn in range(given.rounds):
         for name in names:
-            command = [sys.executable, __file__, "--only", name, "--vocab", str(given.vocab)]
+            command = [sys.executable, __file__, "--one", name, "--vocab", str(given.vocab)]
             command += ["--nanogpt", path] if path else []
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
             found = json.loads(done.stdout.splitlines()[-1])

@@ -5,6 +5,7 @@ import json
 import math
 import subprocess
 import sys
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
@@ -35,6 +36,7 @@ def python(*words: str, **options: object) -> subprocess.CompletedProcess[str]:
 def test_python_m_weft_is_the_command():
     done = python("-m", "weft", "--version")
     assert (done.returncode, done.stdout) == (0, f"weft {version('weft')}\n")
+    assert import_module("weft").__version__ == version("weft")
 
 
 def test_help_version_and_the_package_itself_import_no_torch():
@@ -282,6 +284,8 @@ def test_eval_gives_the_figure_of_the_run_that_trained_it(rows: str, tmp_path: P
     how = "isolate" if rows == "stream" else "stream"
     other = good("eval", out, *held, "--json", "--rows", how).data
     assert abs(other["nats_per_token"] - reported) > 1e-4 and other["rows"] == how
+    (out / "run.json").write_text('{"experiment": 7}')  # another program's: what it says is not ours to read
+    assert good("eval", out, *held, "--json").data["rows"] == "stream"
     (out / "run.json").unlink()
     assert good("eval", out, *held, "--json").data["rows"] == "stream"
 

@@ -64,7 +64,10 @@ BAD = [
     ("show pythn_stdlib", "did you mean 'python_stdlib'?"),
     (f"{TRAIN} --set train.rat=1", "no setting 'rat'; did you mean 'rate'?"),
     (f"{TRAIN} --set trian.rate=1", "did you mean train.rate?"),
-    (f"{TRAIN} --set steps=1", "settings are addressed as model.*, data.* or train.*"),
+    (f"{TRAIN} --set steps=1", "did you mean train.steps? settings are addressed as model.*, data.* or train.*"),
+    (f"{TRAIN} --set positon=rope", "did you mean model.position?"),
+    (f"{TRAIN} --set vocab=9", "did you mean data.vocab?"),
+    (f"{TRAIN} --set data=9", "unknown setting 'data'; did you mean data.…?"),
     (f"{TRAIN} --set train.steps", "write it as a.b=c"),
     (f"{TRAIN} --set train.steps=", "train.steps=: the value is a whole number"),
     (f"{TRAIN} --set train.steps=1.5", "train.steps=1.5: the value is a whole number"),
@@ -217,7 +220,7 @@ def test_a_folder_without_weights_or_checkpoint_says_so(copy: Path):
 
 def test_a_run_that_diverges_ends_with_the_step_and_the_samples(tmp_path: Path):
     done = weft("train", "llama", "--out", tmp_path / "run", *TINY, "--set", "train.rate=1e30", "--set", "train.clip=0")
-    assert done.status == 1 and "step 2" in done.err and "samples" in done.err and "lower the rate" in done.err
+    assert done.status == 1 and "step 2" in done.err and "samples" in done.err and "Lower the rate" in done.err
 
 
 def test_memory_that_runs_out_is_said_plainly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

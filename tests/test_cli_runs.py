@@ -148,8 +148,84 @@ def test_overwrite_removes_what_weft_wrote_and_nothing_else(stopped: Path, tmp_p
     assert not (out / "checkpoints" / "refused-step-00000001").exists()
 
 
+def test_overwrite_removes_what_was_written_for_other_tools(stopped: Path, tmp_path: Path):
+    out = Path(shutil.copytree(stopped, tmp_path / "run"))
+    events, there = out / "tensorboard" / "events.out.tfevents.1.host", out / "wandb"
+    mine, other = there / "offline-run-20240101_000000-abc123", there / "run-20240101_000000-xyz789"
+    for path in (events, mine / "run-abc123.wandb", other / "run-xyz789.wandb"):
+        path.parent.mkdir(parents=True)
+        path.write_text("points")
+    (out / "wandb.json").write_text('{"id": "abc123"}')
+    for name, goal in (("latest-run", mine), ("debug.log", other / "run-xyz789.wandb")):
+        (there / name).symlink_to(goal)
+    good("train", "llama", "--out", out, *TINY, "--overwrite")
+    assert not (out / "tensorboard").exists() and not (out / "wandb.json").exists()
+    assert sorted(path.name for path in there.iterdir()) == ["debug.log", other.name]  # another run's stay
+    shutil.rmtree(there)
+    (out / "wandb.json").write_text('{"entity": "me"}')
+    good("train", "llama", "--out", out, *TINY, "--overwrite")
+    assert (out / "wandb.json").read_text() == '{"entity": "me"}'  # not of weft's making
+
+
+FOREIGN = {
+    "another program's": '{"recipe": "soup", "servings": 4}',
+    "a list": "[1, 2]",
+    "empty": "",
+    "no JSON": "run: fast",
+}
+
+
 @pytest.mark.parametrize("flag", ["--overwrite", "--resume"])
-@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json", "checkpoints"])
+@pytest.mark.parametrize("text", FOREIGN.values(), ids=FOREIGN)
+def test_a_run_json_of_another_program_makes_nothing_weft_s(text: str, flag: str, tmp_path: Path):
+    out = tmp_path / "run"
+    (out / "checkpoints" / "step-00000001").mkdir(parents=True)
+    names = ("config.json", "tokenizer.json", "model.safetensors", "checkpoints/step-00000001/state.json")
+    for name in names:
+        (out / name).write_text('{"of": "another program"}')
+    (out / "run.json").write_text(text)
+    before = snapshot(out)
+    done = weft("train", "llama", "--out", out, *TINY, flag)
+    assert done.status == 1 and f"{out / 'run.json'} is not what weft writes there" in done.err
+    assert snapshot(out) == before
+
+
+def test_another_programs_run_json_beside_checkpoints_of_weft_s_is_still_not_weft_s(stopped: Path, tmp_path: Path):
+    out = Path(shutil.copytree(stopped, tmp_path / "run"))
+    (out / "run.json").write_text('{"experiment": 7}')  # as beside those of `weft.train`, called by a person's script
+    before = snapshot(out)
+    assert weft("train", "llama", "--out", out, *TINY, "--overwrite").status == 1
+    assert snapshot(out) == before
+
+
+@pytest.mark.parametrize("data", [b"", b'{"recipe": "lla', b"\0" * 64], ids=["empty", "cut short", "zeros"])
+def test_a_damaged_run_json_of_weft_s_can_be_overwritten(data: bytes, stopped: Path, tmp_path: Path):
+    out = Path(shutil.copytree(stopped, tmp_path / "run"))
+    (out / "run.json").write_bytes(data)
+    done = weft("train", "llama", "--out", out, *TINY, *SIX, "--resume")
+    assert done.status == 1 and f"{out / 'run.json'}: the file is not JSON" in done.err
+    good("train", "llama", "--out", out, *TINY, "--overwrite")
+    assert [line["step"] for line in read(out / "log.jsonl")] == [1, 2, 2]
+
+
+@pytest.mark.parametrize("left", [("run.json",), ("run.json", "config.json")], ids=["the first", "the first two"])
+def test_a_run_killed_while_it_was_laid_out_says_the_way_out(left: Sequence[str], trained: Path, tmp_path: Path):
+    out = tmp_path / "run"
+    out.mkdir()
+    for name in left:
+        shutil.copy(trained / name, out)
+    before = snapshot(out)
+    done = weft("train", "llama", "--out", out, *TINY, "--resume")
+    assert done.status == 1 and "no tokenizer.json" in done.err and "discard the run with --overwrite" in done.err
+    assert snapshot(out) == before
+    good("train", "llama", "--out", out, *TINY, "--overwrite")
+    assert (out / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize("flag", ["--overwrite", "--resume"])
+@pytest.mark.parametrize(
+    "name", ["config.json", "model.safetensors", "tokenizer.json", "checkpoints", "tensorboard", "wandb.json"]
+)
 def test_another_programs_files_are_never_replaced(flag: str, name: str, tmp_path: Path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / name).write_text("precious")

@@ -5,6 +5,7 @@ the command line in a process of its own.
 """
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import pytest
 from commands import ENVIRONMENT, TINY
+
+from weft import registry
 
 CODE = '''
 """A stranger's parts."""
@@ -100,6 +103,7 @@ recipe = Recipe(
     sample_tokens=5,
     story="Learns to count.",
 )
+namesake = replace(recipe, name="python_stdlib")
 '''
 POINTS = """
 [weft.families]
@@ -122,6 +126,8 @@ codes = strange_parts:codes
 
 [weft.recipes]
 counting_run = strange_parts:recipe
+run = strange_parts:recipe
+folder = strange_parts:namesake
 """
 COMMANDS = {
     "list": ["list"],
@@ -139,6 +145,8 @@ COMMANDS = {
     "mute": ["train", "mute", "--out", "mute", *TINY],
     "unpacked": ["train", "unpacked", "--out", "unpacked", *TINY, "--set", "data.rows=isolate"],
     "broken": ["train", "broken", "--out", "broken", *TINY],
+    **{f"copy {name}": ["cp", name, "mine.py"] for name in ("counting_run", "run", "folder")},
+    "copy": ["cp", "python_stdlib", "ours.py"],
     "near": ["train", "wovn", "--out", "wovn", *TINY],
 }
 PROGRAM = """
@@ -183,7 +191,7 @@ class Used:
 
 @pytest.fixture(scope="module")
 def used(tmp_path_factory: pytest.TempPathFactory) -> Used:
-    folder = tmp_path_factory.mktemp("plugins")
+    folder, source = tmp_path_factory.mktemp("plugins"), Path(registry.__file__).parents[1]
     site = folder / "site"
     (site / "strange_parts-1.0.dist-info").mkdir(parents=True)
     (site / "strange_parts.py").write_text(CODE)
@@ -197,7 +205,7 @@ def used(tmp_path_factory: pytest.TempPathFactory) -> Used:
         capture_output=True,
         text=True,
         cwd=folder,
-        env={**ENVIRONMENT, "PYTHONPATH": str(site)},
+        env={**ENVIRONMENT, "PYTHONPATH": f"{site}{os.pathsep}{source}"},
     )
     assert done.returncode == 0, done.stderr
     return Used(folder, json.loads(done.stdout))
@@ -220,6 +228,14 @@ def test_a_recipe_of_strange_parts_runs_resumes_and_is_shown(used: Used):
     settings = json.loads((used.folder / "counted" / "run.json").read_text())["settings"]
     assert settings["data"]["source"] == "counting" and settings["model"]["family"] == "woven"
     assert json.loads((used.folder / "counted" / "tokenizer.json").read_text()) == {"weft": "codes"}
+
+
+@pytest.mark.parametrize("name", ["counting_run", "run", "folder"])
+def test_a_recipe_without_a_file_of_weft_s_is_not_copied(name: str, used: Used):
+    assert f"the recipe {name!r} is a plug-in's and has no file of weft's" in used.refused(f"copy {name}")
+    assert not (used.folder / "mine.py").exists()
+    used.good("copy")
+    assert 'name="ours"' in (used.folder / "ours.py").read_text()
 
 
 def test_what_strange_parts_made_is_loaded_like_any_other(used: Used):

@@ -175,6 +175,20 @@ def test_two_runs_are_compared_where_they_differ(run: Path, tmp_path: Path) -> N
         compare([run, run], path)
 
 
+def test_data_that_are_not_known_are_not_the_same_data(run: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(run, tmp_path / "other"))
+    told = json.loads((other / "report.json").read_text())
+    told["figures"]["bits_per_byte"] = 1.25
+    (other / "report.json").write_text(json.dumps(told))
+    assert "<b>1.25</b>" in compare([run, other], tmp_path / "page.html").read_text()  # the same digest in both
+    for folder, unknown in ((other, "other"), (run, "mine, other")):  # as weft.train leaves them
+        (folder / "run.json").unlink()
+        path = compare([run, other], tmp_path / "page.html")
+        words = "|".join(page(path).words)
+        assert "1.25" in words and "<b>1.25</b>" not in path.read_text()
+        assert f"no best is marked: {unknown}|" in words and "the digests differ" not in words
+
+
 def test_many_runs_have_names_and_lines_of_their_own(run: Path, tmp_path: Path) -> None:
     runs = [Path(shutil.copytree(run, tmp_path / str(n) / "same" / "run")) for n in range(8)]
     text = compare(runs, tmp_path / "all.html").read_text()

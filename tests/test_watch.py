@@ -5,11 +5,12 @@ import io
 import json
 import os
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TextIO
 
 import pytest
 import torch
@@ -75,15 +76,87 @@ def test_where_there_is_no_terminal_there_are_some_twenty_plain_lines(tmp_path: 
     assert "FLOP/s" in text and "B   left" in text and "of the peak" not in text  # fp32 was asked for, not measured
 
 
-def test_nobody_listening_stops_no_run() -> None:
-    """Standard error into a pipe whose reader has left, as in `weft train … 2>&1 | head`."""
-    reader, writer = os.pipe()
-    os.close(reader)
+def left(how: str) -> TextIO:
+    """A stream that nobody reads any more."""
+    if how == "a pipe":  # standard error in `weft train … 2>&1 | head`
+        reader, writer = os.pipe()
+    else:  # a terminal whose window was closed: EIO
+        reader, writer = os.openpty()
     stream = os.fdopen(writer, "w")
-    result = train(Stranger(), Samples(), Next(), BASE, watch=PlainWatcher(stream))
-    with contextlib.suppress(BrokenPipeError):
+    os.close(reader)
+    if how == "a closed stream":
+        stream.close()
+    return stream
+
+
+LISTENERS: dict[str, Callable[[TextIO], Watcher]] = {
+    "lines": PlainWatcher,
+    "panel": lambda stream: LiveWatcher(Console(file=stream, force_terminal=True, width=80)),
+}
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")  # the panel draws in a thread
+@pytest.mark.parametrize("how", ["a pipe", "a terminal", "a closed stream"])
+@pytest.mark.parametrize("kind", LISTENERS)
+def test_nobody_listening_stops_no_run(kind: str, how: str, tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+    stream = left(how)
+    watcher = LISTENERS[kind](stream)
+
+    def evaluate(module: torch.nn.Module) -> dict[str, float]:
+        time.sleep(0.25)  # longer than between two drawings
+        return score(module)
+
+    result = train(Stranger(), Samples(), Next(), BASE, tmp_path, evaluate=evaluate, watch=watcher)
+    with contextlib.suppress(OSError):
         stream.close()
     assert result.progress.step == BASE.steps
+    os.write(1, b"the result\n")  # where results go is as it was
+    assert capfd.readouterr().out == "the result\n"
+
+
+def test_nobody_looking_at_a_notebook_stops_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken(Display):
+        def display(self, shown: dict[str, str], *, raw: bool, display_id: bool) -> "Display":
+            return super().display(shown, raw=raw, display_id=display_id)
+
+        def update(self, shown: dict[str, str], *, raw: bool) -> None:
+            raise BrokenPipeError("the browser has gone")
+
+    module = ModuleType("IPython.display")
+    module.display = Broken().display  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "IPython", ModuleType("IPython"))
+    monkeypatch.setitem(sys.modules, "IPython.display", module)
+    result = train(Stranger(), Samples(), Next(), BASE, evaluate=score, watch=NotebookWatcher())
+    assert result.progress.step == BASE.steps
+
+
+@pytest.mark.parametrize("kind", LISTENERS)
+def test_a_stream_that_lacks_a_character_gets_all_the_others(kind: str) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), "ascii", write_through=True)
+    with LISTENERS[kind](stream) as watcher:
+        watcher.notice("naïve – careful")
+        watcher.begin(10, 0, "a model")
+        watcher.step(record(1))
+        watcher.notice("later")
+    said = stream.buffer.getvalue().decode("ascii")  # type: ignore[attr-defined]
+    assert "na?ve ? careful" in said and "a model" in said and "later" in said
+
+
+def test_a_terminal_that_was_busy_is_heard_again() -> None:
+    class Busy(io.StringIO):
+        left = 2
+
+        def write(self, text: str, /) -> int:
+            self.left -= 1
+            if self.left >= 0:
+                raise BlockingIOError("busy")
+            return super().write(text)
+
+    stream = Busy()
+    watcher = PlainWatcher(stream)
+    watcher.notice("lost")
+    watcher.notice("heard")
+    assert stream.getvalue() == "note: heard\n"
 
 
 def test_the_panel_draws() -> None:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from weft.training.loop import train as train
     from weft.training.settings import TrainSettings as TrainSettings
 
+    __version__: str
+
 # The public names and where they live; nothing is imported before it is asked for.
 _HOMES = {
     "Blueprint": "weft.models",
@@ -27,10 +29,11 @@ _HOMES = {
     "train": "weft.training.loop",
 }
 __all__ = ["Blueprint", "LoadError", "Model", "Sampling", "TrainSettings", "load", "load_tokenizer", "save", "train"]
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":  # pyproject.toml's, which installing has written down
+        return import_module("importlib.metadata").version("weft")
     if name not in _HOMES:
         raise AttributeError(f"module 'weft' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

@@ -13,11 +13,16 @@ class UnknownName(ValueError):
     """A name that nothing is registered under."""
 
 
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """That of `names` which `name` may be a misspelling of; None where none is near."""
+    return next(iter(difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)), None)
+
+
 def suggest(name: str, names: Iterable[str]) -> str:
     """What an error about an unknown name ends in: the nearest of `names`, where one is near, and all of them."""
     known = list(names)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return (f"did you mean {near[0]!r}? " if near else "") + f"there are: {', '.join(known) or 'none'}"
+    near = nearest(name, known)
+    return (f"did you mean {near!r}? " if near else "") + f"there are: {', '.join(known) or 'none'}"
 
 
 class Registry(Generic[T]):

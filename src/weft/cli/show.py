@@ -13,7 +13,7 @@ from weft.cli.shared import printer
 from weft.hub import read_blueprint
 from weft.models import FAMILIES, Blueprint
 from weft.recipes import RECIPES, find
-from weft.settings import to_data
+from weft.recipes.account import count_parameters
 
 
 def command(name: str, *, as_json: bool) -> None:
@@ -23,9 +23,9 @@ def command(name: str, *, as_json: bool) -> None:
     else:
         recipe = find(name)
         story = recipe.story.strip()
-        shown = {"model": _model(recipe.model), "data": to_data(recipe.data), "train": to_data(recipe.train)}
+        shown = recipe.settings(recipe.model) | {"model": _model(recipe.model)}
         if name in FAMILIES.names():
-            shown["sizes"] = {size: _parameters(Blueprint.of(name, size)) for size in FAMILIES.get(name).sizes}
+            shown["sizes"] = {size: count_parameters(Blueprint.of(name, size)) for size in FAMILIES.get(name).sizes}
     if as_json:
         print(json.dumps({"name": name} | shown))
         return
@@ -46,11 +46,7 @@ def command(name: str, *, as_json: bool) -> None:
 def _model(blueprint: Blueprint) -> dict[str, Any]:
     """A description, flat, with the number of parameters."""
     data = blueprint.to_data()
-    return {"family": data["family"], "parameters": _parameters(blueprint)} | data["config"] | data["parts"]
-
-
-def _parameters(blueprint: Blueprint) -> int:
-    return sum(parameter.numel() for parameter in blueprint.empty().parameters())
+    return {"family": data["family"], "parameters": count_parameters(blueprint)} | data["config"] | data["parts"]
 
 
 def _text(value: object) -> str:

@@ -46,7 +46,6 @@ def write_samples(model: Model, prompts: tuple[str, ...], sampling: Sampling, *,
 
 def account(recipe: Recipe, blueprint: Blueprint, prepared: Prepared, result: Result) -> dict[str, Any]:
     """What there is to say of a run that its log and its settings do not say."""
-    settings = {"model": blueprint.to_data(), "data": to_data(recipe.data), "train": to_data(recipe.train)}
     return {
         "seconds": result.progress.seconds,
         "tokens": result.progress.tokens,
@@ -54,8 +53,8 @@ def account(recipe: Recipe, blueprint: Blueprint, prepared: Prepared, result: Re
         "of": result.steps,
         "interrupted": result.interrupted,
         "finished": datetime.now().astimezone().isoformat(" ", "seconds"),
-        "parameters": sum(parameter.numel() for parameter in blueprint.empty().parameters()),
-        "changed": changed(blueprint, settings),
+        "parameters": count_parameters(blueprint),
+        "changed": changed(blueprint, recipe.settings(blueprint)),
         "decisions": to_data(result.decisions),
         "data": {
             "documents": list(prepared.documents),
@@ -67,6 +66,11 @@ def account(recipe: Recipe, blueprint: Blueprint, prepared: Prepared, result: Re
         "hardware": hardware(),
         "notices": list(result.notices),
     }
+
+
+def count_parameters(blueprint: Blueprint) -> int:
+    """How many numbers a model is made of; a tied one counts once."""
+    return sum(parameter.numel() for parameter in blueprint.empty().parameters())
 
 
 def changed(blueprint: Blueprint, settings: Mapping[str, Any]) -> list[str]:

@@ -12,6 +12,7 @@ from weft.data import DataSettings
 from weft.hub import read_blueprint
 from weft.models import FAMILIES, Blueprint
 from weft.nn import EncoderDecoder
+from weft.recipes.builtin import SHIPPED
 from weft.recipes.recipe import DEBUG, RECIPES, Recipe
 from weft.registry import UnknownName, suggest
 from weft.training.settings import TrainSettings
@@ -84,15 +85,14 @@ def of_file(path: Path) -> Recipe:
 
 def copy(name: str, target: Path) -> None:
     """Write a shipped recipe's file to `target`, under the name of that file. ValueError where it is there already."""
-    recipe = RECIPES.get(name)
+    RECIPES.get(name)  # says what there is, where there is none of this name
     if target.suffix != ".py" or not target.stem.isidentifier():
         raise ValueError(f"{target}: a recipe is a Python file whose name is a word, mine.py say")
     if target.exists():
         raise ValueError(f"{target} is there already: name another file, or move it away")
-    spec = importlib.util.find_spec(f"weft.recipes.{recipe.name}")
-    if spec is None or spec.origin is None:
+    if name not in SHIPPED:
         raise ValueError(f"the recipe {name!r} is a plug-in's and has no file of weft's: copy it from where it lives")
-    text = Path(spec.origin).read_text(encoding="utf-8")
+    text = SHIPPED[name].read_text(encoding="utf-8")
     command = f"weft train {shlex.quote(str(target))}"
     text = re.sub(rf"\bweft train {name}\b", lambda _: command, text)  # as it is: a path may hold a backslash
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -11,18 +11,20 @@ from weft.batch import Tokenizer
 from weft.data import DataSettings, Prepared, remove_store
 from weft.files import DamagedFile, read_json, sweep, write_json
 from weft.hub import read_blueprint, read_tokenizer, write_config
+from weft.hub.folder import CONFIG, TOKENIZER, WEIGHTS
 from weft.models import Blueprint
 from weft.outputs import check_output
-from weft.recipes.recipe import Recipe
+from weft.recipes.recipe import PARTS, Recipe
 from weft.settings import to_data
 from weft.training import checkpoints, log
 from weft.training.report import PAGE
 from weft.training.report.facts import REPORT, RUN, flat
+from weft.training.watch.exporters import REPLACED, discard
 
 LOG, CURVE = log.NAME, "loss.png"
 TOKENS = "tokens"  # the folder of the token store, where data.store names no other
-# run.json is the first to be written and the last to go: where it is, the others are weft's own.
-WRITTEN = ("config.json", "tokenizer.json", "model.safetensors", LOG, CURVE, REPORT, PAGE, RUN)
+# run.json is the first to be written and the last to go: where weft's is, the others are weft's own.
+WRITTEN = (CONFIG, TOKENIZER, WEIGHTS, LOG, CURVE, REPORT, PAGE, RUN)
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,14 @@ def check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
     """ValueError where a run may not write into `out`; above all where files of the names that it writes are there and
     no run of weft's wrote them."""
     check_output(out, resume=resume, overwrite=overwrite)
-    if (out / RUN).is_file():
+    if ours(out):
         return
-    strange = [name for name in (*WRITTEN, checkpoints.FOLDER, TOKENS) if (out / name).exists()]
+    if (out / RUN).exists():
+        raise ValueError(
+            f"{out / RUN} is not what weft writes there, so {out} is not a run's folder, and nothing in it is "
+            "replaced: choose another folder, or move that file away"
+        )
+    strange = [name for name in (*WRITTEN, checkpoints.FOLDER, TOKENS, *REPLACED) if (out / name).exists()]
     if strange:
         raise ValueError(
             f"{out} holds {', '.join(strange)} and no {RUN}, so it is not a run's folder, and nothing in it is "
@@ -49,24 +56,57 @@ def check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
         )
 
 
+def ours(out: Path) -> bool:
+    """Whether weft began a run in a folder: run.json holds what weft writes, or is no longer JSON at all and has a
+    checkpoint of weft's beside it. Other programs call files run.json too."""
+    if not (out / RUN).is_file():
+        return False
+    try:
+        return _describes(read_json(out / RUN))
+    except DamagedFile:
+        parent = out / checkpoints.FOLDER
+        return parent.is_dir() and any(_sealed(folder) for folder in checkpoints.steps(parent))
+
+
+def _describes(facts: Any) -> bool:
+    """Whether it is what `start` writes into run.json."""
+    if not isinstance(facts, dict) or not {"recipe", "settings", "data_digest"} <= facts.keys():
+        return False
+    settings, digest = facts["settings"], facts["data_digest"]
+    parts = isinstance(settings, dict) and all(isinstance(settings.get(part), dict) for part in PARTS)
+    return parts and isinstance(digest, str)
+
+
+def _sealed(folder: Path) -> bool:
+    """Whether a checkpoint's state, be its tensors damaged or not, was written by weft."""
+    try:
+        state = read_json(folder / checkpoints.STATE)
+    except (DamagedFile, FileNotFoundError):
+        return False
+    return isinstance(state, dict) and {"progress", "settings", "decisions", "digests", "digest"} <= state.keys()
+
+
 def existing(out: Path) -> Existing | None:
-    """The run that was begun in a folder; None where there is none. ValueError where its description is damaged."""
-    path = out / RUN
-    if not path.is_file():
+    """The run of weft's that was begun in a folder; None where there is none. DamagedFile where its description is
+    damaged, or lacks a part: a run writes all of it before its first step, and may be killed in between."""
+    if not (out / RUN).is_file():
         return None
-    facts = read_json(path)
-    settings = facts.get("settings") if isinstance(facts, dict) else None
-    data = settings.get("data") if isinstance(settings, dict) else None
-    if not isinstance(data, dict) or not isinstance(facts.get("data_digest"), str):
-        raise DamagedFile(f"{path} does not describe a run: restore it from a copy, or choose another --out")
-    return Existing(read_tokenizer(out), read_blueprint(out), data, facts["data_digest"])
+    facts = read_json(out / RUN)
+    if not _describes(facts):
+        return None
+    if missing := [name for name in (CONFIG, TOKENIZER) if not (out / name).is_file()]:
+        raise DamagedFile(
+            f"{out} holds a {RUN} and no {' and no '.join(missing)}: the run was killed before its first step, or lost "
+            "that since. Restore it from a copy, discard the run with --overwrite, or choose another --out"
+        )
+    return Existing(read_tokenizer(out), read_blueprint(out), facts["settings"]["data"], facts["data_digest"])
 
 
 def start(out: Path, recipe: Recipe, blueprint: Blueprint, prepared: Prepared, overwrite: bool) -> None:
     """Lay the folder out: what the run is, before its first step."""
     if overwrite and out.is_dir():
         clear(out)
-    settings = {"model": blueprint.to_data(), "data": to_data(recipe.data), "train": to_data(recipe.train)}
+    settings = recipe.settings(blueprint)
     write_json(out / RUN, {"recipe": recipe.name, "settings": settings, "data_digest": prepared.digest})
     write_config(blueprint, out)
     prepared.tokenizer.save(out)
@@ -74,8 +114,9 @@ def start(out: Path, recipe: Recipe, blueprint: Blueprint, prepared: Prepared, o
 
 def clear(out: Path) -> None:
     """Remove what an earlier run wrote here, and nothing else."""
-    if not (out / RUN).is_file():
+    if not ours(out):
         return
+    discard(out)
     remove_store(out / TOKENS)
     parent = out / checkpoints.FOLDER
     if parent.is_dir():

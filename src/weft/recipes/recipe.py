@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 from weft.data import DataSettings
 from weft.models import Blueprint
-from weft.registry import Registry
-from weft.settings import SettingError, change
+from weft.registry import Registry, nearest
+from weft.settings import SettingError, change, to_data
 from weft.training.settings import LENGTHS, TrainSettings
+
+PARTS = ("model", "data", "train")  # of a recipe's settings; each is addressed by its name, a dot and a setting's
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,9 @@ class Recipe:
     def change(self, path: str, text: str) -> Recipe:
         """One setting, addressed as model.*, data.* or train.*, changed."""
         head, _, rest = path.partition(".")
-        if head not in ("model", "data", "train") or not rest:
-            near = difflib.get_close_matches(head, ("model", "data", "train"), 1)
-            hint = f"did you mean {near[0]}.{rest or '…'}? " if near else ""
+        if head not in PARTS or not rest:
+            meant = self._meant(head, rest)
+            hint = f"did you mean {meant}? " if meant else ""
             raise SettingError(f"unknown setting {path!r}; {hint}settings are addressed as model.*, data.* or train.*")
         try:
             if head == "model":
@@ -60,6 +62,21 @@ class Recipe:
         except SettingError as error:
             said = str(error)
             raise SettingError(f"{head}.{said}" if said.startswith(rest) else said) from error
+
+    def _meant(self, head: str, rest: str) -> str:
+        """What a path that leads to no setting may have been meant to be: a part misspelt, or left out ("steps")."""
+        known = {part: f"{part}.{rest or '…'}" for part in PARTS}
+        if not rest:
+            model = ("size", "position", *(field.name for field in fields(self.model.config)))
+            known |= {name: f"model.{name}" for name in model}
+            known |= {field.name: f"data.{field.name}" for field in fields(self.data)}  # vocab is data's to set
+            known |= {field.name: f"train.{field.name}" for field in fields(self.train)}
+        near = nearest(head, known)
+        return "" if near is None else known[near]
+
+    def settings(self, model: Blueprint) -> dict[str, Any]:
+        """Every setting as plain data, part by part. model: the recipe's own, fitted to a tokenizer or not yet."""
+        return {"model": model.to_data(), "data": to_data(self.data), "train": to_data(self.train)}
 
     def fitted(self, vocab: int) -> Blueprint:
         """The model with a tokenizer's number of ids. ValueError where `change` asked for another one."""

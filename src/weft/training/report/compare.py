@@ -22,6 +22,7 @@ OTHER = (
     "the runs read other data, or cut it into other tokens (the digests differ): bits per byte can be compared where "
     "the held-out text is the same, the other figures cannot"
 )
+UNKNOWN = "which data they read is not known of every run (one of weft.train has no run.json), so no best is marked: "
 
 
 def compare(folders: Sequence[Path | str], out: Path | str) -> Path:
@@ -91,8 +92,10 @@ def means(run: Facts, against: str) -> list[Point]:
 
 
 def _figures(names: Sequence[str], runs: Sequence[Facts]) -> Html:
-    """What they came to; the best of a row is marked where less is better and the data are the same."""
-    same = len({run.digest for run in runs}) == 1
+    """What they came to; the best of a row is marked where less is better and the data are known to be the same."""
+    unknown = [name for name, run in zip(names, runs, strict=True) if not run.digest]
+    other = len({run.digest for run in runs if run.digest}) > 1
+    same = not unknown and not other
     kinds = list(dict.fromkeys(name for run in runs for name in run.figures()))
     rows: list[list[str]] = []
     for kind in sorted(kinds, key=lambda name: name in COUNTS):
@@ -111,7 +114,8 @@ def _figures(names: Sequence[str], runs: Sequence[Facts]) -> Html:
         "parameters": lambda run: _number(run.told.get("parameters")),
     }
     rows += [[label, *map(tell, runs)] for label, tell in told.items()]
-    return section("Figures", *([] if same else [styled("p", "stopped", OTHER)]), table(rows, ["", *names]))
+    said = ([OTHER] if other else []) + ([UNKNOWN + ", ".join(unknown)] if unknown else [])
+    return section("Figures", *(styled("p", "stopped", text) for text in said), table(rows, ["", *names]))
 
 
 def _number(value: Any) -> str:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
+import shutil
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from weft.files import read_json, write_json
+from weft.files import DamagedFile, read_json, write_json
 from weft.registry import Registry
 from weft.training.watch.record import Record
 from weft.training.watch.watcher import Watcher
 
 Exporter = Callable[[Path, Mapping[str, Any]], Watcher]  # the run's folder, and its settings as data
 WATCHERS: Registry[Exporter] = Registry("watcher", "weft.watchers")
+EVENTS, WANDB, IDENTITY = "tensorboard", "wandb", "wandb.json"  # in the run's folder
+REPLACED = (EVENTS, IDENTITY)  # those of them in which a new run removes or replaces what it finds
+LINKS = ("latest-run", "debug.log", "debug-internal.log")  # in wandb/, to files of the newest run
 
 
 def exporters(names: Iterable[str], out: Path, settings: Mapping[str, Any]) -> list[Watcher]:
@@ -24,6 +29,33 @@ def exporters(names: Iterable[str], out: Path, settings: Mapping[str, Any]) -> l
     Nothing is written before the run begins.
     """
     return [WATCHERS.get(name)(out, settings) for name in names]
+
+
+def discard(out: Path) -> None:
+    """Remove what the exporters below wrote of the run in a folder: event files, and the local files of its run at
+    Weights & Biases. What else is in their folders stays."""
+    for path in (out / EVENTS).glob("events.out.tfevents.*"):
+        path.unlink()
+    if identity := _identity(out / IDENTITY):
+        for path in (out / WANDB).glob(f"*run-*-{identity}"):
+            shutil.rmtree(path)
+        for path in (out / WANDB / name for name in LINKS):
+            if path.is_symlink() and not path.exists():
+                path.unlink()
+        (out / IDENTITY).unlink()
+    for folder in (out / EVENTS, out / WANDB):
+        with contextlib.suppress(OSError):  # it is not there, or somebody's things are in it
+            folder.rmdir()
+
+
+def _identity(path: Path) -> str:
+    """The id of the run at Weights & Biases that a file holds; "" where it is not there, or not of weft's."""
+    try:
+        found = read_json(path)
+    except (DamagedFile, FileNotFoundError):
+        return ""
+    identity = found.get("id") if isinstance(found, dict) else None
+    return identity if isinstance(identity, str) and identity.isalnum() else ""  # it goes into a pattern
 
 
 def needed(module: str, extra: str) -> Any:
@@ -60,7 +92,7 @@ class TensorBoard(Watcher):
     def __init__(self, out: Path, settings: Mapping[str, Any]):
         needed("tensorboard", "tensorboard")
         self.make = needed("torch.utils.tensorboard", "tensorboard").SummaryWriter
-        self.folder, self.writer = out / "tensorboard", None
+        self.folder, self.writer = out / EVENTS, None
 
     def begin(self, steps: int, done: int, headline: str, peak: float = 0.0) -> None:
         """Opens the file. What an earlier attempt wrote after step `done` is hidden; what another run wrote here is
@@ -102,7 +134,7 @@ class WeightsAndBiases(Watcher):
 
     def begin(self, steps: int, done: int, headline: str, peak: float = 0.0) -> None:
         """Opens the run; its id is kept in the folder, wandb.json."""
-        path = self.out / "wandb.json"
+        path = self.out / IDENTITY
         known = done and path.is_file()
         identity = str(read_json(path)["id"]) if known else uuid.uuid4().hex
         write_json(path, {"id": identity})

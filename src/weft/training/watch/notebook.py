@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from weft.training.watch.figures import Pace, listed, size
+from weft.training.watch.outlet import unheard
 from weft.training.watch.record import Record
 from weft.training.watch.watcher import Watcher
 
@@ -64,11 +65,12 @@ class NotebookWatcher(Watcher):
     def _show(self) -> None:
         self.drawn = time.monotonic()
         shown = {"text/html": self.html(), "text/plain": f"step {self.pace.done}   {self.pace.figures()}"}
-        if self.handle is None:
-            display = importlib.import_module("IPython.display").display
-            self.handle = display(shown, raw=True, display_id=True)
-        else:
-            self.handle.update(shown, raw=True)
+        display = importlib.import_module("IPython.display").display
+        with unheard():
+            if self.handle is None:
+                self.handle = display(shown, raw=True, display_id=True)
+            else:
+                self.handle.update(shown, raw=True)
 
     def html(self) -> str:
         """The display, without scripts."""

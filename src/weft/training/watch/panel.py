@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TextIO, cast
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -10,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from weft.training.watch.figures import WIDTH, Pace, listed, picture, size
+from weft.training.watch.outlet import outlet
 from weft.training.watch.record import Record
 from weft.training.watch.watcher import Watcher
 
@@ -21,6 +23,9 @@ class LiveWatcher(Watcher):
     """A panel that stays at the bottom; evaluations, saves and notices scroll above it."""
 
     def __init__(self, console: Console):
+        """The console's stream becomes one that never fails: else rich would end the process when a pipe breaks, and
+        its thread, which draws, would die when a terminal goes."""
+        console.file = outlet(cast(TextIO, console.file))
         self.console = console
         self.pace = Pace(1, 0)
         self.live = Live(console=console, refresh_per_second=5, get_renderable=self._draw)

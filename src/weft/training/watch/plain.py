@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TextIO
 
 from weft.training.watch.figures import Pace, listed
+from weft.training.watch.outlet import outlet
 from weft.training.watch.record import Record
 from weft.training.watch.watcher import Watcher
 
@@ -17,10 +18,9 @@ class PlainWatcher(Watcher):
     """About twenty lines a run, whole and without colour: for files, pipes and continuous integration."""
 
     def __init__(self, stream: TextIO):
-        self.stream = stream
+        self.stream = outlet(stream)
         self.pace = Pace(1, 0)
         self.printed = 0.0
-        self.gone = False
 
     def begin(self, steps: int, done: int, headline: str, peak: float = 0.0) -> None:
         """The headline."""
@@ -51,9 +51,4 @@ class PlainWatcher(Watcher):
 
     def _say(self, text: str) -> None:
         self.printed = time.monotonic()
-        if self.gone:
-            return
-        try:
-            print(text, file=self.stream, flush=True)
-        except (OSError, ValueError):  # who was listening has left (`| head`, a terminal); the run is worth more
-            self.gone = True
+        print(text, file=self.stream, flush=True)
