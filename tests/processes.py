@@ -22,7 +22,8 @@ from weft.files import write_json
 from weft.models import Blueprint
 from weft.objectives import NextToken
 from weft.training import checkpoints
-from weft.training.checkpoints import load_module, whole_tensors
+from weft.training.checkpoints import SaveFailed, load_module, whole_tensors
+from weft.training.log import Log
 from weft.training.loop import Result, train
 from weft.training.settings import TrainSettings
 from weft.training.world import join, leave
@@ -201,6 +202,18 @@ class Scenarios:
 
         def full(*_: object) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        def unlogged(log: Log, line: dict[str, Any]) -> None:
+            if line["step"] >= 3 and log.file is not None:  # the main process alone has one
+                raise SaveFailed("the log cannot be written")
+            logged(log, line)
+
+        logged, Log.write = Log.write, unlogged
+        self.fails(f"{parallel}-unlogged", lambda: go(self.folder / f"{parallel}-unlogged", s))
+        Log.write = logged
+
+        once = iter([{}] * 99)
+        self.fails(f"{parallel}-iterable", lambda: train(Net(), once, Next(), s))
 
         written, checkpoints.write_bytes = checkpoints.write_bytes, full  # the main process alone writes the state
         self.fails(f"{parallel}-full", lambda: go(self.folder / f"{parallel}-full", s))

@@ -47,7 +47,7 @@ from weft.data import Blocks, Packed
 from weft.data.order import places
 from weft.files import DamagedFile, read_tensors
 from weft.models import FAMILIES
-from weft.training import checkpoints, probe
+from weft.training import checkpoints, probe, run
 from weft.training.checkpoints import AVERAGE, MODEL, OPTIMISER, STATE, SaveFailed, module_tensors
 from weft.training.log import read
 from weft.training.loop import train
@@ -204,6 +204,45 @@ def test_asked_to_stop_a_run_saves_first(whole: Callable, tmp_path: Path, number
     assert traces(tmp_path) == traces(whole("llama"))
 
 
+def test_two_runs_in_one_folder_are_kept_apart(whole: Callable, tmp_path: Path) -> None:
+    words, told = r"another process is writing to .*run/checkpoints: wait", []
+
+    class Second(Watcher):
+        def step(self, record: Record) -> None:
+            if record.step == 4:
+                with pytest.raises(ValueError, match=words) as caught:
+                    go(CASES["stranger"], tmp_path / "run", resume=True)
+                child = Child("stranger", tmp_path / "run", BASE)
+                told.append(child.hear() == f"ValueError: {caught.value}" and child.end() == 0)
+
+    go(CASES["stranger"], tmp_path / "run", watch=Second())
+    assert told == [True] and traces(tmp_path / "run") == traces(whole("stranger"))
+    assert not list(tmp_path.rglob(".lock"))
+
+
+def test_a_run_that_is_refused_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="the dataset has no samples"):
+        train(Stranger(), [], squared_error, BASE, tmp_path / "run")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_killed_process_left_is_swept_when_a_finished_run_is_resumed(tmp_path: Path) -> None:
+    parent = tmp_path / "checkpoints"
+    go(CASES["stranger"], tmp_path, replace(BASE, keep=3))  # as if it had died before it removed the oldest
+    (parent / ".step-00000011.0123.writing").mkdir()
+    (parent / ".step-00000007.old.writing").mkdir()
+    done = go(CASES["stranger"], tmp_path, BASE, resume=True)
+    assert done.progress.step == done.steps == 10
+    assert sorted(path.name for path in parent.iterdir()) == ["step-00000009", "step-00000010"]
+
+
+def test_a_run_that_is_refused_loses_no_checkpoint(tmp_path: Path) -> None:
+    go(CASES["stranger"], tmp_path, replace(BASE, keep=3))
+    with pytest.raises(ValueError, match="started with 37 samples, and there are 38 now"):
+        go(CASES["stranger"], tmp_path, replace(BASE, keep=1), data=rows(38), resume=True)
+    assert len(checkpoints.steps(tmp_path / "checkpoints")) == 3
+
+
 def test_asked_twice_a_run_leaves_at_once(whole: Callable, tmp_path: Path) -> None:
     class Impatient(Seen):
         def losses(self, module: nn.Module, batch: Any) -> Mapping[str, Any]:
@@ -350,8 +389,16 @@ def test_an_iterable_is_read_in_its_order_and_refused_on_resume(tmp_path: Path) 
     assert seen == [list(range(40))] * 2
     with pytest.raises(ValueError, match="sample 40 was asked for, 0 is next. Store it first"):
         go(CASES["stranger"], tmp_path / "0", replace(BASE, steps=12), data=slowly(), resume=True)
+    with pytest.raises(ValueError, match="the run in .* has read an iterable, .* it cannot be resumed; name another"):
+        go(CASES["stranger"], tmp_path / "0", replace(BASE, steps=12), data=rows(200), resume=True)
+    go(CASES["stranger"], tmp_path / "list", watch=At(3))
+    with pytest.raises(ValueError, match="was started with 37 samples, and an iterable is given now: another order"):
+        go(CASES["stranger"], tmp_path / "list", data=iter(rows()), resume=True)
     with pytest.raises(ValueError, match="the iterable ended after 37 samples"):
         go(CASES["stranger"], None, data=iter(rows()))
+    stopped = go(CASES["stranger"], tmp_path / "stopped", data=iter(rows()), watch=At(3))
+    assert stopped.notices[-1].startswith("stopped after step 3 of 10; its weights are kept in ")
+    assert stopped.notices[-1].endswith("it cannot go on: an iterable is not read again")
     for length in (dict(epochs=1.0), dict(tokens=100)):
         with pytest.raises(ValueError, match="how long an iterable is nobody knows"):
             go(CASES["stranger"], None, replace(BASE, steps=0, **length), data=iter(rows()))
@@ -510,13 +557,70 @@ def test_a_folder_that_cannot_be_written_is_said_at_once(tmp_path: Path) -> None
 
 
 def test_a_failed_save_is_said_beside_another_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loss = Seen(squared_error, spoilt=9)  # the first micro-batch of step 5
+
     def full(path: Path, tensors: Mapping[str, Tensor]) -> None:
+        while loss.calls < loss.spoilt:
+            time.sleep(0.001)
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(checkpoints, "write_tensors", full)
     with pytest.raises(Diverged) as caught:
-        go(CASES["stranger"], tmp_path, replace(BASE, checkpoint_every=4), objective=Seen(squared_error, spoilt=9))
+        go(CASES["stranger"], tmp_path, replace(BASE, checkpoint_every=4), objective=loss)
     assert "No space left on device; there was none before it" in caught.value.__notes__[0]
+
+
+def test_a_failed_save_in_the_background_is_said_at_the_next_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[int] = []
+
+    class Slow(Watcher):
+        def step(self, record: Record) -> None:
+            taken.append(record.step)
+            if record.step > 4:
+                time.sleep(0.3)  # meanwhile the save of step 4 fails
+
+    def full(path: Path, tensors: Mapping[str, Tensor]) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoints, "write_tensors", full)
+    with pytest.raises(SaveFailed, match="step-00000004 could not be written: No space left on device"):
+        go(CASES["stranger"], tmp_path, replace(BASE, checkpoint_every=4), watch=Slow())
+    assert max(taken) < 7
+
+
+@pytest.mark.parametrize("background", [True, False])
+def test_an_old_checkpoint_that_cannot_be_removed_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, background: bool
+) -> None:
+    def refused(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(checkpoints, "remove", refused)
+    with pytest.raises(SaveFailed, match=r"rid of older checkpoints: .*Permission denied.*step-00000001.*is intact"):
+        go(CASES["stranger"], tmp_path, replace(BASE, background=background))
+    assert stands(tmp_path) == 3
+
+
+def test_one_copy_is_in_memory_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writing, saved, copied, overlaps = threading.Event(), checkpoints.save, run.copied, list[bool]()
+
+    def slowly(*given: Any, **named: Any) -> Path:
+        writing.set()
+        time.sleep(0.02)
+        path = saved(*given, **named)
+        writing.clear()
+        return path
+
+    def noted(tensor: Tensor) -> Tensor:
+        overlaps.append(writing.is_set())
+        return copied(tensor)
+
+    monkeypatch.setattr(checkpoints, "save", slowly)
+    monkeypatch.setattr(run, "copied", noted)
+    go(CASES["stranger"], tmp_path)
+    assert len(overlaps) > 100 and not any(overlaps)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -649,6 +753,40 @@ def test_measuring_changes_not_a_bit(tmp_path: Path) -> None:
     assert traces(tmp_path / "minutes") == traces(tmp_path / "steps")
 
 
+def test_trying_that_fails_changes_not_a_bit() -> None:
+    class Failing(Seen):
+        def losses(self, module: nn.Module, batch: Any) -> Mapping[str, Any]:
+            if self.calls == 5:
+                raise RuntimeError("the loss's own mistake")
+            return super().losses(module, batch)
+
+    module, settings = Stranger(), replace(BASE, steps=0, minutes=1.0, warmup=0)
+    before = {name: tensor.clone() for name, tensor in module_tensors(module).items()}
+    with pytest.raises(RuntimeError, match="own mistake"):
+        go(CASES["stranger"], None, settings, module=module, objective=Failing(squared_error))
+    assert same(module_tensors(module), before) and all(parameter.grad is None for parameter in module.parameters())
+
+
+def test_what_is_tried_has_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = replace(BASE, steps=0, minutes=0.1, warmup=0)
+    data, seen, tried = decoder_rows(), Seen(CASES["llama"].objective()), list[tuple[int, ...]]()
+    first = tuple(data.place(number, BASE.seed).sample for number in range(2 * BASE.batch))
+    data.bare = lambda number: number in first
+
+    def noted(_: Any, batches: list[Any]) -> float:
+        tried.append(tuple(sample for batch in batches for sample in batch.samples))
+        return 1.0
+
+    monkeypatch.setattr(probe, "seconds_per_step", noted)
+    assert go(CASES["llama"], None, settings, data=data, objective=seen).steps == 6
+    order = [data.place(number, BASE.seed).sample for number in range(6 * BASE.batch)]
+    assert tried == [tuple(order[8:12])]
+    assert seen.samples == order[8:]  # nothing was lost: the two steps before were skipped
+    data.bare = lambda number: True
+    with pytest.raises(ValueError, match="not one label counts in the first 16 steps, so nobody can say how long"):
+        go(CASES["llama"], None, settings, data=data)
+
+
 # ---------------------------------------------------------------- what the finished weights are
 
 
@@ -721,6 +859,31 @@ def test_recomputed_activations_change_not_a_bit(whole: Callable, tmp_path: Path
         assert found == expected
     assert found["log"] == expected["log"] and found[AVERAGE] == expected[AVERAGE]
     assert not any("forward" in vars(part) for part in module.modules())
+
+
+def test_a_layer_gets_its_own_forward_back() -> None:
+    called, module = list[str](), Stranger()
+    layer, own = module.layers[0], module.layers[0].forward
+    layer.forward = lambda x: called.append("own") or own(x)  # as a person may have set it
+    before = layer.forward
+    go(CASES["stranger"], None, replace(BASE, steps=2, warmup=0, recompute=True), module=module)
+    assert layer.forward is before and called
+    assert "forward" not in vars(module.layers[1])
+
+
+def test_compilation_ends_with_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, compile_ = list[str](), nn.Module.compile
+
+    def backend(graph: Any, _: Any) -> Any:
+        made.append("graph")
+        return graph.forward
+
+    monkeypatch.setattr(nn.Module, "compile", lambda module, **how: compile_(module, backend=backend, **how))
+    module = Stranger()
+    go(CASES["stranger"], None, replace(BASE, steps=2, warmup=0, compile="on"), module=module)
+    during = len(made)
+    module(torch.zeros(7, 6))  # so many rows that compiled code would be made anew
+    assert during and len(made) == during
 
 
 def test_a_layer_that_is_used_twice_is_recomputed(tmp_path: Path) -> None:

@@ -219,7 +219,21 @@ def test_a_failure_on_one_process_is_said_by_both(two: Path, said: list, paralle
     assert second["infinite"].startswith("Diverged: step 2: unused holds")
     assert first["full"].startswith("SaveFailed: ") and "No space left on device; there was none" in first["full"]
     assert second["full"].startswith("Elsewhere: process 0: ") and "No space left on device" in second["full"]
-    assert not list((two / f"{parallel}-full" / "checkpoints").iterdir())
+    assert not (two / f"{parallel}-full" / "checkpoints").exists()
+
+
+@both
+def test_what_the_main_process_does_alone_fails_on_both(two: Path, said: list, parallel: str) -> None:
+    words = "SaveFailed: the log cannot be written"
+    assert [one[f"{parallel}-unlogged"] for one in said] == [words, f"Elsewhere: process 0: {words}"]
+    found = checkpoints.latest(two / f"{parallel}-unlogged")
+    assert found is not None and found.step == 2  # none that claims lines which are not there
+
+
+@both
+def test_an_iterable_is_not_shared_out(said: list, parallel: str) -> None:
+    for one in said:
+        assert one[f"{parallel}-iterable"].startswith("ValueError: an iterable is read once, from its beginning, and")
 
 
 @both

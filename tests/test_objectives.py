@@ -231,6 +231,23 @@ def test_linear_nats_teaches_only_what_wants_to_learn(frozen: int):
         assert linear_nats(x, weight, labels, ignored=IGNORED).requires_grad is False
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("how", ["eager", "compiled"])
+def test_a_place_that_is_ignored_spoils_nothing(how: str, value: float):
+    """Nothing of it: neither the sum nor the gradients of the other places and of the weight."""
+    x, weight, labels = inputs()
+    spoilt = x.detach().clone()
+    spoilt[labels == IGNORED] = value
+    spoilt.requires_grad_()
+    # traced as a compiler would, without its code
+    task = linear_nats if how == "eager" else torch.compile(linear_nats, backend="aot_eager", dynamic=False)
+    found, expected = task(spoilt, weight, labels, ignored=IGNORED), plain(x, weight, labels)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-6)
+    grads, wanted = torch.autograd.grad(found, (spoilt, weight)), torch.autograd.grad(expected, (x, weight))
+    for grad, other in zip(grads, wanted, strict=True):
+        torch.testing.assert_close(grad, other, rtol=1e-4, atol=1e-5)
+
+
 def test_linear_nats_of_nothing_and_of_extreme_scores_is_finite():
     x, weight, labels = inputs()
     nothing = linear_nats(x, weight, torch.full_like(labels, IGNORED), ignored=IGNORED)
@@ -405,6 +422,18 @@ def test_the_cheapest_kernel_wins(monkeypatch: pytest.MonkeyPatch):
         prices = dict.fromkeys(("matmul", "sdpa", "blocked"), 2.0) | {best: 1.0}
         monkeypatch.setattr(measure, "costs", partial(lambda given, *_, **__: given, prices))
         assert set(measure.choose(module, 1, 8, dtype=torch.float32).values()) == {best}
+
+
+def test_a_kernel_that_would_hold_too_many_scores_is_not_tried(monkeypatch: pytest.MonkeyPatch):
+    for position, able in (("rope", {"matmul", "sdpa", "blocked"}), ("shaw", {"matmul"})):  # shaw: nothing else can
+        module = Blueprint.of("llama", "debug").change("position", position).build(seed=0)
+        ((_, field, attention),) = measure._fields(module)
+        scores = 2 * attention.heads * 16 * 16 * 4
+        monkeypatch.setattr(measure, "HELD", scores)
+        assert set(measure.costs(field, attention, 2, 16, dtype=torch.float32, repeats=1)) == able
+        monkeypatch.setattr(measure, "HELD", scores - 1)
+        less = able - {"matmul"} or able
+        assert set(measure.costs(field, attention, 2, 16, dtype=torch.float32, repeats=1)) == less
 
 
 def test_measuring_does_not_move_the_weights():

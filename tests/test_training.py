@@ -18,6 +18,7 @@ from counting import SAMPLES, VOCAB, WIDTH, Next, Samples, Term, at
 from torch import Tensor, nn
 
 from weft.batch import Batch
+from weft.recipes import begin, find
 from weft.training import checkpoints, precision, step
 from weft.training.checkpoints import SaveFailed
 from weft.training.log import Log, read
@@ -28,8 +29,8 @@ from weft.training.optimisers import Groups, build_optimiser, groups, trainable
 from weft.training.reader import draw
 from weft.training.schedule import rate_factor
 from weft.training.settings import TrainSettings
-from weft.training.watch import MEASURED
-from weft.training.world import ALONE
+from weft.training.watch import MEASURED, Watcher
+from weft.training.world import ALONE, World
 
 
 class Stranger(nn.Module):
@@ -287,13 +288,38 @@ def test_optimiser_state_is_named_and_strict() -> None:
     tensors = optimiser.tensors()
     assert {"first.weight/momentum", "embed.weight/exp_avg", "norm.bias/step"} <= set(tensors)
     assert not any(name.startswith("unused") for name in tensors)
+    kept = {name: tensor.clone() for name, tensor in tensors.items()}
     for change, words in (
         ({"nobody/exp_avg": torch.zeros(1)}, "'nobody' belongs to no"),
         ({"first.weight/exp_avg": torch.zeros(1)}, "first.weight holds exp_avg where momentum"),
         ({"first.weight/momentum": torch.zeros(1)}, r"first.weight/momentum has shape \(1,\), expected \(32, 16\)"),
     ):
         with pytest.raises(ValueError, match=words):
-            optimiser.load(change)
+            optimiser.load({"second.weight/momentum": torch.ones(16, 32)} | change)
+    found = optimiser.tensors()
+    assert found.keys() == kept.keys() and all(torch.equal(tensor, kept[name]) for name, tensor in found.items())
+
+
+def test_a_checkpoint_that_does_not_fit_changes_nothing(run_folder: Path, tmp_path: Path) -> None:
+    module = Stranger(seed=1)
+    before = {name: tensor.clone() for name, tensor in checkpoints.module_tensors(module).items()}
+
+    def unchanged() -> bool:
+        found = checkpoints.module_tensors(module)
+        return all(torch.equal(tensor, before[name]) for name, tensor in found.items())
+
+    *_, last = before
+    given = {name: torch.ones_like(tensor) for name, tensor in before.items()} | {last: torch.ones(2, 2)}
+    with pytest.raises(ValueError, match=rf"{last} is torch.float32 \[2, 2\], the model's is torch"):
+        checkpoints.load_module(module, given, "these")
+    assert unchanged()
+    found = checkpoints.latest(run_folder)
+    assert found is not None
+    with pytest.raises(ValueError, match="written with another optimiser setting"):  # its weights would fit
+        found.restore(module, build_optimiser(module, replace(BASE, optimiser="muon")))
+    assert unchanged()
+    found.restore(module, build_optimiser(module, BASE))
+    assert not unchanged()
 
 
 # ---------------------------------------------------------------- T11: the schedule
@@ -474,6 +500,26 @@ def test_nonsense_is_refused(change: dict, words: str) -> None:
 def test_settings_need_no_torch() -> None:
     code = f"import sys; sys.path[:0] = {sys.path!r}; import weft.training.settings; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_kernels_are_measured_on_the_rows_of_a_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processes: int
+) -> None:
+    measured = []
+
+    def noted(module: nn.Module, rows: int, length: int, *, dtype: torch.dtype) -> dict[str, str]:
+        measured.append((rows, length))
+        return {}
+
+    monkeypatch.setattr(begin.measure, "choose", noted)
+    monkeypatch.setattr(begin, "join", lambda: World(0, processes))
+    recipe = find("shakespeare_char")
+    for path, text in (*recipe.debug, ("train.batch", "12"), ("train.micro_batches", "2"), ("data.source", "made")):
+        recipe = recipe.change(path, text)
+    begun = begin.begin(recipe, tmp_path / "run", resume=False, overwrite=False, watch=Watcher())
+    begun.prepared.close()
+    assert measured == [(6 // processes, begun.blueprint.config.context)]
 
 
 def test_precision_is_measured_once_and_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,9 @@ from weft.nn.kernels import KERNELS, able, attend
 from weft.nn.layout import Layout
 from weft.nn.stack import Stack
 
+HELD = 2**30  # bytes of scores; a kernel that holds them all holds several such tensors in a backward pass
+WHOLE = ("matmul",)  # those kernels
+
 
 def choose(module: nn.Module, rows: int, length: int, *, dtype: torch.dtype, repeats: int = 5) -> dict[str, str]:
     """Time every able kernel on each self-attending field, forward and backward, and fix the fastest.
@@ -44,7 +47,8 @@ def replay(module: nn.Module, chosen: dict[str, str]) -> None:
 def costs(
     field: Field, attention: Attention, rows: int, length: int, *, dtype: torch.dtype, repeats: int = 5
 ) -> dict[str, float]:
-    """Median seconds of one forward and backward pass over [rows, length] by kernel; the slow reference is left out.
+    """Median seconds of one forward and backward pass over [rows, length] by kernel; the slow reference is left out,
+    and so are kernels that hold all scores where those take more than HELD bytes and another kernel can do it.
 
     What the attention adds (a bias, values by distance, a sink) takes part, so that only able kernels are timed. Leaves
     no gradients behind.
@@ -69,6 +73,8 @@ def costs(
         torch.autograd.grad(out, learned, torch.ones_like(out), allow_unused=True)
 
     names = [name for name in KERNELS if name != "eager" and able(name, sight, how)]
+    if rows * attention.heads * length**2 * q.element_size() > HELD:
+        names = [name for name in names if name not in WHOLE] or names
     return {name: _median(partial(once, name), repeats, device) for name in names}
 
 

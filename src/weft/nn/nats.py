@@ -25,6 +25,7 @@ def linear_nats(x: Tensor, weight: Tensor, labels: Tensor, *, ignored: int) -> T
         dtype = torch.get_autocast_dtype(x.device.type)
         x, weight = x.to(dtype), weight.to(dtype)
     if torch.compiler.is_compiling():
+        x = x.masked_fill((labels == ignored)[:, None], 0.0)  # or a place that is no number spoils all gradients
         scores = functional.linear(x, weight).float()  # [N, V]
         return functional.cross_entropy(scores, labels, ignore_index=ignored, reduction="sum")
     result: Tensor = _LinearNats.apply(x, weight, labels, ignored, torch.is_grad_enabled())  # type: ignore[assignment]
@@ -42,15 +43,17 @@ class _LinearNats(torch.autograd.Function):
         rows = max(ROWS, PRODUCT // weight.shape[0])
         total = torch.zeros((), dtype=torch.float32, device=x.device)
         for start in range(0, x.shape[0], rows):
-            part, label = x[start : start + rows], labels[start : start + rows, None]  # [n, D], [n, 1]
+            label = labels[start : start + rows, None]  # [n, 1]
             counted = label != ignored
+            # what is not counted is left out where it is small, and filled: what is no number stays so times 0
+            part = x[start : start + rows].masked_fill(~counted, 0.0)  # [n, D]
             scores = functional.linear(part, weight)  # [n, V]
             total += _differentiate(scores, label.masked_fill(~counted, 0), counted, wants_x or wants_weight)
             if grad_x is not None:
                 piece = grad_x[start : start + rows]  # [n, D]
-                torch.mm(scores, weight, out=piece).mul_(counted)  # what is not counted is left out where it is small
+                torch.mm(scores, weight, out=piece).mul_(counted)
             if grad_weight is not None:
-                grad_weight += scores.T @ (part * counted)
+                grad_weight += scores.T @ part
         ctx.save_for_backward(grad_x, grad_weight)
         ctx.dtype = weight.dtype
         return total

@@ -20,7 +20,7 @@ from weft.recipes.folder import TOKENS, Existing, check_same, existing, start
 from weft.recipes.recipe import Recipe
 from weft.training import checkpoints, precision
 from weft.training.watch import Watcher
-from weft.training.world import place
+from weft.training.world import join, place
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def _decided(recipe: Recipe, module: nn.Module, out: Path, *, resume: bool) -> d
         decided = dict(earlier.state["decisions"]["given"])
         measure.replay(module, decided)
         return decided
-    rows = max(1, recipe.train.batch // recipe.train.micro_batches)
+    rows = max(1, recipe.train.batch // (recipe.train.micro_batches * join().size))  # in a pass of one process
     device = next(module.parameters()).device
     dtype = precision.choose(recipe.train.precision, device).torch_dtype()
     return measure.choose(module, rows, recipe.model.config.context, dtype=dtype)

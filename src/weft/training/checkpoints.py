@@ -54,11 +54,14 @@ class Checkpoint:
     notices: tuple[str, ...] = ()
 
     def restore(self, module: Module, optimiser: Optimiser, average: Average | None = None) -> None:
-        """Put weights, optimiser state and torch's default generator back. ValueError names whatever does not fit."""
-        load_module(module, read(self.path, MODEL), self.path / MODEL)
+        """Put weights, optimiser state and torch's default generator back. ValueError names whatever does not fit; the
+        module is then as it was."""
+        weights = read(self.path, MODEL)
+        check_module(module, weights, self.path / MODEL)
         optimiser.load(read(self.path, OPTIMISER))
         if average is not None:
             average.load(read(self.path, AVERAGE))
+        copy_module(module, weights)  # last: it alone outlives a failure
         torch.set_rng_state(decoded(self.state["generator"]))
 
 
@@ -72,17 +75,17 @@ def save(
     spare: int = 0,
     world: World = ALONE,
 ) -> Path:
-    """Write the checkpoint of `step` and prune to the newest `keep` and that of step `spare`. Returns its folder.
+    """Write the checkpoint of `step` and `tidy` those before it. Returns its folder.
 
     `state` is plain JSON data. The files are written beside their final place, synced, then renamed, so that a kill or
-    a full disk at any moment leaves the previous checkpoint as it was. SaveFailed where writing fails. With a `world`
-    the tensors are shares and all its processes call this: each writes its own, the main one does all else.
+    a full disk at any moment leaves the previous checkpoint as it was. SaveFailed where writing or tidying fails. With
+    a `world` the tensors are shares and all its processes call this: each writes its own, the main one does all else.
     """
     parent = folder / FOLDER
     final = parent / folder_name(step)
     try:
         with ExitStack() as stack:
-            temporary = world.asked(lambda: stack.enter_context(new_folder(_swept(final))))
+            temporary = world.asked(lambda: stack.enter_context(new_folder(final)))
             for name, tensors in files.items():
                 if world.size == 1:
                     write_tensors(temporary / name, tensors)
@@ -96,17 +99,27 @@ def save(
             f"checkpoint {final} could not be written: {error.strerror or error}; {intact}. "
             "Make room, or name a folder that can be written, and resume"
         ) from error
-    for old in steps(parent)[keep:] if world.main else ():
-        if old.name != folder_name(spare):
-            remove(old)
+    if world.main:
+        tidy(folder, keep=keep, spare=spare)
     return final
 
 
-def _swept(final: Path) -> Path:
-    """A checkpoint's place, its folder there and rid of what a killed process left half written."""
-    final.parent.mkdir(parents=True, exist_ok=True)
-    sweep(final.parent)
-    return final
+def tidy(folder: Path, *, keep: int, spare: int = 0) -> None:
+    """Remove what killed processes left half written, and all checkpoints but the newest `keep` and that of step
+    `spare`. SaveFailed where one cannot be removed. Only where nobody is writing."""
+    parent = folder / FOLDER
+    if not parent.is_dir():
+        return
+    try:
+        sweep(parent)
+        for old in steps(parent)[keep:]:
+            if old.name != folder_name(spare):
+                remove(old)
+    except OSError as error:
+        raise SaveFailed(
+            f"{parent} could not be rid of older checkpoints: {error}; the newest is intact. "
+            "Make the folder writable, and resume"
+        ) from error
 
 
 def _seal_files(folder: Path, state: Mapping[str, Any]) -> None:
@@ -217,21 +230,33 @@ def module_tensors(module: Module) -> dict[str, Tensor]:
 
 
 def load_module(module: Module, tensors: Mapping[str, Tensor], source: Path | str) -> None:
-    """Copy `tensors` into the module, in place so that ties hold. ValueError names any that does not fit."""
+    """Copy `tensors` into the module, in place so that ties hold. ValueError names any that does not fit; nothing is
+    copied then."""
+    check_module(module, tensors, source)
+    copy_module(module, tensors)
+
+
+def check_module(module: Module, tensors: Mapping[str, Tensor], source: Path | str) -> None:
+    """ValueError names what of `tensors`, read from `source`, is not the module's, or of another shape or type."""
     mine = module_tensors(module)
     if missing := sorted(set(mine) - set(tensors)):
         raise ValueError(f"{source} lacks {', '.join(missing)}; the model was built with other settings")
     if extra := sorted(set(tensors) - set(mine)):
         raise ValueError(f"{source} holds {', '.join(extra)}, which the model lacks; it was built with other settings")
-    with torch.no_grad():
-        for name, tensor in mine.items():
-            given = tensors[name]
-            if given.shape != tensor.shape or given.dtype != tensor.dtype:
-                raise ValueError(
-                    f"{source}: {name} is {given.dtype} {list(given.shape)}, "
-                    f"the model's is {tensor.dtype} {list(tensor.shape)}; build the model as it was built for the run"
-                )
-            tensor.copy_(sharded.share(given, tensor))
+    for name, tensor in mine.items():
+        given = tensors[name]
+        if given.shape != tensor.shape or given.dtype != tensor.dtype:
+            raise ValueError(
+                f"{source}: {name} is {given.dtype} {list(given.shape)}, "
+                f"the model's is {tensor.dtype} {list(tensor.shape)}; build the model as it was built for the run"
+            )
+
+
+@torch.no_grad()
+def copy_module(module: Module, tensors: Mapping[str, Tensor]) -> None:
+    """Copy into the module what `check_module` has let pass."""
+    for name, tensor in module_tensors(module).items():
+        tensor.copy_(sharded.share(tensors[name], tensor))
 
 
 def whole_tensors(module: Module) -> dict[str, Tensor]:

@@ -14,9 +14,11 @@ from torch.compiler import set_stance
 from torch.nn import Module
 
 from weft.batch import Dataset, Item
+from weft.training.compiled import compiled
 from weft.training.decisions import Decisions
 from weft.training.flops import memory, peak
 from weft.training.interrupt import Interrupt
+from weft.training.lock import held
 from weft.training.log import NAME, Log
 from weft.training.objective import Objective
 from weft.training.precision import Precision, autocast
@@ -27,7 +29,7 @@ from weft.training.run import Evaluate, Progress, Run
 from weft.training.schedule import rate_factor
 from weft.training.settings import TrainSettings
 from weft.training.step import all_samples, update
-from weft.training.strangers import as_dataset, as_objective
+from weft.training.strangers import Once, as_dataset, as_objective
 from weft.training.watch import Record, Watcher
 from weft.training.world import join
 
@@ -67,10 +69,11 @@ def train(
     """Train `module` in place, on the device where it lies; under torchrun, as one of its processes, all of which call
     this alike and see the same `out` (with parallel="fsdp" the module's parameters end as shares of themselves).
 
-    data: a data set of weft's, anything with a length and numbered samples, or an iterable (read once, in its order:
-    such a run cannot be resumed). objective: one of weft's, or a function (module, collated samples) -> one loss per
-    row, [B]. `out` receives log.jsonl and checkpoints/; None keeps nothing. `resume` goes on from the newest good
-    checkpoint in it, to the same bits as if there had been no stop, and starts at the beginning where there is none.
+    data: a data set of weft's, anything with a length and numbered samples, or an iterable (read once, in its order, on
+    one process: such a run cannot be resumed). objective: one of weft's, or a function (module, collated samples) ->
+    one loss per row, [B]. `out` receives log.jsonl and checkpoints/, of one run at a time; None keeps nothing. `resume`
+    goes on from the newest good checkpoint in it, to the same bits as if there had been no stop, and starts at the
+    beginning where there is none.
     `evaluate` is called in evaluation mode, without gradients, on every process; the main one's figures count.
     `decisions` are those the caller has taken (which kernels run); they are recorded, and must be the same on resume.
     ValueError (Diverged, SaveFailed among them) names what went wrong.
@@ -79,27 +82,31 @@ def train(
         raise ValueError(f"best={settings.best!r} is a figure of the evaluator's, and there is none: give evaluate")
     world, out, dataset = join(), None if out is None else Path(out), as_dataset(data)
     watch = watch if world.main else SILENT
-    run = Run(
-        module, as_objective(objective), settings, out, watch, resume=resume, decisions=decisions or {}, world=world
-    )
-    run.reads(len(dataset))
-    progress = run.progress
+    given, decided = as_objective(objective), decisions or {}
+    with held(out, world):
+        run = Run(module, given, settings, out, watch, resume=resume, decisions=decided, world=world)
+        run.reads(dataset)
+        return trained(run, dataset, evaluate)
+
+
+def trained(run: Run, dataset: Dataset[Item], evaluate: Evaluate | None) -> Result:
+    """The run, from where it stands to its end, or until somebody asks it to stop."""
+    module, settings, world, watch, progress = run.module, run.settings, run.world, run.watch, run.progress
     reader = Reader(dataset, settings, world, run.device, progress.position)
-    with reader, run.saver, recomputed(module, settings.recompute):
+    with reader, run.saver, recomputed(module, settings.recompute), compiled(module, run.decisions.compile):
         if run.decisions.compile:
-            rehearse(run, world.agreed(reader.peek))
+            rehearse(run, reader)
         run.lasts(run.steps or count_steps_of(run, dataset, reader))
-        path = out / NAME if out and world.main else None
+        path = run.out / NAME if run.out and world.main else None
         opened = world.agreed(partial(Log, path, progress.step, progress.evaluated))
         with opened as log, watch, Interrupt() as interrupt:
-            watch.begin(run.steps, progress.step, run.headline(), peak(run.precision) * world.size)
+            highest = peak(run.precision) * world.size
+            run.alone(lambda: watch.begin(run.steps, progress.step, run.headline(), highest))
             module.train()
             progress = evaluated(run, evaluate, progress, log)  # a resumed run may owe one: its evaluator failed
             while progress.step < run.steps and not world.any(interrupt.asked):
-                progress, record = step(run, world.agreed(reader.next), progress)
-                if progress.step == run.steps or due(progress.step, settings.log_every):
-                    log.write(asdict(record))
-                watch.step(record)
+                progress, record = step(run, world.agreed(partial(rows, run, reader)), progress)
+                run.alone(partial(told, run, log, record))
                 progress = evaluated(run, evaluate, progress, log)
                 if due(progress.step, settings.checkpoint_every) or progress.best_step == progress.step:
                     run.save(progress, log)
@@ -107,11 +114,24 @@ def train(
             world.agreed(run.saver.wait)
             figures = progress.evaluation
             if interrupted := progress.step < run.steps:
-                run.notice(f"stopped after step {progress.step} of {run.steps}; {way_on(out)}")
+                run.notice(f"stopped after step {progress.step} of {run.steps}; {way_on(run.out, dataset)}")
             elif world.agreed(partial(run.settle, progress)) and evaluate:
                 figures = evaluation(run, evaluate)
     checkpoint = world.first(run.checkpoint)
     return Result(progress, run.steps, figures, run.decisions, checkpoint, interrupted, tuple(run.notices))
+
+
+def rows(run: Run, reader: Reader) -> list[Item]:
+    """The next step's rows; what has failed on this process meanwhile is raised here, where all agree."""
+    run.check()
+    return reader.next()
+
+
+def told(run: Run, log: Log, record: Record) -> None:
+    """A step is logged, where that is due, and shown."""
+    if record.step == run.steps or due(record.step, run.settings.log_every):
+        log.write(asdict(record))
+    run.watch.step(record)
 
 
 def step(run: Run, batches: Sequence[Item], before: Progress) -> tuple[Progress, Record]:
@@ -164,8 +184,12 @@ def evaluated(run: Run, evaluate: Evaluate | None, before: Progress, log: Log) -
         return before
     with run.saved_on_error(before, log):
         progress = run.judged(replace(before, evaluated=step, evaluation=evaluation(run, evaluate)))
-    log.write({"step": step, "evaluation": progress.evaluation})
-    run.watch.evaluated(step, progress.evaluation)
+
+    def tell() -> None:
+        log.write({"step": step, "evaluation": progress.evaluation})
+        run.watch.evaluated(step, progress.evaluation)
+
+    run.alone(tell)
     return progress
 
 
@@ -186,6 +210,10 @@ def due(step: int, every: int) -> bool:
     return every > 0 and step % every == 0
 
 
-def way_on(out: Path | None) -> str:
+def way_on(out: Path | None, dataset: Dataset[Item]) -> str:
     """How to go on after a stop."""
-    return f"the same command with --resume goes on from {out}" if out else "nothing was kept: the run has no folder"
+    if out is None:
+        return "nothing was kept: the run has no folder"
+    if isinstance(dataset, Once):
+        return f"its weights are kept in {out}, and it cannot go on: an iterable is not read again"
+    return f"the same command with --resume goes on from {out}"

@@ -109,7 +109,7 @@ class Optimiser:
         return flat
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Put back what `tensors` gave. ValueError names whatever is not this optimiser's."""
+        """Put back what `tensors` gave. ValueError names whatever is not this optimiser's; nothing is put back then."""
         keys: dict[str, list[str]] = {}
         for flat in tensors:
             name, _, key = flat.rpartition("/")
@@ -118,11 +118,12 @@ class Optimiser:
         for name, mine in keys.items():
             if name not in self.names:
                 raise ValueError(f"optimiser state {name!r} belongs to no trainable parameter of this model")
-            parameter = self.names[name]
-            part = homes[id(parameter)]
             state = {key: tensors[f"{name}/{key}"] for key in mine}  # whole, so of one parameter at a time
-            _check_state(name, state, parameter, STATE[type(part)])
-            part.state[parameter] = {
+            _check_state(name, state, self.names[name], STATE[type(homes[id(self.names[name])])])
+        for name, mine in keys.items():
+            parameter = self.names[name]
+            state = {key: tensors[f"{name}/{key}"] for key in mine}
+            homes[id(parameter)].state[parameter] = {
                 key: (value if key == "step" else share(value, parameter)).detach().clone().to(parameter.device)
                 for key, value in state.items()
             }

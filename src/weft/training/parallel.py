@@ -11,8 +11,8 @@ from torch.nn import Module, ModuleList, Parameter
 from torch.nn.parallel import DistributedDataParallel
 
 from weft.batch import Item
+from weft.objectives import Loss
 from weft.training.objective import Objective, Term
-from weft.training.strangers import Sum
 from weft.training.world import World
 
 
@@ -112,9 +112,9 @@ class _Called(Module):
         # where all parameters are used, DDP warns that it was asked to look for others; here is one
         self.unused = Parameter(torch.zeros(1, device=next(module.parameters()).device))
 
-    def forward(self, batch: Item) -> dict[str, Sum]:
+    def forward(self, batch: Item) -> dict[str, Loss]:
         losses = self.objective.losses(self.module, batch)
-        return {name: Sum(term.sum, term.count, term.weight) for name, term in losses.items()}
+        return {name: Loss(term.sum, term.count, term.weight) for name, term in losses.items()}
 
 
 @torch.no_grad()

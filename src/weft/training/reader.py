@@ -31,11 +31,11 @@ class Reader:
         self.pool = ThreadPoolExecutor(threads, "weft-reader") if threads else None
         self.ahead: deque[Callable[[], list[Item]]] = deque()
 
-    def peek(self) -> list[Item]:
-        """The rows of the next step, which `next` will give again."""
-        self._fill()
-        batches = self.ahead[0]()
-        self.ahead[0] = lambda: batches
+    def peek(self, after: int = 0) -> list[Item]:
+        """The rows of the next step, or of a step after it, which `next` will give again."""
+        self._fill(after + 1)
+        batches = self.ahead[after]()
+        self.ahead[after] = lambda: batches
         return batches
 
     def next(self) -> list[Item]:
@@ -54,8 +54,8 @@ class Reader:
         if self.pool is not None:
             self.pool.shutdown(cancel_futures=True)
 
-    def _fill(self) -> None:
-        while len(self.ahead) < max(1, self.settings.workers):
+    def _fill(self, least: int = 1) -> None:
+        while len(self.ahead) < max(least, self.settings.workers):
             position, self.next_position = self.next_position, self.next_position + self.settings.batch
             if self.pool is None:
                 self.ahead.append(partial(self._draw, position))

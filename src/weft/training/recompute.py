@@ -20,6 +20,7 @@ def recomputed(module: Module, wanted: bool) -> Iterator[None]:
     found = list(dict.fromkeys(layers(module))) if wanted else []  # one that is used twice, once
     if wanted and not found:
         raise ValueError("recompute needs layers in a torch.nn.ModuleList, and this module has none: set it to false")
+    own = {layer: layer.forward for layer in found if "forward" in vars(layer)}  # set on the layer by whoever made it
     for layer in found:
         layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
     try:
@@ -27,3 +28,5 @@ def recomputed(module: Module, wanted: bool) -> Iterator[None]:
     finally:
         for layer in found:
             del layer.forward  # the class's own is seen again
+        for layer, forward in own.items():
+            layer.forward = forward

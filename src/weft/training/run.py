@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
+from weft.batch import Dataset, Item
 from weft.settings import from_data, to_data
 from weft.training import checkpoints
 from weft.training.average import Average, mean
@@ -25,6 +26,7 @@ from weft.training.optimisers import build_optimiser, trainable
 from weft.training.parallel import engine
 from weft.training.saver import Saver
 from weft.training.settings import TrainSettings
+from weft.training.strangers import check_samples
 from weft.training.watch import Watcher, thousands
 from weft.training.world import ALONE, World
 
@@ -66,6 +68,7 @@ class Run:
         self.module, self.objective, self.settings = module, objective, settings
         self.out, self.watch, self.world = out, watch, world
         self.notices: list[str] = []
+        self.failed: Exception | None = None  # of what this process does alone
         self.progress, self.checkpoint, self.saved = Progress(), None, 0
         self.steps = 0  # counted once the rows are known
         self.device = next(iter(trainable(module).values()), torch.empty(0)).device
@@ -83,29 +86,41 @@ class Run:
         if found is not None:
             world.agreed(partial(found.restore, module, self.optimiser, self.average))
             self._resumed(found)
-        if self.decisions.compile:
-            module.compile(dynamic=False)
 
-    def reads(self, samples: int) -> None:
-        """The data set has so many samples. ValueError where there are none, or the run began with another number."""
-        if samples == 0:
-            raise ValueError("the dataset has no samples: give some (of text: more of it, or shorter rows)")
-        before = self.decisions.samples
-        if before and before != samples:
-            raise ValueError(
-                f"the run in {self.out} was started with {before} samples, and there are {samples} now: another order, "
-                "so another run. Give the same data to resume, or name another folder"
-            )
-        self.decisions = replace(self.decisions, samples=samples)
+    def reads(self, dataset: Dataset[Item]) -> None:
+        """The run reads these samples; their number will be recorded. ValueError where it cannot (`check_samples`)."""
+        check_samples(dataset, self.decisions.samples, self.out, self.world.size)
+        self.decisions = replace(self.decisions, samples=len(dataset))
 
     def lasts(self, steps: int) -> None:
-        """The run has so many steps, as will be recorded."""
+        """The run has so many steps, as will be recorded, and begins: nothing of it is refused from here on, so that
+        what a killed process left in its folder can go."""
         self.steps, self.decisions = steps, replace(self.decisions, steps=steps)
+        if self.out is not None:
+            keep, spare = self.settings.keep, self.progress.best_step
+            self.world.asked(partial(checkpoints.tidy, self.out, keep=keep, spare=spare))
+
+    def alone(self, task: Callable[[], object]) -> None:
+        """Do what the main process does alone. Among several its error is raised where all next agree, so that no
+        other waits for one that has left."""
+        try:
+            task()
+        except Exception as error:
+            if self.world.size == 1:
+                raise
+            self.failed = self.failed or error
+
+    def check(self) -> None:
+        """Raise what has failed on this process since it was last asked: done alone, or saved in the background."""
+        failed, self.failed = self.failed, None
+        if failed is not None:
+            raise failed
+        self.saver.check()
 
     def notice(self, text: str) -> None:
         """Tell the person, and whoever reads the result."""
         self.notices.append(text)
-        self.watch.notice(text)
+        self.alone(partial(self.watch.notice, text))
 
     def headline(self) -> str:
         """One line that says what is about to be trained, and how."""
@@ -123,9 +138,10 @@ class Run:
     def save(self, progress: Progress, log: Log) -> None:
         """Write a checkpoint of `progress`, once. Diverged where a weight is not finite: the last good one stays.
 
-        In the background what is written are copies taken now; an error in writing is raised at the next save. Whole
-        weights are written by the main process, shares by each.
+        In the background what is written are copies taken now, once the save before is done; an error in writing is
+        raised at the next `check`. Whole weights are written by the main process, shares by each.
         """
+        self.world.agreed(self.check)
         if self.out is None or progress.step == self.saved:
             return
         self.world.agreed(partial(check_weights, self.module, progress.step))
@@ -134,6 +150,7 @@ class Run:
         self.world.agreed(partial(self._submit, progress, log) if writes else nothing)
 
     def _submit(self, progress: Progress, log: Log) -> None:
+        self.saver.wait()  # or there would be two copies in memory
         parts: dict[str, Mapping[str, Tensor]] = {
             MODEL: module_tensors(self.module),
             OPTIMISER: self.optimiser.tensors(),
@@ -152,9 +169,9 @@ class Run:
 
     def _write(self, progress: Progress, files: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> None:
         assert self.out is not None
-        spare = progress.best_step if self.settings.best else 0
+        keep, spare = self.settings.keep, progress.best_step  # 0 = none
         self.checkpoint = checkpoints.save(
-            self.out, progress.step, files, state, keep=self.settings.keep, spare=spare, world=self.writers
+            self.out, progress.step, files, state, keep=keep, spare=spare, world=self.writers
         )
         self.watch.saved(progress.step, self.checkpoint)
 
@@ -242,8 +259,7 @@ class Run:
     def _resumed(self, found: Checkpoint) -> None:
         for text in found.notices:
             self.notice(text)
-        for path in found.refused if self.world.main else ():
-            self.notice(f"the damaged {path.name} is kept as {checkpoints.set_aside(path).name}")
+        self.world.asked(partial(self._set_aside, found.refused))
         self.progress = from_data(Progress, found.state["progress"])
         if found.state["settings"]["best"] != self.settings.best:
             # judged anew: an evaluation after this very step is done again; the log keeps those before it
@@ -251,6 +267,10 @@ class Run:
             self.progress = replace(self.progress, evaluated=evaluated, best_step=0, best_value=None)
         self.checkpoint, self.saved = found.path, found.step
         self.notice(f"resumed at step {found.step}")
+
+    def _set_aside(self, refused: Iterable[Path]) -> None:
+        for path in refused:
+            self.notice(f"the damaged {path.name} is kept as {checkpoints.set_aside(path).name}")
 
 
 def copied(tensor: Tensor) -> Tensor:

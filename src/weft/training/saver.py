@@ -7,7 +7,8 @@ from typing import Self
 
 
 class Saver:
-    """Does its tasks one after the other, in a thread where `background`; a task's error is raised at the next call."""
+    """Does its tasks one after the other, in a thread where `background`; a task's error is raised at the first call
+    after it."""
 
     def __init__(self, background: bool):
         self.pool = ThreadPoolExecutor(1, "weft-saver") if background else None
@@ -20,6 +21,11 @@ class Saver:
             task()
         else:
             self.running = self.pool.submit(task)
+
+    def check(self) -> None:
+        """Raise the error of a task that has failed; waits for none."""
+        if self.running is not None and self.running.done():
+            self.wait()
 
     def wait(self) -> None:
         """Return when nothing is left to do; raise the error of what was."""

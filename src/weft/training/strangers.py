@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -13,6 +14,7 @@ from torch.utils.data import DataLoader, default_collate
 
 from weft.batch import Dataset, Item, Place
 from weft.data.order import Shuffled
+from weft.objectives import Loss
 from weft.training.objective import Objective
 
 
@@ -26,6 +28,7 @@ class Numbered(Protocol):
 
 
 Collate = Callable[[list[Any]], Any]
+ENDLESS = 2**62  # samples of an iterable: an epoch that never ends
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +87,7 @@ class Once:
         self.collate, self.read = collate, 0
 
     def __len__(self) -> int:
-        return 2**62  # an epoch that never ends
+        return ENDLESS
 
     def place(self, position: int, seed: int) -> Place:
         """Its own order, whatever the seed."""
@@ -108,15 +111,6 @@ class Once:
 
 
 @dataclass(frozen=True)
-class Sum:
-    """A loss summed over `count` rows."""
-
-    sum: Tensor
-    count: int
-    weight: float = 1.0
-
-
-@dataclass(frozen=True)
 class PerRow:
     """A function of (module, collated samples) that returns one loss per row, [B]: the trainer takes the mean.
 
@@ -130,7 +124,7 @@ class PerRow:
         """Every row counts."""
         return {"loss": batch.size}
 
-    def losses(self, module: Module, batch: Collated) -> dict[str, Sum]:
+    def losses(self, module: Module, batch: Collated) -> dict[str, Loss]:
         """The rows' losses, summed. ValueError for any other shape than [B]."""
         found = self.function(module, batch.value)
         if not isinstance(found, Tensor) or found.shape != (batch.size,):
@@ -139,7 +133,7 @@ class PerRow:
                 f"the loss function gave {given} for {batch.size} rows; it must give one "
                 f"loss per row, [{batch.size}]: with torch's losses that is reduction='none' and a mean over the rest"
             )
-        return {"loss": Sum(found.float().sum(), batch.size)}
+        return {"loss": Loss(found.float().sum(), batch.size)}
 
 
 def as_dataset(data: Dataset[Item] | Sequence[Any] | Iterable[Any]) -> Dataset[Item]:
@@ -156,6 +150,31 @@ def as_dataset(data: Dataset[Item] | Sequence[Any] | Iterable[Any]) -> Dataset[I
             f"samples come as a list, a torch data set or an iterable, one element each, not as a {type(data).__name__}"
         )
     return Samples(data) if isinstance(data, Numbered) else Once(data)
+
+
+def check_samples(dataset: Dataset[Item], before: int, out: Path | None, processes: int) -> None:
+    """ValueError where a run in `out`, on so many processes, cannot read this: nothing, an iterable on several
+    processes, or other samples than the `before` that it was started with (0 = it is new)."""
+    now = len(dataset)
+    if now == 0:
+        raise ValueError("the dataset has no samples: give some (of text: more of it, or shorter rows)")
+    if now == ENDLESS and processes > 1:
+        raise ValueError(
+            f"an iterable is read once, from its beginning, and cannot be shared out among {processes} processes: "
+            "store it first, list(iterable) say, or train on one process"
+        )
+    if before in (0, now):
+        return
+    if before == ENDLESS:
+        raise ValueError(
+            f"the run in {out} has read an iterable, whose order nobody can give again: it cannot be resumed; "
+            "name another folder"
+        )
+    given = "an iterable is given" if now == ENDLESS else f"there are {now}"
+    raise ValueError(
+        f"the run in {out} was started with {before} samples, and {given} now: another order, so another run. "
+        "Give the same data to resume, or name another folder"
+    )
 
 
 def as_objective(objective: Objective | Callable[[Module, Any], Tensor]) -> Objective:
