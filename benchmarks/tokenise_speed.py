@@ -26,7 +26,7 @@ from pathlib import Path
 import tokenizers
 
 from weft.data import DataSettings, MadeOf, open_source, prepare, train_tokenizer
-from weft.data.split import TRAIN, VALID
+from weft.data.split import Side
 from weft.data.tokenise import write_store
 
 
@@ -41,7 +41,7 @@ def main() -> None:
     texts = [document.text for document in documents]
     size = sum(len(text.encode()) for text in texts)
     tokenizer = train_tokenizer("bpe", texts, words.vocab)
-    sides = [(VALID if number == 0 else TRAIN, document) for number, document in enumerate(documents)]
+    sides = [(Side.HELD_OUT if number == 0 else Side.TRAIN, document) for number, document in enumerate(documents)]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         tokenizer.save(folder)

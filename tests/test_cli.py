@@ -234,9 +234,9 @@ def test_nothing_held_out_is_trained_on(tmp_path: Path):
         (tmp_path / f"{n:02}.txt").write_text(text)
     settings = DataSettings(paths=(str(tmp_path),), tokenizer="bytes", vocab=0, held_out=0.3)
     found = prepare(settings, 16, pairs=False)
-    train, valid = (found.tokenizer.decode(side.tokens.tolist()) for side in (found.train, found.valid))  # type: ignore[union-attr]
+    train, valid = (found.tokenizer.decode(side.tokens.tolist()) for side in (found.train, found.held_out))  # type: ignore[union-attr]
     assert valid and all((text in train) != (text in valid) for text in texts)
-    assert found.valid_text.decode() == valid
+    assert found.held_out_text.decode() == valid
     assert found.digest == prepare(settings, 16, pairs=False).digest
 
 
@@ -246,7 +246,7 @@ def test_no_source_of_a_held_out_pair_is_trained_on(tmp_path: Path):
     found = prepare(
         DataSettings(source="pairs", paths=(str(path),), tokenizer="bytes", vocab=0, held_out=0.3), 64, pairs=True
     )
-    train, valid = ({source for source, _ in side.pairs} for side in (found.train, found.valid))  # type: ignore[union-attr]
+    train, valid = ({source for source, _ in side.pairs} for side in (found.train, found.held_out))  # type: ignore[union-attr]
     assert valid and train and not train & valid and train | valid == set(LINES)
 
 

@@ -2,6 +2,7 @@
 
 import gzip
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +13,21 @@ from hypothesis import strategies as st
 
 from weft.batch import IGNORED, Batch
 from weft.data import (
+    PAIR_SOURCES,
     SOURCES,
     Blocks,
     Bytes,
+    DataSettings,
     Document,
     Pairs,
+    Prepared,
     TextFiles,
+    Texts,
+    open_pairs,
     open_source,
     place,
     places,
+    prepare,
     read_pairs,
     read_text,
     split,
@@ -69,8 +76,10 @@ def test_what_cannot_be_read_is_said(tmp_path: Path):
     for name, message in cases.items():
         with pytest.raises(ValueError, match=message):
             list(TextFiles((str(tmp_path / name),)).documents())
-    with pytest.raises(ValueError, match="at least one"):
+    with pytest.raises(ValueError, match="no data: name files"):
         list(TextFiles(()).documents())
+    with pytest.raises(ValueError, match="~nobody-of-this-name/x: nobody of that name has a home folder"):
+        list(TextFiles(("~nobody-of-this-name/x",)).documents())
 
 
 def test_a_byte_order_mark_is_no_text(tmp_path: Path):
@@ -84,8 +93,9 @@ def test_the_python_library_is_a_source():
     assert found[0] == "ast.py"
     assert "json/decoder.py" in found
     assert not any("test" in name.split("/") for name in found)
-    with pytest.raises(ValueError, match="no sources"):
-        list(open_source("python_stdlib", ["no_such_module"]).documents())
+    for paths in (["no_such_module"], ["json", "no_such_module", "ast.py"]):
+        with pytest.raises(ValueError, match=r"no sources of the Python library at [^,]*no_such_module: "):
+            list(open_source("python_stdlib", paths).documents())
 
 
 def test_sources_are_registered():
@@ -116,20 +126,65 @@ def test_pairs_are_read_from_two_columns(tmp_path: Path):
             read_pairs(path)
 
 
+def test_made_text_takes_no_paths():
+    assert len(open_pairs(DataSettings(source="made_pairs"))) == 400
+    for make in (lambda: open_source("made", ["a.txt"]), lambda: open_pairs(DataSettings("made_pairs", ("a.txt",)))):
+        with pytest.raises(ValueError, match="makes its own text and reads no paths, and was given a.txt"):
+            make()
+
+
+def test_pairs_may_come_from_elsewhere(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(PAIR_SOURCES, "_values", dict(PAIR_SOURCES._values))
+    PAIR_SOURCES.register("loud", lambda paths: [(path, path.upper()) for path in paths])
+    assert open_pairs(DataSettings("loud", ("a", "b"))) == [("a", "A"), ("b", "B")]
+    with pytest.raises(ValueError, match=r"data.source=loud gives pairs; this family reads one text: .*, text"):
+        prepare(DataSettings("loud", ("a",)), 8, pairs=False)
+    with pytest.raises(ValueError, match=r"data.source=text gives texts; this family reads pairs: .*loud, .*pairs"):
+        open_pairs(DataSettings("text", ("a", "b")))
+    with pytest.raises(ValueError, match="no source of pairs is called 'pears'; did you mean 'pairs'"):
+        open_pairs(DataSettings("pears"))
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("column", "body"), ("weights", (1.0,)), ("rows", "pack"), ("store", "tokens")]
+)
+def test_what_means_nothing_for_pairs_is_refused(setting: str, value: object):
+    wanted = replace(DataSettings(source="made_pairs", tokenizer="bytes", vocab=0), **{setting: value})  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=rf"data.{setting}=.*: leave data.{setting} out"):
+        prepare(wanted, 99, pairs=True)
+    with pytest.raises(ValueError, match="1 sources of texts were given, and pairs come from data.source"):
+        prepare(DataSettings(source="made_pairs"), 99, pairs=True, sources=[Texts(["a", "b"])])
+
+
+def test_where_a_source_ends_is_part_of_the_digest(tmp_path: Path):
+    def prepared(last: str) -> Prepared:
+        path = tmp_path / "a.tsv"
+        path.write_text("".join(f"{number}\t{number}\n" for number in range(20)) + last)
+        return prepare(DataSettings("pairs", (str(path),), tokenizer="bytes", vocab=0), 9, pairs=True)
+
+    def text(found: Prepared) -> list[str]:
+        sides = (found.train, found.held_out)
+        return ["".join(source + target for source, target in side.pairs) for side in sides]  # type: ignore[union-attr]
+
+    one, other = prepared("ab\tc\n"), prepared("a\tbc\n")
+    assert text(one) == text(other) and one.digest != other.digest
+    assert one.digest == prepared("ab\tc\n").digest
+
+
 # ---- splits ----
 
 
 @given(st.lists(st.text(max_size=3), min_size=2, max_size=30), st.floats(0.01, 0.99), st.integers(0, 3))
-def test_no_text_is_on_both_sides(texts: list[str], held_out: float, seed: int):
+def test_no_text_is_on_both_sides(texts: list[str], share: float, seed: int):
     documents = [Document(f"{number}.txt", text) for number, text in enumerate(texts)]
     if len(set(texts)) < 2:
         return
-    train, valid = split(documents, held_out, seed)
+    train, held_out = split(documents, share, seed)
     assert train
-    assert valid
-    assert not {document.text for document in train} & {document.text for document in valid}
-    assert sorted([*train, *valid], key=lambda document: int(document.name[:-4])) == documents
-    assert split(documents, held_out, seed) == (train, valid)
+    assert held_out
+    assert not {document.text for document in train} & {document.text for document in held_out}
+    assert sorted([*train, *held_out], key=lambda document: int(document.name[:-4])) == documents
+    assert split(documents, share, seed) == (train, held_out)
 
 
 def test_the_share_held_out_is_about_what_was_asked():
@@ -150,8 +205,8 @@ def test_a_single_document_is_cut_at_a_line():
     assert head.text + tail.text == text
     assert len(head.text) == 720
     assert (head.name, tail.name) == ("book[:720]", "book[720:]")
-    train, valid = split([Document("a", text), Document("b", text)])
-    assert (len(train), len(valid)) == (2, 1)
+    train, held_out = split([Document("a", text), Document("b", text)])
+    assert (len(train), len(held_out)) == (2, 1)
 
 
 @given(st.text(st.sampled_from("ab \n"), min_size=2, max_size=60), st.floats(0.01, 0.99))
@@ -164,13 +219,44 @@ def test_both_parts_of_a_single_document_have_text(text: str, held_out: float):
 
 def test_files_that_come_split_are_used_so():
     documents = [Document(f"data/{name}", name) for name in ("README.md", "test.txt", "train.txt", "valid.txt")]
-    train, valid = split(documents)
+    train, held_out = split(documents)
     assert [document.name for document in train] == ["data/train.txt"]
-    assert [document.name for document in valid] == ["data/valid.txt"]
-    with pytest.raises(ValueError, match="data holds a split of its own.*data/notes.txt is in neither"):
+    assert [document.name for document in held_out] == ["data/valid.txt"]
+    with pytest.raises(ValueError, match="data holds a split of its own.*data/notes.txt is no part of one"):
         split([*documents, Document("data/notes.txt", "")])
     program = [Document(f"code/{name}.py", name) for name in ("train", "val", "model")]
     assert sum(map(len, split(program))) == 3
+
+
+SHARDS = ("train-00000-of-00002", "train-00001-of-00002-0a1b2c3d4e5f6789", "validation-00000-of-00001")
+
+
+def test_published_shards_are_used_as_they_come():
+    names = [f"data/{name}.parquet" for name in (*SHARDS, "test-00000-of-00001")]
+    documents = [Document(f"{name}:{row}", f"{name} {row}") for name in names for row in range(1, 4)]
+    train, held_out = split(documents)
+    assert (train, held_out) == (documents[:6], documents[6:9])
+    with pytest.raises(ValueError, match="data/train-1-of-2.parquet is no part of one"):
+        split([*documents, Document("data/train-1-of-2.parquet:1", "x")])
+
+
+@pytest.mark.parametrize("shard", ["", "-00000-of-00001"])
+def test_beside_a_test_set_the_training_set_is_split(shard: str):
+    test, rows = Document(f"test{shard}.csv:1", "test"), [Document(f"train{shard}.csv:{n}", str(n)) for n in range(200)]
+    train, held_out = split([test, *rows], 0.2)
+    assert train and 20 < len(held_out) < 60 and sorted(map(rows.index, train + held_out)) == list(range(200))
+    ((head,), (tail,)) = split([test, Document(f"train{shard}.txt", "a line\n" * 50)], 0.2)
+    assert (head.text, tail.text) == ("a line\n" * 40, "a line\n" * 10)
+
+
+def test_what_is_left_out_is_said(tmp_path: Path):
+    for name in ("train", "valid", "test"):
+        (tmp_path / f"{name}.jsonl").write_text("".join(f'{{"text": "{name} {n}"}}\n' for n in range(3)))
+    settings = DataSettings(paths=(str(tmp_path),), tokenizer="bytes", vocab=0)
+    (notice,) = prepare(settings, 8, pairs=False).notices
+    assert notice.startswith("3 of 9 documents were left out: by their files' names they are of a test set")
+    (tmp_path / "test.jsonl").unlink()
+    assert not prepare(settings, 8, pairs=False).notices
 
 
 def test_what_cannot_be_split_is_refused():
@@ -185,10 +271,10 @@ def test_what_cannot_be_split_is_refused():
 
 def test_pairs_of_one_source_stay_together():
     pairs = [(str(number % 50), str(number)) for number in range(200)]
-    train, valid = split_pairs(pairs, 0.2)
-    assert len(train) + len(valid) == 200
-    assert valid
-    assert not {source for source, _ in train} & {source for source, _ in valid}
+    train, held_out = split_pairs(pairs, 0.2)
+    assert len(train) + len(held_out) == 200
+    assert held_out
+    assert not {source for source, _ in train} & {source for source, _ in held_out}
 
 
 # ---- blocks ----
@@ -308,7 +394,7 @@ def test_a_batch_is_sliced_moved_and_checked():
     assert batch.order is not None
     assert torch.equal(part.order, batch.order[1:])
     for start, stop in ((3, 4), (1, 1), (-1, 2)):
-        with pytest.raises(ValueError, match="of a batch of 3 rows"):
+        with pytest.raises(ValueError, match="of a batch of 3 are none"):
             batch.rows(start, stop)
     with pytest.raises(ValueError, match=r"labels \[1, 3\] need the shape"):
         Batch(torch.zeros(1, 2), labels=torch.zeros(1, 3))

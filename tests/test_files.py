@@ -1,8 +1,12 @@
 """Digests, JSON, strict safetensors, atomic files and folders, the check of an output folder."""
 
 import contextlib
+import fcntl
 import hashlib
+import io
 import json
+import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -255,19 +259,29 @@ def test_a_folder_that_fails_leaves_nothing(tmp_path: Path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_with_content_is_replaced_only_when_asked(tmp_path: Path):
+def test_a_folder_with_content_is_left_as_it_is(tmp_path: Path):
     final = tmp_path / "step-1"
     final.mkdir()
     (final / "old").touch()
     with pytest.raises(ValueError, match="already there"), new_folder(final):
         pass
-    with pytest.raises(KeyError), new_folder(final, replace=True):
-        raise KeyError
-    assert (final / "old").exists()
-    with new_folder(final, replace=True) as temporary:
-        (temporary / "new").touch()
-    assert [path.name for path in final.iterdir()] == ["new"]
+    (final / "old").unlink()
+    with pytest.raises(OSError, match="not empty"), new_folder(final):
+        (final / "meanwhile").touch()
+    assert [path.name for path in final.iterdir()] == ["meanwhile"]
     assert list(tmp_path.iterdir()) == [final]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_to_an_empty_folder_is_followed(there: bool, tmp_path: Path):
+    disk, final = tmp_path / "disk", tmp_path / "step-1"
+    final.symlink_to(disk)
+    if there:
+        disk.mkdir()
+    with new_folder(final) as temporary:
+        (temporary / "new").touch()
+    assert [path.name for path in disk.iterdir()] == ["new"] and final.is_symlink()
+    assert sorted(tmp_path.iterdir()) == [disk, final]
 
 
 def test_sweep_removes_what_a_killed_process_left(tmp_path: Path):
@@ -315,3 +329,45 @@ def test_a_folder_is_held_by_one_process(tmp_path: Path) -> None:
     with locked(tmp_path / "empty"):
         pass
     assert not (tmp_path / "empty").exists()
+
+
+def test_a_folder_that_goes_while_it_is_held_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with locked(tmp_path / "run"):
+        shutil.rmtree(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    monkeypatch.chdir(tmp_path)
+    with locked("."):
+        assert [path.name for path in tmp_path.iterdir()] == [outputs.LOCK]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_lock_that_its_last_holder_takes_away_is_not_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, lock = tmp_path / "run", fcntl.flock
+
+    def gone(*given: Any) -> None:
+        lock(*given)
+        shutil.rmtree(run)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fcntl, "flock", gone)
+        patch.setattr(Path, "exists", lambda path: True)  # it still was, a moment ago
+        with pytest.raises(ValueError, match=r"another process is writing to .*run: wait"), locked(run):
+            pass
+    monkeypatch.setattr(Path, "mkdir", lambda *_, **__: None)  # made, and gone before the file is opened
+    with pytest.raises(ValueError, match=r"another process is writing to .*run: wait"), locked(run):
+        pass
+
+
+@pytest.mark.parametrize("method", ["write", "close"])
+def test_a_full_disk_is_named_whenever_it_says_so(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.BytesIO):
+        def fileno(self) -> int:
+            return null.fileno()
+
+    setattr(Full, method, no_space)
+    opened = Path.open
+    monkeypatch.setattr(Path, "open", lambda path, mode: Full() if mode == "xb" else opened(path, mode))
+    monkeypatch.setattr(files.os, "fsync", lambda _: None)
+    with Path(os.devnull).open("rb") as null, pytest.raises(OSError, match="No space") as caught:
+        write_bytes(tmp_path / "a", b"new")
+    assert caught.value.filename == str(tmp_path / "a") and not list(tmp_path.iterdir())

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from weft.batch import IGNORED, Batch, Place
 from weft.data import Blocks, Bytes, Mixture, Packed, Pairs, place, places
 from weft.data.mixture import proportions
 from weft.data.order import mix_many
+from weft.evaluate import likelihood
 from weft.models import Blueprint
 from weft.objectives import NextToken
 
@@ -142,6 +144,17 @@ def test_packed_rows_cost_and_teach_what_separate_rows_do(context: int):
         torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
 
 
+def test_rows_without_a_label_have_no_likelihood():
+    class Unlabelled(Packed):
+        def batch(self, places: Sequence[Place]) -> Batch:
+            found = super().batch(places)
+            return replace(found, labels=torch.full_like(found.tokens, IGNORED))
+
+    module = Blueprint.of("llama", "debug").change("vocab", "64").build(seed=0).eval()
+    with pytest.raises(ValueError, match="none of the 2 samples has a label: there is nothing to evaluate"):
+        likelihood(module, Unlabelled(*stored([7, 7]), 8, end=END), NextToken(), bytes=14)
+
+
 # ---- mixtures ----
 
 
@@ -198,6 +211,17 @@ def test_a_place_far_out_is_found_at_once(weights: list[int], seed: int, positio
     assert batch.tokens[0].tolist() == [source, found.epoch, found.sample - 7 * source]
 
 
+@given(WEIGHTS, st.lists(st.integers(1, 9), min_size=4, max_size=4), st.integers(1, 5))
+def test_how_often_each_source_is_read_is_said(weights: list[int], sizes: list[int], blocks: int):
+    """By its weight, not by its size: an epoch of the mixture is not an epoch of each of its sources."""
+    sizes = sizes[: len(weights)]
+    mixture = Mixture([Numbers(*each) for each in enumerate(sizes)], weights)
+    places = blocks * mixture.block
+    read = Counter(mixture.source(mixture.place(position, 0).sample) for position in range(places))
+    assert mixture.epochs(places) == pytest.approx([read[source] / size for source, size in enumerate(sizes)])
+    assert Mixture([Numbers(0, 40), Numbers(1, 10)], [3, 1]).epochs(50) == pytest.approx([37.5 / 40, 12.5 / 10])
+
+
 def test_a_pattern_is_spread_evenly_and_turned_by_the_seed():
     mixture = Mixture([Numbers(0, 5), Numbers(1, 5)], [3, 1])
     turns = [mixture.source(mixture.place(position, 0).sample) for position in range(400)]
@@ -235,6 +259,9 @@ def test_pairs_are_mixed_with_pairs_and_not_with_text():
     assert batch.source is not None and batch.source.segments is not None
     assert batch.source.segments.tolist() == [[1] * 6, [1, 1, 1, 0, 0, 0]]
     assert batch.source.tokens[0].equal(second.batch([Place(0, 0)]).source.tokens[0])  # type: ignore[union-attr]
+    assert batch.samples == batch.source.samples == (1, 0)
+    alone = Mixture([first, second], [1, 1]).batch([Place(0, 1)])
+    assert alone.source is not None and alone.samples == alone.source.samples == (1,)
     with pytest.raises(ValueError, match="mix like with like"):
         Mixture([first, Blocks(np.arange(9), 3)], [1, 1]).batch([Place(0, 0), Place(0, 1)])
 

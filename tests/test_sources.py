@@ -99,6 +99,15 @@ def test_another_column_is_chosen_and_rows_without_text_are_counted(tmp_path: Pa
     assert prepare(settings, 8, pairs=False).notices == tuple(said)
 
 
+@pytest.mark.parametrize(
+    ("name", "content"), [("a.jsonl", '{"text": null}\n{"text": ""}\n'), ("a.csv", "text,n\n,1\n,2\n")]
+)
+def test_rows_without_any_text_are_said_to_be_so(name: str, content: str, tmp_path: Path):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(ValueError, match=rf"none of the 2 rows in .*{name} has any 'text': there is no text"):
+        list(TextFiles((str(tmp_path / name),)).documents())
+
+
 def test_records_lie_beside_texts_in_a_folder(tmp_path: Path):
     (tmp_path / "a.txt").write_text("plain")
     (tmp_path / "b.csv").write_text("text\nrow\n")
@@ -134,6 +143,7 @@ DAMAGED = {
         (gzip.compress(b'{"text": "x"}\n' * 99, mtime=0)[:-9], "not a whole .gz"),
         (b"{}\n", "not a whole .gz"),
         (gzip.compress(b'{"text": "\xff"}\n', mtime=0), "a.jsonl.gz is not UTF-8: byte 10 is 0xff"),
+        (gzip.compress(b'{"text": "\xff"}\n', mtime=0)[:-8] + bytes(8), "not a whole .gz file: CRC check failed"),
     ],
     "a.tsv": [(b"text\tn\none\n", "line 2: the row has 1 values and the header 2")],
 }
@@ -162,9 +172,9 @@ def test_a_lone_surrogate_is_named(tmp_path: Path):
 def test_records_that_come_split_are_used_so(tmp_path: Path):
     for name in ("train", "valid", "test"):
         (tmp_path / f"{name}.jsonl").write_text("".join(f'{{"text": "{name} {n}"}}\n' for n in range(3)))
-    train, valid = split(list(TextFiles((str(tmp_path),)).documents()))
+    train, held_out = split(list(TextFiles((str(tmp_path),)).documents()))
     assert [document.text for document in train] == [f"train {n}" for n in range(3)]
-    assert [document.text for document in valid] == [f"valid {n}" for n in range(3)]
+    assert [document.text for document in held_out] == [f"valid {n}" for n in range(3)]
 
 
 def test_a_source_without_columns_has_none_to_choose():
@@ -279,15 +289,18 @@ def test_an_iterable_that_breaks_off_leaves_nothing(tmp_path: Path):
         store_texts(["b"], tmp_path / "texts")
 
 
-def test_a_source_that_changes_while_it_is_read_is_refused():
+@pytest.mark.parametrize(
+    "later", [["one", "other"], ["one"], ["one", "two", "three"], ["two", "one"]], ids=lambda later: " ".join(later)
+)
+def test_a_source_that_changes_while_it_is_read_is_refused(later: list[str]):
     class Moody:
         def __init__(self) -> None:
-            self.times = 0
+            self.texts = ["one", "two"]
 
         def documents(self) -> Iterator[Document]:
-            self.times += 1
-            yield Document("a", "one")
-            yield Document("b", f"two {self.times}")
+            for text in self.texts:
+                yield Document(text, text)
+            self.texts = later
 
     with pytest.raises(ValueError, match=r"other texts when it was read again .*store_texts"):
         prepare(DataSettings(tokenizer="bytes", vocab=0), 4, pairs=False, sources=[Moody()])

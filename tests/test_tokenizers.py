@@ -301,12 +301,15 @@ def test_the_library_reads_what_we_write(kind: str, text: str, tmp_path: Path):
         ("[]", "tokenizer.json holds a list"),
         ("not json", "not JSON"),
         ('{"weft": "words"}', "no tokenizer is called 'words'; did you mean 'word'"),
-        ('{"weft": "characters"}', "a text called 'characters'"),
+        ('{"weft": "characters"}', "tokenizer.json has no entry 'characters'"),
+        ('{"weft": "characters", "characters": ["a"]}', "a text, not a list"),
         ('{"weft": "characters", "characters": "ba"}', "sorted"),
         ('{"weft": "characters", "characters": ""}', "at least one"),
         ('{"weft": "word", "words": ["a b"]}', "'a b' is no single word"),
         ('{"weft": "word", "words": ["a", "a"]}', "each once"),
-        ('{"weft": "word", "words": [1]}', "a list of texts called 'words'"),
+        ('{"weft": "word", "words": [1]}', "a list of texts"),
+        ('{"weft": "word", "words": "ab"}', "a list of texts"),
+        ('{"weft": "word"}', "tokenizer.json has no entry 'words'"),
         ('{"weft": "bytes"}', "not the numbering of bytes that is known"),
     ],
 )
@@ -405,9 +408,15 @@ def test_the_end_is_what_the_folder_says(tmp_path: Path):
     assert load_tokenizer(folder).end == 300
     (folder / "tokenizer_config.json").write_text('{"eos_token": null, "sep_token": "<x>"}')
     assert load_tokenizer(folder).end == 301
-    (folder / "tokenizer_config.json").write_text('{"eos_token": "<y>"}')
-    with pytest.raises(DamagedFile, match="'<y>' is the eos_token, and there is no special token of that name"):
-        load_tokenizer(folder)
+    for content, message in (
+        ('{"eos_token": "<y>"}', " says that '<y>' is the eos_token, and tokenizer.json has no special token of that"),
+        ('{"eos_token": ', ": the file is not JSON"),
+        ("[]", " holds a list, not an object of tokens by role"),
+    ):
+        (folder / "tokenizer_config.json").write_text(content)
+        with pytest.raises(DamagedFile) as caught:
+            load_tokenizer(folder)
+        assert str(caught.value).startswith(f"{folder / 'tokenizer_config.json'}{message}")
 
 
 def test_words_that_were_added_keep_their_place(tmp_path: Path):

@@ -154,15 +154,15 @@ def write_tensors(path: Path | str, tensors: Mapping[str, "Tensor"], metadata: M
 
 
 @contextlib.contextmanager
-def new_folder(final: Path | str, *, replace: bool = False) -> Iterator[Path]:
+def new_folder(final: Path | str) -> Iterator[Path]:
     """Yield an empty folder beside `final`; at the end it is flushed to the disk and takes the name `final`.
 
-    On an error it is removed and `final` is as it was. Where `final` has content already: ValueError, unless `replace`
-    (a process killed between the two renames that replacing takes leaves nothing under the name `final`).
+    On an error it is removed and `final` is as it was. ValueError where `final` is a file or has content already.
     """
     final = Path(final)
-    if not replace and final.exists() and (not final.is_dir() or any(final.iterdir())):
-        raise ValueError(f"{final} is already there: choose another name, or ask to replace it")
+    if final.exists() and (not final.is_dir() or any(final.iterdir())):
+        raise ValueError(f"{final} is already there: choose another name, or remove it")
+    final = final.resolve()  # of a link, what it leads to: a folder cannot take a link's name
     final.parent.mkdir(parents=True, exist_ok=True)
     temporary = _beside(final)
     temporary.mkdir()
@@ -171,12 +171,8 @@ def new_folder(final: Path | str, *, replace: bool = False) -> Iterator[Path]:
         for path in (*temporary.rglob("*"), temporary):
             _flush(path)
         if final.exists():
-            old = _beside(final)
-            final.rename(old)
-            temporary.rename(final)
-            shutil.rmtree(old)
-        else:
-            temporary.rename(final)
+            final.rmdir()  # it was empty; where it no longer is, this fails and takes nothing away
+        temporary.rename(final)
         _flush(final.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

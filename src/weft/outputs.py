@@ -5,6 +5,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 LOCK = ".lock"
 
@@ -22,9 +23,8 @@ def locked(folder: Path | str) -> Iterator[None]:
         yield
         return
     path = Path(folder) / LOCK
-    path.parent.mkdir(parents=True, exist_ok=True)
     busy = f"another process is writing to {folder}: wait for it, stop it, or choose another folder"
-    with path.open("a") as file:
+    with _opened(path, busy) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -32,7 +32,7 @@ def locked(folder: Path | str) -> Iterator[None]:
         except OSError as error:
             error.filename = str(path)  # a file system without locks does not say where it is
             raise
-        if not path.exists() or path.stat().st_ino != os.fstat(file.fileno()).st_ino:
+        if not _is(path, file):
             raise ValueError(busy)  # its last holder removed it between our open and our lock
         try:
             yield
@@ -40,6 +40,23 @@ def locked(folder: Path | str) -> Iterator[None]:
             path.unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # it is not empty, or cannot go (".")
                 path.parent.rmdir()
+
+
+def _opened(path: Path, busy: str) -> TextIO:
+    """The file of a lock, in a folder that is made for it; ValueError, `busy`, where another process takes it away."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return path.open("a")
+    except FileNotFoundError as error:
+        raise ValueError(busy) from error
+
+
+def _is(path: Path, file: TextIO) -> bool:
+    """Whether an open file is still the one that its path leads to."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def check_output(path: Path | str, resume: bool = False, overwrite: bool = False) -> None:

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from weft.cli.shared import printer
-from weft.data import SOURCES, TOKENIZERS
+from weft.data import PAIR_SOURCES, SOURCES, TOKENIZERS
 from weft.models import FAMILIES
 from weft.nn import KERNELS, SCHEMES
 from weft.objectives import OBJECTIVES
@@ -27,6 +27,7 @@ def command(*, as_json: bool) -> None:
         "kernels": list(KERNELS),
         "objectives": OBJECTIVES.names(),
         "sources": SOURCES.names(),
+        "pairs": PAIR_SOURCES.names(),
         "tokenizers": TOKENIZERS.names(),
     }
     if as_json:

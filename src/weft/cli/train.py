@@ -7,6 +7,7 @@ from pathlib import Path
 
 from weft.cli.card import print_card
 from weft.cli.shared import printer
+from weft.data import PAIR_SOURCES
 from weft.recipes import Recipe, find, run
 from weft.settings import SettingError, to_data
 from weft.training.plan import plan as planned
@@ -54,7 +55,7 @@ def settled(recipe: Recipe, data: tuple[str, ...], changes: list[str], *, debug:
         for path, text in recipe.debug:
             recipe = recipe.change(path, text)
     if data:
-        source = "pairs" if recipe.data.source in ("pairs", "made_pairs") else "text"
+        source = "pairs" if recipe.data.source in PAIR_SOURCES.names() else "text"
         if source != own:
             recipe = replace(recipe, prompts=())  # the recipe's own belong to its own text
         recipe = replace(recipe, data=replace(recipe.data, source=source, paths=data))

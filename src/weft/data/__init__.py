@@ -4,7 +4,7 @@ from weft.data.blocks import Blocks, Pairs, stream
 from weft.data.mixture import Mixture
 from weft.data.order import Shuffled, place, places
 from weft.data.pack import Packed
-from weft.data.pairs import Pair, read_pairs
+from weft.data.pairs import PAIR_SOURCES, Pair, read_pairs
 from weft.data.prepare import prepare, rows
 from weft.data.prepare_pairs import open_pairs
 from weft.data.prepared import DataSettings, Prepared, RowKind
@@ -29,6 +29,7 @@ from weft.data.tokenizers import (
 
 __all__ = [
     "COLUMN",
+    "PAIR_SOURCES",
     "SOURCES",
     "TOKENIZERS",
     "Blocks",

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
-from weft.data.pairs import Pair
+from weft.data.pairs import PAIR_SOURCES, Pair
 from weft.data.sources import SOURCES, Document
+
+T = TypeVar("T")
 
 _WHO = ("the weaver", "a sailor", "my sister", "the old king", "no one", "every child", "the moon", "a grey cat")
 _DID = ("sees", "mends", "follows", "forgets", "paints", "carries", "hears", "sells")
@@ -35,4 +38,19 @@ def made_pairs() -> list[Pair]:
     return [(text, " ".join(reversed(text.split()))) for text in sentences(400, seed=0)]
 
 
-SOURCES.register("made", lambda paths: Made())
+def _without_paths(name: str, make: Callable[[], T]) -> Callable[[tuple[str, ...]], T]:
+    """What is registered as `name`: takes paths as any source does, and has no use for them."""
+
+    def made(paths: tuple[str, ...]) -> T:
+        if paths:
+            raise ValueError(
+                f"the source {name!r} makes its own text and reads no paths, and was given {', '.join(paths)}: leave "
+                "out --data, or choose another data.source"
+            )
+        return make()
+
+    return made
+
+
+SOURCES.register("made", _without_paths("made", Made))
+PAIR_SOURCES.register("made_pairs", _without_paths("made_pairs", made_pairs))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -22,6 +23,9 @@ class Mixture:
     `block` places in a row, wherever they begin, hold exactly their share of each: the weights as smallest whole
     numbers, which sum to `block` (0.75 and 0.25: 3 of every 4), spread as evenly as they can be. Place(epoch, index):
     the epoch is that of the one source, the index counts through all of them, in their order.
+
+    An epoch of the mixture, as a run's length counts them, is as many places as it has samples; how often each source
+    is read in it, less than once or more, `epochs` says.
     """
 
     def __init__(self, datasets: Sequence[Dataset[Batch]], weights: Sequence[float], seed: int = 0) -> None:
@@ -48,6 +52,11 @@ class Mixture:
     def __len__(self) -> int:
         """Samples of all sources together; the weights, not this number, say how often each source is read."""
         return int(self._first[-1])
+
+    def epochs(self, places: int) -> tuple[float, ...]:
+        """How often each of the data sets is read in so many places."""
+        each = zip(self._counts, self.datasets, strict=True)
+        return tuple(places * count / self.block / len(dataset) for count, dataset in each)
 
     def source(self, index: int) -> int:
         """Which of the data sets a sample is of."""
@@ -101,8 +110,8 @@ def proportions(weights: Sequence[float]) -> list[int]:
 def _take(batches: Sequence[Batch], order: np.ndarray, samples: tuple[int, ...]) -> Batch:
     """The rows of several batches as one batch, in another order."""
     if len(batches) == 1:
-        batch = batches[0]
-        return Batch(batch.tokens, batch.labels, batch.order, batch.segments, batch.source, samples)
+        source = batches[0].source
+        return replace(batches[0], source=None if source is None else _take([source], order, samples), samples=samples)
     here = torch.from_numpy(np.ascontiguousarray(order))
     width = max(batch.tokens.shape[1] for batch in batches)
     ragged = any(batch.tokens.shape[1] < width for batch in batches)

@@ -1,10 +1,17 @@
 """Pairs of texts for encoder–decoders: two files line by line, or one of two columns."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from weft.data.reading import read_text
+from weft.registry import Registry
 
 Pair = tuple[str, str]  # source, target
+
+# Registered: from the paths (or other words) that a user gave to it, as in SOURCES.
+PAIR_SOURCES: Registry[Callable[[tuple[str, ...]], list[Pair]]] = Registry(
+    "source of pairs", "weft.pairs", ("weft.data.pairs", "weft.data.made")
+)
 
 
 def read_pairs(source: Path | str, target: Path | str | None = None) -> list[Pair]:
@@ -29,6 +36,18 @@ def read_pairs(source: Path | str, target: Path | str | None = None) -> list[Pai
             raise ValueError(f"{source}, line {number}: source, one tab, target; there are {tabs} tabs")
         pairs.append((left, right))
     return pairs
+
+
+def _from_files(paths: tuple[str, ...]) -> list[Pair]:
+    if not 1 <= len(paths) <= 2:
+        raise ValueError(
+            f"pairs come from two line-aligned files or one TSV of two columns, and {len(paths)} paths were given: "
+            "--data source.txt --data target.txt, or --data pairs.tsv"
+        )
+    return read_pairs(*paths)
+
+
+PAIR_SOURCES.register("pairs", _from_files)
 
 
 def _lines(path: Path | str) -> list[str]:

@@ -14,11 +14,12 @@ from weft.batch import Tokenizer
 from weft.data.blocks import Blocks, stream
 from weft.data.mixture import Mixture
 from weft.data.pack import Packed
+from weft.data.pairs import PAIR_SOURCES
 from weft.data.prepare_pairs import check_held_out, prepare_pairs
 from weft.data.prepared import DataSettings, Prepared, RowKind, Scratch
 from weft.data.progress import lines
-from weft.data.sources import Document, Say, Source, open_source, quiet
-from weft.data.split import TRAIN, Sides, Survey, decide, survey, unchanged
+from weft.data.sources import SOURCES, Document, Say, Source, open_source, quiet
+from weft.data.split import Side, Sides, Survey, decide, survey, unchanged
 from weft.data.store import MadeOf, Part, Store, is_store, open_store, part_names, tokenizer_digest
 from weft.data.tokenise import write_store
 from weft.data.tokenizers import train_tokenizer
@@ -38,21 +39,29 @@ def prepare(
 ) -> Prepared:
     """Datasets of rows of `context` tokens. ValueError for settings or data that give none.
 
-    - pairs: rows for an encoder–decoder, see `prepare_pairs`; only `settings` and `tokenizer` are then heeded.
+    - pairs: rows for an encoder–decoder, see `prepare_pairs`. They stay in memory: `kept` and `scratch` stay unused.
     - tokenizer: is used as it is (a resumed run's own); None trains one on the training side.
-    - sources: to be read instead of what the settings name; one for each of data.weights.
+    - sources: to be read instead of what the settings name; one for each of data.weights. Not for pairs.
     - kept: where an earlier run kept its tokens; they are used where they are those of the same source, settings and
       tokenizer, and refused where not. data.store goes before it, and is written where there is nothing yet.
     - scratch: the folder in which new tokens lie until `Prepared.keep`; None: a temporary one.
     """
     if context < 1:
         raise ValueError(f"rows of {context} tokens hold nothing: set model.context to 1 or more")
+    if pairs:
+        if sources:
+            raise ValueError(
+                f"{len(sources)} sources of texts were given, and pairs come from data.source: leave them out"
+            )
+        return prepare_pairs(settings, context, tokenizer, say)
     if not sources:
         settings.check()
-    if pairs:
-        return prepare_pairs(settings, context, tokenizer, say)
     notices = dict[str, None]()  # a source is read several times, and says the same each time
-    data = _Data.of(_sources(settings, sources, lambda text: notices.update({text: None})), settings, say)
+
+    def notice(text: str) -> None:
+        notices[text] = None
+
+    data = _Data.of(_sources(settings, sources, notice), settings, say, notice)
     made_of = data.made_of(settings, tokenizer)
     place = Path(settings.store) if settings.store else kept
     if place is not None and is_store(place):
@@ -92,7 +101,7 @@ class _Data:
     sides: Sequence[Sides]
 
     @classmethod
-    def of(cls, sources: Sequence[Source], settings: DataSettings, say: Say) -> _Data:
+    def of(cls, sources: Sequence[Source], settings: DataSettings, say: Say, notice: Say) -> _Data:
         advance = lines(say)
         surveys = [survey(source.documents(), settings.seed, advance) for source in sources]
         sides = [decide(found, settings.held_out) for found in surveys]
@@ -100,6 +109,12 @@ class _Data:
         check_held_out(settings, held_out)
         count, size = sum(len(found.words) for found in surveys), sum(found.characters for found in surveys)
         say(f"read {count:,} documents of {size:,} characters; {held_out:,} of them held out")
+        left_out = sum(side.left_out for side in sides)
+        if left_out:
+            notice(
+                f"{left_out:,} of {count:,} documents were left out: by their files' names they are of a test set, or "
+                "lie beside a data set that comes split"
+            )
         return cls(sources, surveys, sides)
 
     @property
@@ -115,7 +130,7 @@ class _Data:
         with tempfile.TemporaryDirectory() as folder:
             return MadeOf(given, source, tokenizer_digest(tokenizer, Path(folder)))
 
-    def routed(self) -> list[Iterator[tuple[int, Document]]]:
+    def routed(self) -> list[Iterator[tuple[Side, Document]]]:
         """The documents of each source with their sides; ValueError where they are not those that were surveyed."""
         return [
             side.route(unchanged(source.documents(), found))
@@ -124,7 +139,7 @@ class _Data:
 
     def training_texts(self) -> Iterator[str]:
         for routed in self.routed():
-            yield from (document.text for side, document in routed if side == TRAIN)
+            yield from (document.text for side, document in routed if side == Side.TRAIN)
 
 
 def _sources(settings: DataSettings, given: Sequence[Source], say: Say) -> list[Source]:
@@ -132,10 +147,11 @@ def _sources(settings: DataSettings, given: Sequence[Source], say: Say) -> list[
         if len(given) != max(1, len(settings.weights)):
             raise ValueError(f"{len(given)} sources and {len(settings.weights)} data.weights: give one for each source")
         return list(given)
-    if settings.source in ("pairs", "made_pairs"):
-        raise ValueError(f"data.source={settings.source} gives pairs; this family reads one text: use another source")
-    if settings.source == "text" and not all(settings.paths or [""]):
-        raise ValueError("no data: name files, folders or patterns with --data")
+    known = SOURCES.names()
+    if settings.source in PAIR_SOURCES.names() and settings.source not in known:
+        raise ValueError(
+            f"data.source={settings.source} gives pairs; this family reads one text: use one of {', '.join(known)}"
+        )
     groups = [(path,) for path in settings.paths] if settings.weights else [settings.paths]
     return [open_source(settings.source, paths, column=settings.column, say=say) for paths in groups]
 
@@ -158,20 +174,24 @@ def _prepared(
 ) -> Prepared:
     end = store.tokenizer.end
     parts = [_cut(part, context, settings.rows, seed=settings.seed, end=end) for part in store.train]
+    train = Mixture(parts, settings.weights, settings.seed) if len(parts) > 1 else parts[0]
     tokens = sum(len(part.tokens) for part in store.train)
     say(f"{tokens:,} tokens to train on, {len(store.held_out.tokens):,} held out ({store.held_out_bytes:,} bytes)")
     for part in parts:
         if isinstance(part, Packed):
             say(f"packed into {len(part):,} rows of {context} tokens, {part.fill:.1%} full")
+    if isinstance(train, Mixture):
+        times = ", ".join(f"{epochs:.2f}" for epochs in train.epochs(len(train)))
+        say(f"by their weights, the sources are read {times} times in {len(train):,} rows, which all have together")
     described = [context, settings.rows, settings.seed, settings.weights]
     digests = [store.digests[f"{name}.tokens"] for name in part_names(len(parts))]
     return Prepared(
         tokenizer=store.tokenizer,
-        train=Mixture(parts, settings.weights, settings.seed) if len(parts) > 1 else parts[0],
-        valid=_cut(store.held_out, context, settings.rows, end=end, train=False),
+        train=train,
+        held_out=_cut(store.held_out, context, settings.rows, end=end, train=False),
         train_tokens=tokens,
-        valid_tokens=len(store.held_out.tokens),
-        valid_bytes=store.held_out_bytes,
+        held_out_tokens=len(store.held_out.tokens),
+        held_out_bytes=store.held_out_bytes,
         documents=(sum(part.documents for part in store.train), store.held_out.documents),
         digest=digest(json.dumps([described, digests]).encode()),
         notices=notices,

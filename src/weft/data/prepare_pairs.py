@@ -9,58 +9,69 @@ import numpy as np
 
 from weft.batch import Tokenizer
 from weft.data.blocks import Pairs
-from weft.data.made import made_pairs
-from weft.data.pairs import Pair, read_pairs
+from weft.data.pairs import PAIR_SOURCES, Pair
 from weft.data.prepared import DataSettings, Prepared
-from weft.data.sources import Say
+from weft.data.sources import SOURCES, Say
 from weft.data.split import split_pairs
 from weft.data.tokenizers import train_tokenizer
 
+# Settings that say something of texts alone, and why pairs have no use for them.
+_OF_TEXTS = {
+    "column": "pairs have no columns to choose from",
+    "weights": "pairs are not mixed",
+    "rows": "each pair has rows of its own",
+    "store": "pairs are not stored",
+}
+
 
 def open_pairs(settings: DataSettings) -> list[Pair]:
-    """The pairs that the settings name."""
-    if settings.source == "made_pairs":
-        return made_pairs()
-    if not 1 <= len(settings.paths) <= 2:
+    """The pairs that the settings name. ValueError, naming the setting, for one that makes sense for texts only."""
+    usual = DataSettings()
+    for name, reason in _OF_TEXTS.items():
+        value = getattr(settings, name)
+        if value != getattr(usual, name):
+            raise ValueError(f"data.{name}={value}, but {reason}: leave data.{name} out")
+    settings.check()
+    known = PAIR_SOURCES.names()
+    if settings.source in SOURCES.names() and settings.source not in known:
         raise ValueError(
-            f"pairs come from two line-aligned files or one TSV of two columns, and {len(settings.paths)} paths were "
-            "given: --data source.txt --data target.txt, or --data pairs.tsv"
+            f"data.source={settings.source} gives texts; this family reads pairs: use one of {', '.join(known)}"
         )
-    return read_pairs(*settings.paths)
+    return PAIR_SOURCES.get(settings.source)(settings.paths)
 
 
 def prepare_pairs(settings: DataSettings, context: int, tokenizer: Tokenizer | None, say: Say) -> Prepared:
-    """Datasets of pairs, in memory; ValueError for settings that only make sense for text."""
-    if settings.weights or settings.store:
-        raise ValueError("pairs are neither mixed nor stored: leave out data.weights and data.store")
+    """Datasets of pairs, in memory; ValueError for settings or pairs that give none, see `open_pairs`."""
     found = open_pairs(settings)
-    train, valid = split_pairs(found, settings.held_out, settings.seed)
-    check_held_out(settings, len(valid))
-    say(f"read {len(found):,} pairs; {len(valid):,} of them held out")
+    train, held_out = split_pairs(found, settings.held_out, settings.seed)
+    check_held_out(settings, len(held_out))
+    say(f"read {len(found):,} pairs; {len(held_out):,} of them held out")
     if tokenizer is None:
         texts = (text for pair in train for text in pair)
         tokenizer = train_tokenizer(settings.tokenizer, texts, settings.vocab)
         say(f"trained a tokenizer of {tokenizer.vocab:,} ids ({settings.tokenizer}) on both languages")
-    rows_train, rows_valid = Pairs(train, tokenizer, context), Pairs(valid, tokenizer, context)
-    dropped = rows_train.dropped + rows_valid.dropped
+    rows_train, rows_held_out = Pairs(train, tokenizer, context), Pairs(held_out, tokenizer, context)
+    dropped = rows_train.dropped + rows_held_out.dropped
     notices = (
         (f"{dropped:,} pairs are longer than the context of {context} tokens and were left out",) if dropped else ()
     )
-    text = "".join(target for _, target in rows_valid.pairs).encode()
+    text = "".join(target for _, target in rows_held_out.pairs).encode()
     if not text:
-        raise ValueError(f"the {len(rows_valid):,} held-out pairs have empty targets: there is nothing to evaluate on")
+        raise ValueError(
+            f"the {len(rows_held_out):,} held-out pairs have empty targets: there is nothing to evaluate on"
+        )
     size = sum(len(target) + 1 for _, target in rows_train.ids)
-    held = sum(len(target) + 1 for _, target in rows_valid.ids)
+    held = sum(len(target) + 1 for _, target in rows_held_out.ids)
     say(f"{size:,} target tokens to train on, {held:,} held out")
     return Prepared(
         tokenizer=tokenizer,
         train=rows_train,
-        valid=rows_valid,
+        held_out=rows_held_out,
         train_tokens=size,
-        valid_tokens=held,
-        valid_bytes=len(text),
-        documents=(len(rows_train), len(rows_valid)),
-        digest=_digest(settings, context, [side for pair in rows_train.ids + rows_valid.ids for side in pair]),
+        held_out_tokens=held,
+        held_out_bytes=len(text),
+        documents=(len(rows_train), len(rows_held_out)),
+        digest=_digest(settings, context, [side for pair in rows_train.ids + rows_held_out.ids for side in pair]),
         notices=notices,
         text=text,
     )
@@ -73,7 +84,7 @@ def check_held_out(settings: DataSettings, count: int) -> None:
 
 
 def _digest(settings: DataSettings, context: int, tokens: Sequence[np.ndarray]) -> str:
-    state = hashlib.sha256(f"{context} {settings.rows} {settings.seed}".encode())
+    state = hashlib.sha256(f"{context} {settings.seed}".encode())
     for part in tokens:
         state.update(len(part).to_bytes(8, "little") + part.tobytes())  # the length: where one side ends is data too
     return state.hexdigest()

@@ -27,11 +27,11 @@ class DataSettings:
     """What is read, and how it becomes rows.
 
     rows: "stream": one stream of documents, cut into rows; "isolate": the same, and the documents of a row do not see
-    one another; "pack": whole documents, as many as fit into a row, that do not see one another. Pairs always have a
-    row each.
+    one another; "pack": whole documents, as many as fit into a row, that do not see one another. Pairs have a row each,
+    and none of column, weights, rows and store.
     """
 
-    source: str = "text"  # a registered source; "pairs" and "made_pairs" for encoder–decoders
+    source: str = "text"  # a registered source; for encoder–decoders a registered source of pairs
     paths: tuple[str, ...] = ()
     column: str = COLUMN  # which holds the text, in files of records (.csv, .tsv, .jsonl, .parquet)
     weights: tuple[float, ...] = ()  # one for each path, each then a source of its own, read in these proportions
@@ -59,17 +59,17 @@ class DataSettings:
 class Prepared:
     """Datasets, and what a person should know of them.
 
-    valid_bytes: UTF-8 bytes of the held-out text. documents: how many to train on and held out; of pairs, the pairs.
+    held_out_bytes: UTF-8 bytes of the held-out text. documents: how many to train on and held out; of pairs, the pairs.
     digest: of every token on both sides and of the settings: equal digests mean equal rows. store: where the tokens
     are; None for pairs. Where it was given no place to stay, it goes with this object, or with `close`.
     """
 
     tokenizer: Tokenizer
     train: Blocks | Packed | Pairs | Mixture
-    valid: Blocks | Packed | Pairs
+    held_out: Blocks | Packed | Pairs
     train_tokens: int
-    valid_tokens: int
-    valid_bytes: int
+    held_out_tokens: int
+    held_out_bytes: int
     documents: tuple[int, int]
     digest: str
     notices: tuple[str, ...] = ()
@@ -78,7 +78,7 @@ class Prepared:
     text: bytes | None = None  # that is held out, where there is no store
 
     @property
-    def valid_text(self) -> bytes:
+    def held_out_text(self) -> bytes:
         """The held-out text, documents joined; read from the store."""
         if self.text is not None:
             return self.text

@@ -95,7 +95,7 @@ class TextFiles:
     def documents(self) -> Iterator[Document]:
         """ValueError where a path does not exist, nothing matches, a file is not UTF-8, or there is no text in any."""
         if not self.paths:
-            raise ValueError("the source text needs at least one file, folder or pattern")
+            raise ValueError("no data: name files, folders or patterns with --data, or as the source's paths")
         found, rows, missing, first = False, 0, 0, ""
         for path, named in self._files():
             for name, text, row in self._texts(path, named):
@@ -171,7 +171,10 @@ def _expand(given: str) -> list[tuple[Path, bool]]:
     """The files that one path or pattern leads to, sorted, each with whether it was named directly."""
     if not given:  # Path("") is the folder one happens to be in
         raise ValueError("one of the paths is empty (''): name a file, folder or pattern; . is this folder")
-    path = Path(given).expanduser()
+    try:
+        path = Path(given).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{given}: nobody of that name has a home folder here: write the path out") from error
     if path.is_file():
         return [(path, True)]
     if path.is_dir():

@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from array import array
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -28,6 +30,7 @@ FILE, TOKENIZER, HELD_OUT, TEXT = "store.json", "tokenizer.json", "held-out", "h
 VERIFIED = 1 << 30  # bytes; a larger store is opened on its sizes alone, unless it is asked to be read through
 _FORMAT = 1
 _DTYPES = {2: np.dtype("<u2"), 4: np.dtype("<u4")}  # by the bytes of a token
+_PART_FILE = re.compile(r"(train-\d+|held-out)\.(tokens|offsets)")
 _AGAIN = ": remove the folder, and the tokens are made again"  # how errors about a damaged store end
 
 
@@ -105,12 +108,19 @@ def is_store(folder: Path | str) -> bool:
 
 
 def remove_store(folder: Path | str) -> None:
-    """Remove the files of a store, and its folder where nothing else is in it. A folder that is none stays as it is."""
+    """Remove the files of a store, and its folder where nothing else is in it. A folder that is none stays as it is.
+
+    Its files are those that its store.json names; where that is damaged, those with a part's name.
+    """
     folder = Path(folder)
     if not is_store(folder):
         return
-    for path in [*folder.glob("*.tokens"), *folder.glob("*.offsets"), folder / TEXT, folder / TOKENIZER, folder / FILE]:
-        path.unlink(missing_ok=True)
+    try:
+        names = list(_read_facts(folder / FILE)["files"])
+    except ValueError:
+        names = [TEXT, TOKENIZER, *(path.name for path in folder.iterdir() if _PART_FILE.fullmatch(path.name))]
+    for name in (*names, FILE):  # store.json last: as long as it is there, this can be done again
+        (folder / name).unlink(missing_ok=True)
     if not any(folder.iterdir()):
         folder.rmdir()
 
@@ -157,8 +167,9 @@ class StoreWriter:
 
     def close(self) -> None:
         """Close the files of a store that is not finished."""
-        for file in (self._text, *self._parts.values()):
-            file.close()
+        with ExitStack() as closing:  # each of them, also where another one fails
+            for file in (self._text, *self._parts.values()):
+                closing.callback(file.close)
 
 
 class _File:

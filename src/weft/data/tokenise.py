@@ -10,14 +10,14 @@ import numpy as np
 from weft.batch import Tokenizer
 from weft.data.progress import Advance
 from weft.data.sources import Document
-from weft.data.split import VALID
+from weft.data.split import Side
 from weft.data.store import HELD_OUT, MadeOf, StoreWriter, part_names
 from weft.data.tokenizers import encode_many
 from weft.files import new_folder
 
 BATCH = 1 << 21  # characters encoded together; two batches are held at a time, and a longer document alone
 
-Routed = Iterable[tuple[int, Document]]  # with its side
+Routed = Iterable[tuple[Side, Document]]
 _Gathered = tuple[list[str], list[Document]]  # to be encoded together; the part that each document belongs to
 
 
@@ -57,7 +57,7 @@ def _batches(sources: Sequence[Routed], names: Sequence[str]) -> Iterator[_Gathe
     parts, documents, waiting = list[str](), list[Document](), 0
     for name, routed in zip(names, sources, strict=False):  # one name more: what is held out
         for side, document in routed:
-            parts.append(HELD_OUT if side == VALID else name)
+            parts.append(HELD_OUT if side == Side.HELD_OUT else name)
             documents.append(document)
             waiting += len(document.text)
             if waiting >= BATCH:

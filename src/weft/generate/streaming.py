@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from collections.abc import Sequence
 
 from weft.batch import Tokenizer
 
@@ -18,10 +19,12 @@ class TextStream:
         print(stream.finish())
     """
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: Tokenizer, after: Sequence[int] = ()) -> None:
+        """`after`: the ids that the text goes on from; its first word keeps the space that joins it to them."""
         self._tokenizer = tokenizer
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        self._begun = False  # whether a piece of text was there: the first may lose the space before it
+        # whether a piece of text was there: the first may lose the space before it
+        self._begun = any(tokenizer.pieces(after))
 
     def push(self, token: int | None) -> str:
         """The text that is certain with this id, often empty; None (a row that has finished) adds nothing.

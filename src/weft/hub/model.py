@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from weft.batch import Tokenizer
-from weft.generate import Reason, Sampling, Step, TextStream, beam_search, decode, generate
+from weft.generate import Reason, Sampling, TextStream, beam_search, decode, generate
 from weft.generate.cached import evaluating
 from weft.hub.folder import WEIGHTS, LoadError, read_blueprint, read_module, read_tokenizer, write_model
 from weft.models import Blueprint
@@ -115,7 +115,8 @@ class Model:
             made = [best for best, *_ in found]
         else:
             made = generate(self.module, ids, new=tokens, sampling=sampling, stop=(end,), start=end, context=context)
-        return [Written(tokenizer.decode(row.ids), row.ids, row.reason, row.logprob) for row in made]
+        texts = ["".join(_pieces(row.ids, self._text_after(prompt))) for prompt, row in zip(ids, made, strict=True)]
+        return [Written(text, row.ids, row.reason, row.logprob) for text, row in zip(texts, made, strict=True)]
 
     def stream(self, prompt: str, sampling: Sampling = USUAL, *, tokens: int = 200) -> Iterator[str]:
         """The same text as `generate`, piece by piece, characters of several bytes intact.
@@ -126,7 +127,11 @@ class Model:
         _at_least_one("tokens", tokens)
         ids, end = [self._encode(prompt)], tokenizer.end
         steps = decode(self.module, ids, new=tokens, sampling=sampling, stop=(end,), start=end, context=context)
-        return _pieces(steps, TextStream(tokenizer))
+        return _pieces((step.tokens[0] for step in steps), self._text_after(ids[0]))
+
+    def _text_after(self, prompt: Sequence[int]) -> TextStream:
+        """A decoder's text goes on from its prompt, a translation begins."""
+        return TextStream(self.need_tokenizer(), () if self.translates else prompt)
 
     def _encode(self, prompt: str) -> list[int]:
         """A decoder continues END prompt; an encoder reads prompt END, as in training."""
@@ -142,9 +147,9 @@ class Model:
         return [*ids, tokenizer.end]
 
 
-def _pieces(steps: Iterator[Step], text: TextStream) -> Iterator[str]:
-    for step in steps:
-        if piece := text.push(step.tokens[0]):
+def _pieces(tokens: Iterable[int | None], text: TextStream) -> Iterator[str]:
+    for token in tokens:
+        if piece := text.push(token):
             yield piece
     if rest := text.finish():
         yield rest

@@ -24,8 +24,8 @@ def score(
     """-log p of texts (or, for an encoder–decoder, pairs) in non-overlapping rows of the model's context, in evaluation
     mode.
 
-    how:    how texts become rows, as data.rows in training; pairs always have a row each.
-    column: which holds the text, in files of records.
+    how:    how texts become rows, as data.rows in training; pairs always have a row each, and refuse another.
+    column: which holds the text, in files of records; pairs refuse one.
     batch:  rows at once; changes nothing but the time and memory it takes.
     say:    hears of pairs that are longer than the context and left out, and of rows without text.
 
@@ -38,7 +38,7 @@ def score(
         raise ValueError(f"family {family.name!r} cannot keep the documents of a row apart: score them as a stream")
     objective = OBJECTIVES.get(family.objective)()
     if model.translates:
-        dataset = Pairs(open_pairs(DataSettings(source="pairs", paths=paths)), tokenizer, context)
+        dataset = Pairs(open_pairs(DataSettings("pairs", paths, column=column, rows=how)), tokenizer, context)
         size = sum(len(target.encode()) for _, target in dataset.pairs)
         if dataset.dropped:
             say(f"{dataset.dropped:,} pairs are longer than the context of {context} tokens and were left out")

@@ -58,8 +58,8 @@ def account(recipe: Recipe, blueprint: Blueprint, prepared: Prepared, result: Re
         "decisions": to_data(result.decisions),
         "data": {
             "documents": list(prepared.documents),
-            "tokens": [prepared.train_tokens, prepared.valid_tokens],
-            "bytes_held_out": prepared.valid_bytes,
+            "tokens": [prepared.train_tokens, prepared.held_out_tokens],
+            "bytes_held_out": prepared.held_out_bytes,
             "vocabulary": prepared.tokenizer.vocab,
             "digest": prepared.digest,
         },

@@ -13,7 +13,7 @@ from weft.evaluate import check
 from weft.files import DamagedFile, sweep
 from weft.hub import WEIGHTS, read_module, read_tokenizer
 from weft.models import FAMILIES, Blueprint
-from weft.nn import kernels, measure
+from weft.nn import measure
 from weft.objectives import OBJECTIVES, Objective
 from weft.recipes.find import reads_pairs
 from weft.recipes.folder import TOKENS, Existing, check_same, existing, start
@@ -58,7 +58,7 @@ def begin(recipe: Recipe, out: Path, *, resume: bool, overwrite: bool, watch: Wa
     try:
         for text in prepared.notices:
             watch.notice(text)
-        check(prepared.valid, objective_of(recipe))
+        check(prepared.held_out, objective_of(recipe))
         blueprint = recipe.fitted(prepared.tokenizer.vocab)
         if found is not None:
             check_same(out, found, blueprint, recipe.data, prepared.digest)
@@ -103,9 +103,9 @@ def _built(recipe: Recipe, blueprint: Blueprint) -> nn.Module:
 
 
 def _decided(recipe: Recipe, module: nn.Module, out: Path, *, resume: bool) -> dict[str, str]:
-    """Which attention kernel each field runs: forced, or measured once and replayed on resume."""
+    """Which attention kernel each field runs: measured once and replayed on resume; nothing where it is asked for."""
     if recipe.train.kernel != "measured":
-        return dict.fromkeys(kernels.use(module, recipe.train.kernel), recipe.train.kernel)
+        return {}
     earlier = checkpoints.latest(out) if resume and out.is_dir() else None
     if earlier is not None:
         decided = dict(earlier.state["decisions"]["given"])

@@ -74,9 +74,9 @@ def _trained(recipe: Recipe, out: Path, begun: Begun, world: World, *, resume: b
     measure.replay(begun.module, decided)
     score = partial(
         likelihood,
-        dataset=prepared.valid,
+        dataset=prepared.held_out,
         objective=objective,
-        bytes=prepared.valid_bytes,
+        bytes=prepared.held_out_bytes,
         share=(world.rank, world.size),
         total=world.sum,
     )
@@ -135,10 +135,10 @@ def _samples(recipe: Recipe, prepared: Prepared, out: Path) -> tuple[Sample, ...
 
 def openings(prepared: Prepared, count: int = 3) -> tuple[str, ...]:
     """A few lines of held-out text (sources, where the data are pairs), spread over it."""
-    if isinstance(prepared.valid, Pairs):
-        lines = [source for source, _ in prepared.valid.pairs]
+    if isinstance(prepared.held_out, Pairs):
+        lines = [source for source, _ in prepared.held_out.pairs]
     else:
-        lines = [line for line in prepared.valid_text.decode().split("\n") if line.strip()]
+        lines = [line for line in prepared.held_out_text.decode().split("\n") if line.strip()]
     chosen = [lines[len(lines) * part // count] for part in range(min(count, len(lines)))]
     return tuple(line[:60] for line in chosen)
 
@@ -146,8 +146,8 @@ def openings(prepared: Prepared, count: int = 3) -> tuple[str, ...]:
 def _baselines(recipe: Recipe, prepared: Prepared, watch: Watcher) -> dict[str, float]:
     """Held-out bits per byte of an interpolated 5-gram over the same tokens, and of `xz -9` on the same bytes."""
     watch.notice("scoring the baselines on the same held-out text …")
-    found = {"xz -9": xz_bits_per_byte(prepared.valid_text)}
-    if isinstance(prepared.train, Blocks | Packed) and isinstance(prepared.valid, Blocks | Packed):
-        nats = ngram_nats(prepared.train.tokens, prepared.valid.tokens, prepared.tokenizer.vocab)
-        found = {"interpolated 5-gram": bits_per_byte(nats, prepared.valid_bytes)} | found
+    found = {"xz -9": xz_bits_per_byte(prepared.held_out_text)}
+    if isinstance(prepared.train, Blocks | Packed) and isinstance(prepared.held_out, Blocks | Packed):
+        nats = ngram_nats(prepared.train.tokens, prepared.held_out.tokens, prepared.tokenizer.vocab)
+        found = {"interpolated 5-gram": bits_per_byte(nats, prepared.held_out_bytes)} | found
     return found

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn import Module
 
+from weft.nn import kernels
 from weft.settings import to_data
 from weft.training.precision import Precision, choose
 from weft.training.settings import LENGTHS, TrainSettings
@@ -40,6 +42,14 @@ class Decisions:
     steps: int = 0  # the run's length, whatever it was given in; 0 = not counted yet
     samples: int = 0  # in the data set; 0 = not known yet
     given: dict[str, str] = field(default_factory=dict)  # by the caller: which kernels run
+
+
+def forced(module: Module, settings: TrainSettings) -> dict[str, str]:
+    """The kernel that the settings ask for on every field of the module; nothing where it is to be measured, which is
+    the caller's to do, who knows the rows."""
+    if settings.kernel == "measured":
+        return {}
+    return dict.fromkeys(kernels.use(module, settings.kernel), settings.kernel)
 
 
 def decide(settings: TrainSettings, device: torch.device, given: Mapping[str, str], processes: int) -> Decisions:

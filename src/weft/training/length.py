@@ -17,7 +17,8 @@ def count_steps(settings: TrainSettings, dataset: Dataset[Item], seconds_per_ste
     epochs: nobody knows how many samples it has.
 
     tokens: the fewest steps that read so many, by the mean of a few steps' rows (exact where rows are full).
-    epochs: the fewest steps that read every sample so often. minutes: of training steps, at `seconds_per_step`.
+    epochs: the fewest steps that read every sample so often; of a mixture, as many rows as all its sources have.
+    minutes: of training steps, at `seconds_per_step`.
     """
     if isinstance(dataset, Once) and (settings.tokens or settings.epochs):
         raise ValueError(

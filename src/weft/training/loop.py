@@ -15,7 +15,7 @@ from torch.nn import Module
 
 from weft.batch import Dataset, Item
 from weft.training.compiled import compiled
-from weft.training.decisions import Decisions
+from weft.training.decisions import Decisions, forced
 from weft.training.flops import memory, peak
 from weft.training.interrupt import Interrupt
 from weft.training.lock import held
@@ -82,7 +82,7 @@ def train(
         raise ValueError(f"best={settings.best!r} is a figure of the evaluator's, and there is none: give evaluate")
     world, out, dataset = join(), None if out is None else Path(out), as_dataset(data)
     watch = watch if world.main else SILENT
-    given, decided = as_objective(objective), decisions or {}
+    given, decided = as_objective(objective), decisions or forced(module, settings)
     with held(out, world):
         run = Run(module, given, settings, out, watch, resume=resume, decisions=decided, world=world)
         run.reads(dataset)

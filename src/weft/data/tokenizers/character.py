@@ -6,8 +6,8 @@ from typing import Self
 
 import numpy as np
 
-from weft.data.tokenizers.table import FILE, PieceTable, utf8
-from weft.files import DamagedFile, read_json, write_json
+from weft.data.tokenizers.table import FILE, PieceTable, read_own, utf8
+from weft.files import write_json
 
 
 class Characters(PieceTable):
@@ -19,7 +19,9 @@ class Characters(PieceTable):
     kind = "characters"
 
     def __init__(self, characters: str) -> None:
-        """`characters`: every one once, sorted."""
+        """`characters`: every one once, sorted; ValueError where they are not."""
+        if not isinstance(characters, str):
+            raise ValueError(f"the characters of a vocabulary are a text, not a {type(characters).__name__}")
         self._characters = characters
         self._points = np.asarray([ord(character) for character in characters], np.uint32)
         if not characters or (np.diff(self._points.astype(np.int64)) <= 0).any():
@@ -43,14 +45,7 @@ class Characters(PieceTable):
     @classmethod
     def load(cls, folder: Path) -> Self:
         """What `save` wrote; DamagedFile."""
-        path = folder / FILE
-        data = read_json(path)
-        if not isinstance(data, dict) or not isinstance(data.get("characters"), str):
-            raise DamagedFile(f"{path}: a characters tokenizer has a text called 'characters'")
-        try:
-            return cls(data["characters"])
-        except ValueError as error:
-            raise DamagedFile(f"{path}: {error}") from error
+        return read_own(folder, "characters", cls)
 
     def save(self, folder: Path) -> None:
         """Write tokenizer.json."""

@@ -96,8 +96,8 @@ class LibraryTokenizer(PieceTable):
             text = path.read_text("utf-8")
             tokenizers.Tokenizer.from_str(text)  # from here on the file has the library's form
             return cls(text, _find_end(folder, json.loads(text)))
-        except OSError:
-            raise
+        except (OSError, DamagedFile):
+            raise  # it names its file itself
         except Exception as error:  # the library raises bare Exception
             raise DamagedFile(f"{path}: {error}") from error
 
@@ -187,12 +187,14 @@ def _find_end(folder: Path, data: dict[str, Any]) -> str:
     special = [token["content"] for token in data.get("added_tokens") or [] if token["special"]]
     for file in ("tokenizer_config.json", "special_tokens_map.json"):
         told = read_json(folder / file) if (folder / file).is_file() else {}
+        if not isinstance(told, dict):
+            raise DamagedFile(f"{folder / file} holds a {type(told).__name__}, not an object of tokens by role")
         for role in ("eos_token", "sep_token"):
             token = told.get(role)
             token = token.get("content") if isinstance(token, dict) else token
             if token and token not in special:
-                raise ValueError(
-                    f"{file} says that {token!r} is the {role}, and there is no special token of that name"
+                raise DamagedFile(
+                    f"{folder / file} says that {token!r} is the {role}, and {FILE} has no special token of that name"
                 )
             if token:
                 return token

@@ -1,14 +1,20 @@
 """What all tokenizers share: a table of the bytes that each id stands for."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
-from typing import ClassVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
+
+from weft.files import DamagedFile, read_json
 
 FILE = "tokenizer.json"
 MOST_IDS = 10_000_000  # the tokenizers library sets room aside for all that are asked for, and aborts where it cannot
 UNKNOWN = "\N{REPLACEMENT CHARACTER}"  # what an unknown word or character is decoded to: a loss that shows
+
+
+MadeT = TypeVar("MadeT")
 
 
 class PieceTable(ABC):
@@ -76,6 +82,19 @@ def utf8(text: str) -> bytes:
         return text.encode()
     except UnicodeEncodeError as error:
         raise ValueError(f"the text has a lone surrogate, {text[error.start]!r}, at offset {error.start}") from error
+
+
+def read_own(folder: Path, name: str, make: Callable[[Any], MadeT]) -> MadeT:
+    """What `make` makes of the entry `name` in `folder`'s tokenizer.json; DamagedFile where there is none, or it is
+    refused (ValueError)."""
+    path = folder / FILE
+    data = read_json(path)
+    if not isinstance(data, dict) or name not in data:
+        raise DamagedFile(f"{path} has no entry {name!r}")
+    try:
+        return make(data[name])
+    except ValueError as error:
+        raise DamagedFile(f"{path}: {error}") from error
 
 
 def repeatable(texts: Iterable[str]) -> Iterable[str]:

@@ -8,8 +8,8 @@ from typing import Self
 
 import numpy as np
 
-from weft.data.tokenizers.table import FILE, UNKNOWN, PieceTable, utf8
-from weft.files import DamagedFile, read_json, write_json
+from weft.data.tokenizers.table import FILE, UNKNOWN, PieceTable, read_own, utf8
+from weft.files import write_json
 
 _WORD = re.compile(r"\w+|[^\w\s]")
 _SPECIALS = 2  # 0 the end, 1 unknown
@@ -30,6 +30,8 @@ class Words(PieceTable):
 
     def __init__(self, words: Sequence[str]) -> None:
         """`words`: each once, the most frequent first; ValueError for what the rule does not leave whole."""
+        if isinstance(words, str) or not isinstance(words, Sequence) or not all(isinstance(w, str) for w in words):
+            raise ValueError("the words of a vocabulary are a list of texts")
         self._words = list(words)
         self._ids = {word: number for number, word in enumerate(words, _SPECIALS)}
         if not words or len(self._ids) < len(words):
@@ -57,15 +59,7 @@ class Words(PieceTable):
     @classmethod
     def load(cls, folder: Path) -> Self:
         """What `save` wrote; DamagedFile."""
-        path = folder / FILE
-        data = read_json(path)
-        words = data.get("words") if isinstance(data, dict) else None
-        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-            raise DamagedFile(f"{path}: a word tokenizer has a list of texts called 'words'")
-        try:
-            return cls(words)
-        except ValueError as error:
-            raise DamagedFile(f"{path}: {error}") from error
+        return read_own(folder, "words", cls)
 
     def save(self, folder: Path) -> None:
         """Write tokenizer.json."""
