@@ -8,18 +8,21 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from counting import SAMPLES, VOCAB, WIDTH, Next, Samples, Term, at
+from counting import LENGTH, SAMPLES, VOCAB, WIDTH, Next, Samples, Term, at
 from torch import Tensor, nn
+from torch.utils.data import IterableDataset
 
-from weft.batch import Batch
+from weft.batch import Batch, Place
+from weft.outputs import locked
 from weft.recipes import begin, find
-from weft.training import checkpoints, precision, step
+from weft.training import checkpoints, precision, step, strangers
 from weft.training.checkpoints import SaveFailed
 from weft.training.log import Log, read
 from weft.training.loop import Result, train
@@ -257,6 +260,7 @@ def test_every_parameter_is_in_one_group() -> None:
     assert set(found.tables) == {"stranger.embed.weight", "table.weight"}  # the tied head is the embedding's
     assert set(found.matrices) == {"stranger.first.weight", "stranger.unused", "conv.weight"}
     assert set(found.matrices) | set(found.tables) | set(found.vectors) == set(trainable(model))
+    assert {"stranger.norm.weight", "norm.weight"} <= set(found.vectors)
     optimiser = build_optimiser(model, replace(BASE, optimiser="muon"))
     decays = {
         id(parameter): group["weight_decay"]
@@ -267,6 +271,30 @@ def test_every_parameter_is_in_one_group() -> None:
     assert len(decays) == sum(len(group["params"]) for part in optimiser.parts for group in part.param_groups)
     for name, parameter in trainable(model).items():
         assert decays[id(parameter)] == (0.0 if name in found.vectors else BASE.weight_decay)
+
+
+def test_what_has_one_long_side_is_a_vector() -> None:
+    model = nn.ParameterDict(
+        {"class_token": torch.zeros(1, 1, 4), "gain": torch.ones(4, 1), "places": torch.ones(1, 3, 4)}
+    )
+    model["scaled"] = nn.utils.parametrizations.weight_norm(nn.Linear(4, 4, bias=False))  # a gain [4, 1], a direction
+    found = groups(model)
+    assert set(found.vectors) == {"class_token", "gain", "scaled.parametrizations.weight.original0"}
+    assert set(found.matrices) == {"places", "scaled.parametrizations.weight.original1"}
+    assert set(groups(nn.EmbeddingBag(5, 4)).tables) == {"weight"}
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        (lambda: nn.LazyLinear(3), "weight has no shape yet: pass a batch"),
+        (lambda: nn.Linear(2, 2, dtype=torch.complex64), "weight is torch.complex64, and only real"),
+        (lambda: nn.Sequential(nn.Embedding(5, 4, sparse=True)), "0 is made with sparse=True"),
+    ],
+)
+def test_parameters_that_no_optimiser_updates_are_named(module: Callable[[], nn.Module], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        train(module(), Samples(), Next(), BASE)
 
 
 def test_a_parameter_in_none_or_two_groups_is_named() -> None:
@@ -287,17 +315,30 @@ def test_optimiser_state_is_named_and_strict() -> None:
     optimiser.step()
     tensors = optimiser.tensors()
     assert {"first.weight/momentum", "embed.weight/exp_avg", "norm.bias/step"} <= set(tensors)
-    assert not any(name.startswith("unused") for name in tensors)
+    assert [name for name in tensors if name.startswith("unused")] == ["unused/untouched"]  # it has had no gradient
     kept = {name: tensor.clone() for name, tensor in tensors.items()}
     for change, words in (
         ({"nobody/exp_avg": torch.zeros(1)}, "'nobody' belongs to no"),
-        ({"first.weight/exp_avg": torch.zeros(1)}, "first.weight holds exp_avg where momentum"),
+        ({"first.weight/exp_avg": torch.zeros(1)}, "first.weight holds exp_avg, momentum where momentum is"),
         ({"first.weight/momentum": torch.zeros(1)}, r"first.weight/momentum has shape \(1,\), expected \(32, 16\)"),
     ):
         with pytest.raises(ValueError, match=words):
-            optimiser.load({"second.weight/momentum": torch.ones(16, 32)} | change)
+            optimiser.load(kept | {"second.weight/momentum": torch.ones(16, 32)} | change)
+    with pytest.raises(ValueError, match="state lacks second.weight: trainable now, and not when"):
+        optimiser.load({name: tensor for name, tensor in kept.items() if "second.weight" not in name})
     found = optimiser.tensors()
     assert found.keys() == kept.keys() and all(torch.equal(tensor, kept[name]) for name, tensor in found.items())
+
+
+def test_what_is_unfrozen_before_a_resume_is_refused(tmp_path: Path) -> None:
+    frozen = Stranger()
+    frozen.second.weight.requires_grad_(False)
+    go(tmp_path, frozen, s=replace(BASE, steps=4))
+    with pytest.raises(ValueError, match="state lacks second.weight: trainable now"):
+        go(tmp_path, Stranger(seed=1), s=replace(BASE, steps=8), resume=True)
+    again = Stranger(seed=1)
+    again.second.weight.requires_grad_(False)
+    assert go(tmp_path, again, s=replace(BASE, steps=8), resume=True).progress.step == 8
 
 
 def test_a_checkpoint_that_does_not_fit_changes_nothing(run_folder: Path, tmp_path: Path) -> None:
@@ -438,6 +479,11 @@ def test_a_full_disk_under_the_log_is_said_so(tmp_path: Path) -> None:
         log.write({"step": 1})
 
 
+def test_a_folder_that_this_process_writes_to_is_said_so(tmp_path: Path) -> None:
+    with locked(tmp_path), pytest.raises(ValueError, match="^this or another process is writing to"), locked(tmp_path):
+        pass
+
+
 # ---------------------------------------------------------------- Muon
 
 
@@ -488,6 +534,8 @@ def test_optimisers_reduce_the_loss(tmp_path: Path, optimiser: str) -> None:
         ({"optimiser": "sgd"}, "'sgd'; it is one of adamw, muon"),
         ({"keep": 0}, "keep is 0"),
         ({"clip": -1.0}, "clip is -1.0"),
+        ({"muon_rate": 0.01}, "muon_rate=0.01 .* optimiser is adamw: set optimiser=muon, or leave muon_rate at 0.0"),
+        ({"cooldown": 0.5}, "cooldown=0.5 .* schedule is cosine: set schedule=wsd, or leave cooldown at 0.2"),
     ],
 )
 def test_nonsense_is_refused(change: dict, words: str) -> None:
@@ -545,3 +593,144 @@ def test_a_log_cut_short_is_read(tmp_path: Path) -> None:
     (tmp_path / "log.jsonl").write_text('{"loss": 2.0}\n')
     with pytest.raises(ValueError, match="line 1"):
         read(tmp_path / "log.jsonl")
+
+
+# ---------------------------------------------------------------- data, losses and lengths of one's own
+
+
+LINE = replace(BASE, steps=2, warmup=0, checkpoint_every=0, evaluate_every=0)
+POINTS = [{"x": torch.randn(2), "y": torch.randn(1)} for _ in range(100)]
+
+
+def squared(module: nn.Module, batch: Any) -> Tensor:
+    return (module(batch["x"]) - batch["y"]).square().mean(-1)
+
+
+@pytest.mark.parametrize(("epochs", "steps"), [(1.1, 11), (1.0, 10), (0.7, 7), (2.05, 21)])
+def test_epochs_are_counted_as_they_are_written(epochs: float, steps: int) -> None:
+    settings = replace(LINE, steps=0, epochs=epochs, batch=10)
+    assert train(nn.Linear(2, 1), POINTS, squared, settings).steps == steps
+
+
+def test_tokens_are_counted_where_they_are_known() -> None:
+    settings = replace(LINE, steps=0, tokens=5 * 8 * LENGTH - 1)
+    done = train(Stranger(), Samples(), Next(), settings)
+    assert done.steps == 5 and done.progress.tokens == 5 * 8 * LENGTH
+    with pytest.raises(ValueError, match=r"tokens=479: the samples are counted in rows, .* steps, epochs or minutes"):
+        train(nn.Linear(2, 1), POINTS, squared, settings)
+
+
+@dataclass
+class Ragged(Samples):
+    """Rows of 1 to LENGTH tokens."""
+
+    def batch(self, places: Sequence[Place]) -> Batch:
+        full, lengths = super().batch(places), torch.tensor([[1 + index % LENGTH] for _, index in places])
+        return replace(full, segments=(torch.arange(LENGTH) < lengths).long())
+
+
+@pytest.mark.parametrize("batch", [1, 8])
+def test_ragged_rows_are_counted_by_their_mean(batch: int) -> None:
+    settings = replace(LINE, steps=0, batch=batch, tokens=2000)
+    for seed in range(3):
+        done = train(Stranger(), Ragged(size=300), Next(), replace(settings, seed=seed))
+        assert done.progress.tokens == pytest.approx(2000, rel=0.06)
+
+
+def test_an_iterable_data_set_with_a_length_is_read_once() -> None:
+    class Stream(IterableDataset):
+        def __len__(self) -> int:
+            return len(POINTS)
+
+        def __iter__(self) -> Iterator[dict[str, Tensor]]:
+            return iter(POINTS)
+
+    assert train(nn.Linear(2, 1), Stream(), squared, LINE).progress.position == 16
+    with pytest.raises(ValueError, match="how long an iterable is nobody knows"):
+        train(nn.Linear(2, 1), Stream(), squared, replace(LINE, steps=0, epochs=1.0))
+
+
+def test_numbers_of_python_get_the_default_type() -> None:
+    seen = []
+
+    def noted(module: nn.Module, batch: Any) -> Tensor:
+        seen.append((batch["x"][0].dtype, batch["y"].dtype, batch["n"].dtype, batch["own"].dtype))
+        return (module(torch.stack(batch["x"], -1))[:, 0] - batch["y"]).square()
+
+    own = torch.zeros(1, dtype=torch.float64)  # whoever says so gets it
+    samples = [{"x": [0.1 * n, 1.0], "y": float(n), "n": n, "own": own} for n in range(16)]
+    train(nn.Linear(2, 1), samples, noted, LINE)
+    assert seen[0] == (torch.float32, torch.float32, torch.int64, torch.float64)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (
+            [{"x": torch.randn(1 + n % 3)} for n in range(16)],
+            r"do not stack \(RuntimeError: stack expects .*Samples\(data, collate\)",
+        ),
+        ([{"x": torch.randn(2), "y": None} for _ in range(16)], r"do not stack \(.*NoneType.*Samples\(data, collate\)"),
+        ((torch.randn(16, 2), torch.randn(16, 1)), r"a tuple of 2 tensors: .*TensorDataset of them, or list\(zip"),
+        (Samples, "the data is the class Samples itself"),
+    ],
+)
+def test_samples_that_cannot_be_read_are_said_so_with_the_way_out(data: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        train(nn.Linear(2, 1), data, squared, LINE)
+
+
+def test_a_collate_of_ones_own_makes_the_batches() -> None:
+    rows = [torch.ones(1 + n % 3) for n in range(16)]
+    own = strangers.Samples(rows, nn.utils.rnn.pad_sequence)
+    train(nn.Linear(1, 1), own, lambda module, batch: module(batch.T[..., None]).square().mean((1, 2)), LINE)
+
+
+def test_the_rows_of_a_tensor_are_samples() -> None:
+    done = train(nn.Linear(2, 1), torch.randn(20, 2), lambda module, batch: module(batch).square().mean(-1), LINE)
+    assert done.decisions.samples == 20
+
+
+def test_an_objective_that_is_none_or_a_class_is_refused() -> None:
+    for objective, words in ((None, "the objective is None; it must be"), (Next, "the class Next itself")):
+        with pytest.raises(ValueError, match=words):
+            train(Stranger(), Samples(), objective, LINE)  # pyright: ignore[reportArgumentType]
+
+
+class Weighted(nn.Module):
+    """A loss with a parameter of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.zeros(1))
+
+    def forward(self, module: nn.Module, batch: Any) -> Tensor:
+        return squared(module, batch) * (-self.scale).exp() + self.scale
+
+
+@pytest.mark.parametrize("kind", ["fp32", "bf16"])
+def test_a_parameter_of_the_loss_that_nobody_would_train_is_refused(kind: str) -> None:
+    settings = replace(LINE, precision=kind, micro_batches=2)
+    module, loss = nn.Linear(2, 1), Weighted()
+    for given in (loss, lambda module, batch: loss(module, batch)):
+        with pytest.raises(ValueError, match=r"depends on a parameter \[1\] that is not the module's"):
+            train(module, POINTS, given, settings)
+    train(module, POINTS, Weighted().requires_grad_(False), settings)
+    module.add_module("loss", loss)
+    train(module, POINTS, loss, settings)
+    assert loss.scale.item() != 0
+
+
+def test_what_cannot_be_trained_is_refused_before_it_begins() -> None:
+    module = nn.Linear(2, 1)
+    for given, words in (
+        ((nn.Linear, LINE), "the module given is the class Linear itself"),
+        ((None, LINE), "the module given is a NoneType; it must be a torch.nn.Module"),
+        ((module, {"steps": 2}), "the settings given is a dict; it must be TrainSettings"),
+        ((module, TrainSettings), "the settings given is the class TrainSettings itself"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            strangers.check_given(*given)  # pyright: ignore[reportArgumentType]
+    with torch.no_grad(), pytest.raises(ValueError, match="gradients are switched off"):
+        strangers.check_given(module, LINE)
+    strangers.check_given(module, LINE)

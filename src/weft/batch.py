@@ -25,6 +25,7 @@ class Batch:
     segments: Tensor | None = None  # document number > 0; 0 = padding; None = one full document a row
     source: Batch | None = None  # encoder side of a pair; as many rows, a length of its own
     samples: tuple[int, ...] = ()  # which samples these rows are (for errors and logs)
+    unit = "tokens"  # what `size` counts
 
     def __post_init__(self) -> None:
         shape = tuple(self.tokens.shape)
@@ -90,7 +91,12 @@ class Item(Protocol):
 
     @property
     def size(self) -> int:
-        """Tokens (or whatever speed is measured in) that are read."""
+        """How many of its `unit` are read; speed is measured in them."""
+        ...
+
+    @property
+    def unit(self) -> str:
+        """What `size` counts: "tokens", or "rows" where nobody knows what a token is."""
         ...
 
     def to(self, device: torch.device | str) -> Self:
@@ -118,7 +124,7 @@ class Dataset(Protocol[ItemT]):
         ...
 
     def batch(self, places: Sequence[Place]) -> ItemT:
-        """These samples, as one batch, in this order."""
+        """These samples, as one batch, in this order. Where a run reads ahead, several threads call this at once."""
         ...
 
 

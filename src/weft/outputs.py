@@ -1,4 +1,4 @@
-"""A folder that a run writes to: may it be, and is it this process's alone."""
+"""A folder that a run writes to: may it be, and is it this run's alone."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ LOCK = ".lock"
 
 @contextlib.contextmanager
 def locked(folder: Path | str) -> Iterator[None]:
-    """Hold `folder` for this process: ValueError where another one holds it. The lock dies with its process.
+    """Hold `folder`: ValueError where somebody holds it, in this process or another. The lock dies with its process.
 
     Advisory, by a file ".lock" in it that is gone afterwards, as is a folder that got nothing else. Where the system
     has no flock (Windows), nothing is locked.
@@ -23,7 +23,7 @@ def locked(folder: Path | str) -> Iterator[None]:
         yield
         return
     path = Path(folder) / LOCK
-    busy = f"another process is writing to {folder}: wait for it, stop it, or choose another folder"
+    busy = f"this or another process is writing to {folder}: wait for it, stop it, or choose another folder"
     with _opened(path, busy) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -43,7 +43,7 @@ def locked(folder: Path | str) -> Iterator[None]:
 
 
 def _opened(path: Path, busy: str) -> TextIO:
-    """The file of a lock, in a folder that is made for it; ValueError, `busy`, where another process takes it away."""
+    """The file of a lock, in a folder that is made for it; ValueError, `busy`, where somebody takes it away."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         return path.open("a")

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
-from torch.nn import Module
+from torch.distributed.tensor import DTensor
+from torch.nn import Module, Parameter
 
 from weft.training.sharded import local
 
@@ -36,6 +37,39 @@ class Objective(Protocol):
     def counts(self, batch: Any) -> Mapping[str, int]: ...
 
     def losses(self, module: Any, batch: Any) -> Mapping[str, Term]: ...
+
+
+@runtime_checkable
+class Leaf(Protocol):
+    """Where a graph ends: torch's node that adds to the gradient of a tensor that was not computed."""
+
+    @property
+    def variable(self) -> Tensor: ...
+
+
+def check_leaves(loss: Tensor, module: Module) -> None:
+    """ValueError where `loss` was computed from a parameter that is not the module's, which no optimiser would train.
+
+    Walks the whole graph, so once a run. Where the module lies in shares nothing is checked: what was computed with
+    there are other tensors than its parameters.
+    """
+    parameters = list(module.parameters())
+    if any(isinstance(parameter, DTensor) for parameter in parameters):
+        return
+    mine = {id(parameter) for parameter in parameters}
+    waiting, seen = [loss.grad_fn], set()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        # a leaf that is no Parameter is the batch's, or noise that a loss takes the gradient of
+        if isinstance(node, Leaf) and isinstance(node.variable, Parameter) and id(node.variable) not in mine:
+            raise ValueError(
+                f"the loss depends on a parameter {list(node.variable.shape)} that is not the module's: nobody would "
+                "train it. Put what it belongs to inside the module, or freeze it with requires_grad_(False)"
+            )
+        waiting += [before for before, _ in node.next_functions]
 
 
 def check_weights(module: Module, step: int) -> None:

@@ -5,22 +5,25 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import Embedding, LayerNorm, Module, Parameter, RMSNorm
+from torch.nn import Embedding, EmbeddingBag, LayerNorm, Module, Parameter, RMSNorm
+from torch.nn.parameter import is_lazy
 
 from weft.training.muon import Muon
 from weft.training.settings import TrainSettings
 from weft.training.sharded import share
 
-NORMS = (LayerNorm, RMSNorm)  # the ones whose gain may have several dimensions; all others have vectors anyway
+NORMS = (LayerNorm, RMSNorm)  # the ones whose gain may be a matrix; those of all others are vectors anyway
+TABLES = (Embedding, EmbeddingBag)
+UNTOUCHED = "untouched"  # instead of state: a parameter that is trained, and has had no gradient yet
 
 
 @dataclass(frozen=True)
 class Groups:
     """Every trainable parameter of a module, by name, in exactly one of three groups."""
 
-    matrices: dict[str, Parameter]  # two or more dimensions, inside the network: decay, and Muon where asked for
+    matrices: dict[str, Parameter]  # inside the network, convolutions too: decay, and Muon where asked for
     tables: dict[str, Parameter]  # embeddings and heads, one row per token: decay, always AdamW
-    vectors: dict[str, Parameter]  # norms, biases, gains: no decay
+    vectors: dict[str, Parameter]  # norms, biases, gains: no decay, always AdamW
 
     def check(self, module: Module) -> None:
         """Raise ValueError naming a trainable parameter that is in no group or in two."""
@@ -42,13 +45,20 @@ def trainable(module: Module) -> dict[str, Parameter]:
     return {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
 
 
-def groups(module: Module) -> Groups:
-    """Sort the trainable parameters of any module.
+def count_parameters(parameters: Iterable[Parameter]) -> int:
+    """How many numbers they hold."""
+    return sum(parameter.numel() for parameter in parameters)
 
-    A table is a parameter of two or more dimensions that belongs to a torch.nn.Embedding or to a module whose class
-    says `table = True`; when it is shared, one such owner is enough. A vector has fewer than two dimensions, is called
-    a bias, or belongs to a norm. The rest are matrices (convolutions too).
+
+def groups(module: Module) -> Groups:
+    """Sort the trainable parameters of any module. ValueError for one that cannot be trained here (`check_kinds`).
+
+    A vector is a parameter with fewer than two dimensions larger than 1 (so [1, 1, D] is one), one that is called a
+    bias, or one of a norm. A table is any other that belongs to a torch.nn.Embedding or EmbeddingBag, or to a module
+    whose class says `table = True`; when it is shared, one such owner is enough. The rest are matrices: convolutions
+    too, and positions [1, T, D] that are a parameter of their own.
     """
+    check_kinds(module)
     owners: dict[int, list[Module]] = {}
     for owner in module.modules():
         for parameter in owner.parameters(recurse=False):
@@ -56,14 +66,36 @@ def groups(module: Module) -> Groups:
     sorted_groups = Groups({}, {}, {})
     for name, parameter in trainable(module).items():
         mine = owners[id(parameter)]
-        if parameter.ndim < 2 or "bias" in name.rpartition(".")[2] or any(isinstance(owner, NORMS) for owner in mine):
+        if (
+            sum(side > 1 for side in parameter.shape) < 2
+            or "bias" in name.rpartition(".")[2]
+            or any(isinstance(owner, NORMS) for owner in mine)
+        ):
             sorted_groups.vectors[name] = parameter
-        elif any(isinstance(owner, Embedding) or getattr(owner, "table", False) is True for owner in mine):
+        elif any(isinstance(owner, TABLES) or getattr(owner, "table", False) is True for owner in mine):
             sorted_groups.tables[name] = parameter
         else:
             sorted_groups.matrices[name] = parameter
     sorted_groups.check(module)
     return sorted_groups
+
+
+def check_kinds(module: Module) -> None:
+    """ValueError naming a trainable parameter that no optimiser here updates: without a shape yet, complex, or with
+    gradients that are sparse."""
+    for name, parameter in trainable(module).items():
+        if is_lazy(parameter):
+            raise ValueError(f"parameter {name} has no shape yet: pass a batch through the module, then train it")
+        if parameter.is_complex():
+            raise ValueError(
+                f"parameter {name} is {parameter.dtype}, and only real ones are trained: hold its real and imaginary "
+                "parts, and join them with torch.view_as_complex"
+            )
+    for name, part in module.named_modules():
+        if isinstance(part, TABLES) and part.sparse and part.weight.requires_grad:
+            raise ValueError(
+                f"{name or 'the module'} is made with sparse=True, which no optimiser here reads: leave it out"
+            )
 
 
 class Optimiser:
@@ -100,27 +132,40 @@ class Optimiser:
                 group["lr"] = peak * factor
 
     def tensors(self) -> dict[str, Tensor]:
-        """The state, by name. The tensors are the optimiser's own, not copies."""
+        """The state, by name. The tensors are the optimiser's own, not copies.
+
+        Every trainable parameter is named: one that has had no gradient yet by a 0, "<parameter>/untouched".
+        """
         flat = {}
         for name, parameter in self.names.items():
-            for part in self.parts:
-                for key, value in part.state.get(parameter, {}).items():
-                    flat[f"{name}/{key}"] = value
+            state = {key: value for part in self.parts for key, value in part.state.get(parameter, {}).items()}
+            for key, value in (state or {UNTOUCHED: torch.zeros(())}).items():
+                flat[f"{name}/{key}"] = value
         return flat
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Put back what `tensors` gave. ValueError names whatever is not this optimiser's; nothing is put back then."""
+        """Put back what `tensors` gave. ValueError names whatever is not this optimiser's, and a parameter of its own
+        that is not there; nothing is put back then."""
         keys: dict[str, list[str]] = {}
         for flat in tensors:
             name, _, key = flat.rpartition("/")
             keys.setdefault(name, []).append(key)
+        if missing := [name for name in self.names if name not in keys]:
+            raise ValueError(
+                f"optimiser state lacks {', '.join(missing)}: trainable now, and not when the checkpoint was written; "
+                "freeze what was frozen then, or begin another run from its weights"
+            )
         homes = {id(p): part for part in self.parts for group in part.param_groups for p in group["params"]}
         for name, mine in keys.items():
             if name not in self.names:
                 raise ValueError(f"optimiser state {name!r} belongs to no trainable parameter of this model")
+            if mine == [UNTOUCHED]:
+                continue
             state = {key: tensors[f"{name}/{key}"] for key in mine}  # whole, so of one parameter at a time
             _check_state(name, state, self.names[name], STATE[type(homes[id(self.names[name])])])
         for name, mine in keys.items():
+            if mine == [UNTOUCHED]:
+                continue
             parameter = self.names[name]
             state = {key: tensors[f"{name}/{key}"] for key in mine}
             homes[id(parameter)].state[parameter] = {

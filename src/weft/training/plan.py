@@ -19,8 +19,9 @@ from torch.nn import Module, Parameter
 from weft.models import Blueprint
 from weft.nn import Decoder, EncoderDecoder, kernels
 from weft.training.flops import Counter, memory, peak
+from weft.training.length import steps_of_epochs
 from weft.training.muon import orthogonalise
-from weft.training.optimisers import Groups, groups
+from weft.training.optimisers import Groups, count_parameters, groups
 from weft.training.parallel import layers
 from weft.training.precision import Precision, autocast, choose, measure
 from weft.training.recompute import recomputed
@@ -96,8 +97,8 @@ def plan(blueprint: Blueprint, settings: TrainSettings, *, samples: int = 0, sha
     highest = peak(precision) or _measured(precision, device)
     operations = work.flops * settings.micro_batches + update
     return Plan(
-        parameters=sum(parameter.numel() for parameter in module.parameters()),
-        embedding=sum(parameter.numel() for parameter in sorted_groups.tables.values()),
+        parameters=count_parameters(module.parameters()),
+        embedding=count_parameters(sorted_groups.tables.values()),
         rows=settings.batch,
         context=context,
         flops=operations,
@@ -227,7 +228,7 @@ def _steps(settings: TrainSettings, tokens: int, samples: int, each: float | Non
     if settings.tokens:
         return math.ceil(settings.tokens / tokens)
     if settings.epochs:
-        return math.ceil(settings.epochs * samples / settings.batch) if samples else None
+        return steps_of_epochs(settings, samples) if samples else None
     return None if each is None else max(1, math.floor(settings.minutes * 60 / each))
 
 

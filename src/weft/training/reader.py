@@ -19,7 +19,7 @@ class Reader:
     """Gives the micro-batches of one step after the other, from `position` on, on `device`.
 
     The next `batch` samples of the order are cut into micro_batches x processes parts; this process takes its own. With
-    `workers` threads, so many steps are drawn ahead: the same samples in the same order.
+    `workers` threads, so many steps are drawn ahead: the same samples in the same order, several read at once.
     """
 
     def __init__(

@@ -14,7 +14,7 @@ class TrainSettings:
 
     # how long: exactly one of the four
     steps: int = 0
-    tokens: int = 0  # read, padding left out
+    tokens: int = 0  # read, padding left out; about so many where rows are ragged; not of samples of one's own
     epochs: float = 0.0
     minutes: float = 0.0  # of training steps; they become steps at the start, by a measured rate
     # a step
@@ -24,8 +24,8 @@ class TrainSettings:
     # the optimiser
     optimiser: Literal["adamw", "muon"] = "adamw"
     rate: float = 1e-3  # peak learning rate
-    muon_rate: float = 0.0  # peak rate of Muon's matrices; 0 = the same as rate, which its scaling makes right
-    weight_decay: float = 0.1  # decoupled, times the rate; vectors (norms, biases) take none
+    muon_rate: float = 0.0  # muon: peak rate of its matrices; 0 = the same as rate, which its scaling makes right
+    weight_decay: float = 0.1  # decoupled, times the rate; vectors (norms, biases, gains) take none
     beta1: float = 0.9
     beta2: float = 0.95
     # the rate over the run
@@ -46,7 +46,7 @@ class TrainSettings:
     parallel: Literal["ddp", "fsdp"] = "ddp"  # under torchrun: weights whole on each process, or in shares
     seed: int = 0
     threads: int = 0  # 0 = torch's choice
-    workers: int = 0  # threads that read ahead; the order of samples does not depend on them
+    workers: int = 0  # threads that read ahead, in the same order; they read one's own data set several at once
     # what is kept
     log_every: int = 1  # steps between lines of log.jsonl
     evaluate_every: int = 0  # 0 = only at the end
@@ -63,6 +63,7 @@ class TrainSettings:
         self._check_types()
         self._check_length()
         self._check_numbers()
+        self._check_effects()
         for name, known in choices(TrainSettings).items():
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; it is one of {', '.join(known)}")
@@ -120,6 +121,16 @@ class TrainSettings:
             if not (0 <= value < 1 or (closed and value == 1)):
                 limit = "at most 1" if closed else "below 1"
                 raise ValueError(f"{name} is {value}; it is a fraction: at least 0 and {limit}")
+
+    def _check_effects(self) -> None:
+        """ValueError for what is set and would not be read."""
+        for name, reader, only in (("muon_rate", "optimiser", "muon"), ("cooldown", "schedule", "wsd")):
+            value, usual, chosen = getattr(self, name), getattr(TrainSettings, name), getattr(self, reader)
+            if value != usual and chosen != only:
+                raise ValueError(
+                    f"{name}={value} says something of {reader}={only} alone, and {reader} is {chosen}: "
+                    f"set {reader}={only}, or leave {name} at {usual}"
+                )
 
 
 def choices(settings: type) -> dict[str, tuple[str, ...]]:

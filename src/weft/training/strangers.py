@@ -10,12 +10,14 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 from torch.nn import Module
-from torch.utils.data import DataLoader, default_collate
+from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data._utils.collate import collate, default_collate_fn_map
 
 from weft.batch import Dataset, Item, Place
 from weft.data.order import Shuffled
 from weft.objectives import Loss
-from weft.training.objective import Objective
+from weft.training.objective import Objective, check_leaves
+from weft.training.settings import TrainSettings
 
 
 @runtime_checkable
@@ -37,6 +39,7 @@ class Collated:
 
     value: Any
     samples: tuple[int, ...]
+    unit = "rows"  # what `size` counts: what a token is in them nobody knows
 
     @property
     def size(self) -> int:
@@ -61,10 +64,31 @@ def moved(value: Any, device: torch.device | str) -> Any:
     return value
 
 
-class Samples(Shuffled):
-    """Anything with a length and numbered samples (a list, a torch data set), shuffled anew each epoch."""
+def stacked(items: list[Any]) -> Any:
+    """Samples stacked field by field, as torch's default_collate does; Python's floats get torch's default type, with
+    which modules are made. ValueError for what does not stack: fields of several shapes, None."""
+    ways = dict(default_collate_fn_map)
+    ways[float] = _floats
+    try:
+        return collate(items, collate_fn_map=ways)
+    except (RuntimeError, TypeError, KeyError) as error:
+        raise ValueError(
+            f"the samples do not stack ({type(error).__name__}: {error}): give weft.training.strangers.Samples(data, "
+            "collate), or Once for an iterable, whose collate(samples) makes one batch of a list of them, padded say"
+        ) from error
 
-    def __init__(self, samples: Sequence[Any], collate: Collate = default_collate):
+
+def _floats(batch: list[float], *, collate_fn_map: object = None) -> Tensor:
+    return torch.tensor(batch)
+
+
+class Samples(Shuffled):
+    """Anything with a length and numbered samples (a list, a torch data set), shuffled anew each epoch.
+
+    `collate` makes what the loss is given of a list of them.
+    """
+
+    def __init__(self, samples: Sequence[Any], collate: Collate = stacked):
         self.items, self.collate = samples, collate
 
     def __len__(self) -> int:
@@ -82,7 +106,7 @@ class Once:
     run does. Store it first (`Samples(list(iterable))`, or a file) and a run can be resumed.
     """
 
-    def __init__(self, iterable: Iterable[Any], collate: Collate = default_collate):
+    def __init__(self, iterable: Iterable[Any], collate: Collate = stacked):
         self.iterator: Iterator[Any] = iter(iterable)
         self.collate, self.read = collate, 0
 
@@ -110,22 +134,22 @@ class Once:
         return Collated(self.collate(items), tuple(index for _, index in places))
 
 
-@dataclass(frozen=True)
 class PerRow:
     """A function of (module, collated samples) that returns one loss per row, [B]: the trainer takes the mean.
 
     Per row, and not a mean already: the mean of means of unequal parts is not the mean, which is how losses come to
-    depend on accumulation.
+    depend on accumulation. What it computes first is looked through for parameters that nobody would train.
     """
 
-    function: Callable[[Module, Any], Tensor]
+    def __init__(self, function: Callable[[Module, Any], Tensor]):
+        self.function, self.checked = function, False
 
     def counts(self, batch: Collated) -> dict[str, int]:
         """Every row counts."""
         return {"loss": batch.size}
 
     def losses(self, module: Module, batch: Collated) -> dict[str, Loss]:
-        """The rows' losses, summed. ValueError for any other shape than [B]."""
+        """The rows' losses, summed. ValueError for any other shape than [B], and for foreign parameters in them."""
         found = self.function(module, batch.value)
         if not isinstance(found, Tensor) or found.shape != (batch.size,):
             given = f"a tensor of shape {list(found.shape)}" if isinstance(found, Tensor) else repr(found)
@@ -133,14 +157,20 @@ class PerRow:
                 f"the loss function gave {given} for {batch.size} rows; it must give one "
                 f"loss per row, [{batch.size}]: with torch's losses that is reduction='none' and a mean over the rest"
             )
+        if not self.checked and torch.is_grad_enabled():
+            check_leaves(found, module)
+            self.checked = True
         return {"loss": Loss(found.float().sum(), batch.size)}
 
 
 def as_dataset(data: Dataset[Item] | Sequence[Any] | Iterable[Any]) -> Dataset[Item]:
     """Samples as a data set: as it is, numbered (a list, a torch data set), or an iterable that is read once.
 
-    ValueError for what is no samples: a DataLoader makes batches already, a mapping or a text has other elements.
+    ValueError for what is no samples: a DataLoader makes batches already, a mapping or a text has other elements, and a
+    tuple of tensors is more likely columns.
     """
+    if isinstance(data, type):
+        raise ValueError(f"the data is the class {data.__name__} itself: give an object of it, {data.__name__}(...)")
     if isinstance(data, Dataset):
         return data
     if isinstance(data, DataLoader):
@@ -149,7 +179,28 @@ def as_dataset(data: Dataset[Item] | Sequence[Any] | Iterable[Any]) -> Dataset[I
         raise ValueError(
             f"samples come as a list, a torch data set or an iterable, one element each, not as a {type(data).__name__}"
         )
-    return Samples(data) if isinstance(data, Numbered) else Once(data)
+    if isinstance(data, tuple) and data and all(isinstance(part, Tensor) for part in data):
+        raise ValueError(
+            f"the data is a tuple of {len(data)} tensors: if they are columns, give torch.utils.data.TensorDataset of "
+            "them, or list(zip(...)); if each is a sample, give a list"
+        )
+    # torch's iterable data sets inherit an item access that only raises
+    return Samples(data) if isinstance(data, Numbered) and not isinstance(data, IterableDataset) else Once(data)
+
+
+def check_given(module: Module, settings: TrainSettings) -> None:
+    """ValueError where nothing can be trained with these: classes instead of objects, settings as a mapping, gradients
+    switched off."""
+    for what, given, kind, words in (
+        ("module", module, Module, "a torch.nn.Module"),
+        ("settings", settings, TrainSettings, "TrainSettings"),
+    ):
+        if isinstance(given, type):
+            raise ValueError(f"the {what} given is the class {given.__name__} itself: give an object of it")
+        if not isinstance(given, kind):
+            raise ValueError(f"the {what} given is a {type(given).__name__}; it must be {words}")
+    if not torch.is_grad_enabled():
+        raise ValueError("gradients are switched off (torch.no_grad, inference_mode): call train outside of that")
 
 
 def check_samples(dataset: Dataset[Item], before: int, out: Path | None, processes: int) -> None:
@@ -178,5 +229,12 @@ def check_samples(dataset: Dataset[Item], before: int, out: Path | None, process
 
 
 def as_objective(objective: Objective | Callable[[Module, Any], Tensor]) -> Objective:
-    """An objective as it is, or a function of rows as one."""
+    """An objective as it is, or a function of rows as one. ValueError for what is neither."""
+    if isinstance(objective, type):
+        raise ValueError(f"the objective is the class {objective.__name__} itself: give an object of it")
+    if not isinstance(objective, Objective) and not callable(objective):
+        raise ValueError(
+            f"the objective is {objective!r}; it must be one of weft's, or a function (module, collated samples) -> "
+            "one loss per row"
+        )
     return objective if isinstance(objective, Objective) else PerRow(objective)
