@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import torch
 from counting import LENGTH, VOCAB, WIDTH, Next, Samples, at
 from torch import Tensor, nn
 
+from weft.batch import Batch, Place
 from weft.data import Blocks
 from weft.evaluate import likelihood
 from weft.files import write_json
@@ -70,6 +71,19 @@ class Net(nn.Module):
         for layer in self.layers:
             x = layer(x)
         return self.head(x) * torch.sigmoid(self.gate(x))
+
+
+class Noisy(Samples):
+    """Rows shifted by a number from torch's default generator; the numbers are noted."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.noise: list[int] = []
+
+    def batch(self, places: Sequence[Place]) -> Batch:
+        rows = super().batch(places)
+        self.noise.append(int(torch.randint(VOCAB * 1000, ())))
+        return replace(rows, tokens=(rows.tokens + self.noise[-1]) % VOCAB)
 
 
 def held_out(module: nn.Module) -> dict[str, float]:
@@ -163,6 +177,17 @@ class Scenarios:
         resumed = go(self.folder / f"{name}-stopped", front, dropout=0.2, seed=1, resume=True)
         self.said[f"{name}-stopped"] = [stopped.interrupted, stopped.progress.step, resumed.notices]
 
+    def noise(self, parallel: str) -> None:
+        """T1, T2: a data set that draws from torch's generator; stopped, resumed, and resumed by two from one's."""
+        s, folder, data = replace(BASE, parallel=parallel), self.folder, Noisy()
+        go(folder / f"{parallel}-noise-whole", s, data)
+        ask = self.on(1, lambda: os.kill(os.getpid(), signal.SIGINT))
+        go(folder / f"{parallel}-noise-stopped", s, Noisy(before=at(11, ask)))
+        go(folder / f"{parallel}-noise-stopped", s, Noisy(), seed=1, resume=True)
+        alone = Noisy()
+        result = go(folder / f"{parallel}-noise-from-one", s, alone, seed=1, resume=True)
+        self.said[f"{parallel}-noise"] = [data.noise, alone.noise, result.notices]
+
     def other_way(self, before: str, after: str) -> None:
         """A checkpoint of one kind, resumed as the other."""
         out = self.folder / f"{before}-to-{after}"
@@ -251,6 +276,7 @@ class Scenarios:
                 self.same_as_one(parallel, optimiser)
                 self.same_bits(parallel, optimiser)
             self.without_labels(parallel)
+            self.noise(parallel)
             self.failures(parallel)
             self.damaged(parallel)
             self.finished(parallel)

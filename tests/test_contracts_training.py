@@ -423,7 +423,7 @@ def positions(file: Path) -> list[int]:
     data = file.read_bytes()
     size = len(data)
     if file.name == STATE:
-        words = (b'"digest"', b'"position": ', b'"generator": "', b'"model.safetensors": "', b'"bf16_gflops": ')
+        words = (b'"digest"', b'"position": ', b'"generators": [\n  "', b'"model.safetensors": "', b'"bf16_gflops": ')
         ends = [data.index(word) + len(word) for word in words]
         return [0, 1, size // 2, *ends, data.index(b" "), data.rindex(b"}"), size - 1]
     header = int.from_bytes(data[:8], "little")
@@ -726,7 +726,7 @@ def test_a_run_is_as_long_as_was_asked_for() -> None:
     assert counted(asked(epochs=0.1), rows()) == 1
     assert counted(asked(epochs=1.0), rows()) == 10  # 37 samples, 4 a step
     assert counted(asked(epochs=1), rows(3)) == 1  # a step of more rows than there are
-    assert counted(asked(tokens=1), rows()) == 1
+    assert counted(asked(tokens=1), decoder_rows()) == 1
     assert counted(asked(tokens=4 * CONTEXT * 5), decoder_rows()) == 5
     assert counted(asked(tokens=4 * CONTEXT * 5 + 1), decoder_rows()) == 6
     assert counted(asked(minutes=1e-9), rows()) == 1
@@ -743,8 +743,10 @@ def test_minutes_are_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert stopped.steps == 12 and stopped.progress.step == 4
     monkeypatch.setattr(probe, "seconds_per_step", lambda *_: pytest.fail("measured again"))
     assert go(CASES["stranger"], tmp_path, settings, resume=True).steps == 12
-    longer = go(CASES["stranger"], tmp_path, replace(settings, minutes=1e-5), resume=True)  # at its own pace
-    assert longer.steps >= 1 and any("minutes was 0.1 and is 1e-05 now" in notice for notice in longer.notices)
+    longer = go(CASES["stranger"], tmp_path, replace(settings, minutes=0.01), resume=True)  # at its own pace
+    assert longer.steps > 12 and any("minutes was 0.1 and is 0.01 now" in notice for notice in longer.notices)
+    with pytest.raises(ValueError, match=rf"taken {longer.steps} steps, and a length of 1 is asked for"):
+        go(CASES["stranger"], tmp_path, replace(settings, minutes=1e-9), resume=True)
 
 
 def test_measuring_changes_not_a_bit(tmp_path: Path) -> None:
@@ -773,7 +775,7 @@ def test_what_is_tried_has_labels(monkeypatch: pytest.MonkeyPatch) -> None:
     first = tuple(data.place(number, BASE.seed).sample for number in range(2 * BASE.batch))
     data.bare = lambda number: number in first
 
-    def noted(_: Any, batches: list[Any]) -> float:
+    def noted(_: Any, __: Any, batches: list[Any]) -> float:
         tried.append(tuple(sample for batch in batches for sample in batch.samples))
         return 1.0
 
@@ -847,6 +849,201 @@ def test_a_best_that_is_none(tmp_path: Path) -> None:
     assert done.notices[-1] == "no evaluation gave a finite loss: the finished weights are the last ones"
 
 
+def test_a_stop_changes_no_mean_of_the_last_checkpoints(tmp_path: Path) -> None:
+    def fails(module: nn.Module) -> dict[str, float]:
+        raise RuntimeError("the evaluator's own mistake")
+
+    settings = replace(BASE, average=0.0, last=2, keep=2, checkpoint_every=4)  # of the steps 8 and 10
+    expected, done = finished(tmp_path / "whole", settings, score)
+    assert "step-00000008, step-00000010" in done.notices[-1]
+    finished(tmp_path / "stopped", settings, score, watch=At(9))
+    found, done = finished(tmp_path / "stopped", settings, score, resume=True)
+    assert same(found, expected) and "step-00000008, step-00000010" in done.notices[-1]
+    with pytest.raises(RuntimeError, match="own mistake"):
+        finished(tmp_path / "failed", replace(settings, evaluate_every=9), fails)
+    assert same(finished(tmp_path / "failed", settings, score, resume=True)[0], expected)
+
+
+def test_a_mean_of_checkpoints_that_will_not_be_there_is_refused(tmp_path: Path) -> None:
+    settings = replace(BASE, average=0.0, last=3, keep=3, checkpoint_every=5)
+    with pytest.raises(
+        ValueError, match=r"last=3 .* 10 steps with checkpoint_every=5 writes 2: set checkpoint_every=3"
+    ):
+        finished(tmp_path, settings)
+    assert not (tmp_path / "checkpoints" / "step-00000005").exists()
+    finished(tmp_path, replace(settings, last=0, keep=1, checkpoint_every=3))
+    with pytest.raises(ValueError, match=r"of steps 10, 9, 6, and 9, 6 is not in"):
+        finished(tmp_path, replace(settings, checkpoint_every=3), resume=True)
+
+
+def test_the_best_of_a_damaged_run(tmp_path: Path) -> None:
+    settings = replace(BASE, average=0.0, best="loss", evaluate_every=2, keep=2, checkpoint_every=2)
+    finished(tmp_path, settings, planned(3, 1, 2, 2, 0.5, 0.5))  # the best is the last one; it was that of step 4
+    parent = tmp_path / "checkpoints"
+    assert [path.name[-2:] for path in checkpoints.steps(parent)] == ["10", "08", "04"]
+    (parent / "step-00000010" / MODEL).write_bytes(b"damaged")
+    copytree(tmp_path, tmp_path / "gone")
+    _, done = finished(tmp_path, settings, planned(2, 1), resume=True)
+    assert done.progress.best_step == 4
+    rmtree(tmp_path / "gone" / "checkpoints" / "step-00000004")  # by whoever
+    _, done = finished(tmp_path / "gone", settings, planned(2, 1), resume=True)
+    assert done.progress.best_step == 10 and any("step-00000004, is gone" in notice for notice in done.notices)
+
+
+def test_averages_of_bf16_weights_do_not_freeze(tmp_path: Path) -> None:
+    def error(module: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
+        return (module(batch["x"].to(module.out.weight.dtype)).float() - batch["y"]).square().mean(-1)  # type: ignore
+
+    module, settings = Stranger(dropout=0.0).bfloat16(), replace(BASE, steps=200, average=0.999, rate=3e-3)
+    train(module, rows(), error, replace(settings, checkpoint_every=0), tmp_path)
+    path = checkpoints.steps(tmp_path / "checkpoints")[0]
+    kept, first = read_tensors(path / AVERAGE), Stranger(dropout=0.0).bfloat16()
+    for name, weight in trainable(module).items():
+        assert kept[name].dtype == torch.float32 and torch.equal(weight, kept[name].bfloat16())
+    moved = [
+        (kept[name] - weight.float()).abs().mean() for name, weight in trainable(first).items() if name != "unused"
+    ]
+    last = read_tensors(path / MODEL)
+    far = [(last[name] - weight).abs().mean() for name, weight in trainable(first).items() if name != "unused"]
+    assert sum(moved) > 0.3 * sum(far)
+
+
+# ---------------------------------------------------------------- what the caller gets back, and what a module keeps
+
+
+class Keeping(Stranger):
+    """A frozen norm, a buffer that is not persistent, and state of its own, all of which a forward pass moves."""
+
+    def __init__(self, seed: int = 0, dropout: float = 0.1):
+        super().__init__(seed, dropout)
+        self.register_buffer("mean", torch.zeros(6), persistent=False)
+        self.calls = 0
+
+    def get_extra_state(self) -> Any:
+        return {"calls": self.calls}
+
+    def set_extra_state(self, state: Any) -> None:
+        self.calls = state["calls"]
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            self.calls += 1
+            self.mean.lerp_(x.mean(0), 0.1)  # type: ignore[operator]
+        return super().forward(x - self.mean) * (1 + 0.01 * self.calls)  # type: ignore[operator]
+
+
+def test_what_a_module_keeps_for_itself_survives_a_stop(tmp_path: Path) -> None:
+    for name, stop in (("whole", ()), ("stopped", (5,))):
+        done = go(CASES["stranger"], tmp_path / name, module=Keeping(), watch=At(*stop))
+        if done.interrupted:
+            go(CASES["stranger"], tmp_path / name, module=Keeping(9), resume=True)
+    paths = [checkpoints.steps(tmp_path / name / "checkpoints")[0] for name in ("whole", "stopped")]
+    found = [{file.name: file.read_bytes() for file in path.glob("*.safetensors")} for path in paths]
+    assert found[0] == found[1] and "rest.safetensors" in found[0]
+    states = [checkpoints.verify(path)["extra"] for path in paths]
+    assert states == [{"_extra_state": {"calls": 20}}] * 2
+
+
+def test_measuring_changes_nothing_that_a_module_keeps() -> None:
+    module = Keeping()
+    go(CASES["stranger"], None, replace(BASE, steps=0, minutes=1e-9, warmup=0), module=module)
+    plain = Keeping()
+    go(CASES["stranger"], None, replace(BASE, steps=1, warmup=0), module=plain)
+    assert module.calls == plain.calls == 2 and torch.equal(module.mean, plain.mean)  # type: ignore[arg-type]
+
+
+def test_state_that_no_checkpoint_can_hold_is_refused(tmp_path: Path) -> None:
+    class Odd(Keeping):
+        def get_extra_state(self) -> Any:
+            return {1, 2}
+
+    with pytest.raises(ValueError, match=r"_extra_state is \{1, 2\}, which no checkpoint can hold"):
+        go(CASES["stranger"], tmp_path, module=Odd())
+
+
+def test_a_run_leaves_the_generator_as_it_was(tmp_path: Path) -> None:
+    def fails(module: nn.Module, batch: Any) -> Tensor:
+        raise RuntimeError("the loss's own mistake")
+
+    torch.manual_seed(7)
+    module, before = Stranger(), torch.manual_seed(8).get_state()
+    go(CASES["stranger"], None, module=module)
+    assert torch.equal(torch.get_rng_state(), before)
+    with pytest.raises(RuntimeError, match="own mistake"):
+        go(CASES["stranger"], None, module=module, objective=fails)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_what_an_evaluator_draws_changes_no_step(tmp_path: Path) -> None:
+    class Noisy(list):
+        def __getitem__(self, number: Any) -> Any:
+            sample = super().__getitem__(number)
+            return {**sample, "x": sample["x"] + torch.randn(6)}
+
+    def drawing(module: nn.Module) -> dict[str, float]:
+        return {"drawn": float(torch.rand(3).sum())}
+
+    found = []
+    for evaluate in (None, drawing):
+        module = Stranger()
+        torch.manual_seed(1)
+        train(module, Noisy(rows()), squared_error, BASE, evaluate=evaluate)
+        found.append(weights(module))
+    assert torch.equal(*found)
+
+
+def test_parts_that_evaluate_go_on_evaluating() -> None:
+    class Frozen(Stranger):
+        def __init__(self) -> None:
+            super().__init__()
+            self.frozen, self.moving = nn.BatchNorm1d(6), nn.BatchNorm1d(6)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(self.moving(self.frozen(x)))
+
+    module = Frozen()
+    module.frozen.eval()
+    done = go(CASES["stranger"], None, module=module)
+    assert module.training and module.moving.training and not module.frozen.training
+    assert not module.frozen.running_mean.any() and module.moving.running_mean.any()  # type: ignore[union-attr]
+    assert any("BatchNorm1d takes its statistics of the rows" in notice for notice in done.notices)
+    assert not go(CASES["stranger"], None, replace(BASE, micro_batches=1), module=module).notices
+    whole = Frozen().eval()
+    go(CASES["stranger"], None, module=whole)  # all of it trains, and is given back as it was
+    assert whole.frozen.running_mean.any() and not any(part.training for part in whole.modules())  # type: ignore
+
+
+def test_a_stopped_run_has_no_figures(tmp_path: Path) -> None:
+    from weft.training.report import write_report
+
+    done = go(CASES["stranger"], tmp_path, watch=At(4))
+    assert done.figures == {} and "size" in done.progress.evaluation
+    page = write_report(tmp_path).read_text()
+    assert "stopped before its end at step 4 of 10" in page and "at step 3" in page
+    go(CASES["stranger"], tmp_path, resume=True)
+    assert "stopped before" not in write_report(tmp_path).read_text()
+
+
+def test_a_longer_run_says_that_its_rate_rises(tmp_path: Path) -> None:
+    go(CASES["stranger"], tmp_path)
+    with pytest.raises(ValueError, match=r"has taken 10 steps, and a length of 4 is asked for"):
+        go(CASES["stranger"], tmp_path, replace(BASE, steps=4), resume=True)
+    done = go(CASES["stranger"], tmp_path, replace(BASE, steps=20), resume=True)
+    assert any("steps were 10 and are 20 now: the rate rises again" in notice for notice in done.notices)
+
+
+def test_waiting_for_rows_is_time_of_the_run() -> None:
+    class Slow(list):
+        def __getitem__(self, number: Any) -> Any:
+            time.sleep(0.01)
+            return super().__getitem__(number)
+
+    done = go(CASES["stranger"], None, replace(BASE, steps=5, warmup=0), data=Slow(rows()))
+    assert done.progress.seconds >= 5 * 4 * 0.01
+    done = go(CASES["stranger"], None, replace(BASE, steps=0, minutes=0.4 / 60, warmup=0), data=Slow(rows()))
+    assert done.steps <= 10  # of 0.04 s each at least
+
+
 # ---------------------------------------------------------------- recomputed activations
 
 
@@ -859,6 +1056,32 @@ def test_recomputed_activations_change_not_a_bit(whole: Callable, tmp_path: Path
         assert found == expected
     assert found["log"] == expected["log"] and found[AVERAGE] == expected[AVERAGE]
     assert not any("forward" in vars(part) for part in module.modules())
+
+
+class Normed(nn.Module):
+    """Layers with buffers, each in a list of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        parts = [[nn.Linear(6, 6), nn.BatchNorm1d(6)] for _ in range(2)]
+        self.layers, self.out = nn.ModuleList(map(nn.ModuleList, parts)), nn.Linear(6, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for linear, norm in self.layers:  # type: ignore[misc]
+            x = torch.relu(norm(linear(x)))
+        return self.out(x)
+
+
+def test_recomputing_changes_no_buffer_and_finds_layers_in_lists_of_lists() -> None:
+    plain, again, calls = Normed(), Normed(), list[int]()
+    own = again.layers[0][0].forward  # type: ignore[index]
+    again.layers[0][0].forward = lambda x: calls.append(1) or own(x)  # type: ignore[index, union-attr]
+    settings = replace(BASE, steps=5, average=0.0, evaluate_every=0, micro_batches=1)
+    for module, recompute in ((plain, False), (again, True)):
+        go(CASES["stranger"], None, replace(settings, recompute=recompute), module=module)
+    assert same(module_tensors(again), module_tensors(plain))
+    assert len(calls) == 2 * 5  # twice a step
 
 
 def test_a_layer_gets_its_own_forward_back() -> None:

@@ -79,6 +79,7 @@ def two(one: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for parallel in PARALLEL:
         for optimiser in OPTIMISERS:
             cut(one / optimiser, folder / f"{parallel}-{optimiser}-from-one")
+        cut(one / "adamw", folder / f"{parallel}-noise-from-one")
     for code, error in finish(start("all", folder), PATIENCE):
         assert code == 0 and not error, error
     return folder
@@ -131,7 +132,7 @@ def assert_same(run: Path, other: Path) -> None:
         assert all(torch.equal(tensor, expected[name]) for name, tensor in found.items())
     mine, theirs = (checkpoints.latest(path) for path in (run, other))
     assert mine is not None and theirs is not None
-    assert mine.state["generator"] == theirs.state["generator"]
+    assert mine.state["generators"] == theirs.state["generators"]
     assert {**mine.state["progress"], "seconds": 0} == {**theirs.state["progress"], "seconds": 0}
 
 
@@ -193,6 +194,15 @@ def test_a_stop_asked_of_one_process_stops_both(two: Path, said: list, parallel:
         interrupted, step, notices = said[rank][f"{name}-stopped"]
         assert interrupted and step not in (4, 8) and notices == [f"resumed at step {step}"]
     assert_same(two / f"{name}-stopped", two / f"{name}-whole")
+
+
+@both
+def test_processes_draw_noise_of_their_own_and_draw_it_again(two: Path, said: list, parallel: str) -> None:
+    assert_same(two / f"{parallel}-noise-stopped", two / f"{parallel}-noise-whole")
+    for kind in range(2):  # from the beginning, and from the checkpoint of one process
+        mine, other = (one[f"{parallel}-noise"][kind] for one in said)
+        assert len(mine) == len(other) and not set(mine) & set(other)
+    assert any("a data set's noise draw anew" in notice for notice in said[0][f"{parallel}-noise"][2])
 
 
 def test_a_process_that_is_killed_takes_the_other_with_it(two: Path, tmp_path: Path) -> None:

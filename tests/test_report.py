@@ -218,7 +218,7 @@ def test_a_run_leaves_its_page(trained: Path) -> None:
 
 def test_a_stopped_run_has_a_page_that_says_so(stopped: Path) -> None:
     words = "".join(page(stopped / PAGE).words)
-    assert "stopped before its end at step 6: --resume goes on" in words
+    assert "stopped before its end at step 3 of 6: --resume goes on" in words
     assert "Samples" not in words
 
 

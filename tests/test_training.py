@@ -89,7 +89,7 @@ def everything(folder: Path) -> tuple[dict[str, bytes], list[dict]]:
     assert found is not None
     files = {name: (found.path / name).read_bytes() for name in checkpoints.TENSOR_FILES}
     progress = {key: value for key, value in found.state["progress"].items() if key != "seconds"}
-    files["state"] = json.dumps([progress, found.state["generator"], found.state["step"]]).encode()
+    files["state"] = json.dumps([progress, found.state["generators"], found.state["step"]]).encode()
     return files, [{k: v for k, v in line.items() if k not in MEASURED} for line in read(folder / "log.jsonl")]
 
 

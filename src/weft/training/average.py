@@ -12,8 +12,10 @@ from weft.training.sharded import local, share
 
 
 class Average:
-    """An exponential moving average of the trainable weights, in their own precision: a <- d a + (1 - d) w after
-    every update (Polyak & Juditsky 1992 for the mean itself).
+    """An exponential moving average of the trainable weights: a <- d a + (1 - d) w after every update (Polyak &
+    Juditsky 1992 for the mean itself).
+
+    In fp32 at least: in bf16 a step of it is too small to change the number that it is added to.
 
     d is min(decay, (1 + n) / (10 + n)) after n updates, so that the first weights, which know nothing, are soon
     forgotten. Buffers (running statistics) are not averaged.
@@ -22,7 +24,10 @@ class Average:
     def __init__(self, module: Module, decay: float):
         self.decay = decay
         self.weights = trainable(module)
-        self.averages = {name: weight.detach().clone() for name, weight in self.weights.items()}
+        self.averages = {
+            name: weight.detach().to(torch.promote_types(weight.dtype, torch.float32), copy=True)
+            for name, weight in self.weights.items()
+        }
 
     @torch.no_grad()
     def update(self, updates: int) -> None:
@@ -30,24 +35,27 @@ class Average:
         decay = min(self.decay, (1 + updates) / (10 + updates))
         torch._foreach_lerp_(  # pyright: ignore[reportPrivateImportUsage]
             [local(average) for average in self.averages.values()],
-            [local(weight) for weight in self.weights.values()],
+            [local(weight).to(self.averages[name].dtype) for name, weight in self.weights.items()],
             1 - decay,
         )
 
     @contextmanager
     def applied(self) -> Iterator[None]:
         """Inside it the module's weights are the averages."""
-        self._swap()
+        # the numbers are exchanged, not the memory: FSDP2 knows where its shares lie
+        kept = {name: local(weight).clone() for name, weight in self.weights.items()}
+        self.settle()
         try:
             yield
         finally:
-            self._swap()
+            for name, weight in self.weights.items():
+                local(weight).copy_(kept[name])
 
     @torch.no_grad()
     def settle(self) -> None:
         """The averages become the weights, for good."""
         for name, weight in self.weights.items():
-            weight.copy_(self.averages[name])
+            local(weight).copy_(local(self.averages[name]))
 
     def tensors(self) -> dict[str, Tensor]:
         """The averages, by name; not copies."""
@@ -61,13 +69,6 @@ class Average:
             raise ValueError(f"the averaged weights are not this model's: {odd}")
         for name, average in self.averages.items():
             average.copy_(share(tensors[name], average))
-
-    def _swap(self) -> None:
-        for name, weight in self.weights.items():  # the numbers, not the memory: FSDP2 knows where its shares lie
-            mine, other = local(weight), local(self.averages[name])
-            kept = mine.clone()
-            mine.copy_(other)
-            other.copy_(kept)
 
 
 def mean(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:

@@ -3,9 +3,11 @@
 <run>/checkpoints/step-00000200/model.safetensors       parameters and persistent buffers
                                 optimiser.safetensors   "<parameter>/<part of its state>"
                                 average.safetensors     the averaged weights, where there are any
+                                rest.safetensors        buffers that are not persistent and extra state, likewise
                                 state.json              everything else, and the digests of all
 
-Of a run whose weights are in shares: model/, optimiser/, average/, each with a file from every process (see `sharded`).
+Of a run whose weights are in shares: model/, optimiser/, average/, rest/, each with a file from every process (see
+`sharded`).
 Either kind is restored into any run, on any number of processes.
 """
 
@@ -14,7 +16,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -28,15 +30,18 @@ from torch.nn import Module
 from weft.files import DamagedFile, digest, new_folder, read_json, read_tensors, sweep, write_bytes, write_tensors
 from weft.training import sharded
 from weft.training.average import Average
+from weft.training.generators import told_apart
 from weft.training.optimisers import Optimiser
+from weft.training.rest import check_rest, load_rest
 from weft.training.world import ALONE, World
 
 FOLDER, STATE = "checkpoints", "state.json"
 NAME = re.compile(r"step-(\d{8,})")
 MODEL, OPTIMISER, AVERAGE = "model.safetensors", "optimiser.safetensors", "average.safetensors"
+REST = "rest.safetensors"
 TENSOR_FILES = (MODEL, OPTIMISER)  # those that every checkpoint has
 SUFFIX = ".safetensors"
-PART = re.compile(rf"(model|optimiser|average)(\.safetensors|/{sharded.FILES})")
+PART = re.compile(rf"(model|optimiser|average|rest)(\.safetensors|/{sharded.FILES})")
 
 
 class SaveFailed(ValueError):
@@ -53,16 +58,20 @@ class Checkpoint:
     refused: tuple[Path, ...] = ()
     notices: tuple[str, ...] = ()
 
-    def restore(self, module: Module, optimiser: Optimiser, average: Average | None = None) -> None:
-        """Put weights, optimiser state and torch's default generator back. ValueError names whatever does not fit; the
-        module is then as it was."""
+    def restore(self, module: Module, optimiser: Optimiser, average: Average | None = None, rank: int = 0) -> None:
+        """Put weights, optimiser state, what else the module keeps, and torch's default generator of process `rank`
+        back. ValueError names whatever does not fit; the module is then as it was."""
         weights = read(self.path, MODEL)
         check_module(module, weights, self.path / MODEL)
+        tensors = read(self.path, REST) if any(file.startswith("rest") for file in self.state["digests"]) else {}
+        check_rest(module, tensors, self.state["extra"], self.path)
         optimiser.load(read(self.path, OPTIMISER))
         if average is not None:
             average.load(read(self.path, AVERAGE))
         copy_module(module, weights)  # last: it alone outlives a failure
-        torch.set_rng_state(decoded(self.state["generator"]))
+        load_rest(module, tensors, self.state["extra"])
+        generators = [decoded(text) for text in self.state["generators"]]
+        torch.set_rng_state(generators[rank] if rank < len(generators) else told_apart(generators[0], rank))
 
 
 def save(
@@ -72,14 +81,14 @@ def save(
     state: Mapping[str, Any],
     *,
     keep: int,
-    spare: int = 0,
     world: World = ALONE,
 ) -> Path:
     """Write the checkpoint of `step` and `tidy` those before it. Returns its folder.
 
-    `state` is plain JSON data. The files are written beside their final place, synced, then renamed, so that a kill or
-    a full disk at any moment leaves the previous checkpoint as it was. SaveFailed where writing or tidying fails. With
-    a `world` the tensors are shares and all its processes call this: each writes its own, the main one does all else.
+    `state` is plain JSON data; its "needs" are the steps of other checkpoints that must stay as long as this one. The
+    files are written beside their final place, synced, then renamed, so that a kill or a full disk at any moment leaves
+    the previous checkpoint as it was. SaveFailed where writing or tidying fails. With a `world` the tensors are shares
+    and all its processes call this: each writes its own, the main one does all else.
     """
     parent = folder / FOLDER
     final = parent / folder_name(step)
@@ -100,26 +109,37 @@ def save(
             "Make room, or name a folder that can be written, and resume"
         ) from error
     if world.main:
-        tidy(folder, keep=keep, spare=spare)
+        tidy(folder, keep=keep)
     return final
 
 
-def tidy(folder: Path, *, keep: int, spare: int = 0) -> None:
-    """Remove what killed processes left half written, and all checkpoints but the newest `keep` and that of step
-    `spare`. SaveFailed where one cannot be removed. Only where nobody is writing."""
+def tidy(folder: Path, *, keep: int, spare: Collection[int] = ()) -> None:
+    """Remove what killed processes left half written, and all checkpoints but the newest `keep`, those which these
+    need, and those of the steps `spare`. SaveFailed where one cannot be removed. Only where nobody is writing."""
     parent = folder / FOLDER
     if not parent.is_dir():
         return
     try:
         sweep(parent)
-        for old in steps(parent)[keep:]:
-            if old.name != folder_name(spare):
+        found = steps(parent)
+        spared = {folder_name(step) for step in (*spare, *(step for path in found[:keep] for step in _needs(path)))}
+        for old in found[keep:]:
+            if old.name not in spared:
                 remove(old)
     except OSError as error:
         raise SaveFailed(
             f"{parent} could not be rid of older checkpoints: {error}; the newest is intact. "
             "Make the folder writable, and resume"
         ) from error
+
+
+def _needs(path: Path) -> Collection[int]:
+    """The steps of the checkpoints which that in `path` needs; of one that cannot be read, which nobody goes on from,
+    none."""
+    try:
+        return read_json(path / STATE)["needs"]
+    except (ValueError, OSError, KeyError, TypeError):
+        return ()
 
 
 def _seal_files(folder: Path, state: Mapping[str, Any]) -> None:

@@ -13,6 +13,7 @@ from torch.nn import Module
 from weft.nn import kernels
 from weft.settings import to_data
 from weft.training.precision import Precision, choose
+from weft.training.schedule import rate_factor
 from weft.training.settings import LENGTHS, TrainSettings
 
 # settings that may change between a stop and a resume; any other one would make it a different run
@@ -20,10 +21,15 @@ FREE = (
     *LENGTHS, "best", "last", "micro_batches", "threads", "workers", "device", "compile", "recompute", "parallel",
     "log_every", "evaluate_every", "checkpoint_every", "keep", "background",
 )  # fmt: skip
+DIVIDED = (
+    "the loss stays the same to rounding; but dropout and a data set's noise draw anew, and batch statistics, where "
+    "there are any, are of other rows"
+)
 FELT = {  # those of them that a person should be told about
     **dict.fromkeys(LENGTHS, "the rate's decay follows the new length from here on"),
+    "last": "it is the mean of the checkpoints that a run of these settings has",
     "best": "the best so far is looked for anew from here on",
-    "micro_batches": "the loss stays the same to rounding, dropout draws anew",
+    "micro_batches": DIVIDED,
     "threads": "sums are rounded in another order, so the last bits may differ",
     "device": "another device rounds otherwise, so the last bits may differ",
     "compile": "compiled code rounds otherwise, so the last bits may differ",
@@ -75,6 +81,22 @@ def same_settings(
         if old != new and name in FELT:
             say(f"{name} was {old} and is {new} now: {FELT[name]}")
     return all(recorded.get(name) == now[name] for name in LENGTHS)
+
+
+def check_length(settings: TrainSettings, steps: int, *, taken: int, before: int, out: Path | None) -> str:
+    """What there is to say of a run of `steps`, of which some are `taken` and which was of `before` steps; "" where
+    nothing. ValueError where it has taken more already."""
+    if steps < taken:
+        raise ValueError(
+            f"the run in {out} has taken {taken} steps, and a length of {steps} is asked for: give {taken} or more to "
+            "resume it, or name another folder"
+        )
+    if not 0 < taken < steps or before in (0, steps):
+        return ""
+    old, new = (settings.rate * rate_factor(*at, settings) for at in ((taken - 1, before), (taken, steps)))
+    if new <= old:
+        return ""
+    return f"steps were {before} and are {steps} now: the rate rises again, from {old:.3g} to {new:.3g}"
 
 
 def replay(recorded: Decisions, settings: TrainSettings, given: Mapping[str, str], processes: int) -> Decisions:

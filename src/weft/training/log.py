@@ -15,7 +15,8 @@ NAME = "log.jsonl"
 
 class Log:
     """Appends to `path`; nothing where it is None. Lines after `step` (of a run that was cut short) are dropped first,
-    as are those of evaluations after the step `evaluated`, which will be done again.
+    as are those of evaluations after the step `evaluated`, which will be done again. A new run (step 0) sets the log of
+    an earlier one aside, as log-1.jsonl, log-2.jsonl …
 
     Every field but `seconds`, `tokens_per_second`, `gflops` and `memory` is the same in an interrupted and an
     uninterrupted run.
@@ -26,9 +27,11 @@ class Log:
         self.file = None
         if path is None:
             return
-        lines = read(path) if step and path.exists() else []
-        kept = [line for line in lines if line["step"] <= (evaluated if "evaluation" in line else step)]
         try:
+            if not step:
+                set_aside(path)
+            lines = read(path) if path.exists() else []
+            kept = [line for line in lines if line["step"] <= (evaluated if "evaluation" in line else step)]
             write_bytes(path, "".join(f"{json.dumps(line)}\n" for line in kept).encode())
             self.file = path.open("ab", buffering=0)  # nothing of a line is held back, nor written twice on a full disk
         except OSError as error:
@@ -61,6 +64,16 @@ class Log:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
         if self.file is not None:
             self.file.close()
+
+
+def set_aside(path: Path) -> None:
+    """Keep the log of a run that left no checkpoint, under a name of its own."""
+    if not path.is_file() or not path.stat().st_size:
+        return
+    number = 1
+    while (aside := path.with_name(f"{path.stem}-{number}{path.suffix}")).exists():
+        number += 1
+    path.rename(aside)
 
 
 def read(path: Path | str) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsFloat
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from weft.batch import Dataset, Item
 from weft.training.compiled import compiled
 from weft.training.decisions import Decisions, forced
 from weft.training.flops import memory, peak
+from weft.training.generators import kept
 from weft.training.interrupt import Interrupt
 from weft.training.lock import held
 from weft.training.log import NAME, Log
@@ -29,7 +30,7 @@ from weft.training.run import Evaluate, Progress, Run
 from weft.training.schedule import rate_factor
 from weft.training.settings import TrainSettings
 from weft.training.step import all_samples, update
-from weft.training.strangers import Once, as_dataset, as_objective
+from weft.training.strangers import Once, as_dataset, as_objective, check_given
 from weft.training.watch import Record, Watcher
 from weft.training.world import join
 
@@ -42,7 +43,7 @@ class Result:
 
     progress: Progress
     steps: int  # of the whole run
-    figures: dict[str, float | None]  # the evaluator's, of the finished weights
+    figures: dict[str, float | None]  # the evaluator's, of the finished weights; none where the run was stopped
     decisions: Decisions
     checkpoint: Path | None  # the last one written, or resumed from
     interrupted: bool  # stopped by request before its last step
@@ -76,17 +77,20 @@ def train(
     beginning where there is none.
     `evaluate` is called in evaluation mode, without gradients, on every process; the main one's figures count.
     `decisions` are those the caller has taken (which kernels run); they are recorded, and must be the same on resume.
+    Afterwards the parts of the module have the modes, and torch's generators the states, in which they were found.
     ValueError (Diverged, SaveFailed among them) names what went wrong.
     """
+    check_given(module, settings)
     if settings.best and evaluate is None:
         raise ValueError(f"best={settings.best!r} is a figure of the evaluator's, and there is none: give evaluate")
     world, out, dataset = join(), None if out is None else Path(out), as_dataset(data)
     watch = watch if world.main else SILENT
     given, decided = as_objective(objective), decisions or forced(module, settings)
-    with held(out, world):
+    with held(out, world), kept(next(module.parameters(), torch.empty(0)).device):
         run = Run(module, given, settings, out, watch, resume=resume, decisions=decided, world=world)
         run.reads(dataset)
-        return trained(run, dataset, evaluate)
+        with run.modes.borrowed():
+            return trained(run, dataset, evaluate)
 
 
 def trained(run: Run, dataset: Dataset[Item], evaluate: Evaluate | None) -> Result:
@@ -102,10 +106,9 @@ def trained(run: Run, dataset: Dataset[Item], evaluate: Evaluate | None) -> Resu
         with opened as log, watch, Interrupt() as interrupt:
             highest = peak(run.precision) * world.size
             run.alone(lambda: watch.begin(run.steps, progress.step, run.headline(), highest))
-            module.train()
             progress = evaluated(run, evaluate, progress, log)  # a resumed run may owe one: its evaluator failed
             while progress.step < run.steps and not world.any(interrupt.asked):
-                progress, record = step(run, world.agreed(partial(rows, run, reader)), progress)
+                progress, record = step(run, reader, progress)
                 run.alone(partial(told, run, log, record))
                 progress = evaluated(run, evaluate, progress, log)
                 if due(progress.step, settings.checkpoint_every) or progress.best_step == progress.step:
@@ -114,6 +117,7 @@ def trained(run: Run, dataset: Dataset[Item], evaluate: Evaluate | None) -> Resu
             world.agreed(run.saver.wait)
             figures = progress.evaluation
             if interrupted := progress.step < run.steps:
+                figures = {}  # those are of weights before these, or of averages
                 run.notice(f"stopped after step {progress.step} of {run.steps}; {way_on(run.out, dataset)}")
             elif world.agreed(partial(run.settle, progress)) and evaluate:
                 figures = evaluation(run, evaluate)
@@ -134,9 +138,10 @@ def told(run: Run, log: Log, record: Record) -> None:
     run.watch.step(record)
 
 
-def step(run: Run, batches: Sequence[Item], before: Progress) -> tuple[Progress, Record]:
-    """One optimiser step: set the rate, update, count."""
+def step(run: Run, reader: Reader, before: Progress) -> tuple[Progress, Record]:
+    """One optimiser step: read its rows, set the rate, update, count."""
     began = time.perf_counter()
+    batches = run.world.agreed(partial(rows, run, reader))
     factor = rate_factor(before.step, run.steps, run.settings)
     run.optimiser.set_rate(factor)
     with run.meter.counting(run.optimiser):
@@ -170,6 +175,7 @@ def step(run: Run, batches: Sequence[Item], before: Progress) -> tuple[Progress,
         tokens_per_second=round(tokens / seconds, 1),
         gflops=run.meter.gflops(tokens / seconds),
         memory=memory(run.device),
+        unit=batches[0].unit,
     )
 
 
@@ -197,12 +203,26 @@ def evaluation(run: Run, evaluate: Evaluate) -> dict[str, float | None]:
     """The evaluator's figures, in evaluation mode and in the run's precision; one that is not finite becomes None."""
     run.module.eval()
     # compiled for training alone: other shapes and modes would be compiled anew
-    with torch.no_grad(), autocast(run.precision, run.device), run.evaluating(), set_stance("force_eager"):
+    # generators are kept: whatever an evaluator draws, and however often it is asked, changes no step
+    eager, drawing = set_stance("force_eager"), kept(run.device)
+    with torch.no_grad(), autocast(run.precision, run.device), run.evaluating(), eager, drawing:
         values = run.world.first(run.world.agreed(partial(evaluate, run.module)))
-    run.module.train()
+    run.modes.train()
     if not isinstance(values, Mapping):
         raise ValueError(f"the evaluator gave {values!r}; it must give figures by name, such as {{'loss': 1.0}}")
-    return {name: float(value) if math.isfinite(value) else None for name, value in values.items()}
+    return {name: figure(name, value) for name, value in values.items()}
+
+
+def figure(name: str, value: Any) -> float | None:
+    """One of the evaluator's figures; None where it is not finite. ValueError where it is no number."""
+    if (
+        isinstance(value, str)
+        or not isinstance(value, SupportsFloat)
+        or (isinstance(value, Tensor) and value.numel() != 1)
+    ):
+        given = f"a tensor of shape {list(value.shape)}" if isinstance(value, Tensor) else repr(value)
+        raise ValueError(f"the evaluator gave {given} as {name!r}; it must give a number")
+    return number if math.isfinite(number := float(value)) else None
 
 
 def due(step: int, every: int) -> bool:

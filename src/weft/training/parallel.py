@@ -95,12 +95,18 @@ def engine(module: Module, objective: Objective, world: World, parallel: str) ->
 
 
 def layers(module: Module) -> Iterator[Module]:
-    """The members of the outermost ModuleLists."""
+    """What is called of the members of the outermost ModuleLists: a member that has no forward pass, such as another
+    list, stands for its own."""
     for child in module.children():
-        if isinstance(child, ModuleList):
-            yield from child
+        yield from _called(child) if isinstance(child, ModuleList) else layers(child)
+
+
+def _called(module: Module) -> Iterator[Module]:
+    for child in module.children():
+        if type(child).forward is Module.forward and "forward" not in vars(child):  # torch's, which only raises
+            yield from _called(child)
         else:
-            yield from layers(child)
+            yield child
 
 
 class _Called(Module):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -16,14 +17,18 @@ from torch.nn import Module
 from weft.batch import Dataset, Item
 from weft.settings import from_data, to_data
 from weft.training import checkpoints
-from weft.training.average import Average, mean
-from weft.training.checkpoints import AVERAGE, MODEL, OPTIMISER, Checkpoint, encoded, load_module, module_tensors
-from weft.training.decisions import Decisions, decide, replay, same_settings
+from weft.training.average import Average
+from weft.training.checkpoints import AVERAGE, MODEL, OPTIMISER, REST, Checkpoint, encoded, module_tensors
+from weft.training.decisions import DIVIDED, Decisions, check_length, decide, replay, same_settings
+from weft.training.finished import check_last, chosen, load_mean, needed
 from weft.training.flops import Meter
+from weft.training.generators import told_apart
 from weft.training.log import Log
+from weft.training.modes import Modes
 from weft.training.objective import Objective, check_weights
 from weft.training.optimisers import build_optimiser, trainable
 from weft.training.parallel import engine
+from weft.training.rest import rest
 from weft.training.saver import Saver
 from weft.training.settings import TrainSettings
 from weft.training.strangers import check_samples
@@ -40,7 +45,7 @@ class Progress:
     step: int = 0  # updates taken (or skipped)
     position: int = 0  # samples consumed, over all epochs: the one cursor of the data order
     tokens: int = 0
-    seconds: float = 0.0  # spent in steps, evaluation and saving left out
+    seconds: float = 0.0  # spent in steps, waiting for their rows too; evaluation and saving are left out
     updates: int = 0  # of the weights: steps that were not skipped
     loss: float | None = None  # of the last step taken
     evaluation: dict[str, float | None] = field(default_factory=dict)  # the last one; None = not finite
@@ -74,6 +79,8 @@ class Run:
         self.device = next(iter(trainable(module).values()), torch.empty(0)).device
         if self.device.type == "meta":
             raise ValueError("the module lies on the meta device, without any weights: give it some (to_empty, load)")
+        self.modes = Modes(module)
+        world.agreed(partial(rest, module))  # what cannot be kept is refused
         found = world.asked(partial(self._find, resume))
         self.decisions = world.first(world.agreed(partial(self._decide, found, decisions)))
         self.precision = self.decisions.precision
@@ -83,8 +90,10 @@ class Run:
         self.saver = Saver(settings.background)
         self.meter = Meter(self.decisions.compile)
         self.writers = world.apart() if self.engine.sharded else ALONE  # who writes a checkpoint together
-        if found is not None:
-            world.agreed(partial(found.restore, module, self.optimiser, self.average))
+        if found is None:
+            torch.set_rng_state(told_apart(torch.get_rng_state(), world.rank))
+        else:
+            world.agreed(partial(found.restore, module, self.optimiser, self.average, world.rank))
             self._resumed(found)
 
     def reads(self, dataset: Dataset[Item]) -> None:
@@ -94,11 +103,17 @@ class Run:
 
     def lasts(self, steps: int) -> None:
         """The run has so many steps, as will be recorded, and begins: nothing of it is refused from here on, so that
-        what a killed process left in its folder can go."""
+        what a killed process left in its folder can go. ValueError where it cannot be so long."""
+        taken, before, settings = self.progress.step, self.decisions.steps, self.settings
+        lengthened = check_length(settings, steps, taken=taken, before=before, out=self.out)
+        self.world.asked(partial(check_last, settings, steps, taken, self.out))
         self.steps, self.decisions = steps, replace(self.decisions, steps=steps)
+        divided = max(settings.micro_batches, self.world.size) > 1
+        for text in filter(None, (lengthened, self.modes.coupled() if divided else "")):
+            self.notice(text)
         if self.out is not None:
-            keep, spare = self.settings.keep, self.progress.best_step
-            self.world.asked(partial(checkpoints.tidy, self.out, keep=keep, spare=spare))
+            spare = needed(settings, steps, self.progress.best_step)
+            self.world.asked(partial(checkpoints.tidy, self.out, keep=settings.keep, spare=spare))
 
     def alone(self, task: Callable[[], object]) -> None:
         """Do what the main process does alone. Among several its error is raised where all next agree, so that no
@@ -147,9 +162,10 @@ class Run:
         self.world.agreed(partial(check_weights, self.module, progress.step))
         self.saved = progress.step
         writes = self.world.main or self.engine.sharded
-        self.world.agreed(partial(self._submit, progress, log) if writes else nothing)
+        generators = self.world.gather(encoded(torch.get_rng_state()))
+        self.world.agreed(partial(self._submit, progress, log, generators) if writes else nothing)
 
-    def _submit(self, progress: Progress, log: Log) -> None:
+    def _submit(self, progress: Progress, log: Log, generators: list[str]) -> None:
         self.saver.wait()  # or there would be two copies in memory
         parts: dict[str, Mapping[str, Tensor]] = {
             MODEL: module_tensors(self.module),
@@ -157,22 +173,25 @@ class Run:
         }
         if self.average is not None:
             parts[AVERAGE] = self.average.tensors()
+        tensors, extra = rest(self.module)
+        if tensors:
+            parts[REST] = tensors
         copies = {file: {name: copied(tensor) for name, tensor in tensors.items()} for file, tensors in parts.items()}
         log.sync()
         state = {
             "progress": asdict(progress),
             "settings": to_data(self.settings),
             "decisions": to_data(self.decisions),
-            "generator": encoded(torch.get_rng_state()),
+            "generators": generators,
+            "extra": deepcopy(extra),
+            "needs": needed(self.settings, self.steps, progress.best_step),
         }
         self.saver.submit(partial(self._write, progress, copies, state))
 
     def _write(self, progress: Progress, files: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> None:
         assert self.out is not None
-        keep, spare = self.settings.keep, progress.best_step  # 0 = none
-        self.checkpoint = checkpoints.save(
-            self.out, progress.step, files, state, keep=keep, spare=spare, world=self.writers
-        )
+        keep = self.settings.keep
+        self.checkpoint = checkpoints.save(self.out, progress.step, files, state, keep=keep, world=self.writers)
         self.watch.saved(progress.step, self.checkpoint)
 
     @contextmanager
@@ -217,16 +236,9 @@ class Run:
         if self.settings.best and not progress.best_step:
             self.notice(f"no evaluation gave a finite {self.settings.best}: the finished weights are the last ones")
             return False
-        parent = self.out / checkpoints.FOLDER
-        if self.settings.best:
-            chosen = [parent / checkpoints.folder_name(progress.best_step)]
-        else:
-            chosen = list(reversed(checkpoints.steps(parent)[: self.settings.last]))
-        for path in chosen:
-            checkpoints.verify(path)
-        found = mean([checkpoints.read(path, MODEL) for path in chosen])
-        load_module(self.module, found, chosen[-1] / MODEL)
-        self.notice(f"the finished weights are those of {', '.join(path.name for path in chosen)}")
+        found = chosen(self.settings, self.steps, progress.best_step, self.out)
+        load_mean(self.module, found)
+        self.notice(f"the finished weights are those of {', '.join(path.name for path in found)}")
         return True
 
     def _find(self, resume: bool) -> Checkpoint | None:
@@ -253,7 +265,7 @@ class Run:
         if same_settings(found.state["settings"], self.settings, self.out, self.notice):
             self.steps = recorded.steps
         if (before := recorded.processes) != (now := self.world.size):
-            self.notice(f"processes were {before} and are {now} now: the loss stays the same, dropout draws anew")
+            self.notice(f"processes were {before} and are {now} now: {DIVIDED}")
         return replay(recorded, self.settings, given, now)
 
     def _resumed(self, found: Checkpoint) -> None:
@@ -265,6 +277,10 @@ class Run:
             # judged anew: an evaluation after this very step is done again; the log keeps those before it
             evaluated = min(self.progress.evaluated, found.step - 1)
             self.progress = replace(self.progress, evaluated=evaluated, best_step=0, best_value=None)
+        best = checkpoints.folder_name(self.progress.best_step)
+        if self.progress.best_step and not self.world.asked(found.path.with_name(best).is_dir):
+            self.notice(f"the best checkpoint so far, {best}, is gone: the best is looked for anew from here on")
+            self.progress = replace(self.progress, best_step=0, best_value=None)
         self.checkpoint, self.saved = found.path, found.step
         self.notice(f"resumed at step {found.step}")
 

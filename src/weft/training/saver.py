@@ -2,8 +2,11 @@
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
+
+from weft.training.world import Elsewhere
 
 
 class Saver:
@@ -23,9 +26,11 @@ class Saver:
             self.running = self.pool.submit(task)
 
     def check(self) -> None:
-        """Raise the error of a task that has failed; waits for none."""
+        """Raise the error of a task that has failed; waits for none. That of another process is left to that process,
+        which knows why and may hear of it a moment later."""
         if self.running is not None and self.running.done():
-            self.wait()
+            with suppress(Elsewhere):
+                self.wait()
 
     def wait(self) -> None:
         """Return when nothing is left to do; raise the error of what was."""

@@ -130,8 +130,8 @@ def all_samples(run: Run, batches: Sequence[Item]) -> str:
 
 
 def samples(batches: Sequence[Item]) -> str:
-    """Which samples some batches hold, for a message; how many tokens, where they do not say which."""
+    """Which samples some batches hold, for a message; how many tokens or rows, where they do not say which."""
     numbers = [sample for batch in batches for sample in batch.samples]
     if not numbers:
-        return f"{sum(batch.size for batch in batches)} tokens"
+        return f"{sum(batch.size for batch in batches)} {batches[0].unit}"
     return f"sample{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"

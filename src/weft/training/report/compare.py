@@ -72,17 +72,23 @@ def _curves(names: Sequence[str], runs: Sequence[Facts]) -> Html:
             for place, (name, own) in enumerate(zip(names, found, strict=True))
         ]
 
+    unit = counted(runs)
     long = max((run.last("step") or 0 for run in runs), default=0) >= LONG
     charts = [
         Chart("Training loss, smoothed", lines(lambda run: means(run, "step")), logarithmic=long),
         Chart("Held-out nats per token", lines(lambda run: run.evaluated(LIKELIHOOD), dots=True)),
         Chart("Training loss over time", lines(lambda run: means(run, "seconds")), "seconds", logarithmic=long),
-        Chart("Training loss over tokens", lines(lambda run: means(run, "tokens")), "tokens", logarithmic=long),
-        Chart("Tokens per second", lines(lambda run: run.series("tokens_per_second"))),
+        Chart(f"Training loss over {unit}", lines(lambda run: means(run, "tokens")), unit, logarithmic=long),
+        Chart(f"{unit.capitalize()} per second", lines(lambda run: run.series("tokens_per_second"))),
         Chart("Learning rate", lines(lambda run: run.series("rate"))),
     ]
     made = [figure for chart in charts if (figure := draw(chart))]
     return section("Curves", styled("div", "charts", *made)) if made else Html()
+
+
+def counted(runs: Sequence[Facts]) -> str:
+    """What the runs count: "tokens", "rows", or both."""
+    return " or ".join(sorted({run.unit for run in runs}, reverse=True))
 
 
 def means(run: Facts, against: str) -> list[Point]:
@@ -104,11 +110,12 @@ def _figures(names: Sequence[str], runs: Sequence[Facts]) -> Html:
         best = min(there) if same and kind in LESS_IS_BETTER and len(set(there)) > 1 else None
         label = f"held-out {words(kind)}"
         rows.append([label, *(h("b", as_text(v)) if v is not None and v == best else _number(v) for v in values)])
+    unit = counted(runs)
     told: dict[str, Callable[[Facts], str]] = {
         "steps": lambda run: _number(run.last("step")),
-        "tokens": lambda run: _number(run.last("tokens")),
+        unit: lambda run: _number(run.last("tokens")),
         "time in steps": lambda run: clock(run.last("seconds") or 0),
-        "tokens per second": lambda run: _number(round(run.typical("tokens_per_second") or 0)),
+        f"{unit} per second": lambda run: _number(round(run.typical("tokens_per_second") or 0)),
         "of the matrix peak": lambda run: f"{share:.0%}" if (share := run.share()) is not None else "–",
         "memory, at most": lambda run: size(run.last("memory")) or "–",
         "parameters": lambda run: _number(run.told.get("parameters")),

@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 from weft.files import DamagedFile, read_json
-from weft.training import log
+from weft.training import checkpoints, log
 
 RUN, REPORT = "run.json", "report.json"
 Point = tuple[float, float]
@@ -27,6 +27,7 @@ class Facts:
     evaluations: Sequence[Mapping[str, Any]]
     settings: Mapping[str, Any] = field(default_factory=dict)
     told: Mapping[str, Any] = field(default_factory=dict)
+    length: int = 0  # steps of the whole run; 0 = not known
 
     @property
     def name(self) -> str:
@@ -47,6 +48,17 @@ class Facts:
         """One of the evaluator's figures over the steps."""
         pairs = ((line["step"], line["evaluation"].get(name)) for line in self.evaluations)
         return [(x, y) for x, y in pairs if isinstance(y, int | float)]
+
+    @property
+    def stopped(self) -> tuple[int, int] | None:
+        """The step that the run stands at and its steps, where it is not at its end."""
+        at = max((int(line["step"]) for line in (*self.steps, *self.evaluations)), default=0)
+        return (at, self.length) if at < self.length else None
+
+    @property
+    def unit(self) -> str:
+        """What the log counts: "tokens", or "rows"."""
+        return str(self.steps[-1].get("unit", "tokens")) if self.steps else "tokens"
 
     def figures(self) -> dict[str, float]:
         """The evaluator's figures at the end."""
@@ -93,7 +105,19 @@ def read_run(folder: Path) -> Facts:
         evaluations=[line for line in lines if isinstance(line.get("evaluation"), dict)],
         settings=flat(run.get("settings")),
         told=told,
+        length=_length(folder),
     )
+
+
+def _length(folder: Path) -> int:
+    """The run's steps, as its newest checkpoint has them; 0 where there is none that can be read."""
+    parent = folder / checkpoints.FOLDER
+    for path in checkpoints.steps(parent) if parent.is_dir() else []:
+        try:
+            return int(read_json(path / checkpoints.STATE)["decisions"]["steps"])
+        except (ValueError, OSError, KeyError, TypeError):
+            continue
+    return 0
 
 
 def flat(settings: Any) -> dict[str, Any]:

@@ -24,14 +24,14 @@ def head(facts: Facts) -> Html:
     said = [
         f"recipe {facts.recipe}" if facts.recipe and facts.recipe != facts.name else "",
         f"a {model} of {thousands(parameters)} parameters" if model and isinstance(parameters, int) else str(model),
-        f"{_whole(facts.last('step') or 0)} steps, {_whole(facts.last('tokens') or 0)} tokens",
+        f"{_whole(facts.last('step') or 0)} steps, {_whole(facts.last('tokens') or 0)} {facts.unit}",
         str(facts.told.get("finished", "")),
     ]
     line = styled("p", "quiet", " · ".join(text for text in said if text))
-    if not facts.told.get("interrupted"):
+    if facts.stopped is None and not facts.told.get("interrupted"):
         return joined([h("h1", facts.name), line])
-    of = facts.told.get("of")
-    note = f"stopped before its end{f' at step {of:,}' if isinstance(of, int) else ''}: --resume goes on"
+    where = "" if facts.stopped is None else " at step {:,} of {:,}".format(*facts.stopped)
+    note = f"stopped before its end{where}: --resume goes on"
     return joined([h("h1", facts.name), line, styled("p", "stopped", note)])
 
 
@@ -40,13 +40,15 @@ def tiles(facts: Facts) -> Html:
     figures, told = facts.figures(), facts.told
     quality = [name for name in (BITS, LIKELIHOOD, "perplexity") if name in figures]
     quality += [name for name in figures if name not in (*quality, *COUNTS)]
-    shown = [(f"{figures[name]:.4g}", f"held-out {words(name)}") for name in quality[:4]]
+    # of a run that was stopped they are not of the weights that it has
+    at = "" if facts.stopped is None else f", at step {facts.evaluations[-1]['step']:,}" if facts.evaluations else ""
+    shown = [(f"{figures[name]:.4g}", f"held-out {words(name)}{at}") for name in quality[:4]]
     if not quality and (loss := facts.last("loss")) is not None:
         shown.append((f"{loss:.4g}", "training loss, last step"))
     seconds = told.get("seconds") or facts.last("seconds")
     speed, share = facts.typical("tokens_per_second"), facts.share()
     shown += [(clock(seconds), "of training")] if seconds else []
-    shown += [(thousands(speed), "tokens per second")] if speed else []
+    shown += [(thousands(speed), f"{facts.unit} per second")] if speed else []
     shown += [(f"{share:.0%}", "of the machine's matrix peak")] if share is not None else []
     made = [styled("div", "tile" + (" first" if not place else ""), h("b", value), h("span", name))
             for place, (value, name) in enumerate(shown)]  # fmt: skip
@@ -83,7 +85,9 @@ def curves(facts: Facts) -> Html:
     drawn.append(Chart("Loss", lines, logarithmic=bool(losses) and losses[-1][0] >= LONG))
     drawn.append(Chart("Learning rate", [Line("rate", facts.series("rate"), 3)]))
     drawn.append(Chart("Gradient norm, before clipping", [Line("norm", facts.series("norm"), 4)]))
-    drawn.append(Chart("Tokens per second", [Line("tokens/s", facts.series("tokens_per_second"), 2)]))
+    drawn.append(
+        Chart(f"{facts.unit.capitalize()} per second", [Line(f"{facts.unit}/s", facts.series("tokens_per_second"), 2)])
+    )
     drawn += _terms(facts)
     made = [figure for chart in drawn if (figure := draw(chart))]
     return section("Curves", styled("div", "charts", *made)) if made else Html()
@@ -105,7 +109,7 @@ def speed(facts: Facts) -> Html:
     """How fast it was, and what it took."""
     gflops, share, peak = facts.typical("gflops"), facts.share(), facts.peak()
     rows = {
-        "tokens per second": _whole(facts.typical("tokens_per_second")),
+        f"{facts.unit} per second": _whole(facts.typical("tokens_per_second")),
         "matrix products": "" if gflops is None else flops(gflops),
         "of the measured peak": f"{share:.1%} of {flops(peak)}" if share is not None else "",
         "memory, at most": size(facts.last("memory")),

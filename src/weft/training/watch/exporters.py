@@ -73,8 +73,8 @@ def numbers(record: Record) -> dict[str, float]:
         **{f"loss/{name}": value for name, value in record.terms.items() if len(record.terms) > 1},
         "rate": record.rate,
         "gradient_norm": record.norm,
-        "tokens": record.tokens,
-        "speed/tokens_per_second": record.tokens_per_second,
+        record.unit: record.tokens,
+        f"speed/{record.unit}_per_second": record.tokens_per_second,
         "speed/gflops": record.gflops,
         "speed/memory": record.memory,
     }

@@ -27,13 +27,14 @@ class Pace:
         self.gflops: float | None = None
         self.memory: int | None = None
         self.rate = self.norm = 0.0
+        self.unit = "tokens"
 
     def add(self, record: Record) -> None:
         """Take a step in."""
         if self.done == self.first + 1:
             self.speed = self.gflops = None  # the first step, in which kernels are prepared, says little of the others
         self.done, self.rate, self.norm, self.memory = record.step, record.rate, record.norm, record.memory
-        self.speed = _smooth(self.speed, record.tokens_per_second)
+        self.unit, self.speed = record.unit, _smooth(self.speed, record.tokens_per_second)
         if record.gflops is not None:
             self.gflops = _smooth(self.gflops, record.gflops)
         if record.loss is not None:
@@ -53,8 +54,8 @@ class Pace:
         return "-" if self.loss is None else f"{self.loss:.4f}"
 
     def tempo(self) -> str:
-        """Tokens a second."""
-        return "-" if self.speed is None else f"{thousands(self.speed)} tokens/s"
+        """Tokens a second, or rows where those are counted."""
+        return "-" if self.speed is None else f"{thousands(self.speed)} {self.unit}/s"
 
     def work(self) -> str:
         """Operations a second, and their share of the measured peak; "" where they were not counted."""
