@@ -116,6 +116,18 @@ def test_pairs_are_read_line_by_line(tmp_path: Path):
         read_pairs(tmp_path / "a.en", tmp_path / "more")
 
 
+def test_two_files_of_pairs_are_not_taken_for_two_sides(tmp_path: Path):
+    for name in ("train.tsv", "valid.tsv"):
+        (tmp_path / name).write_text("one\teins\ntwo\tzwei\n")
+    paths = (str(tmp_path / "train.tsv"), str(tmp_path / "valid.tsv"))
+    with pytest.raises(ValueError, match=r"train.tsv and .*valid.tsv have a tab in every line.* into one file"):
+        open_pairs(DataSettings("pairs", paths))
+    (tmp_path / "de.txt").write_text("eins\nzwei\n")
+    assert len(read_pairs(tmp_path / "train.tsv", tmp_path / "de.txt")) == 2
+    with pytest.raises(ValueError, match="is a folder, and pairs come from files: name the two line-aligned files"):
+        open_pairs(DataSettings("pairs", (str(tmp_path),)))
+
+
 def test_pairs_are_read_from_two_columns(tmp_path: Path):
     path = tmp_path / "a.tsv"
     path.write_text("one\teins\ntwo\tzwei\n")
@@ -222,7 +234,7 @@ def test_files_that_come_split_are_used_so():
     train, held_out = split(documents)
     assert [document.name for document in train] == ["data/train.txt"]
     assert [document.name for document in held_out] == ["data/valid.txt"]
-    with pytest.raises(ValueError, match="data holds a split of its own.*data/notes.txt is no part of one"):
+    with pytest.raises(ValueError, match="a split of its own.*data/notes.txt is no part of one"):
         split([*documents, Document("data/notes.txt", "")])
     program = [Document(f"code/{name}.py", name) for name in ("train", "val", "model")]
     assert sum(map(len, split(program))) == 3
@@ -253,10 +265,61 @@ def test_what_is_left_out_is_said(tmp_path: Path):
     for name in ("train", "valid", "test"):
         (tmp_path / f"{name}.jsonl").write_text("".join(f'{{"text": "{name} {n}"}}\n' for n in range(3)))
     settings = DataSettings(paths=(str(tmp_path),), tokenizer="bytes", vocab=0)
-    (notice,) = prepare(settings, 8, pairs=False).notices
-    assert notice.startswith("3 of 9 documents were left out: by their files' names they are of a test set")
+    given, left_out = prepare(settings, 8, pairs=False).notices
+    assert "3 documents to train on and 3 held out: data.held_out=0.1 is not used" in given
+    assert left_out.startswith("3 of 9 documents were left out: by their files' names they are of a test set")
     (tmp_path / "test.jsonl").unlink()
-    assert not prepare(settings, 8, pairs=False).notices
+    assert prepare(settings, 8, pairs=False).notices == (given,)
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["A/wiki.{}.txt", "A/wiki_{}.raw", "A/{}-small.jsonl", "A/wiki.{}", "{}/pos/a.txt", "A-{}/{}.txt", "{}.tokens.gz"],
+)
+@pytest.mark.parametrize("held", ["valid", "dev"])
+def test_the_names_of_a_split_are_read_in_their_usual_forms(form: str, held: str):
+    documents = [Document(form.replace("{}", word), word) for word in ("train", held, "test")]
+    assert split(documents) == (documents[:1], documents[1:2])
+    rows = [Document(f"{form.replace('{}', 'train')}x", str(n)) for n in range(9)]
+    with pytest.raises(ValueError, match="is no part of one: name the files of the split alone"):
+        split([*documents, *rows])
+
+
+@pytest.mark.parametrize(
+    "names",
+    ["train-a-model.md test-a-model.md", "train.py val.py", "my-train.txt a.txt test.txt", "dev/train.txt dev/a.txt"],
+)
+def test_names_that_only_look_like_a_split_are_none(names: str):
+    documents = [Document(name, name) for name in names.split()]
+    assert sum(map(len, split(documents, 0.4))) == len(documents)
+
+
+def test_where_it_is_unclear_which_files_are_a_split_it_is_asked():
+    documents = [Document(name, name) for name in ("A/train.txt", "B/wiki.valid.txt")]
+    with pytest.raises(ValueError, match="A/train.txt and B/wiki.valid.txt seem to be of a split, but differ in more"):
+        split(documents)
+
+
+def test_a_split_given_as_two_files_of_two_folders_is_used(tmp_path: Path):
+    for folder, name in (("A", "train"), ("B", "valid")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"{name}.txt").write_text(f"{name}\n" * 9)
+    paths = (str(tmp_path / "A" / "train.txt"), str(tmp_path / "B" / "valid.txt"))
+    found = prepare(DataSettings(paths=paths, tokenizer="bytes", vocab=0), 8, pairs=False)
+    assert found.held_out_text == b"valid\n" * 9 and found.documents == (1, 1)
+
+
+def test_held_out_rows_that_are_trained_on_are_dropped_and_counted(tmp_path: Path):
+    for name, numbers in (("train", range(40)), ("valid", range(35, 60)), ("test", range(9))):
+        (tmp_path / f"{name}.jsonl").write_text("".join(f'{{"text": "row {n}"}}\n' for n in numbers))
+    wanted = DataSettings(paths=(str(tmp_path),), tokenizer="bytes", vocab=0, held_out=0.3)
+    found = prepare(wanted, 8, pairs=False)
+    assert found.documents == (40, 20)
+    assert found.held_out_text == "".join(f"row {n}" for n in range(40, 60)).encode()
+    assert [notice for notice in found.notices if notice.startswith("5 of the 25 documents that the files' names hold")]
+    (tmp_path / "valid.jsonl").write_text('{"text": "row 1"}\n')
+    with pytest.raises(ValueError, match="all 1 documents that the files' names hold out are among those to train on"):
+        prepare(wanted, 8, pairs=False)
 
 
 def test_what_cannot_be_split_is_refused():

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from weft.data import (
     TextFiles,
     Texts,
     open_source,
+    own,
     prepare,
     read_records,
     split,
@@ -24,6 +26,10 @@ from weft.data import (
     stored_texts,
 )
 from weft.files import DamagedFile
+from weft.recipes.folder import TOKENS
+from weft.recipes.folder import WRITTEN as RUN_FILES
+from weft.training import checkpoints
+from weft.training.watch.exporters import REPLACED
 
 WRITTEN = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 CELLS = st.text(st.sampled_from("ab,\"\n\r\t é'"), max_size=6)
@@ -175,6 +181,63 @@ def test_records_that_come_split_are_used_so(tmp_path: Path):
     train, held_out = split(list(TextFiles((str(tmp_path),)).documents()))
     assert [document.text for document in train] == [f"train {n}" for n in range(3)]
     assert [document.text for document in held_out] == [f"valid {n}" for n in range(3)]
+
+
+def folder_of_a_run(folder: Path) -> Path:
+    """What a run leaves, with its store of tokens, and a note beside."""
+    (folder / "checkpoints" / "step-1").mkdir(parents=True)
+    (folder / "run.json").write_text('{"recipe": "x", "settings": {}, "data_digest": ""}')
+    for name in ("log.jsonl", "report.html", "config.json", "tokenizer.json", "checkpoints/step-1/state.json"):
+        (folder / name).write_text("{}")
+    wanted = DataSettings(source="made", tokenizer="bytes", vocab=0, store=str(folder / "tokens"))
+    prepare(wanted, 8, pairs=False)
+    (folder / "note.txt").write_text("of mine")
+    return folder
+
+
+def test_what_weft_wrote_is_no_data_where_it_is_not_named(tmp_path: Path):
+    (tmp_path / "a.txt").write_text("plain")
+    (tmp_path / "store.json").write_text('{"open": "9 to 5"}')
+    run = folder_of_a_run(tmp_path / "runs" / "x")
+    said: list[str] = []
+    for path in (tmp_path, tmp_path / "**"):
+        found = [d.text for d in open_source("text", [str(path)], say=said.append).documents()]
+        assert found == ["plain", '{"open": "9 to 5"}', "of mine"]
+    assert all(
+        re.match(r"\d+ files that weft wrote \(of runs, .*left out; the first is .*runs/x/", text) for text in said
+    )
+    assert len(said) == 2
+    assert [d.text for d in TextFiles((str(run / "tokens" / "held-out.txt"),)).documents()]
+    for path in (run / "tokens", run / "*.json"):
+        with pytest.raises(ValueError, match="text files in .* were written by weft, .* name a file itself"):
+            list(TextFiles((str(path),)).documents())
+
+
+def test_runs_without_a_description_and_models_are_known_too(tmp_path: Path):
+    for name in ("mine/log.jsonl", "mine/checkpoints/state.json", "logs/log.jsonl", "other/config.json", "a.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text('{"text": "x"}\n')
+    for name, text in (("config.json", '{"model_type": "weft"}'), ("tokenizer.json", "{}"), ("README.md", "of mine")):
+        (tmp_path / "model").mkdir(exist_ok=True)
+        (tmp_path / "model" / name).write_text(text)
+    found = {Path(d.name).relative_to(tmp_path).as_posix() for d in TextFiles((str(tmp_path),)).documents()}
+    assert found == {"a.txt", "logs/log.jsonl:1", "model/README.md", "other/config.json"}
+
+
+def test_what_a_run_writes_is_known_to_be_its_own():
+    assert set(RUN_FILES) | {checkpoints.FOLDER, TOKENS, *REPLACED} <= set(own._RUN)
+
+
+def test_a_column_of_files_without_columns_is_refused(tmp_path: Path):
+    (tmp_path / "a.txt").write_text("plain")
+    with pytest.raises(ValueError, match=r"data.column=body, but none of the 1 files in .* is of records"):
+        list(open_source("text", [str(tmp_path)], column="body").documents())
+
+
+def test_a_table_without_a_header_is_explained(tmp_path: Path):
+    (tmp_path / "a.tsv").write_text("a movie\t1\nanother\t0\n")
+    with pytest.raises(ValueError, match="there are: 'a movie', '1', by its first row, which names the columns: put"):
+        list(TextFiles((str(tmp_path / "a.tsv"),)).documents())
 
 
 def test_a_source_without_columns_has_none_to_choose():

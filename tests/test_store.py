@@ -25,15 +25,19 @@ from weft.data import (
     Packed,
     Store,
     Texts,
+    inherit,
     is_store,
     open_store,
     prepare,
     remove_store,
     tokenise,
     train_tokenizer,
+    trained_before,
 )
+from weft.data.names import Side
 from weft.data.progress import lines
-from weft.data.split import Side, decide, survey
+from weft.data.split import decide, survey
+from weft.data.store import Part
 from weft.data.tokenise import write_store
 from weft.files import DamagedFile
 
@@ -379,6 +383,75 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path):
         prepare(DataSettings(), 32, pairs=False, sources=[Texts(TEXTS), Texts(TEXTS)])
 
 
+def both_sides(wanted: DataSettings) -> tuple[set[str], set[str]]:
+    """The texts that are trained on, of all sources, and those that are held out."""
+    store = prepare(wanted, 32, pairs=False).store
+    assert store is not None
+
+    def texts(part: Part) -> set[str]:
+        ends = zip(part.offsets[:-1], part.offsets[1:], strict=True)
+        return {Bytes().decode([int(i) for i in part.tokens[a : b - 1]]) for a, b in ends}
+
+    return set().union(*map(texts, store.train)), texts(store.held_out)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("held_out", [0.02, 0.3])
+def test_sources_of_a_mixture_hold_out_the_same_texts(seed: int, held_out: float, tmp_path: Path):
+    a, b = tmp_path / "a", tmp_path / "b"
+    for folder, numbers in ((a, range(30)), (b, range(27, 31))):
+        folder.mkdir()
+        for n in numbers:
+            (folder / f"{n}.txt").write_text(f"text {n}\n" * 9)
+    paths = (str(a), str(b))
+    wanted = DataSettings(paths=paths, weights=(1, 2), tokenizer="bytes", vocab=0, held_out=held_out, seed=seed)
+    train, held = both_sides(wanted)
+    assert train and held and not train & held and len(train | held) == 31
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_text_that_is_a_source_and_in_another_is_not_cut(seed: int, tmp_path: Path):
+    (tmp_path / "all").mkdir()
+    for n in range(20):
+        (tmp_path / "all" / f"{n}.txt").write_text(f"book {n}\n" * 200)
+    paths = (str(tmp_path / "all"), str(tmp_path / "all" / "3.txt"))
+    wanted = DataSettings(paths=paths, weights=(1, 1), tokenizer="bytes", vocab=0, held_out=0.3, seed=seed)
+    try:
+        train, held = both_sides(wanted)
+    except ValueError as error:  # the book is held out, and is all that the second source has
+        assert "nothing is left to train on of the source that begins with" in str(error)
+        return
+    assert {len(text.split("\n")) for text in train | held} == {201} and not train & held
+
+
+# ---- a model that is trained further ----
+
+
+def test_a_parents_settings_are_inherited_unless_they_are_given():
+    parent = DataSettings("made", held_out=0.3, seed=4, rows="pack", column="body", vocab=7)
+    own = DataSettings(paths=("a",), seed=9, held_out=0.2)
+    assert inherit(own, parent, ()) == replace(own, held_out=0.3, seed=4, rows="pack", column="body")
+    assert inherit(own, parent, ("seed", "rows")) == replace(own, held_out=0.3, column="body")
+
+
+def test_held_out_text_that_the_parent_trained_on_is_counted(tmp_path: Path):
+    book, other = "".join(f"line {n} of it\n" for n in range(400)), "".join(f"{n}\n" for n in range(900))
+    parent = made(tmp_path / "a", [(TRAIN, book[:4000]), (HELD_OUT, book[4000:]), (TRAIN, "short")])
+    for number, (documents, count) in enumerate(
+        [
+            ([(HELD_OUT, book), (TRAIN, other)], 1),  # whole, where its beginning was trained on
+            ([(HELD_OUT, "short"), (HELD_OUT, "shor"), (HELD_OUT, book[:4000])], 2),
+            ([(HELD_OUT, book[4000:]), (HELD_OUT, other), (TRAIN, "short")], 0),
+        ]
+    ):
+        assert trained_before(made(tmp_path / f"b{number}", documents), parent) == count
+    whole = made(tmp_path / "c", [(TRAIN, book)])
+    assert trained_before(parent, whole) == 1
+    write_store(tmp_path / "d", train_tokenizer("bpe", [book], 300), [[(HELD_OUT, Document("x", book))]], MADE)
+    with pytest.raises(ValueError, match="are of different tokenizers, so their texts are not compared"):
+        trained_before(open_store(tmp_path / "d"), parent)
+
+
 # ---- the split, in one pass that keeps no text ----
 
 
@@ -390,9 +463,9 @@ def test_sides_are_what_the_shares_say(texts: list[str], held_out: float):
     held = {text for text, share in shares.items() if share < held_out} or {min(shares, key=lambda t: shares[t])}
     if len(held) == len(shares):
         held.remove(max(shares, key=lambda t: shares[t]))
-    sides = decide(survey([Document("x", text) for text in texts], seed=3), held_out)
+    (sides,) = decide([survey([Document("x", text) for text in texts], seed=3)], held_out)
     assert [side == HELD_OUT for side in sides.of] == [text in held for text in texts]
-    assert not sides.left_out
+    assert not sides.count(Side.LEFT_OUT)
 
 
 # ---- on the command line ----

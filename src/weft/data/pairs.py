@@ -17,11 +17,17 @@ PAIR_SOURCES: Registry[Callable[[tuple[str, ...]], list[Pair]]] = Registry(
 def read_pairs(source: Path | str, target: Path | str | None = None) -> list[Pair]:
     """Line i of `source` with line i of `target`; or, with one file, the two tab-separated columns of each line.
 
-    Files are UTF-8, also .gz. ValueError where the line counts differ, or a line has not exactly one tab.
+    Files are UTF-8, also .gz. ValueError where the line counts differ, or a line has not exactly one tab; for a folder;
+    for two files of two columns each.
     """
     sources = _lines(source)
     if target is not None:
         targets = _lines(target)
+        if all("\t" in line for line in (*sources, *targets)):
+            raise ValueError(
+                f"{source} and {target} have a tab in every line, so each looks like pairs of its own, not like one "
+                "side of them: put them into one file (data.held_out says what share of it is held out), or give one"
+            )
         if len(sources) != len(targets):
             raise ValueError(
                 f"{source} has {len(sources)} lines and {target} has {len(targets)}: line i of one must translate "
@@ -52,6 +58,10 @@ PAIR_SOURCES.register("pairs", _from_files)
 
 def _lines(path: Path | str) -> list[str]:
     """Lines without their ends. Not splitlines: that also cuts at U+2028 and others, and the files would disagree."""
+    if Path(path).is_dir():
+        raise ValueError(
+            f"{path} is a folder, and pairs come from files: name the two line-aligned files, or the one of two columns"
+        )
     lines = read_text(Path(path)).split("\n")
     if lines[-1] == "":
         lines.pop()

@@ -13,13 +13,14 @@ import numpy as np
 from weft.batch import Tokenizer
 from weft.data.blocks import Blocks, stream
 from weft.data.mixture import Mixture
+from weft.data.names import Side, named_sides
 from weft.data.pack import Packed
 from weft.data.pairs import PAIR_SOURCES
 from weft.data.prepare_pairs import check_held_out, prepare_pairs
 from weft.data.prepared import DataSettings, Prepared, RowKind, Scratch
 from weft.data.progress import lines
 from weft.data.sources import SOURCES, Document, Say, Source, open_source, quiet
-from weft.data.split import Side, Sides, Survey, decide, survey, unchanged
+from weft.data.split import Sides, Survey, decide, survey, unchanged
 from weft.data.store import MadeOf, Part, Store, is_store, open_store, part_names, tokenizer_digest
 from weft.data.tokenise import write_store
 from weft.data.tokenizers import train_tokenizer
@@ -104,17 +105,13 @@ class _Data:
     def of(cls, sources: Sequence[Source], settings: DataSettings, say: Say, notice: Say) -> _Data:
         advance = lines(say)
         surveys = [survey(source.documents(), settings.seed, advance) for source in sources]
-        sides = [decide(found, settings.held_out) for found in surveys]
+        sides = decide(surveys, settings.held_out)
         held_out = sum(side.counts[1] for side in sides)
         check_held_out(settings, held_out)
         count, size = sum(len(found.words) for found in surveys), sum(found.characters for found in surveys)
         say(f"read {count:,} documents of {size:,} characters; {held_out:,} of them held out")
-        left_out = sum(side.left_out for side in sides)
-        if left_out:
-            notice(
-                f"{left_out:,} of {count:,} documents were left out: by their files' names they are of a test set, or "
-                "lie beside a data set that comes split"
-            )
+        for text in _said(sides, settings):
+            notice(text)
         return cls(sources, surveys, sides)
 
     @property
@@ -123,7 +120,9 @@ class _Data:
 
     def made_of(self, settings: DataSettings, tokenizer: Tokenizer | None) -> MadeOf:
         """What the tokens depend on; the tokenizer by itself where it is given, by its settings where not."""
-        source = digest(json.dumps([found.digest for found in self.surveys]).encode())
+        named = named_sides([found.names for found in self.surveys]) or []
+        contents = [found.digest for found in self.surveys] + [digest(sides.tobytes()) for sides in named]
+        source = digest(json.dumps(contents).encode())
         given = {"held_out": settings.held_out, "seed": settings.seed}
         if tokenizer is None:
             return MadeOf(given | {"tokenizer": settings.tokenizer, "vocab": settings.vocab}, source)
@@ -140,6 +139,27 @@ class _Data:
     def training_texts(self) -> Iterator[str]:
         for routed in self.routed():
             yield from (document.text for side, document in routed if side == Side.TRAIN)
+
+
+def _said(sides: Sequence[Sides], settings: DataSettings) -> Iterator[str]:
+    """What a person should know of a split that the files' names say."""
+    found = np.sum([np.bincount(one.of, minlength=len(Side)) for one in sides], axis=0)
+    train, held_out, left_out, repeated = (int(found[side]) for side in Side)
+    if sides[0].named:
+        yield (
+            f"the data come split by their files' names, {train:,} documents to train on and {held_out:,} held out: "
+            f"data.held_out={settings.held_out} is not used"
+        )
+    if repeated:
+        yield (
+            f"{repeated:,} of the {repeated + held_out:,} documents that the files' names hold out are among those to "
+            "train on too, and were left out of what is held out"
+        )
+    if left_out:
+        yield (
+            f"{left_out:,} of {found.sum():,} documents were left out: by their files' names they are of a test "
+            "set, or lie beside a data set that comes split"
+        )
 
 
 def _sources(settings: DataSettings, given: Sequence[Source], say: Say) -> list[Source]:

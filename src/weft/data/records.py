@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 RECORDS = frozenset([".csv", ".tsv", ".jsonl", ".parquet"])
 PARQUET = "pip install 'weft[parquet]'"
 
+_FIRST_ROW = ", by its first row, which names the columns: put such a row first if this one is text"
 _LONGEST = 1 << 30  # characters of one value of a .csv; Python's own limit is 131,072
 _ROWS = 1024  # of a .parquet, read at once
 
@@ -58,7 +59,7 @@ def _table(path: Path, column: str, tabs: bool) -> Iterator[Record]:
         if not header:
             return
         if header.count(column) != 1:
-            raise _no_column(path, column, header)
+            raise _no_column(path, column, header, _FIRST_ROW)
         place = header.index(column)
         for line, row in rows:
             if len(row) != len(header):
@@ -157,9 +158,10 @@ def _values(file: "ParquetFile", path: Path, column: str) -> Iterator[Any]:
         yield from batch.column(0)
 
 
-def _no_column(path: Path, column: str, names: list[str]) -> ValueError:
+def _no_column(path: Path, column: str, names: list[str], hint: str = "") -> ValueError:
     if column in names:
         return ValueError(f"{path} has {names.count(column)} columns called {column!r}: name each once")
     return ValueError(
-        f"{path} has no column {column!r}: choose one (data.column, --column); there are: {', '.join(map(repr, names))}"
+        f"{path} has no column {column!r}: choose one (data.column, --column); there are: "
+        f"{', '.join(map(repr, names))}{hint}"
     )

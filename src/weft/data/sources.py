@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from weft.data.own import Own
 from weft.data.reading import packed, read_text, unreadable
 from weft.data.records import read_records, record_kind
 from weft.files import DamagedFile
@@ -78,7 +79,8 @@ class TextFiles:
 
     A path is a file of any name; a folder, searched for text-like names, leaving out hidden ones, __pycache__ and links
     to folders; or a pattern (`*`, `**`). Sorted; a file is read once, however many paths lead to it. An empty file is
-    an error where it is named, and left out elsewhere.
+    an error where it is named, and left out elsewhere; so are files that weft wrote (a run's, a token store's, a saved
+    model's), of which `say` is told.
 
     A file of records (.csv, .tsv, .jsonl, .parquet: see `read_records`) gives a document a row, "file.csv:12" after its
     line, with the text of `column`; rows that have none are left out, and `say` is told how many.
@@ -97,7 +99,13 @@ class TextFiles:
         if not self.paths:
             raise ValueError("no data: name files, folders or patterns with --data, or as the source's paths")
         found, rows, missing, first = False, 0, 0, ""
-        for path, named in self._files():
+        files = self._files()
+        if self.column != COLUMN and not any(record_kind(path) for path, _ in files):
+            raise ValueError(
+                f"data.column={self.column}, but none of the {len(files):,} files in {', '.join(self.paths)} is of "
+                "records (.csv, .tsv, .jsonl, .parquet): leave the column out"
+            )
+        for path, named in files:
             for name, text, row in self._texts(path, named):
                 rows += row
                 if text:
@@ -127,9 +135,24 @@ class TextFiles:
     def _files(self) -> list[tuple[Path, bool]]:
         """Each file, and whether it was named directly."""
         files: dict[Path, tuple[Path, bool]] = {}
+        own, kept_out = Own(), set[Path]()
         for given in self.paths:
-            for path, named in _expand(given):
+            expanded = _expand(given)
+            ours = {path for path, named in expanded if not named and own.wrote(path)}
+            texts = [(path, named) for path, named in expanded if path not in ours]
+            kept_out |= ours
+            if not texts:
+                raise ValueError(
+                    f"all {len(expanded):,} text files in {given} were written by weft, {expanded[0][0]} for one: they "
+                    "are a run's, a token store's or a model's; name a file itself to read it nevertheless"
+                )
+            for path, named in texts:
                 files.setdefault(path.resolve(), (path, named))
+        if kept_out:
+            self.say(
+                f"{len(kept_out):,} files that weft wrote (of runs, token stores, saved models) were left out; "
+                f"the first is {min(kept_out)}"
+            )
         return list(files.values())
 
 

@@ -7,77 +7,65 @@ sends them there.
 from __future__ import annotations
 
 import hashlib
-import re
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
-from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from weft.data.names import Names, Side, named_sides
 from weft.data.pairs import Pair
 from weft.data.progress import Advance
-from weft.data.records import record_kind
 from weft.data.sources import Document
-
-
-class Side(IntEnum):
-    """What a document is for."""
-
-    TRAIN = 0
-    HELD_OUT = 1
-    LEFT_OUT = 2  # of a data set that comes split: its test set, and what may lie beside it
-
-
-_SIDES = {"train": Side.TRAIN, **dict.fromkeys(("dev", "val", "valid", "validation"), Side.HELD_OUT)}
-_TEST = "test"
-_BESIDE_NAMES = (_TEST, "readme", "license", "licence")
-_SHARD = re.compile(r"-\d{5}-of-\d{5}(-[0-9a-f]+)?$")  # train-00000-of-00001.parquet, as data sets are published
-# Files of a data set that comes split; train.py beside val.py is a program.
-_DATA_SUFFIXES = ("", "txt", "text", "md", "csv", "tsv", "json", "jsonl", "parquet", "gz")
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What one pass over a source says of it; 8 bytes stay of each document.
+    """What one pass over a source says of it; 12 bytes stay of each document.
 
-    words: uint64 [documents], the first 8 bytes of sha256("seed:text"). digest: sha256 of the texts, in their order,
-    and of what their files' names say. only: the text, where all documents that are not left out are equal. named:
-    uint8 [documents], the sides, where the files' names say them; none is HELD_OUT where they hold a test set alone.
+    words: uint64 [documents], the first 8 bytes of sha256("seed:text"). digest: sha256 of the texts, in their order.
+    only: the text, where all documents are equal; only_train: where those are of which the files' names say train.
     """
 
     words: np.ndarray
     characters: int
     bytes: int  # of UTF-8
     digest: str
+    names: Names
     only: Document | None
-    named: np.ndarray | None
+    only_train: Document | None
+
+    @property
+    def first(self) -> str:
+        """The name of the first document."""
+        return next((name for _, name in self.names.groups.values()), "nothing")
 
 
 @dataclass(frozen=True)
 class Sides:
-    """Where each document belongs; cut > 0: they are all equal, and cut there."""
+    """Where each document belongs; cut > 0: they are all equal, and cut there. named: the files' names say what is held
+    out."""
 
     of: np.ndarray  # uint8 [documents], each a Side
     cut: int = 0
+    named: bool = False
 
     @property
     def counts(self) -> tuple[int, int]:
         """Documents to train on and held out."""
-        train, held_out = (int((self.of == side).sum()) for side in (Side.TRAIN, Side.HELD_OUT))
+        train, held_out = (self.count(side) for side in (Side.TRAIN, Side.HELD_OUT))
         return train, held_out + bool(self.cut)
 
-    @property
-    def left_out(self) -> int:
-        """Documents on neither side."""
-        return int((self.of == Side.LEFT_OUT).sum())
+    def count(self, side: Side) -> int:
+        """Documents of a side, as they were before any was cut."""
+        return int((self.of == side).sum())
 
     def route(self, documents: Iterable[Document]) -> Iterator[tuple[Side, Document]]:
-        """Each document of those that were surveyed, or the parts of it, with its side, but for those left out."""
+        """Each document of those that were surveyed, or the parts of it, with its side, where it is trained on or held
+        out."""
         first = True
         for document, side in zip(documents, self.of, strict=False):
-            if side == Side.LEFT_OUT:
+            if side not in (Side.TRAIN, Side.HELD_OUT):
                 continue
             if not self.cut:
                 yield Side(side), document
@@ -90,7 +78,7 @@ class Sides:
 
 def survey(documents: Iterable[Document], seed: int = 0, advance: Advance | None = None) -> Survey:
     """Look at every document once. ValueError, naming it, for a text with no UTF-8 (a lone surrogate)."""
-    words, names, content = array("Q"), _Names(), hashlib.sha256()
+    words, names, content = array("Q"), Names(), hashlib.sha256()
     characters = size = 0
     all_of_them, of_train = _Equal(), _Equal()
     for document in documents:
@@ -104,11 +92,8 @@ def survey(documents: Iterable[Document], seed: int = 0, advance: Advance | None
             of_train.add(document)
         if advance is not None:
             advance("read", characters, 0)
-    named = names.sides()
-    if named is not None:
-        content.update(named.tobytes())
-    only = (all_of_them if named is None else of_train).document
-    return Survey(np.array(words, np.uint64), characters, size, content.hexdigest(), only, named)
+    found = np.array(words, np.uint64)
+    return Survey(found, characters, size, content.hexdigest(), names, all_of_them.document, of_train.document)
 
 
 def unchanged(documents: Iterable[Document], found: Survey) -> Iterator[Document]:
@@ -119,8 +104,6 @@ def unchanged(documents: Iterable[Document], found: Survey) -> Iterator[Document
         if number == len(found.words):
             break  # one too many: another digest already, and nobody asks for what follows the last one
         yield document
-    if found.named is not None:
-        content.update(found.named.tobytes())
     if content.hexdigest() != found.digest:
         raise ValueError(
             f"the source gave other texts when it was read again (sha256 {found.digest[:12]}…, then "
@@ -140,26 +123,75 @@ def utf8(document: Document) -> bytes:
         ) from error
 
 
-def decide(found: Survey, held_out: float = 0.1) -> Sides:
-    """Where each document of a survey belongs: see `split`."""
+def decide(surveys: Sequence[Survey], held_out: float = 0.1) -> list[Sides]:
+    """Where each document of some sources belongs, for each source: see `split`. Over all of them together, so that no
+    text is trained on in one and held out in another. ValueError where one of them has nothing to train on."""
     _check(held_out)
-    named = np.zeros(len(found.words), np.uint8) if found.named is None else found.named
-    if (named == Side.HELD_OUT).any():
-        return Sides(named)
-    if not len(named):
+    if not any(len(found.words) for found in surveys):
         raise ValueError("there are no documents to split")
-    if held_out and found.only is not None:
-        return Sides(named, _cut(found.only, held_out))
-    sides, train = named.copy(), named == Side.TRAIN
-    sides[train] = _by_hash(found.words[train], held_out)
-    return Sides(sides)
+    named = named_sides([found.names for found in surveys])
+    if named is not None and any((sides == Side.HELD_OUT).any() for sides in named):
+        decided = _as_named(surveys, named)
+    else:
+        decided = _by_content(surveys, named, held_out)
+    for found, sides in zip(surveys, decided, strict=True):
+        if not sides.counts[0]:
+            raise ValueError(
+                f"nothing is left to train on of the source that begins with {found.first}: of its {len(sides.of):,} "
+                f"documents {sides.count(Side.HELD_OUT):,} are held out, here or in another source, and "
+                f"{sides.count(Side.LEFT_OUT):,} are of a test set or beside one; give it more, leave it out, or "
+                "choose another data.seed"
+            )
+    return decided
+
+
+def _as_named(surveys: Sequence[Survey], named: Sequence[np.ndarray]) -> list[Sides]:
+    """The split of the files' names, but for held-out texts that are trained on too."""
+    train = np.concatenate([found.words[of == Side.TRAIN] for found, of in zip(surveys, named, strict=True)])
+    decided = []
+    for found, of in zip(surveys, named, strict=True):
+        repeated = (of == Side.HELD_OUT) & np.isin(found.words, train)
+        decided.append(Sides(np.where(repeated, np.uint8(Side.REPEATED), of), named=True))
+    if not any(sides.count(Side.HELD_OUT) for sides in decided):
+        repeated = sum(sides.count(Side.REPEATED) for sides in decided)
+        raise ValueError(
+            f"all {repeated:,} documents that the files' names hold out are among those to train on too: there is "
+            "nothing to evaluate on; give other held-out files, or those to train on alone, to be split"
+        )
+    return decided
+
+
+def _by_content(surveys: Sequence[Survey], named: Sequence[np.ndarray] | None, held_out: float) -> list[Sides]:
+    """By the hashes of the texts; where the names leave a test set out, of the others."""
+    of = named or [np.zeros(len(found.words), np.uint8) for found in surveys]
+    words = [found.words[sides == Side.TRAIN] for found, sides in zip(surveys, of, strict=True)]
+    only = [found.only if named is None else found.only_train for found in surveys]
+    held: list[np.ndarray] = []
+    cuts: list[int] = []
+    for number, text in enumerate(only):
+        others = [words[other] for other in range(len(only)) if other != number and only[other] is None]
+        alone = text is not None and bool(held_out)
+        elsewhere = alone and any(np.isin(words[number][:1], other).any() for other in others)
+        cuts.append(_cut(text, held_out) if alone and text is not None and not elsewhere else 0)
+        if not alone:  # else it goes where the other sources' go: a part of it would be on both sides
+            sides = _by_hash(words[number], held_out)
+            held.append(words[number][sides == Side.HELD_OUT])
+    all_held = np.concatenate([*held, np.zeros(0, np.uint64)])
+    decided = []
+    for sides, mine, cut in zip(of, words, cuts, strict=True):
+        found = sides.copy()
+        if not cut:
+            found[sides == Side.TRAIN] = np.isin(mine, all_held)
+        decided.append(Sides(found, cut))
+    return decided
 
 
 def split(documents: Sequence[Document], held_out: float = 0.1, seed: int = 0) -> tuple[list[Document], list[Document]]:
     """(train, held out), in their order, with about the share `held_out` of the documents held out.
 
-    - A data set of files train.* and dev|val|valid|validation.* in one folder, or of shards train-00000-of-00001.* and
-      so on, is already split; test.* is left out. Where it has train.* and test.* alone, train.* is split as follows.
+    - A data set of files train.* and dev|val|valid|validation.* (also shards, train-00000-of-00001.*; also a part of
+      a name, wiki.train.txt; also folders of these names) is already split; test.* is left out, and so is a held-out
+      text that is in train.* too. Where it has train.* and test.* alone, train.* is split as follows.
     - Else each document goes by the hash of its text: equal documents to one side. Of two or more different ones,
       neither side is empty.
     - A single document is cut, at a line's end if one is near: "name[:cut]" to train, "name[cut:]" held out.
@@ -168,7 +200,8 @@ def split(documents: Sequence[Document], held_out: float = 0.1, seed: int = 0) -
     """
     _check(held_out)
     sides: tuple[list[Document], list[Document]] = ([], [])
-    for side, document in decide(survey(documents, seed), held_out).route(documents):
+    (decided,) = decide([survey(documents, seed)], held_out)
+    for side, document in decided.route(documents):
         sides[side].append(document)
     return sides
 
@@ -224,60 +257,6 @@ class _Equal:
             self.document, self._first = document, False
         elif self.document is not None and self.document.text != document.text:
             self.document = None
-
-
-@dataclass(frozen=True)
-class _Group:
-    """Files of one folder whose names say the same."""
-
-    folder: PurePosixPath
-    side: Side | None  # None: they say nothing
-    test: bool = False  # whether they are a data set's test set
-
-
-class _Names:
-    """What files' names say of the split, as they go by: who is in which group."""
-
-    def __init__(self) -> None:
-        self.groups: dict[_Group, tuple[int, str]] = {}  # a number, and the first name
-        self.latest: tuple[str, int, Side | None] = ("", -1, None)  # a file, its group's number, its side
-        self.members: array[int] = array("I")  # each document's group
-
-    def add(self, name: str) -> Side | None:
-        """One document more; the side that its file's name says."""
-        head, colon, line = name.rpartition(":")
-        if colon and line.isdecimal() and record_kind(Path(head)):
-            name = head  # "file.csv:12"
-        if name != self.latest[0] or not self.groups:
-            group = _group(name)
-            self.latest = name, self.groups.setdefault(group, (len(self.groups), name))[0], group.side
-        self.members.append(self.latest[1])
-        return self.latest[2]
-
-    def sides(self) -> np.ndarray | None:
-        """The split that the names say; None where they say none. ValueError where some say nothing."""
-        folders = {group.folder for group in self.groups if group.side == Side.TRAIN}
-        folders &= {group.folder for group in self.groups if group.test or group.side == Side.HELD_OUT}
-        if not folders:
-            return None
-        for group, (_, name) in self.groups.items():
-            if group.side is None or (group.side != Side.LEFT_OUT and group.folder not in folders):
-                raise ValueError(
-                    f"{min(folders)} holds a split of its own (train.* with valid.* or test.*), but {name} is no part "
-                    "of one: name the files of the split alone, or the others"
-                )
-        return np.asarray([group.side for group in self.groups], np.uint8)[np.asarray(self.members, np.int64)]
-
-
-def _group(name: str) -> _Group:
-    """Where a file lies, and what its name says it is for."""
-    path = PurePosixPath(name)
-    word, _, suffixes = path.name.lower().partition(".")
-    word = _SHARD.sub("", word)
-    data = all(suffix in _DATA_SUFFIXES for suffix in suffixes.split("."))
-    if word in _BESIDE_NAMES:
-        return _Group(path.parent, Side.LEFT_OUT, test=data and word == _TEST)
-    return _Group(path.parent, _SIDES.get(word) if data else None)
 
 
 def _cut(document: Document, held_out: float) -> int:

@@ -30,7 +30,7 @@ FILE, TOKENIZER, HELD_OUT, TEXT = "store.json", "tokenizer.json", "held-out", "h
 VERIFIED = 1 << 30  # bytes; a larger store is opened on its sizes alone, unless it is asked to be read through
 _FORMAT = 1
 _DTYPES = {2: np.dtype("<u2"), 4: np.dtype("<u4")}  # by the bytes of a token
-_PART_FILE = re.compile(r"(train-\d+|held-out)\.(tokens|offsets)")
+PART_FILE = re.compile(r"(train-\d+|held-out)\.(tokens|offsets)")
 _AGAIN = ": remove the folder, and the tokens are made again"  # how errors about a damaged store end
 
 
@@ -118,7 +118,7 @@ def remove_store(folder: Path | str) -> None:
     try:
         names = list(_read_facts(folder / FILE)["files"])
     except ValueError:
-        names = [TEXT, TOKENIZER, *(path.name for path in folder.iterdir() if _PART_FILE.fullmatch(path.name))]
+        names = [TEXT, TOKENIZER, *(path.name for path in folder.iterdir() if PART_FILE.fullmatch(path.name))]
     for name in (*names, FILE):  # store.json last: as long as it is there, this can be done again
         (folder / name).unlink(missing_ok=True)
     if not any(folder.iterdir()):

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from weft.batch import Tokenizer
+from weft.data.names import Side
 from weft.data.progress import Advance
 from weft.data.sources import Document
-from weft.data.split import Side
 from weft.data.store import HELD_OUT, MadeOf, StoreWriter, part_names
 from weft.data.tokenizers import encode_many
 from weft.files import new_folder
