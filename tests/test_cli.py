@@ -3,6 +3,7 @@
 import gzip
 import json
 import math
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -295,6 +296,7 @@ def test_eval_says_which_pairs_it_leaves_out(translator: Path, tmp_path: Path):
     path.write_text(f"a\tb\n{'xyz' * 100}\tb\n")
     done = good("eval", translator, "--data", path, "--json")
     assert "1 pairs are longer than the context" in done.err and done.data["bytes"] == 1
+    assert done.data["rows"] is None  # each pair has its own
 
 
 @pytest.mark.parametrize(
@@ -315,6 +317,100 @@ def test_odd_but_honest_files_are_read_as_they_are(name: str, data: bytes, tmp_p
     good("train", "llama", "--data", path, "--out", tmp_path / f"out {name}", *TINY)
     found = good("eval", tmp_path / f"out {name}", "--data", path, "--json").data
     assert found["bytes"] == len(data.removeprefix(b"\xef\xbb\xbf"))
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> Path:
+    """Forty small texts."""
+    (tmp_path / "notes").mkdir()
+    for n in range(40):
+        (tmp_path / "notes" / f"{n:02}.txt").write_text(f"note {n} of a Small book, with a word like {n}{n} in it\n")
+    return tmp_path / "notes"
+
+
+@pytest.mark.parametrize("kind", ["word", "wordpiece"])
+def test_a_run_with_a_lossy_tokenizer_has_no_figure_in_bytes(kind: str, notes: Path, tmp_path: Path):
+    words = ("--data", notes, "--out", tmp_path / "run", *TINY, "--set", f"data.tokenizer={kind}")
+    done = good("train", "python_stdlib", *words, "--set", "data.column=text")  # a recipe with baselines
+    assert "bits per byte  " not in done.out and "held-out nats per token" in done.out and "xz" not in done.out
+    assert "no bits per byte: the tokenizer is lossy" in done.out
+    told = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert told["figures"].keys() == {"nats_per_token", "perplexity", "tokens"} and told["baselines"] == {}
+    assert any("the tokenizer is lossy" in text for text in told["notices"])
+    assert "held-out bits per byte" not in (tmp_path / "run" / "report.html").read_text()
+    found = good("eval", tmp_path / "run", "--data", notes, "--json")
+    assert not {"bits_per_byte", "bytes"} & found.data.keys() and "the tokenizer is lossy" in found.err
+
+
+def test_a_trained_tokenizer_is_named_by_its_folder(notes: Path, tmp_path: Path):
+    for vocab in (270, 290):
+        good("tokenizer", "train", "--data", notes, "--vocab", vocab, "--out", tmp_path / f"own{vocab}")
+    digests = []
+    for name in ("own270", "own270/tokenizer.json", "own290"):
+        out = tmp_path / f"run of {name.replace('/', ' ')}"
+        own = ("--set", f"data.tokenizer={tmp_path / name}")
+        good("train", "llama", "--data", notes, "--out", out, *TINY, *own)
+        assert (out / "tokenizer.json").read_bytes() == (tmp_path / name[:6] / "tokenizer.json").read_bytes()
+        digests.append(json.loads((out / "run.json").read_text())["data_digest"])
+        good("train", "llama", "--data", notes, "--out", out, *TINY, *own, "--resume")
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_tokens_stored_with_another_content_of_the_same_folder_are_refused(notes: Path, tmp_path: Path):
+    own = tmp_path / "own"
+    words = ("--data", notes, *TINY, "--set", f"data.tokenizer={own}", "--set", f"data.store={tmp_path / 'store'}")
+    good("tokenizer", "train", "--data", notes, "--vocab", 270, "--out", own)
+    good("train", "llama", *words, "--out", tmp_path / "one")
+    good("train", "llama", *words, "--out", tmp_path / "two")
+    good("tokenizer", "train", "--data", notes, "--vocab", 290, "--out", own, "--overwrite")
+    done = weft("train", "llama", *words, "--out", tmp_path / "three")
+    assert done.status == 1 and "tokenizer" in done.err and not (tmp_path / "three").exists()
+
+
+# ---------------------------------------------------------------- a dry run
+
+
+def parameters(words: str) -> str:
+    """What a dry run, or a run, said of the model's size."""
+    found = re.search(r"parameters\s+(\S+)|(\S+) parameters", words)
+    assert found, words
+    return found[1] or found[2]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [(), ("data.vocab=300",), ("data.tokenizer=bytes",), ("data.tokenizer=characters", "data.vocab=0")],
+    ids=str,
+)
+@pytest.mark.parametrize("length", ["steps=2", "epochs=2"])
+def test_a_dry_run_has_the_figures_of_the_run(changes: tuple[str, ...], length: str, notes: Path, tmp_path: Path):
+    words = ["train", "llama", "--data", notes, "--out", tmp_path / "run", *TINY, "--set", f"train.{length}"]
+    words += [word for change in changes for word in ("--set", change)]
+    planned = good(*words, "--dry-run")
+    assert not (tmp_path / "run").exists()
+    done = good(*(word for word in words if word != "--quiet"))
+    assert parameters(planned.out) == parameters(done.err)
+    steps = json.loads((tmp_path / "run" / "report.json").read_text())["of"]
+    assert re.search(rf"steps\s+{steps}\b", planned.out)
+
+
+def test_a_dry_run_of_a_saved_model_has_its_size(trained: Path, notes: Path):
+    size = good("show", trained, "--json").data["model"]["parameters"]
+    planned = good("train", trained, "--data", notes, "--dry-run", "--set", "train.precision=fp32")
+    assert parameters(planned.out) == f"{size / 1000:.1f}k"
+
+
+def test_of_long_texts_a_dry_run_reads_the_beginning_and_says_what_it_does_not_know(
+    notes: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("weft.recipes.preview.MOST", 500)
+    epochs = ("train", "llama", "--debug", "--data", notes, "--dry-run", "--set", "train.epochs=1")
+    done = good(*epochs, "--set", "data.vocab=260", "--set", "train.precision=fp32")
+    assert re.search(r"steps\s+-", done.out) and "only the first 500 characters of the data were read" in done.err
+    assert "260 ids, as many as data.vocab allows" in done.err
+    done = good(*epochs, "--set", "data.tokenizer=word", "--set", "data.vocab=0", "--set", "train.precision=fp32")
+    assert "the run may find more (as many as all of the data need)" in done.err
+    assert weft(*epochs, "--set", "data.held_out=7").status == 1
 
 
 # ---------------------------------------------------------------- settings

@@ -28,6 +28,8 @@ def write_bad_files(folder: Path) -> None:
         "tabs.tsv": f"{pairs}a cow eine Kuh\n".encode(),
         "same.tsv": b"a\tb\na\tc\n",
         "bare.tsv": b"a\t\nb\t\n",
+        "misspelt.py": b"from weft.training.settings import TrainSettings\n\n\ntrain = TrainSettings(stepz=3)\n",
+        "broken.py": b"import weft\nrecipe = Recipe(name='a'\nother = 3\n",
         "long.tsv": b"".join(b"%d%s\tb\n" % (n, b"xyz" * 99) for n in range(9)),
     }
     for name, data in files.items():
@@ -58,6 +60,20 @@ BAD = [
     ("eval RUN --data HERE/nope.txt", "there is no file or folder HERE/nope.txt"),
     ("eval RUN --data HERE/empty.txt", "HERE/empty.txt is empty"),
     ("eval RUN --data HERE/latin.txt", "byte 3 is 0xe9"),
+    ("eval PAIRED --data HERE/bare.tsv --rows pack", "data.rows=pack, but each pair has rows of its own"),
+    (f"{TRAIN} --data HERE/good.txt --set data.source=made", "reads no paths, and was given HERE/good.txt"),
+    (f"{TRAIN} --set data.tokenizer=HERE/hollow", "HERE/hollow is no folder with a tokenizer.json"),
+    # a dry run refuses what the run would
+    (f"{TRAIN} --data HERE/nope.txt --dry-run", "there is no file or folder HERE/nope.txt"),
+    (f"{TRAIN} --data HERE/good.txt --set data.held_out=7 --dry-run", "held_out=7.0 is a share of the texts"),
+    (f"{TRAIN} --data HERE/good.txt --set data.vocab=20 --dry-run", "vocab=20 is too small"),
+    (f"{TRAIN} --data HERE/good.txt --set train.steps=0 --dry-run", "above 0; given: nothing"),
+    (f"{PAIRS} --data HERE/hollow --dry-run", "HERE/hollow"),
+    (f"{PAIRS} --set data.rows=pack --dry-run", "data.rows=pack, but each pair has rows of its own"),
+    # a recipe of one's own
+    ("train HERE/misspelt.py --out OUT", "HERE/misspelt.py, line 4: TypeError:"),
+    ("train HERE/misspelt.py --out OUT", "unexpected keyword argument 'stepz'"),
+    ("train HERE/broken.py --out OUT", "HERE/broken.py, line 2: "),
     # names and settings
     ("train lama --out OUT", "no recipe, no family and no model's folder is called 'lama'; did you mean 'llama'?"),
     ("train shakespear_char --out OUT", "did you mean 'shakespeare_char'?"),
@@ -109,6 +125,8 @@ BAD = [
     ("generate RUN --prompt a --tokens 0", "tokens = 0, but it must be at least 1"),
     ("generate RUN --prompt a --beams 0", "beams = 0, but it must be at least 1"),
     ("generate RUN --prompt a --beams 0 --json", "beams = 0, but it must be at least 1"),
+    ("generate RUN --prompt a --beams 3 --temperature 0.5 --top-k 4", "beams = 3 search for the likeliest row"),
+    ("generate RUN --prompt a --beams 3 --seed 1 --json", "leave out the beams, or temperature, top_k, top_p and seed"),
     ("generate RUN --prompt a --temperature -1", "temperature = -1.0"),
     ("generate RUN --prompt a --temperature nan", "temperature = nan"),
     ("generate RUN --prompt a --top-p 0", "top_p = 0.0"),
@@ -118,9 +136,11 @@ BAD = [
 
 
 @pytest.mark.parametrize("line, fragment", BAD, ids=[line for line, _ in BAD])
-def test_what_is_wrong_is_said_in_one_message(line: str, fragment: str, tmp_path: Path, trained: Path):
+def test_what_is_wrong_is_said_in_one_message(
+    line: str, fragment: str, tmp_path: Path, trained: Path, translator: Path
+):
     write_bad_files(tmp_path)
-    places = {"HERE": str(tmp_path), "OUT": str(tmp_path / "out"), "RUN": str(trained)}
+    places = {"HERE": str(tmp_path), "OUT": str(tmp_path / "out"), "RUN": str(trained), "PAIRED": str(translator)}
 
     def placed(text: str) -> str:
         for name, path in places.items():

@@ -1,5 +1,6 @@
 """Runs from the command line: stopped, resumed to the same bits, refused, overwritten."""
 
+import json
 import re
 import shutil
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from commands import ENVIRONMENT, SIX, TINY, good, snapshot, stop_after, weft
 
+from weft.files import read_json
 from weft.models import FAMILIES
 from weft.nn import measure
 from weft.training import checkpoints
@@ -80,6 +82,84 @@ def test_resuming_a_finished_run_changes_no_weight(copy: Path):
     after = snapshot(copy)
     kept = {name for name in before if name not in ("loss.png", "report.json", "report.html")}
     assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
+
+
+def test_a_resumed_run_is_described_by_what_it_runs_with(copy: Path, stopped: Path, tmp_path: Path):
+    good(
+        "train", "llama", "--out", copy, *TINY, "--resume", "--set", "train.steps=4", "--set", "train.evaluate_every=3"
+    )
+    settings = read_json(copy / "run.json")["settings"]
+    assert (settings["train"]["steps"], settings["train"]["evaluate_every"]) == (4, 3)
+    assert "train.evaluate_every" in read_json(copy / "report.json")["changed"]
+    good("report", copy, stopped, "--out", tmp_path / "both.html")
+    page = (tmp_path / "both.html").read_text()
+    assert "train.evaluate_every" in page[page.index("Settings that differ") :]
+
+
+def test_a_resumed_run_is_described_before_its_end(stopped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    out = Path(shutil.copytree(stopped, tmp_path / "run"))
+    stop_after(monkeypatch, 4)
+    assert weft("train", "llama", "--out", out, *TINY, *SIX, "--resume", "--set", "train.steps=9").status == 130
+    assert read_json(out / "run.json")["settings"]["train"]["steps"] == 9
+
+
+# ---------------------------------------------------------------- a saved model, further
+
+
+@pytest.fixture
+def parent(notes: Path, tmp_path: Path) -> Path:
+    """A run whose data settings are none of the defaults."""
+    settings = ("rows=pack", "seed=3", "held_out=0.3", "column=body", "tokenizer=bytes")
+    words = [word for setting in settings for word in ("--set", f"data.{setting}")]
+    good("train", "llama", "--data", notes, "--out", tmp_path / "parent", *TINY, *words)
+    return tmp_path / "parent"
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> Path:
+    """Records, of which two have no text."""
+    path = tmp_path / "notes.jsonl"
+    texts = [f"note {n} of a small book " * 3 for n in range(40)]
+    path.write_text("".join(json.dumps({"body": text}) + "\n" for text in [*texts, "", ""]))
+    return path
+
+
+def test_a_saved_model_goes_on_with_the_data_settings_of_its_run(parent: Path, notes: Path, tmp_path: Path):
+    good("train", parent, "--data", notes, "--out", tmp_path / "on", *TINY)
+    was, now = (read_json(folder / "run.json") for folder in (parent, tmp_path / "on"))
+    assert now["settings"]["data"] == was["settings"]["data"]
+    assert now["data_digest"] == was["data_digest"]  # the same texts are held out
+    notices = read_json(tmp_path / "on" / "report.json")["notices"]
+    assert not any("holds out" in text or "was trained on" in text for text in notices), notices
+
+
+def test_another_split_than_the_models_own_is_heard_and_said(parent: Path, notes: Path, tmp_path: Path):
+    other = ("--set", "data.seed=4", "--set", "data.rows=stream")
+    good("train", parent, "--data", notes, "--out", tmp_path / "on", *TINY, *other)
+    data = read_json(tmp_path / "on" / "run.json")["settings"]["data"]
+    assert (data["seed"], data["rows"], data["held_out"]) == (4, "stream", 0.3)
+    notices = read_json(tmp_path / "on" / "report.json")["notices"]
+    assert any(f"held-out documents are texts that {parent} was trained on" in text for text in notices), notices
+    (said,) = (text for text in notices if "holds out" in text)
+    assert f"data.seed was 3 when {parent} was trained and is 4 now" in said
+
+
+def test_a_saved_model_keeps_its_tokenizer(parent: Path, notes: Path, tmp_path: Path):
+    for change in ("data.tokenizer=bpe", "data.vocab=9999"):
+        done = weft("train", parent, "--data", notes, "--out", tmp_path / "on", *TINY, "--set", change)
+        assert done.status == 1 and f"{change}: {parent} keeps the tokenizer it was trained with" in done.err
+    assert not (tmp_path / "on").exists()
+
+
+def test_a_saved_model_without_data_says_what_to_name(parent: Path, tmp_path: Path):
+    done = weft("train", parent, "--out", tmp_path / "on", "--quiet")
+    assert done.status == 1 and "with --data" in done.err and not (tmp_path / "on").exists()
+
+
+def test_what_the_data_had_to_say_is_in_the_report_of_a_quiet_run(parent: Path):
+    notices = read_json(parent / "report.json")["notices"]
+    assert any("2 rows have no 'body'" in text for text in notices), notices
+    assert "have no &#x27;body&#x27;" in (parent / "report.html").read_text()
 
 
 def test_resume_begins_where_nothing_was_begun(tmp_path: Path):

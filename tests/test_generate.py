@@ -410,6 +410,20 @@ def test_text_streams_whole_characters(kind: str, text: str):
     assert text.count("\ufffd") == "".join(pieces).count("\ufffd")
 
 
+@pytest.mark.parametrize("kind", ["word", "wordpiece"])
+def test_a_continuation_keeps_the_space_that_joins_it_to_its_prompt(kind: str):
+    text = "the cat sat on the mat , naïve as ever . "
+    tokenizer = train_tokenizer(kind, [text * 5], 300)
+    ids = tokenizer.encode(text)
+    for cut in range(1, len(ids)):
+        stream = TextStream(tokenizer, after=[tokenizer.end, *ids[:cut]])
+        written = "".join(stream.push(token) for token in ids[cut:]) + stream.finish()
+        assert tokenizer.decode(ids[:cut]) + written == tokenizer.decode(ids)
+    for nothing in ((), (tokenizer.end,)):  # a special is no text to go on from
+        stream = TextStream(tokenizer, after=nothing)
+        assert "".join(stream.push(token) for token in ids) == tokenizer.decode(ids)
+
+
 def test_half_a_character_is_held_back():
     stream, first = TextStream(Bytes()), 0xF0 + 3  # the first byte of four
     assert [stream.push(token) for token in Bytes().encode("é")] == ["", "é"]

@@ -12,10 +12,10 @@ import torch
 from commands import TINY, good
 
 import weft
-from weft.data import Bytes, Characters
+from weft.data import Bytes, Characters, train_tokenizer
 from weft.files import read_header, read_json, read_tensors, write_json, write_tensors
 from weft.generate import GREEDY, Sampling, row_seeds
-from weft.hub import LoadError, Model, load, save
+from weft.hub import USUAL, LoadError, Model, load, save
 from weft.hub.score import score
 from weft.models import FAMILIES, Blueprint
 from weft.nn import SCHEMES
@@ -385,6 +385,30 @@ def test_a_source_longer_than_the_context_is_refused_though_its_positions_could_
             ask("x" * 64)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_lossy_tokenizer_goes_on_with_is_joined_to_its_prompt(name: str):
+    words = train_tokenizer("word", ["the weaver mends the red thread at dawn"])
+    blueprint = Blueprint.of(name, "debug").change("vocab", str(words.vocab))
+    model, prompt = Model(blueprint.build(seed=0), blueprint, words), "the red"
+    before = () if model.translates else words.encode(prompt)
+    found = [model.generate(prompt, Sampling(seed=seed), tokens=6) for seed in range(5)]
+    found.append(model.generate(prompt, tokens=6, beams=3))
+    for written in found:
+        assert ("" if model.translates else prompt) + written.text == words.decode([*before, *written.ids])
+    assert any(" " in written.text.strip() for written in found)
+    for seed, written in enumerate(found[:5]):
+        assert "".join(model.stream(prompt, Sampling(seed=seed), tokens=6)) == written.text
+
+
+def test_beams_draw_nothing_so_a_sampling_beside_them_is_refused():
+    model = made("llama")
+    for ask in (Sampling(0.5, top_k=4), Sampling(seed=3), USUAL):
+        with pytest.raises(ValueError, match=r"beams = 3 search .* and draw nothing, so Sampling\(temperature="):
+            model.generate("a", ask, tokens=2, beams=3)
+    assert model.generate("a", tokens=2, beams=3) == model.generate("a", GREEDY, tokens=2, beams=3)
+    assert model.generate("a", tokens=9) == model.generate("a", USUAL, tokens=9)
+
+
 @pytest.mark.parametrize("tokens", [0, -1])
 def test_no_tokens_are_refused_before_the_first_piece(tokens: int):
     for ask in (made("llama").generate, made("llama").stream):
@@ -416,6 +440,22 @@ def test_the_score_of_a_file_is_what_the_logits_say(tmp_path: Path):
         assert (found.tokens, found.bytes) == (len(text) + 1, len(text))
         assert found.nats == pytest.approx(nats, rel=1e-5)
         assert found.bits_per_byte == pytest.approx(nats / math.log(2) / len(text), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("kind", ["word", "wordpiece"])
+def test_a_lossy_tokenizer_has_no_bits_per_byte(kind: str, name: str, tmp_path: Path):
+    (tmp_path / "a.tsv").write_text("the Weaver\tthe STRANGER mends\none\tmends the weaver\n")
+    tokenizer = train_tokenizer(kind, ["the weaver mends the red thread"], 200)
+    blueprint = Blueprint.of(name, "debug").change("vocab", str(tokenizer.vocab))
+    said: list[str] = []
+    model = Model(blueprint.build(seed=0), blueprint, tokenizer)
+    found = score(
+        model, (str(tmp_path / "a.tsv"),), column="text" if model.translates else "the Weaver", say=said.append
+    )
+    assert found.figures().keys() == {"nats_per_token", "perplexity", "tokens"}
+    assert (found.bytes, found.bits_per_byte) == (None, None) and found.nats_per_token > 0
+    assert sum("no bits per byte: the tokenizer is lossy" in text for text in said) == 1
 
 
 def test_isolated_documents_are_scored_as_if_each_stood_alone(tmp_path: Path):

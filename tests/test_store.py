@@ -25,7 +25,6 @@ from weft.data import (
     Packed,
     Store,
     Texts,
-    inherit,
     is_store,
     open_store,
     prepare,
@@ -425,13 +424,6 @@ def test_a_text_that_is_a_source_and_in_another_is_not_cut(seed: int, tmp_path: 
 
 
 # ---- a model that is trained further ----
-
-
-def test_a_parents_settings_are_inherited_unless_they_are_given():
-    parent = DataSettings("made", held_out=0.3, seed=4, rows="pack", column="body", vocab=7)
-    own = DataSettings(paths=("a",), seed=9, held_out=0.2)
-    assert inherit(own, parent, ()) == replace(own, held_out=0.3, seed=4, rows="pack", column="body")
-    assert inherit(own, parent, ("seed", "rows")) == replace(own, held_out=0.3, column="body")
 
 
 def test_held_out_text_that_the_parent_trained_on_is_counted(tmp_path: Path):

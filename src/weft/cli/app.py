@@ -120,7 +120,7 @@ def evaluate(
     ] = "text",
     as_json: AsJson = False,
 ) -> None:
-    """Held-out nats per token, perplexity and bits per byte."""
+    """Held-out nats per token, perplexity and, where the tokenizer is lossless, bits per byte."""
     from weft.cli.evaluate import command
 
     command(folder, tuple(data), rows, column, as_json=as_json)
@@ -131,19 +131,22 @@ def generate(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="a trained model")],
     prompt: Annotated[list[str], typer.Option("--prompt", help="text to continue, or to translate; may be repeated")],
     tokens: Annotated[int, typer.Option("--tokens", help="most tokens to add")] = 200,
-    temperature: Annotated[float, typer.Option("--temperature", help="0 takes the likeliest token")] = 0.8,
-    top_k: Annotated[int, typer.Option("--top-k", help="draw from the k likeliest; 0: all")] = 0,
-    top_p: Annotated[float, typer.Option("--top-p", help="draw from the likeliest that make up p")] = 1.0,
+    temperature: Annotated[
+        float | None, typer.Option("--temperature", help="0 takes the likeliest token; default: 0.8")
+    ] = None,
+    top_k: Annotated[int | None, typer.Option("--top-k", help="draw from the k likeliest; default: all")] = None,
+    top_p: Annotated[
+        float | None, typer.Option("--top-p", help="draw from the likeliest that make up p; default: 1")
+    ] = None,
     beams: Annotated[int, typer.Option("--beams", help="search with n beams instead of drawing")] = 1,
-    seed: Annotated[int, typer.Option("--seed", help="the same seed gives the same text")] = 0,
+    seed: Annotated[int | None, typer.Option("--seed", help="the same seed gives the same text; default: 0")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Continue a prompt, streaming as it is written."""
     from weft.cli.generate import command
-    from weft.generate import Sampling
 
-    sampling = Sampling(temperature, top_k, top_p, seed)
-    command(folder, prompt, sampling, tokens=tokens, beams=beams, as_json=as_json)
+    asked = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
+    command(folder, prompt, asked, tokens=tokens, beams=beams, as_json=as_json)
 
 
 @app.command()

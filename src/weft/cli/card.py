@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from weft.evaluate import LOSSY
 from weft.recipes import Recipe, Report
 
 ACCENT, MUTED = "cyan", "dim"
@@ -34,24 +35,34 @@ def _figures(console: Console, recipe: Recipe, report: Report) -> None:
             (f"{report.seconds:.0f} s of training, {speed:,.0f} tokens/s", MUTED),
         )
     )
-    if "bits_per_byte" not in report.figures:  # nothing was evaluated, or what came out was not finite
+    figures = report.figures
+    if "nats_per_token" not in figures:  # nothing was evaluated, or what came out was not finite
         return
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     table.add_column()
     table.add_column(justify="right")
     table.add_column(style=MUTED)
-    ours = report.figures["bits_per_byte"]
-    table.add_row("held-out bits per byte", Text(f"{ours:.3f}", style=f"bold {ACCENT}"), _bar(ours, report))
-    for name, value in report.baselines.items():
-        table.add_row(f"  {name}, same bytes", f"{value:.3f}", _bar(value, report))
-    table.add_row("held-out nats per token", f"{report.figures['nats_per_token']:.3f}", "")
-    table.add_row("held-out perplexity", f"{report.figures['perplexity']:.1f}", "")
+    ours = figures.get("bits_per_byte")
+    if ours is not None:
+        table.add_row("held-out bits per byte", _headline(ours), _bar(ours, ours, report))
+        for name, value in report.baselines.items():
+            table.add_row(f"  {name}, same bytes", f"{value:.3f}", _bar(value, ours, report))
+    nats = figures["nats_per_token"]
+    table.add_row("held-out nats per token", _headline(nats) if ours is None else f"{nats:.3f}", "")
+    table.add_row("held-out perplexity", f"{figures['perplexity']:.1f}", "")
     console.print(table)
+    if ours is None:
+        console.print(LOSSY, style=MUTED)
 
 
-def _bar(value: float, report: Report) -> str:
+def _headline(value: float) -> Text:
+    """The figure that a person looks for first."""
+    return Text(f"{value:.3f}", style=f"bold {ACCENT}")
+
+
+def _bar(value: float, ours: float, report: Report) -> str:
     """A bar to compare with the others of the table; none where there is nothing to compare with."""
-    longest = max([report.figures["bits_per_byte"], *report.baselines.values()])
+    longest = max([ours, *report.baselines.values()])
     return "▆" * max(1, round(24 * value / longest)) if report.baselines else ""
 
 

@@ -11,19 +11,20 @@ from rich.table import Table
 from weft.cli.shared import note, opened, printer
 from weft.data import RowKind
 from weft.hub.score import score
-from weft.recipes.folder import existing
+from weft.recipes.folder import data_settings
 
 
 def command(folder: Path, data: tuple[str, ...], rows: str | None, column: str, *, as_json: bool) -> None:
     """Print the held-out likelihood. rows: None asks the folder how the model was trained."""
     model = opened(folder)
     if rows is None:
-        rows = trained_on(folder)
-        if rows != "stream" and not model.translates:
+        rows = "stream" if model.translates else trained_on(folder)
+        if rows != "stream":
             note("documents that share a row are kept apart, as in training; --rows stream lets them see one another")
     figures = score(model, data, how=_kind(rows), column=column, say=note).figures()
     if as_json:
-        print(json.dumps({"model": str(folder), "data": list(data), "rows": rows} | figures))
+        how = None if model.translates else rows  # a pair has rows of its own
+        print(json.dumps({"model": str(folder), "data": list(data), "rows": how} | figures))
         return
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     table.add_column(style="dim")
@@ -33,10 +34,10 @@ def command(folder: Path, data: tuple[str, ...], rows: str | None, column: str, 
     printer().print(table)
 
 
-def trained_on(folder: Path) -> str:
+def trained_on(folder: Path) -> RowKind:
     """The kind of rows that the run in a folder was trained on; "stream" where no run describes itself there."""
-    run = existing(folder)
-    return "stream" if run is None else str(run.data.get("rows", "stream"))
+    data = data_settings(folder)
+    return "stream" if data is None else data.rows
 
 
 def _kind(rows: str) -> RowKind:

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from weft.cli.shared import opened
-from weft.generate import Sampling
-from weft.hub import Written
+from weft.hub import USUAL, Written
 
 
-def command(folder: Path, prompts: list[str], sampling: Sampling, *, tokens: int, beams: int, as_json: bool) -> None:
-    """Print what follows each prompt: as it is written, or, where it must be known whole (beams, JSON), at the end."""
+def command(
+    folder: Path, prompts: list[str], asked: Mapping[str, float | None], *, tokens: int, beams: int, as_json: bool
+) -> None:
+    """Print what follows each prompt: as it is written, or, where it must be known whole (beams, JSON), at the end.
+
+    asked: fields of a Sampling; None where nobody said, and the usual one is taken.
+    """
+    said = {name: value for name, value in asked.items() if value is not None}
+    sampling = replace(USUAL, **said) if said else None
     model = opened(folder)
     if as_json or beams != 1:
         made = [model.generate(prompt, sampling, tokens=tokens, beams=beams) for prompt in prompts]

@@ -6,9 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from weft.cli.card import print_card
-from weft.cli.shared import printer
+from weft.cli.shared import note, printer
 from weft.data import PAIR_SOURCES
 from weft.recipes import Recipe, find, run
+from weft.recipes.preview import preview
 from weft.settings import SettingError, to_data
 from weft.training.plan import plan as planned
 from weft.training.plan import print_plan
@@ -33,7 +34,11 @@ def command(
     """Run what `name` says, as changed, and print the card. A run that was interrupted ends in status 130."""
     recipe = settled(find(name), data, changes, debug=debug)
     if dry_run:
-        print_plan(printer(), planned(recipe.model, recipe.train))
+        recipe.train.check()
+        seen = preview(recipe)
+        print_plan(printer(), planned(seen.blueprint, recipe.train, samples=seen.samples))
+        for text in seen.notices:
+            note(text)
         return
     out = out or Path("runs") / recipe.name
     watch = choose_watcher(silent=quiet, also=exporters(log, out, to_data(recipe.train)))
@@ -50,20 +55,18 @@ def command(
 
 def settled(recipe: Recipe, data: tuple[str, ...], changes: list[str], *, debug: bool) -> Recipe:
     """The recipe with --debug, --data and --set applied, in this order, so that what a person says wins."""
-    own = recipe.data.source
+    own = recipe.data
     if debug:
         for path, text in recipe.debug:
             recipe = recipe.change(path, text)
     if data:
         source = "pairs" if recipe.data.source in PAIR_SOURCES.names() else "text"
-        if source != own:
+        if source != own.source:
             recipe = replace(recipe, prompts=())  # the recipe's own belong to its own text
-        recipe = replace(recipe, data=replace(recipe.data, source=source, paths=data))
+        recipe = replace(recipe, data=replace(recipe.data, source=source, paths=data, column=own.column))
     for change in changes:
         path, equals, text = change.partition("=")
         if not equals:
             raise SettingError(f"--set {change}: write it as a.b=c, for instance --set train.steps=200")
         recipe = recipe.change(path.strip(), text.strip())
-    if recipe.begin is not None and not recipe.data.paths and recipe.data.source in ("text", "pairs"):
-        raise ValueError(f"training {recipe.begin} further needs text: name files, folders or patterns with --data")
     return recipe

@@ -1,7 +1,7 @@
 """Text in: where it comes from, how it becomes ids, what is held out, and in which order it is read."""
 
 from weft.data.blocks import Blocks, Pairs, stream
-from weft.data.inherit import INHERITED, inherit, trained_before
+from weft.data.further import trained_before
 from weft.data.mixture import Mixture
 from weft.data.order import Shuffled, place, places
 from weft.data.pack import Packed
@@ -30,7 +30,6 @@ from weft.data.tokenizers import (
 
 __all__ = [
     "COLUMN",
-    "INHERITED",
     "PAIR_SOURCES",
     "SOURCES",
     "TOKENIZERS",
@@ -58,7 +57,6 @@ __all__ = [
     "WordPieces",
     "Words",
     "encode_many",
-    "inherit",
     "is_store",
     "load_tokenizer",
     "open_pairs",

@@ -35,7 +35,7 @@ class DataSettings:
     paths: tuple[str, ...] = ()
     column: str = COLUMN  # which holds the text, in files of records (.csv, .tsv, .jsonl, .parquet)
     weights: tuple[float, ...] = ()  # one for each path, each then a source of its own, read in these proportions
-    tokenizer: str = "bpe"  # a registered kind of tokenizer
+    tokenizer: str = "bpe"  # a registered kind, or a folder with a tokenizer.json
     vocab: int = 4096  # most ids the tokenizer may have
     held_out: float = 0.1  # share of the documents that is never trained on
     seed: int = 0  # of the split

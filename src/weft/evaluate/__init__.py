@@ -1,6 +1,15 @@
 """Numbers, each with its definition."""
 
 from weft.evaluate.baselines import bits_per_byte, ngram_nats, xz_bits_per_byte
-from weft.evaluate.perplexity import Likelihood, check, likelihood
+from weft.evaluate.perplexity import LOSSY, Likelihood, check, counted_bytes, likelihood
 
-__all__ = ["Likelihood", "bits_per_byte", "check", "likelihood", "ngram_nats", "xz_bits_per_byte"]
+__all__ = [
+    "LOSSY",
+    "Likelihood",
+    "bits_per_byte",
+    "check",
+    "counted_bytes",
+    "likelihood",
+    "ngram_nats",
+    "xz_bits_per_byte",
+]

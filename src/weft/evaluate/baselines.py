@@ -1,8 +1,8 @@
 """What a model has to beat: an n-gram model and xz, as numbers with a stated definition.
 
-Bits per byte is the common currency. It does not depend on the tokenizer, so that a transformer over subwords, an
-n-gram model over the same subwords and a byte-oriented compressor can stand in one table. numpy and the standard
-library only.
+Bits per byte is the common currency. It does not depend on the tokenizer, as long as that is lossless, so that a
+transformer over subwords, an n-gram model over the same subwords and a byte-oriented compressor can stand in one table.
+numpy and the standard library only.
 """
 
 import lzma
@@ -20,6 +20,7 @@ UNSEEN = np.iinfo(np.int64).max  # behind every key
 def bits_per_byte(nats: float, bytes: int) -> float:
     """`nats` of total (not mean) surprise, spread over `bytes` of UTF-8 text: nats / ln 2 / bytes.
 
+    It means something only where the tokens predicted give the text back, byte for byte: a lossy tokenizer's do not.
     What is predicted but is not text (document separators) belongs in `nats` and adds nothing to `bytes`.
     """
     if bytes <= 0:

@@ -9,22 +9,28 @@ from dataclasses import dataclass
 import torch
 from torch.nn import Module
 
-from weft.batch import Batch, Dataset
+from weft.batch import Batch, Dataset, Tokenizer
 from weft.data.order import places
 from weft.evaluate.baselines import bits_per_byte
 from weft.objectives import Objective
 
 TERM = "loss"  # what an objective calls its -log p
+LOSSY = (
+    "no bits per byte: the tokenizer is lossy, what it drops (an unknown word, a capital) costs the model nothing, so "
+    "its nats say nothing of the text's bytes; nats per token compare models of this same tokenizer"
+)
 
 
 @dataclass(frozen=True)
 class Likelihood:
     """nats: -log p summed over all predicted tokens (natural logarithm). tokens: how many were predicted.
-    bytes: UTF-8 bytes of the text they stand for; separators between documents cost nats and add no bytes."""
+    bytes: UTF-8 bytes of the text they stand for; separators between documents cost nats and add no bytes. None where
+    the tokens do not give the text back (a lossy tokenizer): what it drops costs nothing; nats say nothing of bytes.
+    """
 
     nats: float
     tokens: int
-    bytes: int
+    bytes: int | None
 
     @property
     def nats_per_token(self) -> float:
@@ -37,19 +43,25 @@ class Likelihood:
         return math.exp(min(self.nats_per_token, 700.0))
 
     @property
-    def bits_per_byte(self) -> float:
-        """See `weft.evaluate.bits_per_byte`; the one to compare across tokenizers."""
-        return bits_per_byte(self.nats, self.bytes)
+    def bits_per_byte(self) -> float | None:
+        """See `weft.evaluate.bits_per_byte`; the one to compare across tokenizers. None where `bytes` is."""
+        return None if self.bytes is None else bits_per_byte(self.nats, self.bytes)
 
     def figures(self) -> dict[str, float]:
-        """The numbers by name, for logs and reports."""
-        return {
+        """The numbers by name, for logs and reports; those that there are."""
+        found = {
             "nats_per_token": self.nats_per_token,
             "perplexity": self.perplexity,
             "bits_per_byte": self.bits_per_byte,
             "tokens": self.tokens,
             "bytes": self.bytes,
         }
+        return {name: value for name, value in found.items() if value is not None}
+
+
+def counted_bytes(tokenizer: Tokenizer, size: int) -> int | None:
+    """`size`, the bytes of a text, where the tokenizer's ids spell all of it; None where it is lossy."""
+    return size if tokenizer.lossless else None
 
 
 def batches(dataset: Dataset[Batch], rows: int, share: tuple[int, int] = (0, 1)) -> Iterator[tuple[Batch, bool]]:
@@ -84,7 +96,7 @@ def likelihood(
     dataset: Dataset[Batch],
     objective: Objective,
     *,
-    bytes: int,
+    bytes: int | None,
     rows: int = 16,
     share: tuple[int, int] = (0, 1),
     total: Callable[[Sequence[float]], list[float]] = list,
@@ -96,6 +108,8 @@ def likelihood(
 
     On several processes, all of which call this alike, `share` is (this process, processes) and `total` adds numbers up
     over them, place by place: the batches are those of one process, each computed by one of them.
+
+    bytes: of the text that the dataset spells; None where it does not spell all of it, see `Likelihood`.
 
     ValueError where `check` finds nothing to work with, or no place of the data predicts anything.
     """

@@ -86,20 +86,22 @@ class Model:
             hidden, _ = self.module(tokens, _ragged(tokens, lengths))
             return self.module.logits(hidden)
 
-    def generate(self, prompt: str, sampling: Sampling = USUAL, *, tokens: int = 200, beams: int = 1) -> Written:
+    def generate(self, prompt: str, sampling: Sampling | None = None, *, tokens: int = 200, beams: int = 1) -> Written:
         """What follows a prompt (or, for an encoder–decoder, translates it): at most `tokens` tokens.
 
             model.generate("Once", weft.Sampling(temperature=0.7), tokens=50).text
 
-        sampling: how tokens are drawn, the seed included; `Sampling(temperature=0)` takes the likeliest each time.
+        sampling: how tokens are drawn, the seed included; `Sampling(temperature=0)` takes the likeliest each time. None
+                  is the usual one, of temperature 0.8.
         beams:    above 1, a search for the likeliest row instead; nothing is drawn.
 
-        ValueError for a prompt that does not fit into the context, and for numbers that mean nothing.
+        ValueError for a prompt that does not fit into the context, for numbers that mean nothing, and for a sampling
+        that would have to be drawn from while beams search.
         """
         return self.generate_all([prompt], sampling, tokens=tokens, beams=beams)[0]
 
     def generate_all(
-        self, prompts: Sequence[str], sampling: Sampling = USUAL, *, tokens: int = 200, beams: int = 1
+        self, prompts: Sequence[str], sampling: Sampling | None = None, *, tokens: int = 200, beams: int = 1
     ) -> list[Written]:
         """`generate` for several prompts in one batch; each gets what it would get alone with its own seed."""
         tokenizer, context = self.need_tokenizer(), self.config.context
@@ -109,16 +111,23 @@ class Model:
             raise ValueError(
                 f"beams = {beams}, but there are only {self.config.vocab} tokens to choose from: ask for less"
             )
+        if beams > 1 and sampling is not None and not sampling.greedy:
+            raise ValueError(
+                f"beams = {beams} search for the likeliest row and draw nothing, so {sampling} would not be heard: "
+                "leave out the beams, or temperature, top_k, top_p and seed"
+            )
         ids, end = [self._encode(prompt) for prompt in prompts], tokenizer.end
         if beams > 1:
             found = beam_search(self.module, ids, new=tokens, width=beams, stop=(end,), start=end, context=context)
             made = [best for best, *_ in found]
         else:
-            made = generate(self.module, ids, new=tokens, sampling=sampling, stop=(end,), start=end, context=context)
+            made = generate(
+                self.module, ids, new=tokens, sampling=sampling or USUAL, stop=(end,), start=end, context=context
+            )
         texts = ["".join(_pieces(row.ids, self._text_after(prompt))) for prompt, row in zip(ids, made, strict=True)]
         return [Written(text, row.ids, row.reason, row.logprob) for text, row in zip(texts, made, strict=True)]
 
-    def stream(self, prompt: str, sampling: Sampling = USUAL, *, tokens: int = 200) -> Iterator[str]:
+    def stream(self, prompt: str, sampling: Sampling | None = None, *, tokens: int = 200) -> Iterator[str]:
         """The same text as `generate`, piece by piece, characters of several bytes intact.
 
         Arguments are checked at the call, not at the first piece.
@@ -126,7 +135,8 @@ class Model:
         tokenizer, context = self.need_tokenizer(), self.config.context
         _at_least_one("tokens", tokens)
         ids, end = [self._encode(prompt)], tokenizer.end
-        steps = decode(self.module, ids, new=tokens, sampling=sampling, stop=(end,), start=end, context=context)
+        drawn = sampling or USUAL
+        steps = decode(self.module, ids, new=tokens, sampling=drawn, stop=(end,), start=end, context=context)
         return _pieces((step.tokens[0] for step in steps), self._text_after(ids[0]))
 
     def _text_after(self, prompt: Sequence[int]) -> TextStream:

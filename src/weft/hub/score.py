@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from weft.data import COLUMN, DataSettings, Pairs, RowKind, open_pairs, open_source, rows
-from weft.evaluate import Likelihood, likelihood
+from weft.evaluate import LOSSY, Likelihood, counted_bytes, likelihood
 from weft.generate.cached import evaluating
 from weft.hub.model import Model
 from weft.models import FAMILIES
@@ -27,23 +27,27 @@ def score(
     how:    how texts become rows, as data.rows in training; pairs always have a row each, and refuse another.
     column: which holds the text, in files of records; pairs refuse one.
     batch:  rows at once; changes nothing but the time and memory it takes.
-    say:    hears of pairs that are longer than the context and left out, and of rows without text.
+    say:    hears of pairs that are longer than the context and left out, of rows without text, and why there are no
+            bits per byte where the tokenizer is lossy.
 
     ValueError where the data are missing, empty or undecodable, the model has no tokenizer, or its family cannot pack.
     """
     tokenizer, context, family = model.need_tokenizer(), model.config.context, FAMILIES.get(model.blueprint.family)
     if not all(paths):
         raise ValueError("one of the paths is empty (''): name a file, folder or pattern; . is this folder")
-    if how != "stream" and not family.packs:
-        raise ValueError(f"family {family.name!r} cannot keep the documents of a row apart: score them as a stream")
     objective = OBJECTIVES.get(family.objective)()
     if model.translates:
         dataset = Pairs(open_pairs(DataSettings("pairs", paths, column=column, rows=how)), tokenizer, context)
         size = sum(len(target.encode()) for _, target in dataset.pairs)
         if dataset.dropped:
             say(f"{dataset.dropped:,} pairs are longer than the context of {context} tokens and were left out")
+    elif how != "stream" and not family.packs:
+        raise ValueError(f"family {family.name!r} cannot keep the documents of a row apart: score them as a stream")
     else:
         documents = list(open_source("text", paths, column=column, say=say).documents())
         dataset, size = rows(documents, tokenizer, context, how)
+    counted = counted_bytes(tokenizer, size)
+    if counted is None:
+        say(LOSSY)
     with evaluating(list(model.module.modules())):
-        return likelihood(model.module, dataset, objective, bytes=size, rows=batch)
+        return likelihood(model.module, dataset, objective, bytes=counted, rows=batch)

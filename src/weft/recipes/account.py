@@ -14,6 +14,7 @@ from weft.hub import Model
 from weft.models import Blueprint
 from weft.recipes.recipe import Recipe
 from weft.settings import SettingError, to_data
+from weft.training import optimisers
 from weft.training.hardware import hardware
 from weft.training.loop import Result
 from weft.training.report.facts import flat
@@ -44,8 +45,11 @@ def write_samples(model: Model, prompts: tuple[str, ...], sampling: Sampling, *,
     return tuple(Sample(prompt, text, model.translates) for prompt, text in zip(good, texts, strict=True))
 
 
-def account(recipe: Recipe, blueprint: Blueprint, prepared: Prepared, result: Result) -> dict[str, Any]:
-    """What there is to say of a run that its log and its settings do not say."""
+def account(
+    recipe: Recipe, blueprint: Blueprint, prepared: Prepared, result: Result, notices: Iterable[str]
+) -> dict[str, Any]:
+    """What there is to say of a run that its log and its settings do not say. notices: those that came before its
+    first step, and its own."""
     return {
         "seconds": result.progress.seconds,
         "tokens": result.progress.tokens,
@@ -64,13 +68,13 @@ def account(recipe: Recipe, blueprint: Blueprint, prepared: Prepared, result: Re
             "digest": prepared.digest,
         },
         "hardware": hardware(),
-        "notices": list(result.notices),
+        "notices": list(notices),
     }
 
 
 def count_parameters(blueprint: Blueprint) -> int:
     """How many numbers a model is made of; a tied one counts once."""
-    return sum(parameter.numel() for parameter in blueprint.empty().parameters())
+    return optimisers.count_parameters(blueprint.empty().parameters())
 
 
 def changed(blueprint: Blueprint, settings: Mapping[str, Any]) -> list[str]:

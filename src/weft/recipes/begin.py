@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import nn
 
 from weft.batch import Tokenizer
-from weft.data import Prepared, prepare
-from weft.evaluate import check
+from weft.data import TOKENIZERS, Prepared, open_store, prepare, trained_before
+from weft.data.tokenizers import FILE
+from weft.evaluate import LOSSY, check
 from weft.files import DamagedFile, sweep
 from weft.hub import WEIGHTS, read_module, read_tokenizer
 from weft.models import FAMILIES, Blueprint
 from weft.nn import measure
 from weft.objectives import OBJECTIVES, Objective
 from weft.recipes.find import reads_pairs
-from weft.recipes.folder import TOKENS, Existing, check_same, existing, start
+from weft.recipes.folder import TOKENS, check_same, data_settings, existing, start
 from weft.recipes.recipe import Recipe
+from weft.registry import suggest
 from weft.training import checkpoints, precision
 from weft.training.watch import Watcher
 from weft.training.world import join, place
@@ -25,12 +28,14 @@ from weft.training.world import join, place
 
 @dataclass(frozen=True)
 class Begun:
-    """All that a run needs to train. decided: which attention kernel each field runs."""
+    """All that a run needs to train. decided: which attention kernel each field runs; notices: what a person should
+    know of all of it."""
 
     blueprint: Blueprint
     module: nn.Module
     prepared: Prepared
     decided: dict[str, str]
+    notices: tuple[str, ...] = ()
 
 
 def begin(recipe: Recipe, out: Path, *, resume: bool, overwrite: bool, watch: Watcher) -> Begun:
@@ -39,10 +44,7 @@ def begin(recipe: Recipe, out: Path, *, resume: bool, overwrite: bool, watch: Wa
     ValueError names whatever is wrong, in the data, or between them and a run that is resumed. What may fail comes
     first, so that a run which cannot be leaves nothing behind.
     """
-    pairs = reads_pairs(recipe.model)  # sizes that cannot be a model are refused before any data is read
-    family = FAMILIES.get(recipe.model.family)
-    if recipe.data.rows != "stream" and not family.packs:
-        raise ValueError(f"family {family.name!r} cannot pack several documents into a row: set data.rows=stream")
+    pairs = check_model(recipe)  # sizes that cannot be a model are refused before any data is read
     if resume or overwrite:
         sweep(out)
     found = existing(out) if resume else None
@@ -50,13 +52,14 @@ def begin(recipe: Recipe, out: Path, *, resume: bool, overwrite: bool, watch: Wa
         recipe.data,
         recipe.model.config.context,
         pairs=pairs,
-        tokenizer=_tokenizer(recipe, found),
+        tokenizer=own_tokenizer(recipe) if found is None else found.tokenizer,
         kept=None if found is None else out / TOKENS,
         scratch=out,
         say=watch.notice,
     )
     try:
-        for text in prepared.notices:
+        notices = (*prepared.notices, *_told(recipe, prepared))
+        for text in notices:
             watch.notice(text)
         check(prepared.held_out, objective_of(recipe))
         blueprint = recipe.fitted(prepared.tokenizer.vocab)
@@ -66,7 +69,7 @@ def begin(recipe: Recipe, out: Path, *, resume: bool, overwrite: bool, watch: Wa
         decided = _decided(recipe, module, out, resume=resume)
         if found is None:
             start(out, recipe, blueprint, prepared, overwrite)
-        return Begun(blueprint, module, prepared.keep(out / TOKENS), decided)
+        return Begun(blueprint, module, prepared.keep(out / TOKENS), decided, notices)
     except BaseException:
         prepared.close()
         raise
@@ -86,6 +89,15 @@ def follow(recipe: Recipe, out: Path) -> Begun:
     )
     blueprint = recipe.fitted(prepared.tokenizer.vocab)
     return Begun(blueprint, _built(recipe, blueprint), prepared, {})
+
+
+def check_model(recipe: Recipe) -> bool:
+    """Whether the model reads pairs. ValueError for sizes that cannot be one, and for rows its family cannot read."""
+    pairs = reads_pairs(recipe.model)
+    family = FAMILIES.get(recipe.model.family)
+    if recipe.data.rows != "stream" and not family.packs:
+        raise ValueError(f"family {family.name!r} cannot pack several documents into a row: set data.rows=stream")
+    return pairs
 
 
 def objective_of(recipe: Recipe) -> Objective:
@@ -117,13 +129,43 @@ def _decided(recipe: Recipe, module: nn.Module, out: Path, *, resume: bool) -> d
     return measure.choose(module, rows, recipe.model.config.context, dtype=dtype)
 
 
-def _tokenizer(recipe: Recipe, found: Existing | None) -> Tokenizer | None:
-    """The one there is already: a resumed run's own, or that of the model the run begins with."""
-    if found is not None:
-        return found.tokenizer
-    if recipe.begin is None:
+def own_tokenizer(recipe: Recipe) -> Tokenizer | None:
+    """The one there is already: that of the model the run begins with, or in the folder that data.tokenizer names; None
+    where it names a kind, one of which is to be trained."""
+    if recipe.begin is not None:
+        tokenizer = read_tokenizer(recipe.begin)
+        if tokenizer is None:
+            raise ValueError(f"{recipe.begin} has no tokenizer.json, so its weights say nothing of any text")
+        return tokenizer
+    name = recipe.data.tokenizer
+    if name in TOKENIZERS.names():
         return None
-    tokenizer = read_tokenizer(recipe.begin)
+    folder = Path(name).parent if Path(name).name == FILE else Path(name)
+    tokenizer = read_tokenizer(folder)
     if tokenizer is None:
-        raise ValueError(f"{recipe.begin} has no tokenizer.json, so its weights say nothing of any text")
+        raise ValueError(
+            f"data.tokenizer={name} is no folder with a tokenizer.json, as `weft tokenizer train --out` writes, and no "
+            f"kind of tokenizer; {suggest(name, TOKENIZERS.names())}"
+        )
     return tokenizer
+
+
+def _told(recipe: Recipe, prepared: Prepared) -> Iterator[str]:
+    """What a person should know of figures to come."""
+    if not prepared.tokenizer.lossless:
+        yield LOSSY
+    if recipe.begin is None or (parent := data_settings(recipe.begin)) is None:
+        return
+    now, kept = recipe.data, Path(parent.store) if parent.store else recipe.begin / TOKENS
+    if prepared.store is not None and kept.is_dir() and (known := trained_before(prepared.store, open_store(kept))):
+        yield (
+            f"{known} of the {prepared.documents[1]} held-out documents are texts that {recipe.begin} was trained on, "
+            "so the held-out figures flatter it: hold out texts that it has not seen"
+        )
+    for name, before, after in (("seed", parent.seed, now.seed), ("held_out", parent.held_out, now.held_out)):
+        if before != after:
+            yield (
+                f"data.{name} was {before} when {recipe.begin} was trained and is {after} now, which holds out other "
+                f"texts: where the texts are the same, it may be evaluated on what it was trained on; leave it out "
+                "to hold out the same"
+            )

@@ -6,13 +6,16 @@ import importlib.util
 import re
 import shlex
 import sys
+import traceback
+from dataclasses import replace
 from pathlib import Path
 
-from weft.data import DataSettings
+from weft.data import COLUMN, DataSettings
 from weft.hub import read_blueprint
 from weft.models import FAMILIES, Blueprint
 from weft.nn import EncoderDecoder
 from weft.recipes.builtin import SHIPPED
+from weft.recipes.folder import data_settings
 from weft.recipes.recipe import DEBUG, RECIPES, Recipe
 from weft.registry import UnknownName, suggest
 from weft.training.settings import TrainSettings
@@ -54,33 +57,60 @@ def of_family(name: str) -> Recipe:
 
 
 def of_model(folder: Path) -> Recipe:
-    """Going on from a saved model: its weights and its tokenizer, on other data, at a low rate."""
+    """Going on from a saved model: its weights and its tokenizer, on other data, at a low rate. Where its run is known,
+    data become rows and are split as its own were, so that nothing it was trained on is held out now."""
     model = read_blueprint(folder)
     pairs = reads_pairs(model)
+    was = data_settings(folder) or DataSettings()
     return Recipe(
         name=folder.resolve().name,
         model=model,
-        data=DataSettings(source="pairs" if pairs else "text"),
+        data=replace(was, source="pairs" if pairs else "text", paths=(), weights=(), store=""),
         train=TrainSettings(steps=200, batch=32 if pairs else 16, rate=1e-4),
-        debug=(("train.steps", "10"), ("train.batch", "4"), ("data.source", "made_pairs" if pairs else "made")),
+        debug=(
+            ("train.steps", "10"),
+            ("train.batch", "4"),
+            ("data.source", "made_pairs" if pairs else "made"),
+            ("data.column", COLUMN),
+        ),
         story=f"The model in {folder}, trained further.",
         begin=folder,
     )
 
 
 def of_file(path: Path) -> Recipe:
-    """The `recipe` that a Python file defines. The file is run; ValueError where it is not there or defines none."""
+    """The `recipe` that a Python file defines. The file is run; ValueError where it is not there, fails or defines
+    none."""
     if not path.is_file():
         raise ValueError(f"there is no file {path}; `weft cp python_stdlib {path}` writes one to begin with")
     spec = importlib.util.spec_from_file_location(f"weft_recipe_{path.stem}", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses that it defines look their module up
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever a person's file may raise
+        del sys.modules[spec.name]
+        raise ValueError(f"{_place(path, error)}: {_said(error)}") from error
     found = vars(module).get("recipe")
     if not isinstance(found, Recipe):
         raise ValueError(f"{path} defines no `recipe`: it needs `recipe = Recipe(name=…, model=…, data=…, train=…)`")
     return found
+
+
+def _place(path: Path, error: Exception) -> str:
+    """The line of a recipe's file where it failed."""
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}, line {error.lineno}"
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    return f"{path}, line {lines[-1]}" if lines else str(path)
+
+
+def _said(error: Exception) -> str:
+    """What the failure says, with its kind where that is not weft's own way to say it."""
+    if isinstance(error, SyntaxError):
+        return f"{error.msg}; this is no Python"
+    return str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
 
 
 def copy(name: str, target: Path) -> None:

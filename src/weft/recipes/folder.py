@@ -15,7 +15,7 @@ from weft.hub.folder import CONFIG, TOKENIZER, WEIGHTS
 from weft.models import Blueprint
 from weft.outputs import check_output
 from weft.recipes.recipe import PARTS, Recipe
-from weft.settings import to_data
+from weft.settings import SettingError, from_data, to_data
 from weft.training import checkpoints, log
 from weft.training.report import PAGE
 from weft.training.report.facts import REPORT, RUN, flat
@@ -106,10 +106,29 @@ def start(out: Path, recipe: Recipe, blueprint: Blueprint, prepared: Prepared, o
     """Lay the folder out: what the run is, before its first step."""
     if overwrite and out.is_dir():
         clear(out)
-    settings = recipe.settings(blueprint)
-    write_json(out / RUN, {"recipe": recipe.name, "settings": settings, "data_digest": prepared.digest})
+    describe(out, recipe, blueprint, prepared.digest)
     write_config(blueprint, out)
     prepared.tokenizer.save(out)
+
+
+def describe(out: Path, recipe: Recipe, blueprint: Blueprint, digest: str) -> None:
+    """Write run.json: what a run is, with the settings that it runs with."""
+    write_json(out / RUN, {"recipe": recipe.name, "settings": recipe.settings(blueprint), "data_digest": digest})
+
+
+def data_settings(folder: Path) -> DataSettings | None:
+    """The data settings of the run in a folder; None where no run of weft's describes itself there. ValueError, naming
+    the file, where it is damaged or has settings that there are not."""
+    path = folder / RUN
+    if not path.is_file():
+        return None
+    facts = read_json(path)
+    if not _describes(facts):
+        return None
+    try:
+        return from_data(DataSettings, facts["settings"]["data"])
+    except SettingError as error:
+        raise DamagedFile(f"{path}: {error}") from error
 
 
 def clear(out: Path) -> None:

@@ -19,7 +19,8 @@ PARTS = ("model", "data", "train")  # of a recipe's settings; each is addressed 
 class Recipe:
     """A run, whole: what is trained, on what, how long, and what is shown at the end.
 
-    prompts: what the model continues when it is done. baselines: also score an interpolated 5-gram and xz.
+    prompts: what the model continues when it is done. baselines: also score an interpolated 5-gram and xz,
+    where the tokenizer is lossless.
     debug: settings changed by --debug, which must end within seconds and need no file from outside.
     story: the recipe's docstring: command, cost, number to expect. vocab: what model.vocab was set to by `change`; None
     where nobody did, and the model takes as many ids as the tokenizer turns out to have. begin: the saved model whose
@@ -56,12 +57,19 @@ class Recipe:
                 model = self.model.change(rest, text)
                 return replace(self, model=model, vocab=model.config.vocab if rest == "vocab" else self.vocab)
             if head == "data":
-                return replace(self, data=change(self.data, rest, text))
+                return replace(self, data=self._other_data(rest, text))
             train = replace(self.train, **dict.fromkeys(LENGTHS, 0)) if rest in LENGTHS else self.train
             return replace(self, train=change(train, rest, text))  # one length takes the place of another
         except SettingError as error:
             said = str(error)
             raise SettingError(f"{head}.{said}" if said.startswith(rest) else said) from error
+
+    def _other_data(self, name: str, text: str) -> DataSettings:
+        """The data settings with one changed; SettingError for a tokenizer where the model has its own."""
+        data = change(self.data, name, text)
+        if self.begin is not None and (data.tokenizer, data.vocab) != (self.data.tokenizer, self.data.vocab):
+            raise SettingError(f"{name}={text}: {self.begin} keeps the tokenizer it was trained with: leave it out")
+        return data
 
     def _meant(self, head: str, rest: str) -> str:
         """What a path that leads to no setting may have been meant to be: a part misspelt, or left out ("steps")."""

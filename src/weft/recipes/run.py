@@ -8,23 +8,22 @@ from functools import partial
 from pathlib import Path
 
 from weft.data import Blocks, Packed, Pairs, Prepared
-from weft.evaluate import bits_per_byte, likelihood, ngram_nats, xz_bits_per_byte
+from weft.evaluate import bits_per_byte, counted_bytes, likelihood, ngram_nats, xz_bits_per_byte
 from weft.files import write_json
 from weft.generate import Sampling
 from weft.hub import load, write_model
-from weft.models import Blueprint
 from weft.nn import measure
 from weft.outputs import locked
 from weft.recipes.account import Sample, account, plain, write_samples
 from weft.recipes.begin import Begun, begin, follow, objective_of
-from weft.recipes.folder import CURVE, LOG, check_folder
+from weft.recipes.folder import CURVE, LOG, check_folder, describe
 from weft.recipes.recipe import Recipe
 from weft.training.checkpoints import whole_tensors
 from weft.training.curve import draw, evaluations
 from weft.training.loop import Result, train
 from weft.training.report import PAGE, write_report
 from weft.training.report.facts import REPORT
-from weft.training.watch import Watcher
+from weft.training.watch import Several, Watcher
 from weft.training.world import World, join
 
 
@@ -65,7 +64,7 @@ def run(recipe: Recipe, out: Path, *, resume: bool, overwrite: bool, watch: Watc
         begun = world.agreed(lambda: led or follow(recipe, out))
         held.callback(begun.prepared.close)
         result = _trained(recipe, out, begun, world, resume=resume, watch=watch)
-        return _report(recipe, begun.blueprint, begun.prepared, result, out, watch) if world.main else None
+        return _report(recipe, begun, result, out, watch) if world.main else None
 
 
 def _trained(recipe: Recipe, out: Path, begun: Begun, world: World, *, resume: bool, watch: Watcher) -> Result:
@@ -76,7 +75,7 @@ def _trained(recipe: Recipe, out: Path, begun: Begun, world: World, *, resume: b
         likelihood,
         dataset=prepared.held_out,
         objective=objective,
-        bytes=prepared.held_out_bytes,
+        bytes=counted_bytes(prepared.tokenizer, prepared.held_out_bytes),
         share=(world.rank, world.size),
         total=world.sum,
     )
@@ -88,7 +87,7 @@ def _trained(recipe: Recipe, out: Path, begun: Begun, world: World, *, resume: b
         out,
         evaluate=lambda trained: score(trained).figures(),
         resume=resume,
-        watch=watch,
+        watch=Described(watch, recipe, begun, out) if world.main else watch,
         decisions=decided,
     )
     if not result.interrupted:
@@ -97,9 +96,22 @@ def _trained(recipe: Recipe, out: Path, begun: Begun, world: World, *, resume: b
     return result
 
 
-def _report(
-    recipe: Recipe, blueprint: Blueprint, prepared: Prepared, result: Result, out: Path, watch: Watcher
-) -> Report:
+class Described(Several):
+    """Tells a watcher, and keeps run.json what the run is: once it begins, nothing of it is refused any more, and a
+    resumed one may have other settings than it was started with."""
+
+    def __init__(self, watch: Watcher, recipe: Recipe, begun: Begun, out: Path) -> None:
+        super().__init__([watch])
+        self.recipe, self.begun, self.out = recipe, begun, out
+
+    def begin(self, steps: int, done: int, headline: str, peak: float = 0.0) -> None:
+        """Written anew."""
+        describe(self.out, self.recipe, self.begun.blueprint, self.begun.prepared.digest)
+        super().begin(steps, done, headline, peak)
+
+
+def _report(recipe: Recipe, begun: Begun, result: Result, out: Path, watch: Watcher) -> Report:
+    prepared, notices = begun.prepared, (*begun.notices, *result.notices)
     figures = {name: value for name, value in result.figures.items() if value is not None}
     curve = None
     try:
@@ -119,10 +131,10 @@ def _report(
         interrupted=result.interrupted,
         curve=curve,
         page=out / PAGE,
-        notices=result.notices,
+        notices=notices,
     )
     facts = {"figures": figures, "baselines": baselines, "samples": plain(report.samples)}
-    write_json(out / REPORT, facts | account(recipe, blueprint, prepared, result))
+    write_json(out / REPORT, facts | account(recipe, begun.blueprint, prepared, result, notices))
     write_report(out)
     return report
 
@@ -144,7 +156,10 @@ def openings(prepared: Prepared, count: int = 3) -> tuple[str, ...]:
 
 
 def _baselines(recipe: Recipe, prepared: Prepared, watch: Watcher) -> dict[str, float]:
-    """Held-out bits per byte of an interpolated 5-gram over the same tokens, and of `xz -9` on the same bytes."""
+    """Held-out bits per byte of an interpolated 5-gram over the same tokens, and of `xz -9` on the same bytes; none
+    where the tokenizer is lossy, and the model has no such figure."""
+    if not prepared.tokenizer.lossless:
+        return {}
     watch.notice("scoring the baselines on the same held-out text …")
     found = {"xz -9": xz_bits_per_byte(prepared.held_out_text)}
     if isinstance(prepared.train, Blocks | Packed) and isinstance(prepared.held_out, Blocks | Packed):

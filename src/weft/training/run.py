@@ -26,7 +26,7 @@ from weft.training.generators import told_apart
 from weft.training.log import Log
 from weft.training.modes import Modes
 from weft.training.objective import Objective, check_weights
-from weft.training.optimisers import build_optimiser, trainable
+from weft.training.optimisers import build_optimiser, count_parameters, trainable
 from weft.training.parallel import engine
 from weft.training.rest import rest
 from weft.training.saver import Saver
@@ -139,7 +139,7 @@ class Run:
 
     def headline(self) -> str:
         """One line that says what is about to be trained, and how."""
-        size = thousands(sum(parameter.numel() for parameter in trainable(self.module).values()))
+        size = thousands(count_parameters(trainable(self.module).values()))
         threads, processes = torch.get_num_threads(), self.world.size
         where = str(self.device) if self.device.type != "cpu" else f"{threads} thread{'s' if threads > 1 else ''}"
         if processes > 1:

@@ -1,24 +1,15 @@
-"""Training a saved model further: on the same side of the split, and what its held-out text may have seen before."""
+"""Training a saved model further: which of the texts that are held out now it was trained on."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 
 import numpy as np
 
-from weft.data.prepared import DataSettings
 from weft.data.store import TOKENIZER, Part, Store
 
-INHERITED = ("column", "held_out", "rows", "seed")  # what decides which text is on which side, and what a row is
 _END = 512  # tokens by which the part of a document that was cut is known again
-
-
-def inherit(settings: DataSettings, parent: DataSettings, given: Collection[str]) -> DataSettings:
-    """The settings with the parent's own `INHERITED`, but for those that are `given` by name ("held_out"). Equal texts
-    then fall on the same side as they did in the parent's run."""
-    return replace(settings, **{name: getattr(parent, name) for name in INHERITED if name not in given})
 
 
 def trained_before(store: Store, parent: Store) -> int:

@@ -1,0 +1,76 @@
+"""What a run would be given, before it is begun: its model and its samples, by the data and the tokenizer at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from weft.data import DataSettings, Document, open_source, prepare, split, train_tokenizer
+from weft.evaluate import check
+from weft.models import Blueprint
+from weft.recipes.begin import check_model, objective_of, own_tokenizer
+from weft.recipes.recipe import Recipe
+
+MOST = 1 << 22  # characters of text that are read: a look must not take long
+
+
+@dataclass(frozen=True)
+class Preview:
+    """blueprint: the model with the ids that its tokenizer would have; samples: in an epoch, 0 = not known; notices:
+    what is known of the data and what is not, for people."""
+
+    blueprint: Blueprint
+    samples: int
+    notices: tuple[str, ...]
+
+
+def preview(recipe: Recipe) -> Preview:
+    """A look at what a run would be given; nothing is written. ValueError for whatever the run would refuse of its
+    settings and data: of texts of more than MOST characters, of their beginning."""
+    pairs = check_model(recipe)
+    recipe.data.check()
+    tokenizer = own_tokenizer(recipe)
+    data = replace(recipe.data, store="")  # the run's to write
+    beginning = None if pairs else _beginning(data)
+    if beginning is not None:
+        return _of_beginning(recipe, beginning, None if tokenizer is None else tokenizer.vocab)
+    prepared = prepare(data, recipe.model.config.context, pairs=pairs, tokenizer=tokenizer)
+    try:
+        check(prepared.held_out, objective_of(recipe))
+        vocab, samples = prepared.tokenizer.vocab, len(prepared.train)
+        said = (
+            f"the data give {vocab:,} ids and {samples:,} rows to train on, with {prepared.train_tokens:,} tokens; "
+            f"{prepared.held_out_tokens:,} tokens are held out"
+        )
+        return Preview(recipe.fitted(vocab), samples, (*prepared.notices, said))
+    finally:
+        prepared.close()
+
+
+def _beginning(data: DataSettings) -> list[Document] | None:
+    """The first MOST characters of texts; None where there are no more, so that all can be read."""
+    documents, room = list[Document](), MOST
+    for paths in [(path,) for path in data.paths] if data.weights else [data.paths]:
+        for document in open_source(data.source, paths, column=data.column).documents():
+            documents.append(Document(document.name, document.text[:room]))
+            room -= len(document.text)
+            if room < 0:
+                return documents
+    return None
+
+
+def _of_beginning(recipe: Recipe, documents: Sequence[Document], vocab: int | None) -> Preview:
+    """vocab: of the tokenizer there is; None where one is to be trained, as is done here on what was read."""
+    data = recipe.data
+    training, _ = split(documents, data.held_out, data.seed)  # also says what data.held_out cannot be
+    unread = f"only the first {MOST:,} characters of the data were read: how many rows there are is not known"
+    if vocab is not None:
+        return Preview(recipe.fitted(vocab), 0, (unread,))
+    made = train_tokenizer(data.tokenizer, [document.text for document in training or documents], data.vocab).vocab
+    if made == data.vocab:
+        ids = f"{made:,} ids, as many as data.vocab allows"
+    else:
+        most = f"at most {data.vocab:,}, by data.vocab" if data.vocab else "as many as all of the data need"
+        ids = f"{made:,} ids by these; the run may find more ({most})"
+    blueprint = recipe.model if recipe.vocab is not None else recipe.fitted(made)
+    return Preview(blueprint, 0, (unread, ids))
