@@ -19,11 +19,9 @@ from weft.nn import (
     Field,
     Full,
     Global,
-    LayerNorm,
     Layout,
     Mask,
     Position,
-    RMSNorm,
     Rope,
     SameGroup,
     Scoring,
@@ -199,29 +197,10 @@ def test_forced_kernels_agree_at_every_length(mask: Mask, length: int) -> None:
 
 
 @pytest.mark.parametrize("name", KERNELS)
-@pytest.mark.parametrize("here", [Layout(), RAGGED_LEFT], ids=["plain", "ragged"])
-def test_kernels_under_autocast(name: str, here: Layout) -> None:
-    """The norms of q and k may come out in another precision than v."""
-    attention = randomised(Attention(16, 4, 2, q_norm=LayerNorm(4), k_norm=RMSNorm(4)))
-    field, x = Field(Rope(4), Causal()), torch.randn(2, LONG, 16)
-    gradients = []
-    for field.kernel in ("eager", name):
-        with torch.autocast("cpu", torch.bfloat16):
-            sights = {"self": field.among(here, LONG, CPU)}
-            y = attention(x.bfloat16(), Context(here, None, sights))[0]
-        y.float().square().mean().backward()
-        gradients.append([y.detach().float(), *(p.grad.clone() for p in attention.parameters())])
-        attention.zero_grad()
-    for (what, _), a, b in zip([("output", None), *attention.named_parameters()], *reversed(gradients), strict=True):
-        assert float((a - b).norm()) <= 0.05 * max(float(b.norm()), 0.5), what
-
-
-@pytest.mark.parametrize("name", KERNELS)
 @pytest.mark.parametrize("case", ["ragged left", "window, ragged", "bias, hidden rows", "everything", "packed, full"])
 def test_a_hidden_row_is_zero_and_so_are_its_gradients(name: str, case: str) -> None:
+    """Whichever kernel is asked for: one that cannot steps aside for one that can."""
     inputs, sight, how = task(CASES[case])
-    if not able(name, sight, how):
-        pytest.skip(f"{name} says that it cannot")
     hidden = ~visible(CASES[case].mask, sight.q, sight.k).any(-1)
     assert hidden.any()
     z = attend(*inputs[:3], replace(sight, kernel=name), how)

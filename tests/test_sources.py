@@ -187,7 +187,14 @@ def folder_of_a_run(folder: Path) -> Path:
     """What a run leaves, with its store of tokens, and a note beside."""
     (folder / "checkpoints" / "step-1").mkdir(parents=True)
     (folder / "run.json").write_text('{"recipe": "x", "settings": {}, "data_digest": ""}')
-    for name in ("log.jsonl", "report.html", "config.json", "tokenizer.json", "checkpoints/step-1/state.json"):
+    for name in (
+        "log.jsonl",
+        "log-1.jsonl",
+        "report.html",
+        "config.json",
+        "tokenizer.json",
+        "checkpoints/step-1/state.json",
+    ):
         (folder / name).write_text("{}")
     wanted = DataSettings(source="made", tokenizer="bytes", vocab=0, store=str(folder / "tokens"))
     prepare(wanted, 8, pairs=False)

@@ -30,6 +30,7 @@ from weft.training.muon import Muon, orthogonalise
 from weft.training.objective import Diverged
 from weft.training.optimisers import Groups, build_optimiser, groups, trainable
 from weft.training.reader import draw
+from weft.training.report import write_report
 from weft.training.schedule import rate_factor
 from weft.training.settings import TrainSettings
 from weft.training.watch import MEASURED, Watcher
@@ -734,3 +735,33 @@ def test_what_cannot_be_trained_is_refused_before_it_begins() -> None:
     with torch.no_grad(), pytest.raises(ValueError, match="gradients are switched off"):
         strangers.check_given(module, LINE)
     strangers.check_given(module, LINE)
+
+
+# ---- what a person is told ----
+
+
+def test_the_log_of_a_run_that_left_no_checkpoint_is_kept(tmp_path: Path) -> None:
+    def stop() -> None:
+        raise OSError("the disk is gone")
+
+    settings = replace(BASE, steps=4, checkpoint_every=0, evaluate_every=0)
+    with pytest.raises(OSError, match="the disk is gone"):
+        train(Stranger(), Samples(before=at(3, stop)), Next(), settings, tmp_path)
+    lost = (tmp_path / "log.jsonl").read_bytes()
+    train(Stranger(), Samples(), Next(), settings, tmp_path)
+    assert lost and (tmp_path / "log-1.jsonl").read_bytes() == lost
+    assert len(read(tmp_path / "log.jsonl")) == 4
+
+
+@pytest.mark.parametrize("value", ["good", None, torch.ones(2)], ids=str)
+def test_an_evaluators_figure_that_is_no_number_is_named(value: object) -> None:
+    with pytest.raises(ValueError, match=r"the evaluator gave .* as 'score'; it must give a number"):
+        train(Stranger(), Samples(), Next(), replace(BASE, steps=1, warmup=0), evaluate=lambda module: {"score": value})
+
+
+def test_rows_are_not_called_tokens(tmp_path: Path) -> None:
+    rows = [torch.randn(3) for _ in range(8)]
+    settings = replace(BASE, steps=2, batch=4, warmup=0)
+    train(nn.Linear(3, 1), rows, lambda module, x: module(x).square().squeeze(-1), settings, tmp_path)
+    assert {line["unit"] for line in read(tmp_path / "log.jsonl") if "unit" in line} == {"rows"}
+    assert "tokens per second" not in write_report(tmp_path).read_text().lower()

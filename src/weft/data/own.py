@@ -16,6 +16,7 @@ _RUN = (
     "wandb", "wandb.json",
 )
 # fmt: on
+_ASIDE = "log-[0-9]*.jsonl"  # logs of runs that left no checkpoint
 
 
 class Own:
@@ -34,7 +35,7 @@ def _names(folder: Path) -> frozenset[str]:
     """What weft wrote into a folder, by name."""
     found: set[str] = set()
     if _is_run(folder):
-        found.update(_RUN)
+        found.update(_RUN, (path.name for path in folder.glob(_ASIDE)))
     elif _says(folder / "config.json").get("model_type") == "weft":
         found.update(_MODEL)
     if is_store(folder):
