@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from weft.models.published import Published
 from weft.registry import Registry
 
 
@@ -23,6 +24,7 @@ class Family:
     objective:  the name of what it is pretrained with.
     packs:      rows may hold several documents (segments) without one seeing another.
     weights:    (ours, theirs, transform) names, see `weft.models.weights`.
+    published:  how it stands in published folders; None where nobody else publishes it.
     summary:    one line for people.
     """
 
@@ -34,6 +36,7 @@ class Family:
     objective: str = "next_token"
     packs: bool = True
     weights: tuple[tuple[str, str, str], ...] = ()
+    published: Published | None = None
     summary: str = ""
 
 

@@ -13,7 +13,8 @@ A row is (ours, theirs, transform):
 - "optional": may be absent, in all layers or in some (a tied head, a norm that only some checkpoints have).
 
 Nothing is guessed: a tensor that no row names, a row without its tensor and a layer left out are each a `MismatchError`
-that names it. Shapes are for the module to check, when what comes out is loaded strictly.
+that names it. Names are settled first, as `Move`s, and tensors are made one at a time, so that nothing is held twice.
+Shapes are for the module to check, when what comes out is loaded strictly.
 """
 
 from __future__ import annotations
@@ -33,6 +34,69 @@ _TRANSFORMS = ("transpose", "join", "optional")
 
 class MismatchError(ValueError):
     """Names that do not fit the table."""
+
+
+@dataclass(frozen=True)
+class Move:
+    """One foreign tensor and those of ours that it is, in order; `transposed`: where it is a matrix."""
+
+    theirs: str
+    ours: tuple[str, ...]
+    transposed: bool
+
+    def read(self, tensor: Tensor) -> dict[str, Tensor]:
+        """Theirs as ours: views, but for a matrix that is transposed. MismatchError where it cannot be cut."""
+        if len(self.ours) == 1:
+            return {self.ours[0]: self._turn(tensor)}
+        axis = 1 if self.transposed and tensor.ndim == 2 else 0
+        if tensor.ndim == 0 or tensor.shape[axis] % len(self.ours):
+            raise MismatchError(f"{self.theirs} {list(tensor.shape)} cannot be cut into {len(self.ours)} equal parts")
+        pieces = tensor.chunk(len(self.ours), dim=axis)
+        return {name: self._turn(piece) for name, piece in zip(self.ours, pieces, strict=True)}
+
+    def write(self, ours: Mapping[str, Tensor]) -> Tensor:
+        """Ours as theirs, exact to the byte."""
+        pieces = [ours[name] for name in self.ours]
+        return self._turn(torch.cat(pieces) if len(pieces) > 1 else pieces[0])
+
+    def _turn(self, tensor: Tensor) -> Tensor:
+        return tensor.t().contiguous() if self.transposed and tensor.ndim == 2 else tensor
+
+
+def reading(table: Table, theirs: Iterable[str]) -> list[Move]:
+    """What becomes of each of these foreign names. MismatchError where names and table do not fit."""
+    rows = [_Row(*row) for row in table]
+    places = {name: _find(name, [row.reads_theirs for row in rows], "ours")[0] for name in theirs}
+    _complete(rows, places.values(), [row.theirs for row in rows])
+    return [rows[place.row].move(place) for place in places.values()]
+
+
+def writing(table: Table, ours: Iterable[str]) -> list[Move]:
+    """What our names are made into. MismatchError where names and table do not fit."""
+    rows, found = [_Row(*row) for row in table], dict[_Place, set[str]]()
+    for name in ours:
+        place, _ = _find(name, [row.reads_ours for row in rows], "theirs")
+        found.setdefault(place, set()).add(name)
+    moves = [rows[place.row].move(place) for place in found]
+    for move, names in zip(moves, found.values(), strict=True):
+        missing = [name for name in move.ours if name not in names]
+        if missing:
+            raise MismatchError(f"{', '.join(missing)} missing: {move.theirs} is made of {', '.join(move.ours)}")
+    _complete(rows, found, [row.ours for row in rows])
+    return moves
+
+
+def to_ours(table: Table, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Foreign tensors by our names and in our layout. MismatchError where names and table do not fit."""
+    ours = dict[str, Tensor]()
+    for move in reading(table, tensors):
+        ours |= move.read(tensors[move.theirs])
+    return ours
+
+
+def to_theirs(table: Table, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Our tensors by foreign names and in the foreign layout; the inverse of `to_ours`, exact to the byte."""
+    return {move.theirs: move.write(tensors) for move in writing(table, tensors)}
 
 
 @dataclass(frozen=True)
@@ -76,42 +140,10 @@ class _Row:
             name = name.replace("*", number, 1)
         return name.replace("{}", part) + place.ending
 
-
-def to_ours(table: Table, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Foreign tensors by our names and in our layout. MismatchError where names and table do not fit."""
-    rows, ours, places = [_Row(*row) for row in table], dict[str, Tensor](), list[_Place]()
-    for name, tensor in tensors.items():
-        place, _ = _find(name, [row.reads_theirs for row in rows], "ours")
-        row = rows[place.row]
-        places.append(place)
-        if tensor.ndim and tensor.shape[0 if tensor.ndim < 2 or not row.transposed else 1] % len(row.parts):
-            raise MismatchError(f"{name} {list(tensor.shape)} cannot be cut into {len(row.parts)} equal parts")
-        pieces = _transpose(row, tensor).chunk(len(row.parts)) if len(row.parts) > 1 else [_transpose(row, tensor)]
-        ours |= {row.write(row.ours, place, part): piece for part, piece in zip(row.parts, pieces, strict=True)}
-    _complete(rows, places, [row.theirs for row in rows])
-    return ours
-
-
-def to_theirs(table: Table, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Our tensors by foreign names and in the foreign layout; the inverse of `to_ours`, exact to the byte."""
-    rows, found = [_Row(*row) for row in table], dict[_Place, dict[str, Tensor]]()
-    for name, tensor in tensors.items():
-        place, part = _find(name, [row.reads_ours for row in rows], "theirs")
-        found.setdefault(place, {})[part] = tensor
-    theirs = {}
-    for place, pieces in found.items():
-        row = rows[place.row]
-        missing = [row.write(row.ours, place, part) for part in row.parts if part not in pieces]
-        if missing:
-            raise MismatchError(f"{', '.join(missing)} missing: {row.write(row.theirs, place)} is made of {row.parts}")
-        whole = torch.cat([pieces[part] for part in row.parts]) if len(row.parts) > 1 else pieces[""]
-        theirs[row.write(row.theirs, place)] = _transpose(row, whole)
-    _complete(rows, found, [row.ours for row in rows])
-    return theirs
-
-
-def _transpose(row: _Row, tensor: Tensor) -> Tensor:
-    return tensor.t().contiguous() if row.transposed and tensor.ndim == 2 else tensor
+    def move(self, place: _Place) -> Move:
+        """The tensors of a place of this row."""
+        ours = tuple(self.write(self.ours, place, part) for part in self.parts)
+        return Move(self.write(self.theirs, place), ours, self.transposed)
 
 
 def _find(name: str, patterns: Sequence[re.Pattern[str]], other: str) -> tuple[_Place, str]:

@@ -1,0 +1,162 @@
+"""How a family stands in published folders: the fields of its config.json and the names of its tensors, as data.
+
+    PUBLISHED = Published(
+        model_type="gpt2",
+        classes={"GPT2LMHeadModel": ("lm",), "GPT2Model": ("lm",)},
+        prefix="transformer.",
+        keys=(Key("n_embd", "width", 768), Key("activation_function", "act", "gelu_new", words=ACTIVATIONS), …),
+        only={"scale_attn_weights": (True,)},
+        inert=frozenset({"n_ctx"}),
+        ties=(Tie("lm_head.weight", "transformer.wte.weight", "tied"),),
+        ignored=("transformer.h.*.attn.bias",),
+    )
+
+A field that no part of the declaration names is an error: what is not understood may change the computation. What no
+table can say (rotary positions, T5's feed-forward) is one declared seam, `Published.seam`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from weft.nn import Scheme
+
+# The reference's words for activations; where several mean one, the first is written.
+ACTIVATIONS = {
+    "gelu": "gelu",
+    "gelu_python": "gelu",
+    "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "gelu_fast": "gelu_tanh",
+    "quick_gelu": "quick_gelu",
+    "relu": "relu",
+    "relu2": "relu2",
+    "silu": "silu",
+    "swish": "silu",
+}
+
+# Fields that change nothing of what a model computes, in any family: bookkeeping, ids that the tokenizer and generation
+# read for themselves, what a task's head would be called, and how the reference library would generate.
+# fmt: off
+INERT = frozenset({
+    "_name_or_path", "architectures", "model_type", "transformers_version", "dtype", "auto_map", "use_cache",
+    "initializer_range", "initializer_factor", "output_attentions", "output_hidden_states", "return_dict",
+    "use_return_dict", "torchscript", "use_bfloat16", "gradient_checkpointing", "attn_implementation",
+    "_attn_implementation", "_attn_implementation_autoset", "_num_labels", "num_labels", "id2label", "label2id",
+    "problem_type", "finetuning_task", "task_specific_params", "prefix", "tokenizer_class", "chunk_size_feed_forward",
+    "classifier_dropout", "remove_invalid_values", "tf_legacy_loss", "sep_token_id", "cls_token_id", "bos_token_id",
+    "eos_token_id", "pad_token_id", "decoder_start_token_id", "forced_bos_token_id", "forced_eos_token_id",
+    "begin_suppress_tokens", "suppress_tokens", "bad_words_ids", "max_length", "min_length", "max_new_tokens",
+    "do_sample", "early_stopping", "num_beams", "num_beam_groups", "diversity_penalty", "temperature", "top_k", "top_p",
+    "typical_p", "repetition_penalty", "encoder_no_repeat_ngram_size", "no_repeat_ngram_size", "length_penalty",
+    "num_return_sequences", "output_scores", "return_dict_in_generate", "exponential_decay_length_penalty",
+})
+# fmt: on
+
+# Fields of any family that would change the computation, understood at one value only.
+ONLY: dict[str, tuple[Any, ...]] = {
+    "pruned_heads": ({},),
+    "is_decoder": (False,),
+    "is_encoder_decoder": (False,),
+    "add_cross_attention": (False,),
+    "cross_attention_hidden_size": (None,),
+    "tie_encoder_decoder": (False,),
+}
+
+
+@dataclass(frozen=True)
+class Key:
+    """A field of theirs that is one of ours.
+
+    default:  theirs, where the field is missing or null.
+    words:    theirs to ours, for names that differ; where several mean one, the first is written.
+    also:     other names under which the reference library reads it.
+    training: it matters in training alone, so that two fields for one of ours may disagree: the first is taken and the
+              other said.
+    """
+
+    theirs: str
+    ours: str
+    default: Any
+    words: Mapping[Any, Any] | None = None
+    also: tuple[str, ...] = ()
+    training: bool = False
+
+
+@dataclass(frozen=True)
+class Tie:
+    """Two names in a file for what may be one tensor.
+
+    flag: the field of ours that says whether it is: true where the copy is missing or equal, false where they differ.
+          "" where they can only be one, and copies that differ are an error.
+    """
+
+    copy: str
+    original: str
+    flag: str = ""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a tensor that is there says of the config: `field` is `value`, or, of a tuple, holds it."""
+
+    theirs: str
+    field: str
+    value: Any
+
+
+class Read(NamedTuple):
+    """What the seam of a declaration makes of fields of theirs: fields of ours, and a position scheme in place of the
+    family's own."""
+
+    fields: dict[str, Any]
+    position: Scheme | None = None
+
+
+@dataclass(frozen=True)
+class Seam:
+    """Fields that no table can say.
+
+    names: the fields of theirs that `read` is given (those that are there, null ones left out), with all others of
+           the config under their names for what depends on them.
+    read:  ValueError for a value that is not understood.
+    write: (our config, its position scheme) -> fields of theirs; None where they cannot say it.
+    """
+
+    names: tuple[str, ...]
+    read: Callable[[Mapping[str, Any]], Read]
+    write: Callable[[Any, Scheme | None], dict[str, Any] | None]
+
+
+@dataclass(frozen=True)
+class Published:
+    """A family in the Hugging Face layout.
+
+    model_type: as in config.json.
+    classes:    the reference's class -> the heads it carries by our names, the one that answers by default first; the
+                class that is written for a model is the first whose heads are those of the config.
+    keys:       fields that are ours, see `Key`.
+    only:       fields understood at these values only, the first of which is what a missing one means.
+    inert:      fields that change nothing, beside those of any family.
+    seam:       what no table can say.
+    prefix:     what tensors' names begin with in a file of a class with heads; bare classes' names lack it, and either
+                is read.
+    bare:       the classes whose files are written without the prefix.
+    ties, found, ignored: of tensors; ignored ones are left out on purpose (position buffers, causal masks).
+    renamed:    old endings of tensors' names and what they are now.
+    """
+
+    model_type: str
+    classes: Mapping[str, tuple[str, ...]]
+    keys: tuple[Key, ...]
+    only: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    inert: frozenset[str] = frozenset()
+    seam: Seam | None = None
+    prefix: str = ""
+    bare: frozenset[str] = frozenset()
+    ties: tuple[Tie, ...] = ()
+    found: tuple[Found, ...] = ()
+    ignored: tuple[str, ...] = ()
+    renamed: tuple[tuple[str, str], ...] = ()
