@@ -131,19 +131,20 @@ def write_tensors(path: Path | str, tensors: Mapping[str, "Tensor"], metadata: M
     import torch
 
     names = {getattr(torch, name): key for key, (name, _) in _DTYPES.items()}
+    rank = {dtype: place for place, dtype in enumerate(names.values())}
+    shapes: dict[str, tuple[str, list[int], int]] = {}  # a mapping may make its tensors when asked: none is held
     for name, tensor in tensors.items():
         if name == "__metadata__" or tensor.dtype not in names or tensor.layout != torch.strided or tensor.is_meta:
             kind = f"{tensor.layout} {tensor.dtype} tensor on {tensor.device}"
             raise ValueError(f"{path}: {name!r}, a {kind}, cannot be a safetensors entry: dense data of a known dtype")
-    rank = {dtype: place for place, dtype in enumerate(names)}
-    order = sorted(tensors, key=lambda name: (rank[tensors[name].dtype], name))
+        shapes[name] = names[tensor.dtype], list(tensor.shape), tensor.numel() * tensor.element_size()
+    order = sorted(shapes, key=lambda name: (rank[shapes[name][0]], name))
     header: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))} if metadata else {}
     start = 0
     for name in order:
-        tensor = tensors[name]
-        stop = start + tensor.numel() * tensor.element_size()
-        header[name] = {"dtype": names[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [start, stop]}
-        start = stop
+        dtype, shape, size = shapes[name]
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [start, start + size]}
+        start += size
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)  # the data start aligned
     with _new_file(Path(path)) as file:

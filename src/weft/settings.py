@@ -46,6 +46,11 @@ def from_data(cls: type[S], data: dict[str, Any]) -> S:
     return cast(S, _read(data, cls, cls.__name__))
 
 
+def field_from_data(cls: type, name: str, data: Any, *, called: str) -> Any:
+    """The value of one field of `cls` that `data` stands for; SettingError names it as it is `called`."""
+    return _read(data, _hints(cls)[name], called)
+
+
 def _is_settings(value: object) -> bool:
     return dataclasses.is_dataclass(value) and not isinstance(value, type)
 

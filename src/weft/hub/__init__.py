@@ -1,18 +1,19 @@
 """What a user holds: a model with its tokenizer, loaded strictly, saved whole."""
 
-from weft.hub.folder import WEIGHTS, LoadError, read_blueprint, read_module, read_tokenizer, write_config, write_model
-from weft.hub.model import USUAL, Model, Written, load, save
+from weft.hub.error import LoadError
+from weft.hub.folder import read_blueprint, read_tokenizer, write_config, write_model
+from weft.hub.model import USUAL, Model, Written
+from weft.hub.transfer import load, read_weights, save
 
 __all__ = [
     "USUAL",
-    "WEIGHTS",
     "LoadError",
     "Model",
     "Written",
     "load",
     "read_blueprint",
-    "read_module",
     "read_tokenizer",
+    "read_weights",
     "save",
     "write_config",
     "write_model",

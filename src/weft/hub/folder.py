@@ -1,95 +1,107 @@
-"""A model as a folder: config.json, model.safetensors, tokenizer.json. Strict in both directions."""
+"""A model as a folder: config.json, weights, tokenizer. weft's own layout and the published one; strict in both."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from weft.batch import Tokenizer
 from weft.data import load_tokenizer
-from weft.files import DamagedFile, read_json, read_tensors, write_json, write_tensors
+from weft.files import DamagedFile, read_json, write_json
+from weft.hub import published
+from weft.hub.error import LoadError
+from weft.hub.fill import Device, fill
+from weft.hub.published import Origin, Plan
+from weft.hub.weights import WEIGHTS, Weights, open_weights
+from weft.hub.write import write_weights
 from weft.models import Blueprint
 
-CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
+CONFIG, TOKENIZER, OWN = "config.json", "tokenizer.json", "weft"
 
 
-class LoadError(ValueError):
-    """A folder that is not a model weft can vouch for; names the file, what is wrong with it and the way out."""
+def own_config(blueprint: Blueprint) -> dict[str, Any]:
+    """config.json in weft's own layout: the model's description, its parts as data."""
+    return {"model_type": OWN} | blueprint.to_data()
 
 
 def write_config(blueprint: Blueprint, folder: Path) -> None:
-    """config.json, the model's description."""
-    write_json(folder / CONFIG, {"model_type": "weft"} | blueprint.to_data())
+    """Write config.json in weft's own layout."""
+    write_json(folder / CONFIG, own_config(blueprint))
 
 
-def write_model(
-    tensors: Mapping[str, torch.Tensor], blueprint: Blueprint, tokenizer: Tokenizer | None, folder: Path
-) -> None:
-    """config.json, model.safetensors and, where there is one, tokenizer.json; each replaced whole or not at all."""
+def write_model(tensors: Mapping[str, Tensor], blueprint: Blueprint, tokenizer: Tokenizer | None, folder: Path) -> None:
+    """A folder in weft's own layout; each file replaced whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     write_config(blueprint, folder)
     if tokenizer is not None:
         tokenizer.save(folder)
-    write_tensors(folder / WEIGHTS, tensors)
+    write_weights(folder, tensors)
 
 
-def read_blueprint(folder: Path) -> Blueprint:
-    """The model's description. LoadError where there is none, or it describes nothing weft can build."""
+def read_config(folder: Path) -> dict[str, Any]:
+    """config.json. LoadError where there is none."""
     path = folder / CONFIG
+    if folder.suffix == ".gguf" or folder.suffix == ".bin":
+        raise LoadError(f"{folder}: weft loads a folder with {CONFIG} and {WEIGHTS}, not a {folder.suffix} file")
     if not folder.is_dir():
-        raise LoadError(f"{folder} is not a folder: name the folder that training or saving wrote")
+        raise LoadError(f"{folder} is not a folder: name the folder that training, saving or a download wrote")
     if not path.is_file():
         raise LoadError(f"{path} is missing: {folder} is no model folder")
     try:
         data = read_json(path)
-        if not isinstance(data, dict) or data.pop("model_type", None) != "weft":
-            raise ValueError("model_type is not 'weft': this folder was written by another library")
-        return Blueprint.from_data(data)
     except DamagedFile as error:
         raise LoadError(str(error)) from error
+    if not isinstance(data, dict):
+        raise LoadError(f"{path} holds a {type(data).__name__}, not a model's description")
+    return data
+
+
+def read_blueprint(folder: Path) -> Blueprint:
+    """The model's description. LoadError where there is none, or it describes nothing weft can build."""
+    data = read_config(folder)
+    if data.get("model_type") == OWN:
+        return _own(data, folder / CONFIG)
+    return read_plan(folder, open_weights)[0].blueprint
+
+
+def read_plan(folder: Path, opened: Callable[[Path], Weights]) -> tuple[Plan, Weights]:
+    """What a folder's config and the names of its tensors say together; its weights are `opened` once the config is
+    understood."""
+    data, path = read_config(folder), folder / CONFIG
+    if data.get("model_type") == OWN:
+        blueprint, weights = _own(data, path), opened(folder)
+        return Plan(blueprint, {name: name for name in weights}), weights
+    fields, described = published.describe(data, path)
+    weights = opened(folder)
+    return published.understand(fields, described, weights, path), weights
+
+
+def _own(data: dict[str, Any], path: Path) -> Blueprint:
+    """The blueprint in a config of weft's own layout."""
+    try:
+        return Blueprint.from_data({name: value for name, value in data.items() if name != "model_type"})
     except (ValueError, TypeError) as error:  # TypeError: a list where a name belongs, say
         raise LoadError(f"{path}: {error}") from error
 
 
-def read_module(blueprint: Blueprint, weights: Path) -> nn.Module:
-    """The module with the tensors of a file: every name and shape must match, and every parameter is filled."""
+def read_module(
+    plan: Plan, weights: Weights, path: Path, *, dtype: torch.dtype = torch.float32, device: Device = None
+) -> tuple[nn.Module, Origin, tuple[str, ...]]:
+    """The module of a plan, filled, in evaluation mode; where it came from, but for the folder's other files; notices.
+
+    LoadError for tensors that do not fit; `path` is the config's.
+    """
     try:
-        module = blueprint.empty()
+        module = plan.blueprint.empty()
     except ValueError as error:
-        raise LoadError(f"{weights.parent / CONFIG}: {error}") from error
-    try:
-        tensors = read_tensors(weights)
-    except FileNotFoundError as error:
-        raise LoadError(f"{weights} is missing: there are no weights in this folder") from error
-    except DamagedFile as error:
-        raise LoadError(str(error)) from error
-    wanted = module.state_dict()
-    _match(wanted, tensors, weights)
-    module.load_state_dict({name: tensors[name].clone() for name in wanted}, strict=True, assign=True)
-    bare = [name for name, tensor in (*module.named_parameters(), *module.named_buffers()) if tensor.is_meta]
-    assert not bare, f"never filled: {bare}"
-    return module.eval()
-
-
-def _match(wanted: dict[str, torch.Tensor], given: dict[str, torch.Tensor], path: Path) -> None:
-    """LoadError unless both have the same names, and under each the same shape."""
-    missing, unexpected = sorted(wanted.keys() - given.keys()), sorted(given.keys() - wanted.keys())
-    if missing or unexpected:
-        parts = [f"lacks {_some(missing)}"] if missing else []
-        parts += [f"has {_some(unexpected)}, which the model does not"] if unexpected else []
-        raise LoadError(f"{path} {' and '.join(parts)}: config.json and the weights are not of one model")
-    for name, tensor in wanted.items():
-        if given[name].shape != tensor.shape:
-            raise LoadError(
-                f"{path}: tensor {name} is {list(given[name].shape)}, config.json makes it {list(tensor.shape)}"
-            )
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+        raise LoadError(f"{path}: {published.in_their_words(plan, str(error))}") from error
+    moves = plan.moves(module.state_dict())
+    filled = fill(module, weights, moves, plan.names, dtype=dtype, device=device)
+    return module.eval(), Origin(plan.config, filled.dtypes, plan.head), plan.notices + filled.notices
 
 
 def read_tokenizer(folder: Path) -> Tokenizer | None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -13,10 +12,10 @@ from torch import Tensor, nn
 from weft.batch import Tokenizer
 from weft.generate import Reason, Sampling, TextStream, beam_search, decode, generate
 from weft.generate.cached import evaluating
-from weft.hub.folder import WEIGHTS, LoadError, read_blueprint, read_module, read_tokenizer, write_model
+from weft.hub.published import Origin
+from weft.hub.stops import Stops
 from weft.models import Blueprint
 from weft.nn import Decoder, EncoderDecoder, Layout
-from weft.training import checkpoints
 
 USUAL = Sampling(temperature=0.8)  # livelier than the likeliest token, tidier than the model's own distribution
 
@@ -36,12 +35,16 @@ class Model:
     """A bare module, its description and its tokenizer (None where it has none).
 
     notices: what loading had to say, for people (which checkpoint was taken, say).
+    origin:  where it came from, for what saving keeps.
+    stops:   what ends a text beside the tokenizer's end, and what a decoder starts with where that is another.
     """
 
     module: nn.Module
     blueprint: Blueprint
     tokenizer: Tokenizer | None = None
     notices: tuple[str, ...] = ()
+    origin: Origin = field(default_factory=Origin)
+    stops: Stops = field(default_factory=Stops)
 
     @property
     def config(self) -> Any:
@@ -116,14 +119,13 @@ class Model:
                 f"beams = {beams} search for the likeliest row and draw nothing, so {sampling} would not be heard: "
                 "leave out the beams, or temperature, top_k, top_p and seed"
             )
-        ids, end = [self._encode(prompt) for prompt in prompts], tokenizer.end
+        ids, (stop, start) = [self._encode(prompt) for prompt in prompts], self._stops(tokenizer)
         if beams > 1:
-            found = beam_search(self.module, ids, new=tokens, width=beams, stop=(end,), start=end, context=context)
+            found = beam_search(self.module, ids, new=tokens, width=beams, stop=stop, start=start, context=context)
             made = [best for best, *_ in found]
         else:
-            made = generate(
-                self.module, ids, new=tokens, sampling=sampling or USUAL, stop=(end,), start=end, context=context
-            )
+            drawn = sampling or USUAL
+            made = generate(self.module, ids, new=tokens, sampling=drawn, stop=stop, start=start, context=context)
         texts = ["".join(_pieces(row.ids, self._text_after(prompt))) for prompt, row in zip(ids, made, strict=True)]
         return [Written(text, row.ids, row.reason, row.logprob) for text, row in zip(texts, made, strict=True)]
 
@@ -134,10 +136,14 @@ class Model:
         """
         tokenizer, context = self.need_tokenizer(), self.config.context
         _at_least_one("tokens", tokens)
-        ids, end = [self._encode(prompt)], tokenizer.end
+        ids, (stop, start) = [self._encode(prompt)], self._stops(tokenizer)
         drawn = sampling or USUAL
-        steps = decode(self.module, ids, new=tokens, sampling=drawn, stop=(end,), start=end, context=context)
+        steps = decode(self.module, ids, new=tokens, sampling=drawn, stop=stop, start=start, context=context)
         return _pieces((step.tokens[0] for step in steps), self._text_after(ids[0]))
+
+    def _stops(self, tokenizer: Tokenizer) -> tuple[tuple[int, ...], int]:
+        """The ids that end a text, and the one that a decoder with a memory starts with."""
+        return self.stops.ends or (tokenizer.end,), tokenizer.end if self.stops.start is None else self.stops.start
 
     def _text_after(self, prompt: Sequence[int]) -> TextStream:
         """A decoder's text goes on from its prompt, a translation begins."""
@@ -172,34 +178,3 @@ def _at_least_one(name: str, number: int) -> None:
 
 def _ragged(tokens: Tensor, lengths: Tensor | None) -> Layout | None:
     return None if lengths is None else Layout.ragged(lengths.to(tokens.device), tokens.shape[1])
-
-
-def load(path: str | Path) -> Model:
-    """The model in a folder, in evaluation mode, fp32. Strict: LoadError names whatever does not fit.
-
-    A run that has not ended has no model.safetensors yet; its newest good checkpoint is taken, and `notices` says so.
-    """
-    folder = Path(path)
-    blueprint = read_blueprint(folder)
-    weights, notices = folder / WEIGHTS, ()
-    if not weights.is_file():
-        try:
-            found = checkpoints.latest(folder)
-        except ValueError as error:
-            raise LoadError(str(error)) from error
-        if found is None:
-            raise LoadError(f"{weights} is missing, and there is no checkpoint either: nothing was trained here yet")
-        weights = found.path / WEIGHTS
-        notices = (*found.notices, f"{folder} is not finished: this is its checkpoint of step {found.step}")
-    module, tokenizer = read_module(blueprint, weights), read_tokenizer(folder)
-    if tokenizer is not None and tokenizer.vocab > blueprint.config.vocab:
-        raise LoadError(
-            f"{folder}: the tokenizer has {tokenizer.vocab} ids, the model's embedding {blueprint.config.vocab}: "
-            "they are not of one model"
-        )
-    return Model(module, blueprint, tokenizer, notices)
-
-
-def save(model: Model, path: str | Path) -> None:
-    """Write a model as a folder that `load` reads back: config.json, model.safetensors, tokenizer.json."""
-    write_model(model.module.state_dict(), model.blueprint, model.tokenizer, Path(path))

@@ -8,6 +8,7 @@ from functools import partial
 from torch import nn
 
 from weft.models.family import FAMILIES, Family
+from weft.models.published import ACTIVATIONS, Key, Published, Tie
 from weft.nn import (
     MLP,
     Attention,
@@ -64,6 +65,41 @@ def start(module: nn.Module, c: GPT2) -> None:
     initialise.normal(module, std=0.02, depth=c.depth)
 
 
+PUBLISHED = Published(
+    model_type="gpt2",
+    classes={"GPT2LMHeadModel": ("lm",), "GPT2Model": ("lm",)},
+    keys=(
+        Key("vocab_size", "vocab", 50257),
+        Key("n_positions", "context", 1024, also=("max_position_embeddings",)),
+        Key("n_embd", "width", 768, also=("hidden_size",)),
+        Key("n_layer", "depth", 12, also=("num_hidden_layers",)),
+        Key("n_head", "heads", 12, also=("num_attention_heads",)),
+        Key("n_inner", "hidden", None),
+        Key("activation_function", "act", "gelu_new", words=ACTIVATIONS),
+        Key("layer_norm_epsilon", "eps", 1e-5),
+        Key("resid_pdrop", "dropout", 0.1),
+        Key("embd_pdrop", "dropout", 0.1, training=True),
+        Key("attn_pdrop", "attention_dropout", 0.1, follows="dropout"),
+        Key("tie_word_embeddings", "tied", True),
+    ),
+    only={"scale_attn_weights": (True,), "scale_attn_by_inverse_layer_idx": (False,)},
+    inert=frozenset(
+        {
+            "n_ctx",  # an older name of n_positions, which the reference does not read
+            "reorder_and_upcast_attn",  # a matter of half precision
+            "summary_type",  # of a head that is not read
+            "summary_use_proj",
+            "summary_activation",
+            "summary_proj_to_labels",
+            "summary_first_dropout",
+        }
+    ),
+    prefix="transformer.",
+    bare=frozenset({"GPT2Model"}),
+    ties=(Tie("lm_head.weight", "transformer.wte.weight", "tied"),),
+    ignored=("transformer.h.*.attn.bias", "transformer.h.*.attn.masked_bias"),  # causal masks
+)
+
 FAMILIES.register(
     "gpt2",
     Family(
@@ -88,6 +124,7 @@ FAMILIES.register(
             ("stack.norm", "transformer.ln_f", ""),
             ("head.weight", "lm_head.weight", "optional"),
         ),
+        published=PUBLISHED,
         summary="decoder, pre-LN, learned positions, tied head",
     ),
 )

@@ -8,6 +8,8 @@ from functools import partial
 from torch import nn
 
 from weft.models.family import FAMILIES, Family
+from weft.models.published import ACTIVATIONS, Key, Published, Tie
+from weft.models.rotary import rope
 from weft.nn import (
     GLU,
     Attention,
@@ -42,18 +44,21 @@ class Llama:
     dropout: float = 0.0
     attention_dropout: float | None = None  # of the attention weights; None: dropout. Above 0 it takes slower kernels
     tied: bool = False
+    attention_bias: bool = False
+    mlp_bias: bool = False
 
 
 def build(c: Llama, *, position: Scheme | None = None, attention: type[Attention] = Attention) -> Decoder:
     scheme = position or RopeScheme(c.theta)
     norm = partial(RMSNorm, c.width, eps=c.eps)
     head_width = c.head_width or c.width // c.heads
+    bias = "qkvo" if c.attention_bias else ""
     attention_dropout = c.dropout if c.attention_dropout is None else c.attention_dropout
-    look = partial(attention, c.width, c.heads, c.kv_heads, c.head_width, bias="", dropout=attention_dropout)
+    look = partial(attention, c.width, c.heads, c.kv_heads, c.head_width, bias=bias, dropout=attention_dropout)
     layers = [
         Block(
             attn=Residual(look(relative=scheme.relative(head_width)), pre=norm(), drop=c.dropout),
-            mlp=Residual(GLU(c.width, c.hidden, act=c.act), pre=norm(), drop=c.dropout),
+            mlp=Residual(GLU(c.width, c.hidden, act=c.act, bias=c.mlp_bias), pre=norm(), drop=c.dropout),
         )
         for _ in range(c.depth)
     ]
@@ -65,6 +70,34 @@ def build(c: Llama, *, position: Scheme | None = None, attention: type[Attention
 def start(module: nn.Module, c: Llama) -> None:
     initialise.normal(module, std=0.02)
 
+
+PUBLISHED = Published(
+    model_type="llama",
+    classes={"LlamaForCausalLM": ("lm",), "LlamaModel": ("lm",)},
+    keys=(
+        Key("vocab_size", "vocab", 32000),
+        Key("max_position_embeddings", "context", 2048),
+        Key("hidden_size", "width", 4096),
+        Key("num_hidden_layers", "depth", 32),
+        Key("num_attention_heads", "heads", 32),
+        Key("num_key_value_heads", "kv_heads", None, follows="heads"),
+        Key("head_dim", "head_width", None),
+        Key("intermediate_size", "hidden", 11008),
+        Key("hidden_act", "act", "silu", words=ACTIVATIONS),
+        Key("rms_norm_eps", "eps", 1e-6),
+        Key("attention_bias", "attention_bias", False),
+        Key("mlp_bias", "mlp_bias", False),
+        Key("attention_dropout", "attention_dropout", 0.0, follows="dropout"),
+        Key("tie_word_embeddings", "tied", False),
+    ),
+    only={"pretraining_tp": (1,)},
+    training=("dropout",),
+    seam=rope(10000.0, 2048),
+    prefix="model.",
+    bare=frozenset({"LlamaModel"}),
+    ties=(Tie("lm_head.weight", "model.embed_tokens.weight", "tied"),),
+    ignored=("model.layers.*.self_attn.rotary_emb.inv_freq", "model.rotary_emb.inv_freq"),
+)
 
 FAMILIES.register(
     "llama",
@@ -92,6 +125,7 @@ FAMILIES.register(
             ("stack.norm", "model.norm", ""),
             ("head.weight", "lm_head.weight", "optional"),
         ),
+        published=PUBLISHED,
         summary="decoder, RMSNorm, rotary positions, gated feed-forward",
     ),
 )

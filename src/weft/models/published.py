@@ -73,6 +73,7 @@ class Key:
     default:  theirs, where the field is missing or null.
     words:    theirs to ours, for names that differ; where several mean one, the first is written.
     also:     other names under which the reference library reads it.
+    follows:  the field of ours whose value None of this one stands for.
     training: it matters in training alone, so that two fields for one of ours may disagree: the first is taken and the
               other said.
     """
@@ -82,6 +83,7 @@ class Key:
     default: Any
     words: Mapping[Any, Any] | None = None
     also: tuple[str, ...] = ()
+    follows: str = ""
     training: bool = False
 
 
@@ -100,11 +102,11 @@ class Tie:
 
 @dataclass(frozen=True)
 class Found:
-    """What a tensor that is there says of the config: `field` is `value`, or, of a tuple, holds it."""
+    """What a tensor that is there says of the config: `field`, a tuple, holds `value`; or is true, and else false."""
 
     theirs: str
     field: str
-    value: Any
+    value: Any = True
 
 
 class Read(NamedTuple):
@@ -119,13 +121,14 @@ class Read(NamedTuple):
 class Seam:
     """Fields that no table can say.
 
-    names: the fields of theirs that `read` is given (those that are there, null ones left out), with all others of
-           the config under their names for what depends on them.
-    read:  ValueError for a value that is not understood.
-    write: (our config, its position scheme) -> fields of theirs; None where they cannot say it.
+    names:  the fields of theirs that `read` answers for; it is given the whole config, for what depends on others.
+    fields: the fields of ours that it may set.
+    read:   ValueError for a value that is not understood.
+    write:  (our config, its position scheme) -> fields of theirs; None where they cannot say it.
     """
 
     names: tuple[str, ...]
+    fields: tuple[str, ...]
     read: Callable[[Mapping[str, Any]], Read]
     write: Callable[[Any, Scheme | None], dict[str, Any] | None]
 
@@ -138,8 +141,11 @@ class Published:
     classes:    the reference's class -> the heads it carries by our names, the one that answers by default first; the
                 class that is written for a model is the first whose heads are those of the config.
     keys:       fields that are ours, see `Key`.
-    only:       fields understood at these values only, the first of which is what a missing one means.
-    inert:      fields that change nothing, beside those of any family.
+    only:       fields understood at these values only, the first of which is what a missing one means; they stand
+                above those of any family (`ONLY`).
+    inert:      fields that change nothing, beside those of any family (`INERT`).
+    training:   fields of ours that they have no word for and that matter in training alone: kept under "weft".
+    heads:      the field of ours that names the heads a model carries; "" where it always has one.
     seam:       what no table can say.
     prefix:     what tensors' names begin with in a file of a class with heads; bare classes' names lack it, and either
                 is read.
@@ -153,6 +159,8 @@ class Published:
     keys: tuple[Key, ...]
     only: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     inert: frozenset[str] = frozenset()
+    training: tuple[str, ...] = ()
+    heads: str = ""
     seam: Seam | None = None
     prefix: str = ""
     bare: frozenset[str] = frozenset()

@@ -20,7 +20,7 @@ Shapes are for the module to check, when what comes out is loaded strictly.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -84,6 +84,12 @@ def writing(table: Table, ours: Iterable[str]) -> list[Move]:
             raise MismatchError(f"{', '.join(missing)} missing: {move.theirs} is made of {', '.join(move.ours)}")
     _complete(rows, found, [row.ours for row in rows])
     return moves
+
+
+def named(table: Table) -> Callable[[str], bool]:
+    """Whether a foreign name is one of the table's."""
+    patterns = [_Row(*row).reads_theirs for row in table]
+    return lambda name: any(pattern.fullmatch(name) for pattern in patterns)
 
 
 def to_ours(table: Table, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

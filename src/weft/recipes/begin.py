@@ -13,7 +13,7 @@ from weft.data import TOKENIZERS, Prepared, open_store, prepare, trained_before
 from weft.data.tokenizers import FILE
 from weft.evaluate import LOSSY, check
 from weft.files import DamagedFile, sweep
-from weft.hub import WEIGHTS, read_module, read_tokenizer
+from weft.hub import read_tokenizer, read_weights
 from weft.models import FAMILIES, Blueprint
 from weft.nn import measure
 from weft.objectives import OBJECTIVES, Objective
@@ -107,10 +107,8 @@ def objective_of(recipe: Recipe) -> Objective:
 
 def _built(recipe: Recipe, blueprint: Blueprint) -> nn.Module:
     """New weights, or those of the model the run begins with; on the device the run is asked for."""
-    if recipe.begin is None:
-        module = blueprint.build(seed=recipe.train.seed)
-    else:
-        module = read_module(blueprint, recipe.begin / WEIGHTS)
+    begin, seed = recipe.begin, recipe.train.seed
+    module = blueprint.build(seed=seed) if begin is None else read_weights(begin, blueprint)
     return module.to(place(recipe.train.device))
 
 

@@ -11,7 +11,8 @@ from weft.batch import Tokenizer
 from weft.data import DataSettings, Prepared, remove_store
 from weft.files import DamagedFile, read_json, sweep, write_json
 from weft.hub import read_blueprint, read_tokenizer, write_config
-from weft.hub.folder import CONFIG, TOKENIZER, WEIGHTS
+from weft.hub.folder import CONFIG, TOKENIZER
+from weft.hub.weights import WEIGHTS
 from weft.models import Blueprint
 from weft.outputs import check_output
 from weft.recipes.recipe import PARTS, Recipe

@@ -1,0 +1,119 @@
+"""Folders in the Hugging Face layout: what their config.json and tensors mean, and written again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from weft.batch import Tokenizer
+from weft.hub.error import LoadError
+from weft.hub.weights import Weights
+from weft.models import FAMILIES, Blueprint
+from weft.models.fields import Described, family_of, read_fields
+from weft.models.names import settle
+from weft.models.version import modern
+from weft.models.weights import MismatchError, Move, writing
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a model came from, for what saving keeps.
+
+    config: config.json in the form of version 5; {} for weft's own layout. dtypes: of our tensors, as in the files.
+    head: the one that answers by default, by our name; None: whichever there is. files: what else lay in the folder and
+    belongs to the model, by name; tokenizer: what some of them were read as, so that another one is not saved as them.
+    """
+
+    config: Mapping[str, Any] = field(default_factory=dict)
+    dtypes: Mapping[str, torch.dtype] = field(default_factory=dict)
+    head: str | None = None
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    tokenizer: Tokenizer | None = None
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of most tensors."""
+        return Counter(self.dtypes.values()).most_common(1)[0][0] if self.dtypes else torch.float32
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A folder, understood but not yet read.
+
+    names: the table's names -> the file's; for weft's own layout each its own. head, config: as in `Origin`. notices:
+    for people.
+    """
+
+    blueprint: Blueprint
+    names: Mapping[str, str]
+    head: str | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    notices: tuple[str, ...] = ()
+
+    def moves(self, ours: Iterable[str]) -> list[Move]:
+        """Where each of our tensors comes from."""
+        if not self.config:
+            return [Move(name, (name,), False) for name in ours]
+        return writing(FAMILIES.get(self.blueprint.family).weights, ours)
+
+
+def describe(data: Mapping[str, Any], path: Path) -> tuple[dict[str, Any], Described]:
+    """A config.json in the form of version 5, and what it says. LoadError for what is not understood."""
+    try:
+        _refuse(data)
+        fields = modern(data)
+        return fields, read_fields(fields)
+    except (ValueError, TypeError) as error:  # TypeError: a list where a name belongs, say
+        raise LoadError(f"{path}: {error}") from error
+
+
+def understand(fields: Mapping[str, Any], described: Described, weights: Weights, path: Path) -> Plan:
+    """What the config at `path` and the names of the tensors say together. LoadError where they contradict."""
+    family, declared = family_of(fields.get("model_type"))
+    try:
+        settled = settle(declared, family.weights, described.blueprint.config, weights, _same(weights))
+    except MismatchError as error:
+        raise LoadError(f"{path.parent}: {error}") from error
+    blueprint = replace(described.blueprint, config=settled.config)
+    notices = described.notices + settled.notices + _code(fields)
+    return Plan(blueprint, settled.names, described.heads[0] if described.heads else None, fields, notices)
+
+
+def _refuse(data: Mapping[str, Any]) -> None:
+    """ValueError for a folder whose weights are not what its tensors hold."""
+    quantised = data.get("quantization_config")
+    if quantised:
+        how = quantised.get("quant_method", "?") if isinstance(quantised, dict) else quantised
+        raise ValueError(
+            f"the weights are quantised ({how}), which cannot be turned back exactly: take the folder they were made "
+            "from"
+        )
+
+
+def _code(data: Mapping[str, Any]) -> tuple[str, ...]:
+    """Code that a folder brings is never run."""
+    return ("config.json names code of its own (auto_map): it is ignored",) if data.get("auto_map") else ()
+
+
+def _same(weights: Weights) -> Any:
+    """Whether two tensors of the files are equal, bit for bit but for the sign of zero."""
+
+    def same(one: str, other: str) -> bool:
+        a, b = weights[one], weights[other]
+        return a.shape == b.shape and a.dtype == b.dtype and torch.equal(a, b)
+
+    return same
+
+
+def in_their_words(plan: Plan, text: str) -> str:
+    """An error with what config.json calls the sizes of which it speaks."""
+    declared = FAMILIES.get(plan.blueprint.family).published
+    if declared is None or not plan.config:
+        return text
+    called = [f"{key.ours} is {key.theirs}" for key in declared.keys if f"{key.ours} = " in text]
+    return f"{text} (there, {', '.join(called)})" if called else text

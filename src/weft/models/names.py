@@ -1,0 +1,96 @@
+"""The tensors of a published file by the names of a family's table: prefixes, old names, ties, what is left out."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from weft.models.published import Published
+from weft.models.weights import MismatchError, Table, named
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What a file's names mean. names: the table's -> the file's; config: ours, with what the tensors say of it;
+    notices: for people."""
+
+    names: dict[str, str]
+    config: Any
+    notices: tuple[str, ...] = ()
+
+
+def settle(
+    declared: Published, table: Table, config: Any, names: Iterable[str], same: Callable[[str, str], bool]
+) -> Settled:
+    """The names of a file, settled against the declaration.
+
+    same: whether two tensors of the file are equal. MismatchError where two names mean one tensor, or tensors differ
+    that can only be one.
+    """
+    there = _canonical(declared, table, names)
+    there = {name: file for name, file in there.items() if not _matches(declared.ignored, name)}
+    notices = list[str]()
+    for tie in declared.ties:
+        if tie.copy not in there:
+            continue
+        tied = getattr(config, tie.flag) if tie.flag else True
+        if tie.original not in there:
+            if tied:
+                there[tie.original] = there.pop(tie.copy)
+            continue
+        if not same(there[tie.copy], there[tie.original]):
+            if not tie.flag:
+                raise MismatchError(f"{there[tie.copy]} and {there[tie.original]} are one tensor, and differ")
+            if tied:
+                notices.append(
+                    f"{there[tie.copy]} is not {there[tie.original]}: they stay apart, although the config ties them"
+                )
+            config = dataclasses.replace(config, **{tie.flag: False})
+        elif tied:
+            del there[tie.copy]
+    return Settled(there, _found(declared, config, there), tuple(notices))
+
+
+def bare_name(declared: Published, name: str) -> str:
+    """A table's name as a class without heads writes it."""
+    return name.removeprefix(declared.prefix)
+
+
+def _canonical(declared: Published, table: Table, names: Iterable[str]) -> dict[str, str]:
+    """The table's name of each of a file's: old endings renamed, the prefix added where only that makes a known one."""
+    known = named(table)
+    special = {name for tie in declared.ties for name in (tie.copy, tie.original)}
+
+    def understood(name: str) -> bool:
+        return known(name) or name in special or _matches(declared.ignored, name)
+
+    there = dict[str, str]()
+    for file in names:
+        name = file
+        for old, new in declared.renamed:
+            name = name.removesuffix(old) + new if name.endswith(old) else name
+        if not understood(name) and understood(declared.prefix + name):
+            name = declared.prefix + name
+        if name in there:
+            raise MismatchError(f"{there[name]} and {file} are both {name}")
+        there[name] = file
+    return there
+
+
+def _matches(patterns: Iterable[str], name: str) -> bool:
+    """Whether a name is one of the patterns', in which * is a number."""
+    return any(re.fullmatch(re.escape(pattern).replace(r"\*", r"\d+"), name) for pattern in patterns)
+
+
+def _found(declared: Published, config: Any, names: Iterable[str]) -> Any:
+    """The config with what the tensors that are there say of it."""
+    names, told = set(names), dict[str, Any]()
+    for found in declared.found:
+        several = isinstance(getattr(config, found.field), tuple)
+        told.setdefault(found.field, () if several else False)
+        if found.theirs in names:
+            told[found.field] = (*told[found.field], found.value) if several else found.value
+    return dataclasses.replace(config, **told)

@@ -1,0 +1,118 @@
+"""Rotary positions as published folders say them: `rope_parameters`, read and written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from weft.models.published import Read, Seam
+from weft.nn import RopeScheme, Scheme
+from weft.nn.rope import AnyScaling, Dynamic, Linear, Llama3, Yarn
+
+
+@dataclass(frozen=True)
+class _Form:
+    """A scaling in their words. numbers: theirs -> ours; those in `needed` must be there."""
+
+    kind: type[Any]
+    numbers: Mapping[str, str]
+    needed: tuple[str, ...]
+
+
+_ORIGINAL = "original_max_position_embeddings"
+_LONGEST = "max_position_embeddings"
+_FORMS = {
+    "linear": _Form(Linear, {"factor": "factor"}, ("factor",)),
+    "dynamic": _Form(Dynamic, {"factor": "factor"}, ("factor",)),
+    "yarn": _Form(
+        Yarn,
+        {
+            "factor": "factor",
+            _ORIGINAL: "original",
+            "beta_fast": "fast",
+            "beta_slow": "slow",
+            "truncate": "truncate",
+            "attention_factor": "attention_factor",
+            "mscale": "mscale",
+            "mscale_all_dim": "mscale_all_dim",
+        },
+        (),
+    ),
+    "llama3": _Form(
+        Llama3,
+        {"factor": "factor", _ORIGINAL: "original", "low_freq_factor": "low", "high_freq_factor": "high"},
+        ("factor", "low_freq_factor", "high_freq_factor"),
+    ),
+}
+
+
+def rope(theta: float, longest: int) -> Seam:
+    """The seam of a family with a field `theta` and a `context`; `theta` and `longest` are what missing ones mean."""
+    return Seam(("rope_parameters",), ("theta",), partial(_read, theta, longest), _write)
+
+
+def _read(theta: float, longest: int, fields: Mapping[str, Any]) -> Read:
+    """theta, and a scheme in place of the family's own where frequencies are scaled."""
+    given = dict(fields.get("rope_parameters", {}))
+    kind, theta = given.pop("rope_type", "default"), given.pop("rope_theta", theta)
+    if (part := given.pop("partial_rotary_factor", 1.0)) != 1:
+        raise ValueError(f"rope_parameters: partial_rotary_factor is {part!r}: this family turns whole heads (1.0)")
+    if not isinstance(theta, int | float) or isinstance(theta, bool):
+        raise ValueError(f"rope_parameters: rope_theta is a number, not {theta!r}")
+    theta = float(theta)
+    if kind == "default":
+        given.pop(_ORIGINAL, None)  # the reference writes it and does not read it
+        _none_left(given, kind)
+        return Read({"theta": theta})
+    scaling = _scaling(kind, given, fields.get(_LONGEST, longest))
+    return Read({"theta": theta}, RopeScheme(theta, scaling=scaling))
+
+
+def _scaling(kind: object, given: dict[str, Any], longest: int) -> AnyScaling:
+    """The scaling of this kind; lengths that are left out are the longest row's."""
+    if not isinstance(kind, str) or kind not in _FORMS:
+        raise ValueError(f"rope_parameters: rope_type is {kind!r}; understood are default, {', '.join(_FORMS)}")
+    form = _FORMS[kind]
+    if kind == "dynamic":
+        given.pop(_ORIGINAL, None)  # the reference reads max_position_embeddings alone
+    missing = [name for name in form.needed if name not in given]
+    if missing:
+        raise ValueError(f"rope_parameters: {kind} needs {', '.join(missing)}")
+    numbers = {ours: given.pop(theirs) for theirs, ours in form.numbers.items() if theirs in given}
+    _none_left(given, kind)
+    wrong = [f"{ours} = {value!r}" for ours, value in numbers.items() if not isinstance(value, int | float)]
+    if wrong:
+        raise ValueError(f"rope_parameters: {kind} is made of numbers, not {', '.join(wrong)}")
+    if kind == "dynamic":
+        numbers["original"] = longest
+    if _ORIGINAL in form.numbers:
+        numbers["original"] = int(numbers.get("original", longest))
+        numbers.setdefault("factor", longest / numbers["original"])
+    made: AnyScaling = form.kind(**{name: _number(name, value) for name, value in numbers.items()})
+    return made
+
+
+def _number(name: str, value: float | bool) -> float | bool:
+    return value if isinstance(value, bool) or name == "original" else float(value)
+
+
+def _none_left(given: Mapping[str, Any], kind: str) -> None:
+    if given:
+        raise ValueError(f"rope_parameters: {', '.join(given)} is not understood for rope_type {kind!r}")
+
+
+def _write(config: Any, position: Scheme | None) -> dict[str, Any] | None:
+    """None for a scheme that is not rotary, or turns a part of each head."""
+    scheme = position or RopeScheme(config.theta)
+    if type(scheme) is not RopeScheme or scheme.part != 1.0:
+        return None
+    if scheme.scaling is None:
+        return {"rope_parameters": {"rope_type": "default", "rope_theta": scheme.theta}}
+    kind, form = next((kind, form) for kind, form in _FORMS.items() if type(scheme.scaling) is form.kind)
+    if isinstance(scheme.scaling, Dynamic) and scheme.scaling.original != config.context:
+        return None
+    numbers = {theirs: getattr(scheme.scaling, ours) for theirs, ours in form.numbers.items()}
+    said = {theirs: value for theirs, value in numbers.items() if value is False or value}  # mscale 0.0 is none
+    return {"rope_parameters": {"rope_type": kind, "rope_theta": scheme.theta, **said}}

@@ -1,0 +1,58 @@
+"""One form of config.json for the two that are published: version 4 of the reference library becomes version 5.
+
+- `torch_dtype` is `dtype`;
+- `rope_scaling` (its kind under `type` or `rope_type`), `rope_theta` and `partial_rotary_factor` are `rope_parameters`;
+- null is a field that is not there: the default;
+- {"__float__": "Infinity"} is a number that JSON has no word for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_FLOATS = {"Infinity": float("inf"), "-Infinity": float("-inf"), "NaN": float("nan")}
+
+
+def modern(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a config.json in the form of version 5, null ones left out. ValueError where both forms are there
+    and contradict each other."""
+    fields = {name: _value(value) for name, value in data.items() if value is not None}
+    _same(fields, "torch_dtype", "dtype")
+    if "torch_dtype" in fields:
+        fields["dtype"] = fields.pop("torch_dtype")
+    if isinstance(fields.get("dtype"), str):
+        fields["dtype"] = fields["dtype"].removeprefix("torch.")
+    return _rope(fields)
+
+
+def _value(value: Any) -> Any:
+    """A number that JSON has no word for."""
+    if isinstance(value, dict) and value.keys() == {"__float__"} and value["__float__"] in _FLOATS:
+        return _FLOATS[value["__float__"]]
+    return value
+
+
+def _rope(fields: dict[str, Any]) -> dict[str, Any]:
+    """`rope_parameters` of whatever says something of rotary positions; what it says itself wins over fields beside it,
+    as in the reference."""
+    scaling = fields.pop("rope_scaling", None) or {}
+    given = fields.get("rope_parameters") or {}
+    if not (isinstance(scaling, dict) and isinstance(given, dict)):
+        raise ValueError("rope_scaling and rope_parameters are objects of numbers by name")
+    if scaling and given and scaling != given:
+        raise ValueError(f"rope_scaling is {scaling} and rope_parameters {given}: the file contradicts itself")
+    parameters = {name: value for name, value in (scaling or given).items() if value is not None}
+    for name in ("rope_theta", "partial_rotary_factor"):
+        if name in fields:
+            parameters.setdefault(name, fields.pop(name))
+    if not parameters:
+        return fields
+    old = parameters.pop("type", None)
+    parameters.setdefault("rope_type", old or "default")
+    return fields | {"rope_parameters": parameters}
+
+
+def _same(fields: Mapping[str, Any], then: str, now: str) -> None:
+    if then in fields and now in fields and fields[then] != fields[now]:
+        raise ValueError(f"{then} is {fields[then]!r} and {now} {fields[now]!r}: the file contradicts itself")
