@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from weft.generate import Sampling as Sampling
     from weft.hub import LoadError as LoadError
     from weft.hub import Model as Model
+    from weft.hub import Pooling as Pooling
     from weft.hub import load as load
     from weft.hub import save as save
     from weft.models import Blueprint as Blueprint
@@ -21,6 +22,7 @@ _HOMES = {
     "Blueprint": "weft.models",
     "LoadError": "weft.hub",
     "Model": "weft.hub",
+    "Pooling": "weft.hub",
     "Sampling": "weft.generate",
     "TrainSettings": "weft.training.settings",
     "load": "weft.hub",
@@ -28,7 +30,18 @@ _HOMES = {
     "save": "weft.hub",
     "train": "weft.training.loop",
 }
-__all__ = ["Blueprint", "LoadError", "Model", "Sampling", "TrainSettings", "load", "load_tokenizer", "save", "train"]
+__all__ = [
+    "Blueprint",
+    "LoadError",
+    "Model",
+    "Pooling",
+    "Sampling",
+    "TrainSettings",
+    "load",
+    "load_tokenizer",
+    "save",
+    "train",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -150,6 +150,31 @@ def generate(
 
 
 @app.command()
+def embed(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="a model")],
+    source: Annotated[
+        Path, typer.Option("--input", help="a text a line; or .csv, .tsv, .jsonl, .parquet: a text a row")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="the vectors, .npy: fp32 [texts, width]")],
+    column: Annotated[
+        str, typer.Option("--column", help="which holds the text, in .csv, .tsv, .jsonl and .parquet")
+    ] = "text",
+    pooling: Annotated[
+        str | None,
+        typer.Option("--pooling", help="mean, cls, max or lasttoken, normalised; default: as the folder declares it"),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Sentence vectors: one for each line of a file.
+
+    weft embed models/minilm --input sentences.txt --out vectors.npy
+    """
+    from weft.cli.embed import command
+
+    command(folder, source, out, column, pooling, as_json=as_json)
+
+
+@app.command()
 def report(
     folders: Annotated[list[Path], typer.Argument(metavar="DIR…", help="a run's folder, or several to compare")],
     out: Annotated[

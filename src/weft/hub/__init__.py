@@ -3,12 +3,14 @@
 from weft.hub.error import LoadError
 from weft.hub.folder import read_blueprint, read_tokenizer, write_config, write_model
 from weft.hub.model import USUAL, Model, Written
+from weft.hub.sentences import Pooling
 from weft.hub.transfer import load, read_weights, save
 
 __all__ = [
     "USUAL",
     "LoadError",
     "Model",
+    "Pooling",
     "Written",
     "load",
     "read_blueprint",

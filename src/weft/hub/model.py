@@ -10,12 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from weft.batch import Tokenizer
+from weft.data import encode_many
 from weft.generate import Reason, Sampling, TextStream, beam_search, decode, generate
 from weft.generate.cached import evaluating
 from weft.hub.published import Origin
+from weft.hub.sentences import BATCH, Pooling, vectors
 from weft.hub.stops import Stops
 from weft.models import Blueprint
-from weft.nn import Decoder, EncoderDecoder, Layout
+from weft.nn import Decoder, Encoder, EncoderDecoder, Layout
 
 USUAL = Sampling(temperature=0.8)  # livelier than the likeliest token, tidier than the model's own distribution
 
@@ -36,6 +38,7 @@ class Model:
 
     notices: what loading had to say, for people (which checkpoint was taken, say).
     origin:  where it came from, for what saving keeps.
+    pooling: how texts become vectors, where the folder declares it.
     stops:   what ends a text beside the tokenizer's end, and what a decoder starts with where that is another.
     """
 
@@ -44,6 +47,7 @@ class Model:
     tokenizer: Tokenizer | None = None
     notices: tuple[str, ...] = ()
     origin: Origin = field(default_factory=Origin)
+    pooling: Pooling | None = None
     stops: Stops = field(default_factory=Stops)
 
     @property
@@ -62,7 +66,6 @@ class Model:
             raise ValueError("this model has no tokenizer.json beside its weights: it reads ids, not text")
         return self.tokenizer
 
-    @torch.no_grad()
     def logits(
         self,
         tokens: Tensor,
@@ -70,24 +73,83 @@ class Model:
         *,
         lengths: Tensor | None = None,
         source_lengths: Tensor | None = None,
+        types: Tensor | None = None,
+        head: str | None = None,
     ) -> Tensor:
-        """Scores of the next token, [B, T, V], in evaluation mode whatever the module's.
+        """Scores, [B, T, V], in evaluation mode whatever the module's. Gradients are kept where they are enabled.
 
-        Decoders: tokens int64 [B, T], right-padded to `lengths` [B]. Encoder–decoders: tokens is the source [B, S],
-        right-padded to `source_lengths` [B], `target` the decoder's input ids [B, T], start token included.
-        ValueError where a target is missing, or has no business.
+            model.logits(tokens, lengths=None)                  # decoders, masked language models
+            model.logits(source, target, source_lengths=None)   # encoder–decoders
+            model.logits(tokens, types=types, head="next_sentence")
+
+        tokens:  int64 [B, T], right-padded to `lengths` [B]. Of an encoder–decoder the source [B, S], right-padded to
+                 `source_lengths` [B], and `target` the decoder's input ids [B, T], start token included.
+        types:   token types int64 [B, T], of an encoder that has them; None: all 0.
+        head:    of an encoder that has several, one by name; its scores may be a row's, [B, C]. None: the one that
+                 answers by default.
+        ValueError for what this model does not take.
         """
         with evaluating(list(self.module.modules())):
             if isinstance(self.module, EncoderDecoder):
+                _nothing(self, types=types, head=head)
                 if target is None:
                     raise ValueError("an encoder–decoder takes a source and a target: logits(source, target)")
                 hidden, _ = self.module(tokens, target, _ragged(tokens, source_lengths), _ragged(target, lengths))
                 return self.module.logits(hidden)
-            if target is not None:
-                raise ValueError("a decoder takes one row of tokens: logits(tokens)")
+            _nothing(self, target=target, source_lengths=source_lengths)
+            if isinstance(self.module, Encoder):
+                hidden, _ = self.module(tokens, _ragged(tokens, lengths), types)
+                return self.module.logits(hidden, self.origin.head if head is None else head)
+            _nothing(self, types=types, head=head)
             assert isinstance(self.module, Decoder)
             hidden, _ = self.module(tokens, _ragged(tokens, lengths))
             return self.module.logits(hidden)
+
+    def encode(self, tokens: Tensor, *, lengths: Tensor | None = None, types: Tensor | None = None) -> Tensor:
+        """Hidden states [B, T, D], after the last norm, in evaluation mode. tokens int64 [B, T], right-padded to
+        `lengths` [B]; of an encoder–decoder the source. types: as in `logits`. Gradients are kept where enabled."""
+        with evaluating(list(self.module.modules())):
+            return self._states(tokens, lengths, types)
+
+    def _states(self, tokens: Tensor, lengths: Tensor | None, types: Tensor | None) -> Tensor:
+        """See `encode`."""
+        here = _ragged(tokens, lengths)
+        if isinstance(self.module, Encoder):
+            return self.module(tokens, here, types)[0]
+        _nothing(self, types=types)
+        if isinstance(self.module, EncoderDecoder):
+            return self.module.encode(tokens, here).states
+        return self.module(tokens, here)[0]
+
+    def embed(self, texts: Sequence[str], *, pooling: Pooling | None = None, batch: int = BATCH) -> Tensor:
+        """Sentence vectors, fp32 [N, D], pooled and normalised as the folder declares it, or as `pooling` says.
+
+            model.embed(["a can of fish", "the bag was light"])
+
+        A text longer than the pooling's `longest` is cut there. batch: tokens in a pass at the most. ValueError where
+        neither declares anything, and for a single text in place of a list.
+        """
+        if isinstance(texts, str):
+            raise ValueError("embed takes a list of texts: embed([text])")
+        pooling = pooling or self.pooling
+        if pooling is None:
+            raise ValueError(
+                "this model's folder declares no pooling (modules.json): say how states become a vector, "
+                'embed(texts, pooling=weft.Pooling(("mean",), normalise=True))'
+            )
+        tokenizer, device = self.need_tokenizer(), next(self.module.parameters()).device
+        ids = encode_many(tokenizer, [pooling.prompt + text for text in texts])
+        rows = [self._framed(row.tolist(), pooling) for row in ids]
+        with torch.no_grad(), evaluating(list(self.module.modules())):
+            return vectors(lambda tokens, types: self._states(tokens, None, types), rows, pooling, batch, device)
+
+    def _framed(self, ids: list[int], pooling: Pooling) -> tuple[list[int], list[int]]:
+        """A sentence's ids and types with what the tokenizer puts around them, cut at the pooling's longest."""
+        template = self.need_tokenizer().template
+        around = len(template.one([])[0]) if template else 0
+        context = self.config.context
+        longest = min(pooling.longest or context, context)
+        return template.one(ids[: longest - around]) if template else (ids[:longest], [0] * min(len(ids), longest))
 
     def generate(self, prompt: str, sampling: Sampling | None = None, *, tokens: int = 200, beams: int = 1) -> Written:
         """What follows a prompt (or, for an encoder–decoder, translates it): at most `tokens` tokens.
@@ -150,17 +212,20 @@ class Model:
         return TextStream(self.need_tokenizer(), () if self.translates else prompt)
 
     def _encode(self, prompt: str) -> list[int]:
-        """A decoder continues END prompt; an encoder reads prompt END, as in training."""
+        """The ids a prompt becomes, as the tokenizer's folder declares it; weft's own say nothing: there a decoder
+        continues END prompt, and an encoder reads prompt END, as in training."""
         tokenizer = self.need_tokenizer()
-        ids = tokenizer.encode(prompt)
+        ids, template = tokenizer.encode(prompt), tokenizer.template if self.origin.config else None
         if not self.translates:
-            return [tokenizer.end, *ids]
-        if len(ids) >= self.config.context:  # many position schemes could go on, but the model never saw such a source
+            framed = [tokenizer.end, *ids] if template is None else template.before(ids)
+            return framed or [tokenizer.end]  # nothing can be continued only after something
+        framed = [*ids, tokenizer.end] if template is None else template.one(ids)[0]
+        if len(framed) > self.config.context:  # many schemes could go on, but the model never saw such a source
             raise ValueError(
-                f"the source has {len(ids) + 1} tokens, the context {self.config.context}: shorten it, or use a model "
+                f"the source has {len(framed)} tokens, the context {self.config.context}: shorten it, or use a model "
                 "with a longer context"
             )
-        return [*ids, tokenizer.end]
+        return framed
 
 
 def _pieces(tokens: Iterable[int | None], text: TextStream) -> Iterator[str]:
@@ -174,6 +239,14 @@ def _pieces(tokens: Iterable[int | None], text: TextStream) -> Iterator[str]:
 def _at_least_one(name: str, number: int) -> None:
     if number < 1:
         raise ValueError(f"{name} = {number}, but it must be at least 1")
+
+
+def _nothing(model: Model, **given: object) -> None:
+    """ValueError where something is given that has no business with this kind of model."""
+    for name, value in given.items():
+        if value is not None:
+            kind = type(model.module).__name__
+            raise ValueError(f"{name} is given, but a model of family {model.blueprint.family!r} ({kind}) takes none")
 
 
 def _ragged(tokens: Tensor, lengths: Tensor | None) -> Layout | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from weft.hub.error import LoadError
 from weft.hub.fill import Device
 from weft.hub.folder import CONFIG, own_config, read_module, read_plan, read_tokenizer
 from weft.hub.model import Model
+from weft.hub.sentences import Pooling, read_pooling
 from weft.hub.source import find
 from weft.hub.stops import read_stops
 from weft.hub.weights import INDEX, WEIGHTS, Weights, open_weights
@@ -71,9 +72,10 @@ def load(
         )
     kept = (*_KEPT, *(_TOKENIZER if plan.config else ()))
     files = {name: (folder / name).read_bytes() for name in kept if (folder / name).is_file()}
+    pooling = _pooling(files, folder, notices.append)
     stops = read_stops(folder, plan.config, tokenizer, vocab, notices.append)
     origin = dataclasses.replace(origin, files=files, tokenizer=tokenizer if plan.config else None)
-    return Model(module, plan.blueprint, tokenizer, (*notices, *more), origin, stops)
+    return Model(module, plan.blueprint, tokenizer, (*notices, *more), origin, pooling, stops)
 
 
 def read_weights(folder: Path, blueprint: Blueprint) -> nn.Module:
@@ -121,6 +123,16 @@ def as_dtype(dtype: torch.dtype | str | None) -> torch.dtype:
         raise ValueError(f"dtype = {dtype!r}, but weights are {', '.join(_DTYPES)}, or torch's dtypes for these")
     assert found is not None
     return found
+
+
+def _pooling(files: Mapping[str, bytes], folder: Path, say: Callable[[str], None]) -> Pooling | None:
+    """What the folder declares of sentence vectors; where that is not understood the model is still one, and it is
+    said."""
+    try:
+        return read_pooling(files)
+    except ValueError as error:
+        say(f"{folder}: {error}; embed(texts, pooling=…) takes another")
+        return None
 
 
 def _weights(folder: Path, say: Callable[[str], None] = lambda text: None) -> Weights:

@@ -6,6 +6,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from weft.hub.published import Origin
 from weft.hub.weights import INDEX, WEIGHTS
 from weft.models import FAMILIES, Blueprint
 from weft.models.fields import write_fields
-from weft.models.names import bare_name
+from weft.models.names import names_of
 from weft.models.weights import Move, writing
 
 _SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
@@ -70,8 +71,8 @@ def outgoing(
     assert family.published is not None
     bare = config["architectures"][0] in family.published.bare
     moves = writing(family.weights, tensors)
-    names = [bare_name(family.published, move.theirs) if bare else move.theirs for move in moves]
-    return Outgoing(dict(zip(names, moves, strict=True)), tensors, kept)
+    named = partial(names_of, family.published, blueprint.config, bare=bare)
+    return Outgoing({name: move for move in moves for name in named(move.theirs)}, tensors, kept)
 
 
 def write_weights(

@@ -51,18 +51,24 @@ def settle(
             config = dataclasses.replace(config, **{tie.flag: False})
         elif tied:
             del there[tie.copy]
+    for twin in declared.twins:
+        if twin.used in there:
+            there[twin.other] = there.pop(twin.used)
     return Settled(there, _found(declared, config, there), tuple(notices))
 
 
-def bare_name(declared: Published, name: str) -> str:
-    """A table's name as a class without heads writes it."""
-    return name.removeprefix(declared.prefix)
+def names_of(declared: Published, config: Any, name: str, *, bare: bool) -> list[str]:
+    """What a tensor of the table's name is called in a file that is written, once or twice; `bare`: of a class without
+    heads."""
+    twins = [twin.used for twin in declared.twins if twin.other == name and not getattr(config, twin.flag)]
+    return [own.removeprefix(declared.prefix) if bare else own for own in (name, *twins)]
 
 
 def _canonical(declared: Published, table: Table, names: Iterable[str]) -> dict[str, str]:
     """The table's name of each of a file's: old endings renamed, the prefix added where only that makes a known one."""
     known = named(table)
     special = {name for tie in declared.ties for name in (tie.copy, tie.original)}
+    special |= {twin.used for twin in declared.twins}
 
     def understood(name: str) -> bool:
         return known(name) or name in special or _matches(declared.ignored, name)

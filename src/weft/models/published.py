@@ -101,6 +101,19 @@ class Tie:
 
 
 @dataclass(frozen=True)
+class Twin:
+    """Two names in a file for what is one tensor of ours, though they may differ: the reference computes with `used`
+    where it is there, and the other is dead; else with `other`, which is the table's name.
+
+    flag: the field of ours under which `other` alone is written; where it is false both are, with the same numbers.
+    """
+
+    used: str
+    other: str
+    flag: str
+
+
+@dataclass(frozen=True)
 class Found:
     """What a tensor that is there says of the config: `field`, a tuple, holds `value`; or is true, and else false."""
 
@@ -150,7 +163,7 @@ class Published:
     prefix:     what tensors' names begin with in a file of a class with heads; bare classes' names lack it, and either
                 is read.
     bare:       the classes whose files are written without the prefix.
-    ties, found, ignored: of tensors; ignored ones are left out on purpose (position buffers, causal masks).
+    ties, twins, found, ignored: of tensors; ignored ones are left out on purpose (position buffers, causal masks).
     renamed:    old endings of tensors' names and what they are now.
     """
 
@@ -165,6 +178,7 @@ class Published:
     prefix: str = ""
     bare: frozenset[str] = frozenset()
     ties: tuple[Tie, ...] = ()
+    twins: tuple[Twin, ...] = ()
     found: tuple[Found, ...] = ()
     ignored: tuple[str, ...] = ()
     renamed: tuple[tuple[str, str], ...] = ()

@@ -1,0 +1,51 @@
+"""`weft embed`."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+
+from weft.cli.shared import opened, printer
+from weft.data.reading import read_text
+from weft.data.records import read_records, record_kind
+from weft.files import write_bytes
+from weft.hub import Pooling
+
+
+def command(folder: Path, source: Path, out: Path, column: str, pooling: str | None, *, as_json: bool) -> None:
+    """Write a vector for each text, fp32 [N, D], in their order."""
+    if out.suffix != ".npy":
+        raise ValueError(f"--out {out}: vectors are written as .npy, which numpy.load reads")
+    texts = read_texts(source, column)
+    model = opened(folder)
+    began = time.perf_counter()
+    found = model.embed(texts, pooling=None if pooling is None else Pooling((pooling,), normalise=True))
+    seconds = time.perf_counter() - began
+    file = io.BytesIO()
+    np.save(file, found.cpu().numpy())
+    write_bytes(out, file.getvalue())
+    if as_json:
+        figures = {"model": str(folder), "texts": len(texts), "width": found.shape[1], "seconds": seconds}
+        print(json.dumps(figures | {"out": str(out)}))
+        return
+    printer().print(f"{len(texts):,} vectors of {found.shape[1]} numbers in {seconds:.2f} s: {out}")
+
+
+def read_texts(path: Path, column: str) -> list[str]:
+    """A text for each line of a file, or for each row of one of records (.csv, .tsv, .jsonl, .parquet): as many vectors
+    as lines or rows. ValueError where there are none, and for a row without a text."""
+    if record_kind(path) is None:
+        texts = read_text(path).splitlines()
+    else:
+        rows = list(read_records(path, column))
+        missing = [row.line for row in rows if row.text is None]
+        if missing:
+            raise ValueError(f"{path}: line {missing[0]} has no {column!r}, so it would have no vector: leave it out")
+        texts = [row.text for row in rows if row.text is not None]
+    if not texts:
+        raise ValueError(f"{path} has no text in it")
+    return texts
