@@ -36,7 +36,7 @@ def build(name: str, position: str | None = None, vocab: int | None = None) -> t
         for path, parameter in module.named_parameters():
             noise = torch.empty_like(parameter).normal_(std=0.3, generator=generator)
             parameter.copy_(
-                parameter + 0.1 * noise if parameter.dim() == 1 else noise * (0.3 if "cross" in path else 1.0)
+                parameter + 0.1 * noise if parameter.dim() == 1 else noise * (0.4 if "cross" in path else 1.0)
             )
     return module
 

@@ -173,15 +173,17 @@ def test_golden_files(path: Path, record_property: Callable[[str, object], None]
     module = plan.empty()
     theirs = {name.removeprefix("weights."): t for name, t in tensors.items() if name.startswith("weights.")}
     module.load_state_dict(to_ours(FAMILIES.get(plan.family).weights, theirs), strict=True, assign=True)
-    seen = torch.arange(tensors["tokens"].shape[1]) < tensors["lengths"][:, None]
-    here = Layout.ragged(tensors["lengths"], tensors["tokens"].shape[1])
-    got = module.eval().logits(module(tensors["tokens"], here)[0])
+    rows = [name for name in ("source", "tokens") if name in tensors]
+    lengths = {"source": tensors.get("source_lengths"), "tokens": tensors["lengths"]}
+    heres = [Layout.ragged(lengths[name], tensors[name].shape[1]) for name in rows]
+    got = module.eval().logits(module(*(tensors[name] for name in rows), *heres)[0])
+    seen = heres[-1].segments == 1
     record_property("logits, standard deviations", off(got[seen], tensors["logits"][seen]))
     assert off(got[seen], tensors["logits"][seen]) <= CLOSE
 
 
 def test_there_are_golden_files() -> None:
-    assert {path.stem for path in GOLDEN} >= {"gpt2", "llama"}
+    assert {path.stem for path in GOLDEN} >= {"gpt2", "llama", "t5"}
 
 
 # ------------------------------------------------------------------------------------------- the Transformer of 2017
@@ -333,9 +335,49 @@ def test_unequal_parts_and_bad_rows_are_refused() -> None:
     theirs["h.0.c_attn.weight"] = torch.zeros(4, 13)
     with pytest.raises(MismatchError, match=r"h\.0\.c_attn\.weight \[4, 13\]"):
         to_ours(TABLE, theirs)
-    for row in (("a.*", "b", ""), ("a.{q,k}", "b", ""), ("a", "b", "join"), ("a", "b", "transposed")):
+    wrong = (("a.*", "b", ""), ("a.{q,k}", "b", ""), ("a.{q,k}", "b.{q,k,v}", ""), ("a", "b", "join"))
+    for row in (*wrong, ("a", "b", "transposed")):
         with pytest.raises(ValueError, match="row"):
             to_ours((row,), {})
+
+
+EITHER = (
+    ("layers.*.{gate,up}", "h.*.{wi_0,wi_1}", "optional"),
+    ("layers.*.up", "h.*.wi", "optional"),
+    ("layers.*.{q,k}", "h.*.{query,key}", ""),
+)
+
+
+def test_one_of_our_names_may_be_either_of_two_of_theirs() -> None:
+    """By what stands beside it, in each layer."""
+    names = {"layers.0.gate": "h.0.wi_0", "layers.0.up": "h.0.wi_1", "layers.1.up": "h.1.wi"}
+    names |= {f"layers.{i}.{own}": f"h.{i}.{its}" for i in (0, 1) for own, its in (("q", "query"), ("k", "key"))}
+    ours = {f"{name}.weight": torch.randn(2, 2) for name in names}
+    ours |= {f"layers.{i}.q.bias": torch.randn(2) for i in (0, 1)}  # keys have none
+    theirs = to_theirs(EITHER, ours)
+    assert set(theirs) == {f"{name}.weight" for name in names.values()} | {"h.0.query.bias", "h.1.query.bias"}
+    back = to_ours(EITHER, theirs)
+    assert set(back) == set(ours) and all(torch.equal(back[name], ours[name]) for name in ours)
+
+
+@pytest.mark.parametrize(
+    "names, said",
+    [
+        (("wi_1", "query", "key"), r"missing: h\.0\.wi_0\.weight"),
+        (("wi_0", "query", "key"), r"missing: h\.0\.wi_1\.weight"),
+        (("wi", "wi_0", "wi_1", "query", "key"), r"h\.0\.wi.*weight and h\.0\.wi.*weight would both be layers\.0\.up"),
+        (("wi", "query"), r"missing: h\.0\.key\.weight"),
+    ],
+)
+def test_half_of_a_whole_and_two_of_one_are_named(names: tuple[str, ...], said: str) -> None:
+    with pytest.raises(MismatchError, match=said):
+        to_ours(EITHER, {f"h.0.{name}.weight": torch.zeros(2, 2) for name in names})
+
+
+def test_half_of_a_whole_of_ours_is_named() -> None:
+    for name, gone in (("q", "k"), ("k", "q")):
+        with pytest.raises(MismatchError, match=rf"missing: layers\.0\.{gone}\.weight"):
+            to_theirs(EITHER, {f"layers.0.{name}.weight": torch.zeros(2, 2)})
 
 
 def test_rope_pairs_halves_as_the_reference_does() -> None:

@@ -169,3 +169,27 @@ def test_positions_read_coordinates_where_there_are_some() -> None:
     got = embed(torch.zeros(1, 4, dtype=torch.int64), Layout(coords=coords))
     assert embed.weight is not None and isinstance(embed.position, Learned)
     close(got, embed.weight[torch.zeros(1, 4, dtype=torch.int64)] + embed.position.weight[coords])
+
+
+@pytest.mark.parametrize(
+    "position", [Alibi(3), T5Bias(3, bidirectional=True)], ids=lambda position: type(position).__name__
+)
+@pytest.mark.parametrize("here", [PACKED, RAGGED_LEFT], ids=["packed", "ragged"])
+def test_scores_by_distance_are_the_same_in_every_row(position: Position, here: Layout) -> None:
+    """One bias for a batch, laid out as scores are; wherever a query sees a key it is that of their places."""
+    sight = Field(position, Full()).among(here, LONG, CPU)
+    bias, allowed = sight.placed.bias, sight.allowed
+    assert bias is not None and allowed is not None
+    assert bias.shape == (1, 3, LONG, LONG) and bias.is_contiguous()
+    by_place = position.at(sight.q, sight.q, sight.q, LONG).bias
+    assert by_place is not None and by_place.shape[0] == 2
+    hidden = ~allowed[:, None]
+    assert torch.equal(bias.expand_as(by_place).masked_fill(hidden, 0.0), by_place.masked_fill(hidden, 0.0))
+
+
+def test_scores_by_distance_read_places_where_there_are_some() -> None:
+    order = torch.tensor([[5, 0, 9], [1, 2, 3]])
+    for here in (Layout(order=order), Layout(coords=order), Layout(order=order, coords=order)):
+        bias = Field(Alibi(1), Full()).among(here, 3, CPU).placed.bias
+        assert bias is not None
+        close(bias[:, 0], -(order[:, :, None] - order[:, None]).abs() * Alibi.slopes(1)[0])

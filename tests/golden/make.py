@@ -56,6 +56,48 @@ def llama() -> tuple[nn.Module, dict]:
     return LlamaForCausalLM(theirs), {**config, "theta": 20000.0}
 
 
+def t5() -> tuple[nn.Module, dict]:
+    from transformers import T5Config, T5ForConditionalGeneration
+
+    sizes = dict(vocab=61, width=18, encoder_depth=2, decoder_depth=1, heads=3, head_width=8, hidden=28)
+    config = sizes | dict(act="gelu_tanh", gated=True, eps=1e-4, buckets=10, distance=12, tied=False, scaled=False)
+    theirs = T5Config(
+        vocab_size=61,
+        d_model=18,
+        num_layers=2,
+        num_decoder_layers=1,
+        num_heads=3,
+        d_kv=8,
+        d_ff=28,
+        feed_forward_proj="gated-gelu",
+        layer_norm_epsilon=1e-4,
+        relative_attention_num_buckets=10,
+        relative_attention_max_distance=12,
+        scale_decoder_outputs=False,
+    )
+    module = T5ForConditionalGeneration(theirs)
+    module.lm_head.weight = nn.Parameter(torch.empty_like(module.shared.weight))
+    return module, config
+
+
+@torch.no_grad()
+def pairs() -> None:
+    """Those that read a source and a target."""
+    for family in (t5,):
+        module, config = family()
+        randomise(module)
+        source, tokens = torch.randint(61, (2, 2, 17), generator=torch.Generator().manual_seed(1))
+        source_lengths, lengths = torch.tensor([17, 6]), torch.tensor([11, 17])
+        there, here = ((torch.arange(17)[None] < n[:, None]).long() for n in (source_lengths, lengths))
+        logits: Tensor = module(source, there, decoder_input_ids=tokens, decoder_attention_mask=here).logits
+        tensors = {f"weights.{name}": p.detach().contiguous() for name, p in module.named_parameters()}
+        tensors |= {"source": source, "source_lengths": source_lengths, "tokens": tokens, "lengths": lengths}
+        path = HERE / f"{family.__name__}.safetensors"
+        metadata = {"family": family.__name__, "config": json.dumps(config)}
+        write_tensors(path, tensors | {"logits": logits.contiguous()}, metadata)
+        print(f"{path.name}: {path.stat().st_size} bytes")
+
+
 @torch.no_grad()
 def main() -> None:
     for family in (gpt2, llama):
@@ -74,3 +116,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+    pairs()

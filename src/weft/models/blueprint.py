@@ -90,7 +90,7 @@ def _check(blueprint: Blueprint) -> None:
         value = getattr(blueprint.config, field.name)
         if isinstance(value, int) and not isinstance(value, bool) and not 1 <= value <= 2**31:
             raise ValueError(f"{blueprint.family}: {field.name} = {value}, but it must be between 1 and {2**31}")
-        if field.name.endswith("depth") and value > 10_000:
+        if field.name.endswith("depth") and value is not None and value > 10_000:
             raise ValueError(f"{blueprint.family}: {field.name} = {value} layers, but at most 10000 can be meant")
         if field.name.endswith("dropout") and value is not None and not 0.0 <= value < 1.0:
             raise ValueError(f"{blueprint.family}: {field.name} = {value}, but it must be at least 0 and below 1")

@@ -41,5 +41,7 @@ class Family:
 
 
 FAMILIES: Registry[Family] = Registry(
-    "family", "weft.families", ("weft.models.gpt2", "weft.models.llama", "weft.models.transformer")
+    "family",
+    "weft.families",
+    ("weft.models.gpt2", "weft.models.llama", "weft.models.t5", "weft.models.transformer"),
 )

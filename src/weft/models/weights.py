@@ -9,6 +9,8 @@ A row is (ours, theirs, transform):
 - `*` is a number (a layer's, an expert's), the same ones in the same order on both sides;
 - a name that ends in neither `.weight` nor `.bias` stands for itself and for both of these;
 - `{q,k,v}` and "join": several of ours are one of theirs, equal parts laid one after another along the output axis;
+- `{gate,up}` on one side and `{wi_0,wi_1}` on the other: one each. Where a name of ours fits several rows, the first of
+  which all parts are there counts (a gated feed-forward's `up`, and a plain one's);
 - "transpose": matrices are stored [in, out]; vectors stay as they are;
 - "optional": may be absent, in all layers or in some (a tied head, a norm that only some checkpoints have).
 
@@ -20,7 +22,7 @@ Shapes are for the module to check, when what comes out is loaded strictly.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -28,6 +30,7 @@ from torch import Tensor
 
 Table = Sequence[tuple[str, str, str]]
 
+_BRACES = re.compile(r"\{([^}]*)\}")
 _ENDINGS = (".weight", ".bias")
 _TRANSFORMS = ("transpose", "join", "optional")
 
@@ -65,17 +68,25 @@ class Move:
 
 def reading(table: Table, theirs: Iterable[str]) -> list[Move]:
     """What becomes of each of these foreign names. MismatchError where names and table do not fit."""
-    rows = [_Row(*row) for row in table]
-    places = {name: _find(name, [row.reads_theirs for row in rows], "ours")[0] for name in theirs}
+    rows = _rows(table)
+    patterns = {number: row.reads_theirs for number, row in enumerate(rows)}
+    places = {name: _find(name, patterns, "ours")[0] for name in theirs}
     _complete(rows, places.values(), [row.theirs for row in rows])
-    return [rows[place.row].move(place) for place in places.values()]
+    moves, taken = [rows[place.row].move(place) for place in places.values()], dict[str, str]()
+    for move in moves:
+        for name in move.ours:
+            if taken.setdefault(name, move.theirs) != move.theirs:
+                raise MismatchError(f"{taken[name]} and {move.theirs} would both be {name}, which is one tensor")
+    return moves
 
 
 def writing(table: Table, ours: Iterable[str]) -> list[Move]:
     """What our names are made into. MismatchError where names and table do not fit."""
-    rows, found = [_Row(*row) for row in table], dict[_Place, set[str]]()
+    rows, found, ours = _rows(table), dict[_Place, set[str]](), list(ours)
+    modules = {name.rpartition(".")[0] for name in ours}
     for name in ours:
-        place, _ = _find(name, [row.reads_ours for row in rows], "theirs")
+        whole = sorted(range(len(rows)), key=lambda number: not rows[number].whole(name, modules))
+        place, _ = _find(name, {number: rows[number].reads_ours for number in whole}, "theirs")
         found.setdefault(place, set()).add(name)
     moves = [rows[place.row].move(place) for place in found]
     for move, names in zip(moves, found.values(), strict=True):
@@ -88,7 +99,7 @@ def writing(table: Table, ours: Iterable[str]) -> list[Move]:
 
 def named(table: Table) -> Callable[[str], bool]:
     """Whether a foreign name is one of the table's."""
-    patterns = [_Row(*row).reads_theirs for row in table]
+    patterns = [row.reads_theirs for row in _rows(table)]
     return lambda name: any(pattern.fullmatch(name) for pattern in patterns)
 
 
@@ -114,10 +125,27 @@ class _Place:
     ending: str
 
 
-class _Row:
-    """One row, ready to be read both ways."""
+def _rows(table: Table) -> list[_Row]:
+    """The rows of a table; one with braces on both sides is as many rows."""
+    rows = []
+    for ours, theirs, transform in table:
+        left, right = _BRACES.search(ours), _BRACES.search(theirs)
+        if left is None or right is None:
+            rows.append(_Row(ours, theirs, transform))
+            continue
+        own, its = left[1].split(","), right[1].split(",")
+        if len(own) != len(its):
+            raise ValueError(f"the row {ours!r} = {theirs!r} needs as many names in the braces on both sides")
+        together = dict(enumerate(own, len(rows)))
+        pairs = zip(own, its, strict=True)
+        rows += [_Row(ours.replace(left[0], a), theirs.replace(right[0], b), transform, together) for a, b in pairs]
+    return rows
 
-    def __init__(self, ours: str, theirs: str, transform: str) -> None:
+
+class _Row:
+    """One row, ready to be read both ways. together: the rows it is a whole with, and the words our names end in."""
+
+    def __init__(self, ours: str, theirs: str, transform: str, together: Mapping[int, str] | None = None) -> None:
         words = [word.strip() for word in transform.split(",") if word.strip()]
         unknown = [word for word in words if word not in _TRANSFORMS]
         if unknown:
@@ -125,11 +153,12 @@ class _Row:
                 f"the row of {ours!r} has the transform {unknown[0]!r}; there are {', '.join(_TRANSFORMS)}"
             )
         self.transposed, self.optional = "transpose" in words, "optional" in words
-        braces = re.search(r"\{([^}]*)\}", ours)
+        self.together = together or {}
+        braces = _BRACES.search(ours)
         self.parts = braces[1].split(",") if braces else [""]
         if (braces is not None) != ("join" in words) or ours.count("*") != theirs.count("*"):
             raise ValueError(
-                f"the row {ours!r} = {theirs!r} needs as many * on both sides, and {{a,b}} with 'join' only"
+                f"the row {ours!r} = {theirs!r} needs as many * on both sides, and {{a,b}} with 'join', or on both"
             )
         self.ours, self.theirs = ours.replace(braces[0], "{}") if braces else ours, theirs
         self.open = not ours.endswith(_ENDINGS)
@@ -139,6 +168,11 @@ class _Row:
         text = re.escape(name).replace(re.escape("*"), r"(\d+)")
         text = text.replace(re.escape("{}"), f"(?P<part>{'|'.join(map(re.escape, self.parts))})")
         return re.compile(text + (r"(?P<ending>\.weight|\.bias|)" if self.open else ""))
+
+    def whole(self, name: str, modules: Container[str]) -> bool:
+        """Are all that this row belongs with there, beside this name of ours?"""
+        beside = name.rpartition(".")[0].rpartition(".")[0]
+        return all(f"{beside}.{word}" in modules for word in self.together.values())
 
     def write(self, name: str, place: _Place, part: str = "") -> str:
         """The full name in `name` = self.ours or self.theirs."""
@@ -152,9 +186,9 @@ class _Row:
         return Move(self.write(self.theirs, place), ours, self.transposed)
 
 
-def _find(name: str, patterns: Sequence[re.Pattern[str]], other: str) -> tuple[_Place, str]:
+def _find(name: str, patterns: Mapping[int, re.Pattern[str]], other: str) -> tuple[_Place, str]:
     """The place of a name, and which of a join's parts it is."""
-    for number, pattern in enumerate(patterns):
+    for number, pattern in patterns.items():
         match = pattern.fullmatch(name)
         if match:
             named = match.groupdict()
@@ -164,7 +198,8 @@ def _find(name: str, patterns: Sequence[re.Pattern[str]], other: str) -> tuple[_
 
 
 def _complete(rows: Sequence[_Row], places: Iterable[_Place], names: Sequence[str]) -> None:
-    """Every row that must be there is, in every layer, and no bias comes without its weight."""
+    """Every row that must be there is, in every layer; nothing comes without what it is a whole with, and no bias
+    without its weight."""
     seen = set(places)
     missing = list[str]()
     layers = dict[tuple[str, int], set[tuple[str, ...]]]()  # the numbers met under one beginning, by count of stars
@@ -180,9 +215,13 @@ def _complete(rows: Sequence[_Row], places: Iterable[_Place], names: Sequence[st
         for ending in endings or {".weight" if row.open else ""}:
             absent = [_Place(number, numbers, ending) for numbers in wanted]
             missing += [row.write(names[number], place, row.parts[0]) for place in absent if place not in seen]
+    for place in seen:
+        parts = [_Place(n, place.numbers, place.ending) for n in rows[place.row].together if place.ending != ".bias"]
+        missing += [rows[part.row].write(names[part.row], part) for part in parts if part not in seen]
     if missing:
+        missing = sorted(set(missing))
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-        raise MismatchError(f"missing: {', '.join(sorted(missing)[:5])}{more}")
+        raise MismatchError(f"missing: {', '.join(missing[:5])}{more}")
 
 
 def _counted(name: str, place: _Place) -> tuple[str, int]:

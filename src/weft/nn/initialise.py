@@ -42,6 +42,17 @@ def xavier(module: nn.Module) -> None:
             nn.init.normal_(part.weight, std=part.width**-0.5)
 
 
+def fan_in(module: nn.Module) -> None:
+    """N(0, 1/inputs) for projections and heads, N(0, 1) for tables, zero biases (Raffel et al. 2020's code)."""
+    for part in module.modules():
+        if isinstance(part, Linear):
+            nn.init.normal_(part.weight, std=part.width_in**-0.5)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
+        elif isinstance(part, Embed | LMHead) and part.weight is not None:
+            nn.init.normal_(part.weight, std=1.0 if isinstance(part, Embed) else part.width**-0.5)
+
+
 def reset(module: nn.Module) -> None:
     """Every part's own default, after a module was built on the meta device and given memory."""
     for part in module.modules():

@@ -70,7 +70,12 @@ def _turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 class Position(nn.Module):
-    """A scheme's part in a field. The base class does nothing."""
+    """A scheme's part in a field. The base class does nothing.
+
+    relative: it reads distances within a segment alone, so that columns do for places, the same ones in every row.
+    """
+
+    relative = False
 
     def at(self, q: Layout, k: Layout, new: Layout, length: int) -> Placed:
         """Place queries q and keys k; `new` are the keys written in this pass; `length` is the row's length that
@@ -128,6 +133,8 @@ class Alibi(Position):
     """-slope · distance added to the scores (Press et al. 2022); slopes as in the paper, interleaved where the number
     of heads is no power of two. Bidirectional fields use the absolute distance."""
 
+    relative = True
+
     def __init__(self, heads: int) -> None:
         super().__init__()
         self.heads = heads
@@ -152,7 +159,7 @@ class T5Bias(Position):
     """A trained score per head and bucket of signed distance (Raffel et al. 2020, §2.1): half of the buckets exact,
     the rest logarithmic up to `distance`. weight [buckets, H]."""
 
-    table = True
+    table, relative = True, True
 
     def __init__(self, heads: int, *, buckets: int = 32, distance: int = 128, bidirectional: bool = False) -> None:
         super().__init__()
@@ -184,7 +191,7 @@ class T5Bias(Position):
     def at(self, q: Layout, k: Layout, new: Layout, length: int) -> Placed:
         ahead = k.places[:, None, :] - q.places[:, :, None]  # [B, T, S]
         bias = nn.functional.embedding(self.bucket(ahead), self.weight)  # [B, T, S, H]
-        return Placed(bias=bias.permute(0, 3, 1, 2))  # [B, H, T, S]
+        return Placed(bias=bias.permute(0, 3, 1, 2).contiguous())  # [B, H, T, S], as every layer's scores lie
 
 
 class Shaw(nn.Module):

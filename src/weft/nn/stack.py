@@ -16,7 +16,7 @@ from weft.nn.slots import Book, FixedSlot, FullSlot, RingSlot, Slot
 
 
 class Stack(nn.Module):
-    """x [B, T, D] -> [B, T, D] through `layers`, executed in `order` (ALBERT: [0] * 12), then `norm`.
+    """x [B, T, D] -> [B, T, D] through `layers`, executed in `order` (ALBERT: [0] * 12), then drop(norm(x)).
 
     fields: by the names that attentions look through. A layer is anything with (x, ctx, slots) -> (x, auxiliary),
     slots(make) and fill(slots, ctx), as `Block` has them.
@@ -29,19 +29,21 @@ class Stack(nn.Module):
         fields: Mapping[str, Field],
         order: Sequence[int] | None = None,
         norm: nn.Module | None = None,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layers)
         self.fields = nn.ModuleDict(fields)
         self.order = tuple(range(len(layers))) if order is None else tuple(order)
         self.norm = norm or nn.Identity()
+        self.drop = nn.Dropout(dropout) if dropout else nn.Identity()
 
     def forward(
         self, x: Tensor, ctx: Context, cache: Cache | None = None, upto: int | None = None
     ) -> tuple[Tensor, Auxiliary]:
         """x [B, T, D] -> [B, T, D] and auxiliary terms, summed by name; with a cache, as its next tokens.
 
-        upto: leave out the layers from this execution step on, and the final norm (negative counts from the end).
+        upto: leave out the layers from this execution step on, and norm and dropout (negative counts from the end).
         """
         ctx = replace(ctx, sights=self.sights(x, ctx, cache))
         auxiliary: Auxiliary = None
@@ -50,7 +52,7 @@ class Stack(nn.Module):
             auxiliary = join(auxiliary, extra)
         if cache is not None:
             cache.advance(ctx.here)
-        return (self.norm(x) if upto is None else x), auxiliary
+        return (self.drop(self.norm(x)) if upto is None else x), auxiliary
 
     def sights(self, x: Tensor, ctx: Context, cache: Cache | None) -> dict[str, Sight]:
         """Every field, resolved once from where the tokens sit and from what the cache says of its keys."""
