@@ -53,7 +53,10 @@ def read_fields(data: Mapping[str, Any]) -> Described:
     position = None
     if declared.seam is not None:
         read = declared.seam.read(data)
-        fields, position = fields | read.fields, read.position
+        fields |= {
+            name: field_from_data(family.config, name, value, called=name) for name, value in read.fields.items()
+        }
+        position = read.position
         left = {name: value for name, value in left.items() if name not in declared.seam.names}
     fields |= _own(left.pop(OWN, {}), declared, family.config)
     plain = to_data(family.config())

@@ -17,6 +17,8 @@ from torch import nn
 
 from weft.models.family import FAMILIES, Family
 from weft.models.published import ACTIVATIONS, Key, Published, Read, Seam, Tie
+
+# fmt: off
 from weft.nn import (
     GLU,
     MLP,
@@ -39,6 +41,8 @@ from weft.nn import (
     T5Scheme,
     initialise,
 )
+
+# fmt: on
 
 
 @dataclass(frozen=True)
@@ -139,72 +143,57 @@ def write(c: T5, position: Scheme | None) -> dict[str, Any] | None:
     return dict(zip(SEAM, values, strict=True))
 
 
+# fmt: off
 SEAM = ("feed_forward_proj", "dense_act_fn", "is_gated_act", "scale_decoder_outputs", "tie_word_embeddings")
 PUBLISHED = Published(
     model_type="t5",
     classes={"T5ForConditionalGeneration": ("lm",), "T5Model": ("lm",)},  # the reference, too, ties T5Model's to a head
     keys=(
-        Key("vocab_size", "vocab", 32128),
-        Key("n_positions", "context", 512),  # the reference reads it no more
-        Key("d_model", "width", 512, also=("hidden_size",)),
+        Key("vocab_size", "vocab", 32128), Key("n_positions", "context", 512),  # the reference reads it no more
+        Key("d_model", "width", 512, also=("hidden_size",)), Key("d_ff", "hidden", 2048),
         Key("num_layers", "encoder_depth", 6, also=("num_hidden_layers",)),
         Key("num_decoder_layers", "decoder_depth", None),
-        Key("num_heads", "heads", 8, also=("num_attention_heads",)),
-        Key("d_kv", "head_width", 64, also=("head_dim",)),
-        Key("d_ff", "hidden", 2048),
-        Key("layer_norm_epsilon", "eps", 1e-6),
-        Key("relative_attention_num_buckets", "buckets", 32),
-        Key("relative_attention_max_distance", "distance", 128),
-        Key("dropout_rate", "dropout", 0.1),
+        Key("num_heads", "heads", 8, also=("num_attention_heads",)), Key("d_kv", "head_width", 64, also=("head_dim",)),
+        Key("layer_norm_epsilon", "eps", 1e-6), Key("relative_attention_num_buckets", "buckets", 32),
+        Key("relative_attention_max_distance", "distance", 128), Key("dropout_rate", "dropout", 0.1),
     ),
     training=("attention_dropout",),  # the reference knows one rate
-    only={"is_encoder_decoder": (True,)},
-    inert=frozenset({"output_past"}),
+    only={"is_encoder_decoder": (True,)}, inert=frozenset({"output_past"}),
     seam=Seam(SEAM, ("act", "gated", "scaled", "tied"), read, write),
     ties=(
-        Tie("encoder.embed_tokens.weight", "shared.weight"),
-        Tie("decoder.embed_tokens.weight", "shared.weight"),
+        Tie("encoder.embed_tokens.weight", "shared.weight"), Tie("decoder.embed_tokens.weight", "shared.weight"),
         Tie("lm_head.weight", "shared.weight", "tied"),
     ),
     ignored=("decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight",),  # no use was ever made of it
 )
-WEIGHTS = (
-    ("embed.weight", "shared.weight", ""),
-    ("encoder.fields.self.position", "encoder.block.0.layer.0.SelfAttention.relative_attention_bias", ""),
-    ("encoder.layers.*.attn.pre", "encoder.block.*.layer.0.layer_norm", ""),
-    ("encoder.layers.*.attn.branch.{q,k,v,out}", "encoder.block.*.layer.0.SelfAttention.{q,k,v,o}", ""),
-    ("encoder.layers.*.mlp.pre", "encoder.block.*.layer.1.layer_norm", ""),
-    ("encoder.layers.*.mlp.branch.{gate,up}", "encoder.block.*.layer.1.DenseReluDense.{wi_0,wi_1}", "optional"),
-    ("encoder.layers.*.mlp.branch.up", "encoder.block.*.layer.1.DenseReluDense.wi", "optional"),
-    ("encoder.layers.*.mlp.branch.down", "encoder.block.*.layer.1.DenseReluDense.wo", ""),
-    ("encoder.norm", "encoder.final_layer_norm", ""),
-    ("decoder.fields.self.position", "decoder.block.0.layer.0.SelfAttention.relative_attention_bias", ""),
-    ("decoder.layers.*.attn.pre", "decoder.block.*.layer.0.layer_norm", ""),
-    ("decoder.layers.*.attn.branch.{q,k,v,out}", "decoder.block.*.layer.0.SelfAttention.{q,k,v,o}", ""),
-    ("decoder.layers.*.cross.pre", "decoder.block.*.layer.1.layer_norm", ""),
-    ("decoder.layers.*.cross.branch.{q,k,v,out}", "decoder.block.*.layer.1.EncDecAttention.{q,k,v,o}", ""),
-    ("decoder.layers.*.mlp.pre", "decoder.block.*.layer.2.layer_norm", ""),
-    ("decoder.layers.*.mlp.branch.{gate,up}", "decoder.block.*.layer.2.DenseReluDense.{wi_0,wi_1}", "optional"),
-    ("decoder.layers.*.mlp.branch.up", "decoder.block.*.layer.2.DenseReluDense.wi", "optional"),
-    ("decoder.layers.*.mlp.branch.down", "decoder.block.*.layer.2.DenseReluDense.wo", ""),
-    ("decoder.norm", "decoder.final_layer_norm", ""),
-    ("head.weight", "lm_head.weight", "optional"),
-)
-FAMILIES.register(
-    "t5",
-    Family(
-        name="t5",
-        config=T5,
-        build=build,
-        initialise=start,
-        sizes={
-            "debug": dict(vocab=131, context=64, width=48, encoder_depth=2, heads=4, head_width=16, hidden=96),
-            "small": dict(vocab=4096, context=128, width=256, encoder_depth=3, heads=4, hidden=1024),
-            "base": dict(width=768, encoder_depth=12, heads=12, hidden=3072),
-        },
-        objective="translate",
-        weights=WEIGHTS,
-        published=PUBLISHED,
-        summary="encoder–decoder, RMSNorm, scores by distance; 1.0 and 1.1",
+STACKS = "{encoder,decoder}"  # what they have both
+FAMILIES.register("t5", Family(
+    name="t5", config=T5, build=build, initialise=start,
+    sizes={
+        "debug": dict(vocab=131, context=64, width=48, encoder_depth=2, heads=4, head_width=16, hidden=96),
+        "small": dict(vocab=4096, context=128, width=256, encoder_depth=3, heads=4, hidden=1024),
+        "base": dict(width=768, encoder_depth=12, heads=12, hidden=3072),
+    },
+    objective="translate", published=PUBLISHED,
+    weights=(
+        ("embed.weight", "shared.weight", ""),
+        (f"{STACKS}.fields.self.position", f"{STACKS}.block.0.layer.0.SelfAttention.relative_attention_bias", ""),
+        ("encoder.layers.*.attn.pre", "encoder.block.*.layer.0.layer_norm", ""),
+        ("encoder.layers.*.attn.branch.{q,k,v,out}", "encoder.block.*.layer.0.SelfAttention.{q,k,v,o}", ""),
+        ("encoder.layers.*.mlp.pre", "encoder.block.*.layer.1.layer_norm", ""),
+        ("encoder.layers.*.mlp.branch.{gate,up}", "encoder.block.*.layer.1.DenseReluDense.{wi_0,wi_1}", "optional"),
+        ("encoder.layers.*.mlp.branch.up", "encoder.block.*.layer.1.DenseReluDense.wi", "optional"),
+        ("encoder.layers.*.mlp.branch.down", "encoder.block.*.layer.1.DenseReluDense.wo", ""),
+        ("decoder.layers.*.attn.pre", "decoder.block.*.layer.0.layer_norm", ""),
+        ("decoder.layers.*.attn.branch.{q,k,v,out}", "decoder.block.*.layer.0.SelfAttention.{q,k,v,o}", ""),
+        ("decoder.layers.*.cross.pre", "decoder.block.*.layer.1.layer_norm", ""),
+        ("decoder.layers.*.cross.branch.{q,k,v,out}", "decoder.block.*.layer.1.EncDecAttention.{q,k,v,o}", ""),
+        ("decoder.layers.*.mlp.pre", "decoder.block.*.layer.2.layer_norm", ""),
+        ("decoder.layers.*.mlp.branch.{gate,up}", "decoder.block.*.layer.2.DenseReluDense.{wi_0,wi_1}", "optional"),
+        ("decoder.layers.*.mlp.branch.up", "decoder.block.*.layer.2.DenseReluDense.wi", "optional"),
+        ("decoder.layers.*.mlp.branch.down", "decoder.block.*.layer.2.DenseReluDense.wo", ""),
+        (f"{STACKS}.norm", f"{STACKS}.final_layer_norm", ""),
+        ("head.weight", "lm_head.weight", "optional"),
     ),
-)
+    summary="encoder–decoder, RMSNorm, scores by distance; 1.0 and 1.1",
+))
