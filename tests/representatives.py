@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from weft.batch import IGNORED, Batch, Place
 from weft.data import Blocks, Bytes, Pairs
 from weft.models import FAMILIES, Blueprint
-from weft.objectives import NextToken, Translate
+from weft.objectives import MaskedTokens, NextToken, Translate
+from weft.objectives.masked import MaskedRows
 from weft.training import checkpoints
 from weft.training.log import read
 from weft.training.loop import Result, train
@@ -91,6 +92,20 @@ class Bare(Pairs):
         return batch
 
 
+class BareMasked(MaskedRows):
+    """Rows with tokens hidden, of which `bare` ones are asked for nothing."""
+
+    bare: Callable[[int], bool] = staticmethod(lambda number: False)
+
+    def batch(self, places: Sequence[Place]) -> Batch:
+        batch = super().batch(places)
+        assert batch.labels is not None
+        for row, number in enumerate(batch.samples):
+            if self.bare(number):
+                batch.labels[row] = IGNORED
+        return batch
+
+
 @dataclass(frozen=True)
 class Case:
     """One representative: what is built, what it reads, what it minimises."""
@@ -112,15 +127,32 @@ def pairs() -> Bare:
     return Bare([(word, word[::-1]) for word in words], Bytes(), CONTEXT)
 
 
+def masked_rows() -> BareMasked:
+    """The decoder's documents, with tokens hidden: of more than the usual, since the rows are short."""
+    return BareMasked(decoder_rows(), MaskedTokens(0.4), Alphabet(), seed=3)
+
+
+class Alphabet:
+    """As much of a tokenizer of the decoder's documents as is needed to hide their tokens: it has no id for that."""
+
+    vocab, end = 11, END
+
+
+DATA: dict[str, tuple[Callable[[], Any], Callable[[], Any], int]] = {  # what each objective reads, and of how many ids
+    "next_token": (decoder_rows, NextToken, Alphabet.vocab),
+    "masked": (masked_rows, MaskedTokens, Alphabet.vocab + 1),
+    "translate": (pairs, Translate, Bytes().vocab),
+}
+
+
 def family_case(family: str) -> Case:
     """A family at its debug size, on what its objective reads."""
-    translates = FAMILIES.get(family).objective == "translate"
+    data, objective, vocab = DATA[FAMILIES.get(family).objective]
 
     def build(seed: int, dropout: float) -> nn.Module:
-        sizes = dict(vocab=Bytes().vocab if translates else 11, context=CONTEXT, dropout=dropout)
-        return Blueprint.of(family, "debug", **sizes).build(seed=seed)
+        return Blueprint.of(family, "debug", vocab=vocab, context=CONTEXT, dropout=dropout).build(seed=seed)
 
-    return Case(build, pairs, Translate) if translates else Case(build, decoder_rows, NextToken)
+    return Case(build, data, objective)
 
 
 CASES = {

@@ -17,7 +17,7 @@ import torch
 
 from weft.data import DataSettings, prepare
 from weft.models import FAMILIES, Blueprint
-from weft.objectives import OBJECTIVES
+from weft.objectives import OBJECTIVES, ids, turned
 from weft.training.loop import train
 from weft.training.settings import TrainSettings
 from weft.training.watch import Record, Watcher
@@ -49,10 +49,11 @@ def trace(family: str, optimiser: str) -> list[str]:
     data = prepare(
         DataSettings(source="made_pairs" if pairs else "made", vocab=300), blueprint.config.context, pairs=pairs
     )
-    module = blueprint.change("vocab", str(data.tokenizer.vocab)).change("dropout", "0.1").build(seed=1)
+    objective = OBJECTIVES.get(FAMILIES.get(family).objective)()
+    module = blueprint.change("vocab", str(ids(objective, data.tokenizer))).change("dropout", "0.1").build(seed=1)
     settings = TrainSettings(steps=STEPS, batch=4, micro_batches=2, optimiser=optimiser, precision="fp32", threads=1)
     watch = Losses()
-    train(module, data.train, OBJECTIVES.get(FAMILIES.get(family).objective)(), settings, watch=watch)
+    train(module, turned(objective, data.train, data.tokenizer), objective, settings, watch=watch)
     return watch.found
 
 

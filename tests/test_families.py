@@ -24,6 +24,7 @@ from weft.nn import (
     Causal,
     Decoder,
     Embed,
+    Encoder,
     EncoderDecoder,
     Field,
     LayerNorm,
@@ -141,7 +142,7 @@ def randomised(module: nn.Module) -> nn.Module:
 
 
 def vocab(module: nn.Module) -> int:
-    return module.head.vocab
+    return module.embed.vocab
 
 
 def draw(module: nn.Module, rows: int, length: int) -> Tensor:
@@ -164,7 +165,9 @@ def logits(
     if isinstance(module, EncoderDecoder):
         assert source is not None
         return module.logits(module(source, tokens, source_here, here)[0])
-    assert isinstance(module, Decoder), f"these tests do not know how to run a {type(module).__name__}: teach them"
+    assert isinstance(module, Decoder | Encoder), (
+        f"these tests do not know how to run a {type(module).__name__}: teach them"
+    )
     return module.logits(module(tokens, here)[0])
 
 
@@ -184,8 +187,10 @@ class Steps:
 
 
 def causal(module: nn.Module) -> bool:
-    """Does every self field of what generates look back only?"""
-    return all(field.mask.causal() for field in module.writing.fields.values() if field.keys == "self")
+    """Does every self field of what generates look back only? Of what generates nothing, none does."""
+    return isinstance(module, Decoder | EncoderDecoder) and all(
+        field.mask.causal() for field in module.writing.fields.values() if field.keys == "self"
+    )
 
 
 def need_causal(module: nn.Module) -> None:

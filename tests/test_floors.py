@@ -23,7 +23,12 @@ FLOORS = {
 }
 EXEMPT = ("__init__", "__main__")  # the package's own door may look at every floor
 ENGLISH = {"transformer"}  # families that are also a word: a sentence may use it
-HOMONYMS = {("nn/scheme.py", "t5")}  # position schemes that bear the name of the family they come from
+HOMONYMS = {  # not families: a position scheme that bears the name of the one it comes from, names in folders of others
+    ("nn/scheme.py", "t5"),
+    ("hub/sentences.py", "Transformer"),
+    ("hub/sentences.py", "sentence_bert_config.json"),
+    ("hub/transfer.py", "sentence_bert_config.json"),
+}
 LINES, STATEMENT_LINES, ARGUMENTS = 300, 40, 12
 MAY_HAVE_MORE = {
     ("nn/attention.py", "Attention.__init__"),  # it is where the field's variety lives

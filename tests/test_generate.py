@@ -2,7 +2,7 @@
 
 import itertools
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 
 import pytest
 import torch
@@ -14,9 +14,10 @@ from weft.data import Bytes, train_tokenizer
 from weft.generate import GREEDY, Sampling, TextStream, beam_search, choose, decode, generate, row_generators, row_seeds
 from weft.generate.cached import Cached
 from weft.models import FAMILIES, Blueprint
-from weft.nn import SCHEMES, Causal, Chunk, EncoderDecoder, Full, Mask, SameGroup, Window
+from weft.nn import SCHEMES, Causal, Chunk, EncoderDecoder, Full, Mask, SameGroup, Window, Writer
 
-NAMES = FAMILIES.names()
+NAMES = [name for name in FAMILIES.names() if isinstance(Blueprint.of(name, "debug").empty(), Writer)]
+READERS = sorted(set(FAMILIES.names()) - set(NAMES))
 DECODERS = [name for name in NAMES if FAMILIES.get(name).objective == "next_token"]
 START = 1
 PROMPTS = [[5, 9, 3], [7], [2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22], [11, 3, 11, 3]]
@@ -211,10 +212,17 @@ def test_a_sampling_that_means_nothing_cannot_be_made(name: str):
 
 
 def test_what_cannot_generate_is_refused():
-    with pytest.raises(ValueError, match="a Linear cannot generate"):
+    with pytest.raises(ValueError, match="Linear cannot generate"):
         decode(torch.nn.Linear(2, 2), [[1]], new=1)
     with pytest.raises(ValueError, match="give start"):
         decode(build("transformer"), [[1]], new=1)
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_what_reads_whole_rows_is_refused(name: str):
+    for ask in (generate, decode, partial(beam_search, width=2)):
+        with pytest.raises(ValueError, match="Encoder cannot generate, it reads whole rows"):
+            ask(Blueprint.of(name, "debug").build(), [[1]], new=1, start=1)
 
 
 def test_a_module_in_training_is_evaluated_and_left_as_it_was():

@@ -48,32 +48,37 @@ def test_a_label_that_is_no_token_is_refused(label: int) -> None:
         head.nats(torch.randn(1, 4, 16), labels)
 
 
-def test_nats_cost_one_product_where_nobody_wants_a_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An evaluation must not pay for the backward pass."""
-    head, x, labels = LMHead(16, 23), torch.randn(40, 16), torch.randint(23, (40,))
+@pytest.mark.parametrize("bias", [False, True])
+def test_nats_cost_one_product_where_nobody_wants_a_gradient(bias: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An evaluation must not pay for the backward pass, and holds as many scores as it may."""
+    head, x, labels = LMHead(16, 23, bias=bias), torch.randn(40, 16), torch.randint(23, (40,))
     for name, size in (("PRODUCT", 20 * 23), ("ROWS", 1), ("PIECE", 20 * 23)):
         monkeypatch.setattr(sys.modules["weft.nn.nats"], name, size)
-    products = []
+    products, held = [], []
 
     class Count(TorchDispatchMode):
         def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
             if func.overloadpacket in (torch.ops.aten.mm, torch.ops.aten.addmm):
                 products.append(func)
-            return func(*args, **(kwargs or {}))
+            out = func(*args, **(kwargs or {}))
+            held.append(out.numel())
+            return out
 
     with torch.no_grad(), Count():
         head.nats(x, labels)
-    assert len(products) == 2
+    assert len(products) == 2 and max(held) == 20 * 23
 
 
-def test_nats_under_autocast_and_with_a_frozen_side() -> None:
-    head, x, labels = randomised(LMHead(16, 23)), torch.randn(40, 16), torch.randint(23, (40,))
+@pytest.mark.parametrize("bias", [False, True])
+def test_nats_under_autocast_and_with_a_frozen_side(bias: bool) -> None:
+    head, x, labels = randomised(LMHead(16, 23, bias=bias)), torch.randn(40, 16), torch.randint(23, (40,))
     exact = functional.cross_entropy(head(x), labels, reduction="sum")
-    (wanted,) = torch.autograd.grad(exact, head.weight)
+    learned = list(head.parameters())
+    wanted = torch.autograd.grad(exact, learned)
     with torch.autocast("cpu", torch.bfloat16):
         near = head.nats(x, labels)
-    (got,) = torch.autograd.grad(near, head.weight)
-    assert got.dtype == torch.float32 and float((got - wanted).norm() / wanted.norm()) < 0.02
+    for got, other in zip(torch.autograd.grad(near, learned), wanted, strict=True):
+        assert got.dtype == torch.float32 and float((got - other).norm() / other.norm()) < 0.02
     assert float(near.detach()) == pytest.approx(float(exact.detach()), rel=0.02)
     head.requires_grad_(False)
     assert not head.nats(x, labels).requires_grad

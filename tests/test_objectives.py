@@ -181,9 +181,10 @@ def test_every_family_names_a_registered_objective():
 # ---------------------------------------------------------------- -log p under a linear head
 
 
-def plain(x: Tensor, weight: Tensor, labels: Tensor) -> Tensor:
+def plain(x: Tensor, weight: Tensor, labels: Tensor, bias: Tensor | None = None) -> Tensor:
     """What `linear_nats` computes, written out."""
-    return functional.cross_entropy(functional.linear(x, weight).float(), labels, ignore_index=IGNORED, reduction="sum")
+    scores = functional.linear(x, weight, bias).float()
+    return functional.cross_entropy(scores, labels, ignore_index=IGNORED, reduction="sum")
 
 
 def inputs(places: int = 50, width: int = 24, vocab: int = 97) -> tuple[Tensor, Tensor, Tensor]:
@@ -198,12 +199,14 @@ def test_linear_nats_and_its_gradients_are_cross_entropys(rows: int, monkeypatch
     for name, size in (("PRODUCT", rows * 97), ("ROWS", 1), ("PIECE", rows * 97)):
         monkeypatch.setattr(nats_module, name, size)
     x, weight, labels = inputs()
-    found, expected = linear_nats(x, weight, labels, ignored=IGNORED), plain(x, weight, labels)
-    torch.testing.assert_close(found, expected)
-    for mine, reference in zip(
-        torch.autograd.grad(3 * found, (x, weight)), torch.autograd.grad(3 * expected, (x, weight)), strict=True
-    ):
-        torch.testing.assert_close(mine, reference, rtol=1e-4, atol=1e-5)
+    for bias in (None, torch.randn(97, requires_grad=True)):
+        found, expected = linear_nats(x, weight, labels, bias, ignored=IGNORED), plain(x, weight, labels, bias)
+        torch.testing.assert_close(found, expected)
+        learned = [x, weight] if bias is None else [x, weight, bias]
+        for mine, reference in zip(
+            torch.autograd.grad(3 * found, learned), torch.autograd.grad(3 * expected, learned), strict=True
+        ):
+            torch.testing.assert_close(mine, reference, rtol=1e-4, atol=1e-5)
 
 
 def test_linear_nats_under_autocast_is_cross_entropys_to_bf16():
@@ -219,13 +222,14 @@ def test_linear_nats_under_autocast_is_cross_entropys_to_bf16():
         torch.testing.assert_close(mine, reference, rtol=0.03, atol=0.03)
 
 
-@pytest.mark.parametrize("frozen", [0, 1])
-def test_linear_nats_teaches_only_what_wants_to_learn(frozen: int):
+@pytest.mark.parametrize("learns", [0, 1, 2])
+def test_linear_nats_teaches_only_what_wants_to_learn(learns: int):
     x, weight, labels = inputs()
-    tensors = [x, weight]
-    tensors[frozen] = tensors[frozen].detach()
-    (found,) = torch.autograd.grad(linear_nats(*tensors, labels, ignored=IGNORED), tensors[1 - frozen])
-    (expected,) = torch.autograd.grad(plain(*tensors, labels), tensors[1 - frozen])
+    tensors = [x.detach(), weight.detach(), torch.randn(97)]
+    own = tensors[learns].requires_grad_()
+    x, weight, bias = tensors
+    (found,) = torch.autograd.grad(linear_nats(x, weight, labels, bias, ignored=IGNORED), own)
+    (expected,) = torch.autograd.grad(plain(x, weight, labels, bias), own)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
     with torch.no_grad():
         assert linear_nats(x, weight, labels, ignored=IGNORED).requires_grad is False

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from weft.data import DataSettings, prepare
 from weft.models import FAMILIES, Blueprint
-from weft.objectives import OBJECTIVES
+from weft.objectives import OBJECTIVES, ids, turned
 from weft.training import plan as planning
 from weft.training.loop import train
 from weft.training.optimisers import build_optimiser
@@ -38,9 +38,9 @@ def test_the_operations_are_those_of_a_step(family: str) -> None:
     seen: list[Record] = []
     watch = Watcher()
     watch.step = seen.append  # type: ignore[method-assign]
-    module = blueprint.change("vocab", str(data.tokenizer.vocab))
     objective = OBJECTIVES.get(FAMILIES.get(family).objective)()
-    train(module.build(), data.train, objective, SETTINGS, watch=watch)
+    module = blueprint.change("vocab", str(ids(objective, data.tokenizer)))
+    train(module.build(), turned(objective, data.train, data.tokenizer), objective, SETTINGS, watch=watch)
     assert seen[0].gflops is not None
     counted = seen[0].gflops * 1e9 / seen[0].tokens_per_second
     assert plan(module, SETTINGS).flops_per_token == pytest.approx(counted, rel=0.01)

@@ -164,3 +164,13 @@ class Tokenizer(Protocol):
     def save(self, folder: Path) -> None:
         """Write `tokenizer.json` into `folder`."""
         ...
+
+
+@runtime_checkable
+class Masking(Protocol):
+    """A tokenizer that may have an id for a token that is hidden."""
+
+    @property
+    def mask(self) -> int | None:
+        """That id, which no text is encoded to; None where it has none."""
+        ...

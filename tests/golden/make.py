@@ -1,12 +1,13 @@
 """Write the golden files beside this one: weights under the reference's names, an input, and the reference's logits.
 
-    PYTHONPATH=src python tests/golden/make.py      # needs transformers
+    PYTHONPATH=src python tests/golden/make.py bert      # needs transformers; without a name it makes all of them
 
 They keep the numbers true where the reference is not installed. Make one anew only when a family is added: the old
 ones must go on passing.
 """
 
 import json
+import sys
 from pathlib import Path
 
 import torch
@@ -98,22 +99,51 @@ def pairs() -> None:
         print(f"{path.name}: {path.stat().st_size} bytes")
 
 
+def bert() -> tuple[nn.Module, dict]:
+    from transformers import BertConfig, BertForPreTraining
+
+    config = dict(vocab=61, context=19, width=24, depth=2, heads=3, hidden=40, types=3, act="relu", eps=1e-4)
+    theirs = BertConfig(
+        vocab_size=61,
+        max_position_embeddings=19,
+        hidden_size=24,
+        num_hidden_layers=2,
+        num_attention_heads=3,
+        intermediate_size=40,
+        type_vocab_size=3,
+        hidden_act="relu",
+        layer_norm_eps=1e-4,
+    )
+    return BertForPreTraining(theirs), config
+
+
+FAMILIES = {"gpt2": gpt2, "llama": llama, "bert": bert}
+LOGITS = {"logits": "logits", "prediction_logits": "logits", "seq_relationship_logits": "logits.next_sentence"}
+
+
 @torch.no_grad()
-def main() -> None:
-    for family in (gpt2, llama):
-        module, config = family()
+def main(names: list[str]) -> None:
+    for name in names:
+        module, config = FAMILIES[name]()
         randomise(module)
-        tokens = torch.randint(61, (2, 17), generator=torch.Generator().manual_seed(1))
+        generator = torch.Generator().manual_seed(1)
+        tokens = torch.randint(61, (2, 17), generator=generator)
         lengths = torch.tensor([17, 11])
-        here = (torch.arange(17)[None] < lengths[:, None]).long()
-        logits: Tensor = module(tokens, attention_mask=here).logits
+        inputs = {"attention_mask": (torch.arange(17)[None] < lengths[:, None]).long()}
         tensors = {f"weights.{name}": p.detach().contiguous() for name, p in module.named_parameters()}
-        tensors |= {"tokens": tokens, "lengths": lengths, "logits": logits.contiguous()}
-        path = HERE / f"{family.__name__}.safetensors"
-        write_tensors(path, tensors, {"family": family.__name__, "config": json.dumps(config)})
+        tensors |= {"tokens": tokens, "lengths": lengths}
+        if "types" in config:
+            tensors["types"] = torch.randint(config["types"], (2, 17), generator=generator)
+            inputs["token_type_ids"] = tensors["types"]
+        found: dict[str, Tensor] = module(tokens, **inputs)
+        tensors |= {ours: found[theirs].contiguous() for theirs, ours in LOGITS.items() if theirs in found}
+        path = HERE / f"{name}.safetensors"
+        write_tensors(path, tensors, {"family": name, "config": json.dumps(config)})
         print(f"{path.name}: {path.stat().st_size} bytes")
 
 
 if __name__ == "__main__":
-    main()
-    pairs()
+    asked = sys.argv[1:] or [*FAMILIES, "t5"]
+    main([name for name in asked if name in FAMILIES])
+    if "t5" in asked:
+        pairs()

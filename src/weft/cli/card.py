@@ -8,7 +8,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from weft.evaluate import LOSSY
 from weft.recipes import Recipe, Report
 
 ACCENT, MUTED = "cyan", "dim"
@@ -51,8 +50,8 @@ def _figures(console: Console, recipe: Recipe, report: Report) -> None:
     table.add_row("held-out nats per token", _headline(nats) if ours is None else f"{nats:.3f}", "")
     table.add_row("held-out perplexity", f"{figures['perplexity']:.1f}", "")
     console.print(table)
-    if ours is None:
-        console.print(LOSSY, style=MUTED)
+    if report.no_bytes:
+        console.print(report.no_bytes, style=MUTED)
 
 
 def _headline(value: float) -> Text:
@@ -73,7 +72,7 @@ def _places(console: Console, report: Report) -> None:
         rows["loss curve"] = str(report.curve)
     if report.interrupted:
         rows["go on"] = "the same command with --resume"
-    else:
+    elif report.writes:
         rows["write"] = f'weft generate {shlex.quote(str(report.out))} --prompt "…"'
     for name, text in rows.items():  # unbroken, to be copied
         console.print(Text.assemble((f"{name:<12}", MUTED), text), soft_wrap=True)

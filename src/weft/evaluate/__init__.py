@@ -1,7 +1,7 @@
 """Numbers, each with its definition."""
 
 from weft.evaluate.baselines import bits_per_byte, ngram_nats, xz_bits_per_byte
-from weft.evaluate.perplexity import LOSSY, Likelihood, check, counted_bytes, likelihood
+from weft.evaluate.perplexity import LOSSY, Likelihood, check, counted_bytes, likelihood, no_bytes
 
 __all__ = [
     "LOSSY",
@@ -11,5 +11,6 @@ __all__ = [
     "counted_bytes",
     "likelihood",
     "ngram_nats",
+    "no_bytes",
     "xz_bits_per_byte",
 ]

@@ -12,12 +12,17 @@ from torch.nn import Module
 from weft.batch import Batch, Dataset, Tokenizer
 from weft.data.order import places
 from weft.evaluate.baselines import bits_per_byte
-from weft.objectives import Objective
+from weft.objectives import Objective, Turns
 
 TERM = "loss"  # what an objective calls its -log p
 LOSSY = (
     "no bits per byte: the tokenizer is lossy, what it drops (an unknown word, a capital) costs the model nothing, so "
     "its nats say nothing of the text's bytes; nats per token compare models of this same tokenizer"
+)
+
+PARTIAL = (
+    "no bits per byte: the objective hides a part of the text and asks for that alone, with the rest in sight; nats "
+    "per token compare models that are asked for as much of it, hidden in the same way"
 )
 
 
@@ -59,9 +64,16 @@ class Likelihood:
         return {name: value for name, value in found.items() if value is not None}
 
 
-def counted_bytes(tokenizer: Tokenizer, size: int) -> int | None:
-    """`size`, the bytes of a text, where the tokenizer's ids spell all of it; None where it is lossy."""
-    return size if tokenizer.lossless else None
+def counted_bytes(tokenizer: Tokenizer, size: int, objective: Objective | None = None) -> int | None:
+    """`size`, the bytes of a text, where its likelihood is one of all of it; None where `no_bytes` says why not."""
+    return None if no_bytes(tokenizer, objective) else size
+
+
+def no_bytes(tokenizer: Tokenizer, objective: Objective | None = None) -> str:
+    """Why what an objective finds in a tokenizer's ids is no likelihood of the text's bytes; "" where it is one."""
+    if isinstance(objective, Turns):
+        return PARTIAL
+    return "" if tokenizer.lossless else LOSSY
 
 
 def batches(dataset: Dataset[Batch], rows: int, share: tuple[int, int] = (0, 1)) -> Iterator[tuple[Batch, bool]]:

@@ -42,7 +42,10 @@ class Cached:
         chunk: int | None = None,
     ) -> None:
         if not isinstance(module, Decoder | EncoderDecoder):
-            raise ValueError(f"a {type(module).__name__} cannot generate: it takes a Decoder or an EncoderDecoder")
+            raise ValueError(
+                f"{type(module).__name__} cannot generate, it reads whole rows: a row is continued by a Decoder or an "
+                "EncoderDecoder"
+            )
         module.writing.check_causal()
         if new < 1 or (chunk is not None and chunk < 1):
             raise ValueError(

@@ -101,7 +101,7 @@ def read_module(
         raise LoadError(f"{path}: {published.in_their_words(plan, str(error))}") from error
     moves = plan.moves(module.state_dict())
     filled = fill(module, weights, moves, plan.names, dtype=dtype, device=device)
-    return module.eval(), Origin(plan.config, filled.dtypes, plan.head), plan.notices + filled.notices
+    return module.eval(), Origin(plan.config, filled.dtypes, plan.dead, plan.head), plan.notices + filled.notices
 
 
 def read_tokenizer(folder: Path) -> Tokenizer | None:

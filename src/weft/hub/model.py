@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from weft.generate.cached import evaluating
 from weft.hub.published import Origin
 from weft.hub.sentences import BATCH, Pooling, vectors
 from weft.hub.stops import Stops
+from weft.hub.weights import some
 from weft.models import Blueprint
 from weft.nn import Decoder, Encoder, EncoderDecoder, Layout
 
@@ -120,6 +121,26 @@ class Model:
         if isinstance(self.module, EncoderDecoder):
             return self.module.encode(tokens, here).states
         return self.module(tokens, here)[0]
+
+    def change(self, path: str, text: str, *, seed: int = 0) -> Model:
+        """The same model with one setting changed, as `weft train --set model.…` changes it, and the weights it had.
+
+            model.change("position", "rope")
+
+        What the new part brings is freshly initialised, as a function of `seed`; what the old one had is left out;
+        `notices` names both. SettingError or UnknownName for what there is not.
+        """
+        blueprint = self.blueprint.change(path, text)
+        module, old = blueprint.build(seed=seed), self.module.state_dict()
+        new = module.state_dict()
+        kept = {name for name, tensor in new.items() if name in old and old[name].shape == tensor.shape}
+        example = next(self.module.parameters())
+        given = {name: old[name].clone() if name in kept else new[name].to(example) for name in new}
+        module.load_state_dict(given, strict=True, assign=True)
+        fresh, gone = sorted(new.keys() - kept), sorted(old.keys() - kept)
+        notices = [f"new and untrained: {some(fresh)}"] if fresh else []
+        notices += [f"left out: {some(gone)}"] if gone else []
+        return replace(self, module=module, blueprint=blueprint, notices=tuple(notices))
 
     def embed(self, texts: Sequence[str], *, pooling: Pooling | None = None, batch: int = BATCH) -> Tensor:
         """Sentence vectors, fp32 [N, D], pooled and normalised as the folder declares it, or as `pooling` says.

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from weft.batch import Tokenizer
 from weft.hub.error import LoadError
@@ -25,12 +26,14 @@ class Origin:
     """Where a model came from, for what saving keeps.
 
     config: config.json in the form of version 5; {} for weft's own layout. dtypes: of our tensors, as in the files.
-    head: the one that answers by default, by our name; None: whichever there is. files: what else lay in the folder and
+    dead: tensors that nothing is computed with and that are kept, by the table's names. head: the one that answers by
+    default, by our name; None: whichever there is. files: what else lay in the folder and
     belongs to the model, by name; tokenizer: what some of them were read as, so that another one is not saved as them.
     """
 
     config: Mapping[str, Any] = field(default_factory=dict)
     dtypes: Mapping[str, torch.dtype] = field(default_factory=dict)
+    dead: Mapping[str, Tensor] = field(default_factory=dict)
     head: str | None = None
     files: Mapping[str, bytes] = field(default_factory=dict)
     tokenizer: Tokenizer | None = None
@@ -45,14 +48,15 @@ class Origin:
 class Plan:
     """A folder, understood but not yet read.
 
-    names: the table's names -> the file's; for weft's own layout each its own. head, config: as in `Origin`. notices:
-    for people.
+    names: the table's names -> the file's; for weft's own layout each its own. head, config, dead: as in `Origin`.
+    notices: for people.
     """
 
     blueprint: Blueprint
     names: Mapping[str, str]
     head: str | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
+    dead: Mapping[str, Tensor] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
 
     def moves(self, ours: Iterable[str]) -> list[Move]:
@@ -81,7 +85,9 @@ def understand(fields: Mapping[str, Any], described: Described, weights: Weights
         raise LoadError(f"{path.parent}: {error}") from error
     blueprint = replace(described.blueprint, config=settled.config)
     notices = described.notices + settled.notices + _code(fields)
-    return Plan(blueprint, settled.names, described.heads[0] if described.heads else None, fields, notices)
+    dead = {name: weights[file] for name, file in settled.dead.items()}
+    head = described.heads[0] if described.heads else None
+    return Plan(blueprint, settled.names, head, fields, dead, notices)
 
 
 def _refuse(data: Mapping[str, Any]) -> None:

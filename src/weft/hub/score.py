@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from weft.data import COLUMN, DataSettings, Pairs, RowKind, open_pairs, open_source, rows
-from weft.evaluate import LOSSY, Likelihood, counted_bytes, likelihood
+from weft.evaluate import Likelihood, counted_bytes, likelihood, no_bytes
 from weft.generate.cached import evaluating
 from weft.hub.model import Model
 from weft.models import FAMILIES
-from weft.objectives import OBJECTIVES
+from weft.objectives import OBJECTIVES, ids, turned
 
 
 def score(
@@ -28,7 +28,7 @@ def score(
     column: which holds the text, in files of records; pairs refuse one.
     batch:  rows at once; changes nothing but the time and memory it takes.
     say:    hears of pairs that are longer than the context and left out, of rows without text, and why there are no
-            bits per byte where the tokenizer is lossy.
+            bits per byte where the tokenizer is lossy, or the model is asked for some of the tokens only.
 
     ValueError where the data are missing, empty or undecodable, the model has no tokenizer, or its family cannot pack.
     """
@@ -46,8 +46,10 @@ def score(
     else:
         documents = list(open_source("text", paths, column=column, say=say).documents())
         dataset, size = rows(documents, tokenizer, context, how)
-    counted = counted_bytes(tokenizer, size)
-    if counted is None:
-        say(LOSSY)
+    if (needed := ids(objective, tokenizer)) > model.config.vocab:
+        raise ValueError(f"{family.objective!r} needs {needed} ids, and the model has {model.config.vocab}: no [MASK]?")
+    if why := no_bytes(tokenizer, objective):
+        say(why)
+    counted = counted_bytes(tokenizer, size, objective)
     with evaluating(list(model.module.modules())):
-        return likelihood(model.module, dataset, objective, bytes=counted, rows=batch)
+        return likelihood(model.module, turned(objective, dataset, tokenizer), objective, bytes=counted, rows=batch)

@@ -28,12 +28,18 @@ class Outgoing(Mapping[str, Tensor]):
     """Tensors by the names of the file, each made when it is asked for."""
 
     def __init__(
-        self, moves: Mapping[str, Move], ours: Mapping[str, Tensor], dtype: Callable[[str], torch.dtype]
+        self,
+        moves: Mapping[str, Move],
+        ours: Mapping[str, Tensor],
+        dtype: Callable[[str], torch.dtype],
+        dead: Mapping[str, Tensor] | None = None,
     ) -> None:
-        """dtype: of our tensor of a name, where it is a floating-point number."""
-        self._moves, self._ours, self._dtype = moves, ours, dtype
+        """dtype: of our tensor of a name, where it is a floating-point number; dead: what stands in place of ours."""
+        self._moves, self._ours, self._dtype, self._dead = moves, ours, dtype, dead or {}
 
     def __getitem__(self, name: str) -> Tensor:
+        if name in self._dead:
+            return self._dead[name]
         tensor = self._moves[name].write(self._ours)
         return tensor.to(self._dtype(self._moves[name].ours[0])) if tensor.is_floating_point() else tensor
 
@@ -72,7 +78,9 @@ def outgoing(
     bare = config["architectures"][0] in family.published.bare
     moves = writing(family.weights, tensors)
     named = partial(names_of, family.published, blueprint.config, bare=bare)
-    return Outgoing({name: move for move in moves for name in named(move.theirs)}, tensors, kept)
+    written = {name: move for move in moves for name in named(move.theirs)}
+    dead = {named(name)[0]: tensor for name, tensor in origin.dead.items() if len(named(name)) > 1}
+    return Outgoing(written, tensors, kept, dead)
 
 
 def write_weights(

@@ -41,7 +41,5 @@ class Family:
 
 
 FAMILIES: Registry[Family] = Registry(
-    "family",
-    "weft.families",
-    ("weft.models.gpt2", "weft.models.llama", "weft.models.t5", "weft.models.transformer"),
+    "family", "weft.families", tuple(f"weft.models.{name}" for name in ("bert", "gpt2", "llama", "t5", "transformer"))
 )

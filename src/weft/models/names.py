@@ -14,11 +14,12 @@ from weft.models.weights import MismatchError, Table, named
 
 @dataclass(frozen=True)
 class Settled:
-    """What a file's names mean. names: the table's -> the file's; config: ours, with what the tensors say of it;
-    notices: for people."""
+    """What a file's names mean. names: the table's -> the file's; config: ours, with what the tensors say of it; dead:
+    those that the reference does not compute with and keeps all the same; notices: for people."""
 
     names: dict[str, str]
     config: Any
+    dead: dict[str, str]
     notices: tuple[str, ...] = ()
 
 
@@ -51,10 +52,13 @@ def settle(
             config = dataclasses.replace(config, **{tie.flag: False})
         elif tied:
             del there[tie.copy]
+    dead = dict[str, str]()
     for twin in declared.twins:
+        if twin.used in there and twin.other in there:
+            dead[twin.other] = there[twin.other]
         if twin.used in there:
             there[twin.other] = there.pop(twin.used)
-    return Settled(there, _found(declared, config, there), tuple(notices))
+    return Settled(there, _found(declared, config, there), dead, tuple(notices))
 
 
 def names_of(declared: Published, config: Any, name: str, *, bare: bool) -> list[str]:

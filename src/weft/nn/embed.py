@@ -12,10 +12,32 @@ from weft.nn.position import StemPosition
 from weft.nn.tap import Tap
 
 
+class Types(nn.Module):
+    """weight[type]: a trained vector for each type of token; weight [types, D]."""
+
+    table = True
+
+    def __init__(self, types: int, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(types, width))
+        self.reset()
+
+    def reset(self) -> None:
+        nn.init.normal_(self.weight, std=0.02)
+
+    def forward(self, types: Tensor | None) -> Tensor:
+        """types int64 [B or 1, T] -> [B or 1, T, D]; None, where all are of type 0 -> [D]."""
+        return self.weight[0] if types is None else functional.embedding(types, self.weight)
+
+    def extra_repr(self) -> str:
+        return f"{self.weight.shape[0]} x {self.weight.shape[1]}"
+
+
 class Embed(nn.Module):
-    """drop(norm(position.add(scale · weight[tokens]))). tokens int64 [B, T] -> [B, T, D]; weight [V, D].
+    """drop(norm(position.add(scale · weight[tokens]) + types[type])). tokens int64 [B, T] -> [B, T, D]; weight [V, D].
 
     own=False: the table is another module's and is handed in at each call, so that there is never a second copy.
+    types: how many kinds of token there are (BERT's first and second sentence), each with a trained vector; 0: none.
     Under autocast the residual stream starts in the autocast precision.
     """
 
@@ -31,10 +53,12 @@ class Embed(nn.Module):
         norm: nn.Module | None = None,
         dropout: float = 0.0,
         own: bool = True,
+        types: int = 0,
     ) -> None:
         super().__init__()
         self.vocab, self.width, self.scale = vocab, width, scale
         self.weight = nn.Parameter(torch.empty(vocab, width)) if own else None
+        self.types = Types(types, width) if types else None
         self.position = position or StemPosition()
         self.norm = norm or nn.Identity()
         self.drop = nn.Dropout(dropout) if dropout else nn.Identity()
@@ -45,8 +69,13 @@ class Embed(nn.Module):
         if self.weight is not None:
             nn.init.normal_(self.weight, std=0.02)
 
-    def forward(self, tokens: Tensor, here: Layout, weight: Tensor | None = None) -> Tensor:
-        """tokens int64 [B, T] -> [B, T, D]; vectors [B, T, D] (from an image, a prompt) are taken for the table's."""
+    def forward(
+        self, tokens: Tensor, here: Layout, weight: Tensor | None = None, types: Tensor | None = None
+    ) -> Tensor:
+        """tokens int64 [B, T] -> [B, T, D]; vectors [B, T, D] (from an image, a prompt) are taken for the table's.
+
+        types: int64 [B or 1, T], each token's; None: all are of type 0. ValueError where there are none to tell apart.
+        """
         x = tokens
         if not tokens.is_floating_point():
             table = self.weight if weight is None else weight
@@ -55,6 +84,10 @@ class Embed(nn.Module):
         if self.scale != 1.0:
             x = x * self.scale
         x = self.position.add(x, here.numbered(x.shape[1], x.device))
+        if self.types is not None:
+            x = x + self.types(types).to(x.dtype)
+        elif types is not None:
+            raise ValueError("token types were given, but this embedding has none: leave them out")
         if torch.is_autocast_enabled(x.device.type):
             x = x.to(torch.get_autocast_dtype(x.device.type))
         return self.embedded(self.drop(self.norm(x)))
@@ -93,13 +126,12 @@ class LMHead(nn.Module):
     def nats(self, x: Tensor, labels: Tensor, weight: Tensor | None = None, *, ignored: int = -100) -> Tensor:
         """-log p(label), summed in fp32 over the labels that are not `ignored`. x [B, T, D], labels int64 [B, T].
 
-        A plain head goes through `linear_nats`, which never holds all scores; one with a bias, or with somebody
-        listening to its scores, computes them.
+        It never holds all scores, see `linear_nats`, unless somebody listens to them.
         """
         flat, wanted = x.flatten(0, -2), labels.flatten()  # [N, D], [N]
-        if self.bias is None and not self.scores.active:
+        if not self.scores.active:
             flat = flat * self.scale if self.scale != 1.0 else flat
-            return linear_nats(flat, self._table(weight), wanted, ignored=ignored)
+            return linear_nats(flat, self._table(weight), wanted, self.bias, ignored=ignored)
         scores = self(flat, weight).float()  # [N, V]
         return functional.cross_entropy(scores, wanted, ignore_index=ignored, reduction="sum")
 

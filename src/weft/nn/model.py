@@ -66,10 +66,10 @@ class Writer(nn.Module, ABC):
     def _begin(self, here: Layout, length: int, cache: Cache | None) -> Layout:
         """Number this pass after what the cache holds; a compiled step has reserved its places itself."""
         if cache is None:
-            _check_length(self.context, length)
+            check_length(self.context, length)
             return here
         if not torch.compiler.is_compiling():
-            _check_length(self.context, cache.after(length, here.segments))
+            check_length(self.context, cache.after(length, here.segments))
             cache.reserve(length, here.segments)
         return cache.begin(here, length)
 
@@ -142,7 +142,7 @@ class EncoderDecoder(Writer):
     def encode(self, source: Tensor, here: Layout | None = None) -> Memory:
         """source int64 [B, S] -> a memory of [B, S, D]."""
         here = here or Layout()
-        _check_length(self.source_context, source.shape[1])
+        check_length(self.source_context, source.shape[1])
         states, _ = self.encoder(self.embed(source, here), Context(here))
         return Memory(states, here)
 
@@ -158,7 +158,7 @@ class EncoderDecoder(Writer):
         self.decoder.fill(cache, memory)
 
 
-def _check_length(context: int | None, length: int) -> None:
+def check_length(context: int | None, length: int) -> None:
     """A stem with a table of positions cannot place what lies beyond it."""
     if context is not None and length > context and not torch.compiler.is_compiling():
         raise ValueError(

@@ -14,8 +14,8 @@ ROWS = 1024  # rows of a product at the least: the weight's gradient is read and
 PIECE = 2**20  # scores held in fp32 at once: what fits into a processor's cache
 
 
-def linear_nats(x: Tensor, weight: Tensor, labels: Tensor, *, ignored: int) -> Tensor:
-    """Σ -log softmax(x Wᵀ)[label], fp32, over labels that are not `ignored`. x [N, D], weight [V, D], labels [N].
+def linear_nats(x: Tensor, weight: Tensor, labels: Tensor, bias: Tensor | None = None, *, ignored: int) -> Tensor:
+    """Σ -log softmax(x Wᵀ + b)[label], fp32, over labels that are not `ignored`. x [N, D], W [V, D], b [V], labels [N].
 
     Scores are computed in x's precision (autocast's, where it is on), their logarithms in fp32. Gradients are taken
     piece by piece in the same pass, so the backward pass only scales them. Under `torch.compile` plain cross-entropy is
@@ -23,12 +23,12 @@ def linear_nats(x: Tensor, weight: Tensor, labels: Tensor, *, ignored: int) -> T
     """
     if torch.is_autocast_enabled(x.device.type):
         dtype = torch.get_autocast_dtype(x.device.type)
-        x, weight = x.to(dtype), weight.to(dtype)
+        x, weight, bias = x.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype)
     if torch.compiler.is_compiling():
         x = x.masked_fill((labels == ignored)[:, None], 0.0)  # or a place that is no number spoils all gradients
-        scores = functional.linear(x, weight).float()  # [N, V]
+        scores = functional.linear(x, weight, bias).float()  # [N, V]
         return functional.cross_entropy(scores, labels, ignore_index=ignored, reduction="sum")
-    result: Tensor = _LinearNats.apply(x, weight, labels, ignored, torch.is_grad_enabled())  # type: ignore[assignment]
+    result: Tensor = _LinearNats.apply(x, weight, bias, labels, ignored, torch.is_grad_enabled())  # type: ignore[assignment]
     return result
 
 
@@ -36,10 +36,13 @@ class _LinearNats(torch.autograd.Function):
     """Gradients of the scores are softmax - one-hot, known as soon as the loss is; the backward pass scales them."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, labels: Tensor, ignored: int, grads: bool) -> Tensor:
-        wants_x, wants_weight = (grads and wanted for wanted in ctx.needs_input_grad[:2])
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, labels: Tensor, ignored: int, grads: bool
+    ) -> Tensor:
+        wants_x, wants_weight, wants_bias = (grads and wanted for wanted in ctx.needs_input_grad[:3])
         grad_x = torch.empty_like(x) if wants_x else None
         grad_weight = torch.zeros_like(weight, dtype=torch.float32) if wants_weight else None
+        grad_bias = torch.zeros(weight.shape[0], dtype=torch.float32, device=x.device) if wants_bias else None
         rows = max(ROWS, PRODUCT // weight.shape[0])
         total = torch.zeros((), dtype=torch.float32, device=x.device)
         for start in range(0, x.shape[0], rows):
@@ -47,25 +50,29 @@ class _LinearNats(torch.autograd.Function):
             counted = label != ignored
             # what is not counted is left out where it is small, and filled: what is no number stays so times 0
             part = x[start : start + rows].masked_fill(~counted, 0.0)  # [n, D]
-            scores = functional.linear(part, weight)  # [n, V]
-            total += _differentiate(scores, label.masked_fill(~counted, 0), counted, wants_x or wants_weight)
+            scores = functional.linear(part, weight, bias)  # [n, V]
+            wanted = wants_x or wants_weight or wants_bias
+            total += _differentiate(scores, label.masked_fill(~counted, 0), counted, wanted)
             if grad_x is not None:
                 piece = grad_x[start : start + rows]  # [n, D]
                 torch.mm(scores, weight, out=piece).mul_(counted)
             if grad_weight is not None:
                 grad_weight += scores.T @ part
-        ctx.save_for_backward(grad_x, grad_weight)
+            if grad_bias is not None:
+                grad_bias += (counted.T.to(scores.dtype) @ scores)[0]  # [V]
+        ctx.save_for_backward(grad_x, grad_weight, grad_bias)
         ctx.dtype = weight.dtype
         return total
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         (grad,) = grad_outputs
-        grad_x, grad_weight = ctx.saved_tensors
+        grad_x, grad_weight, grad_bias = ctx.saved_tensors
         return (
             None if grad_x is None else grad_x * grad.to(grad_x.dtype),
             None if grad_weight is None else (grad_weight * grad).to(ctx.dtype),
+            None if grad_bias is None else (grad_bias * grad).to(ctx.dtype),
             None,
             None,
             None,

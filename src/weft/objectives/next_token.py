@@ -48,8 +48,13 @@ class Translate:
 
 
 def _likelihood(module: Decoder | EncoderDecoder, hidden: Tensor, auxiliary: Auxiliary, batch: Batch) -> Loss:
-    """Σ -log p of the batch's labels from hidden states [B, T, D]; ValueError where there are none, or for terms that
-    nobody weighs."""
+    """Σ -log p of the batch's labels from hidden states [B, T, D]."""
+    labels = asked(batch, auxiliary)
+    return Loss(module.nats(hidden, labels, ignored=IGNORED), count(batch))
+
+
+def asked(batch: Batch, auxiliary: Auxiliary) -> Tensor:
+    """The batch's labels; ValueError where there are none, or for terms of the model's that nobody weighs."""
     if auxiliary:  # they would vanish without a word
         raise ValueError(
             f"this objective has no weights for the model's auxiliary terms {', '.join(auxiliary)}: "
@@ -57,4 +62,4 @@ def _likelihood(module: Decoder | EncoderDecoder, hidden: Tensor, auxiliary: Aux
         )
     if batch.labels is None:
         raise ValueError(f"the batch has no labels: give what each place predicts, {IGNORED} where nothing")
-    return Loss(module.nats(hidden, batch.labels, ignored=IGNORED), count(batch))
+    return batch.labels

@@ -11,12 +11,12 @@ from torch import nn
 from weft.batch import Tokenizer
 from weft.data import TOKENIZERS, Prepared, open_store, prepare, trained_before
 from weft.data.tokenizers import FILE
-from weft.evaluate import LOSSY, check
+from weft.evaluate import check, no_bytes
 from weft.files import DamagedFile, sweep
 from weft.hub import read_tokenizer, read_weights
 from weft.models import FAMILIES, Blueprint
 from weft.nn import measure
-from weft.objectives import OBJECTIVES, Objective
+from weft.objectives import OBJECTIVES, Objective, ids, turned
 from weft.recipes.find import reads_pairs
 from weft.recipes.folder import TOKENS, check_same, data_settings, existing, start
 from weft.recipes.recipe import Recipe
@@ -61,8 +61,9 @@ def begin(recipe: Recipe, out: Path, *, resume: bool, overwrite: bool, watch: Wa
         notices = (*prepared.notices, *_told(recipe, prepared))
         for text in notices:
             watch.notice(text)
-        check(prepared.held_out, objective_of(recipe))
-        blueprint = recipe.fitted(prepared.tokenizer.vocab)
+        objective = objective_of(recipe)
+        check(turned(objective, prepared.held_out, prepared.tokenizer), objective)
+        blueprint = recipe.fitted(ids(objective, prepared.tokenizer))
         if found is not None:
             check_same(out, found, blueprint, recipe.data, prepared.digest)
         module = _built(recipe, blueprint)
@@ -87,7 +88,7 @@ def follow(recipe: Recipe, out: Path) -> Begun:
         tokenizer=found.tokenizer,
         kept=out / TOKENS,
     )
-    blueprint = recipe.fitted(prepared.tokenizer.vocab)
+    blueprint = recipe.fitted(ids(objective_of(recipe), prepared.tokenizer))
     return Begun(blueprint, _built(recipe, blueprint), prepared, {})
 
 
@@ -150,8 +151,8 @@ def own_tokenizer(recipe: Recipe) -> Tokenizer | None:
 
 def _told(recipe: Recipe, prepared: Prepared) -> Iterator[str]:
     """What a person should know of figures to come."""
-    if not prepared.tokenizer.lossless:
-        yield LOSSY
+    if why := no_bytes(prepared.tokenizer, objective_of(recipe)):
+        yield why
     if recipe.begin is None or (parent := data_settings(recipe.begin)) is None:
         return
     now, kept = recipe.data, Path(parent.store) if parent.store else recipe.begin / TOKENS

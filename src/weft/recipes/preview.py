@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from weft.batch import Tokenizer
 from weft.data import DataSettings, Document, open_source, prepare, split, train_tokenizer
 from weft.evaluate import check
 from weft.models import Blueprint
+from weft.objectives import ids, turned
 from weft.recipes.begin import check_model, objective_of, own_tokenizer
 from weft.recipes.recipe import Recipe
 
@@ -33,16 +35,17 @@ def preview(recipe: Recipe) -> Preview:
     data = replace(recipe.data, store="")  # the run's to write
     beginning = None if pairs else _beginning(data)
     if beginning is not None:
-        return _of_beginning(recipe, beginning, None if tokenizer is None else tokenizer.vocab)
+        return _of_beginning(recipe, beginning, tokenizer)
     prepared = prepare(data, recipe.model.config.context, pairs=pairs, tokenizer=tokenizer)
     try:
-        check(prepared.held_out, objective_of(recipe))
+        objective = objective_of(recipe)
+        check(turned(objective, prepared.held_out, prepared.tokenizer), objective)
         vocab, samples = prepared.tokenizer.vocab, len(prepared.train)
         said = (
             f"the data give {vocab:,} ids and {samples:,} rows to train on, with {prepared.train_tokens:,} tokens; "
             f"{prepared.held_out_tokens:,} tokens are held out"
         )
-        return Preview(recipe.fitted(vocab), samples, (*prepared.notices, said))
+        return Preview(recipe.fitted(ids(objective, prepared.tokenizer)), samples, (*prepared.notices, said))
     finally:
         prepared.close()
 
@@ -59,18 +62,19 @@ def _beginning(data: DataSettings) -> list[Document] | None:
     return None
 
 
-def _of_beginning(recipe: Recipe, documents: Sequence[Document], vocab: int | None) -> Preview:
-    """vocab: of the tokenizer there is; None where one is to be trained, as is done here on what was read."""
-    data = recipe.data
+def _of_beginning(recipe: Recipe, documents: Sequence[Document], tokenizer: Tokenizer | None) -> Preview:
+    """tokenizer: the one there is; None where one is to be trained, as is done here on what was read."""
+    data, objective = recipe.data, objective_of(recipe)
     training, _ = split(documents, data.held_out, data.seed)  # also says what data.held_out cannot be
     unread = f"only the first {MOST:,} characters of the data were read: how many rows there are is not known"
-    if vocab is not None:
-        return Preview(recipe.fitted(vocab), 0, (unread,))
-    made = train_tokenizer(data.tokenizer, [document.text for document in training or documents], data.vocab).vocab
+    if tokenizer is not None:
+        return Preview(recipe.fitted(ids(objective, tokenizer)), 0, (unread,))
+    tokenizer = train_tokenizer(data.tokenizer, [document.text for document in training or documents], data.vocab)
+    made = tokenizer.vocab
     if made == data.vocab:
-        ids = f"{made:,} ids, as many as data.vocab allows"
+        said = f"{made:,} ids, as many as data.vocab allows"
     else:
         most = f"at most {data.vocab:,}, by data.vocab" if data.vocab else "as many as all of the data need"
-        ids = f"{made:,} ids by these; the run may find more ({most})"
-    blueprint = recipe.model if recipe.vocab is not None else recipe.fitted(made)
-    return Preview(blueprint, 0, (unread, ids))
+        said = f"{made:,} ids by these; the run may find more ({most})"
+    blueprint = recipe.model if recipe.vocab is not None else recipe.fitted(ids(objective, tokenizer))
+    return Preview(blueprint, 0, (unread, said))

@@ -8,11 +8,12 @@ from functools import partial
 from pathlib import Path
 
 from weft.data import Blocks, Packed, Pairs, Prepared
-from weft.evaluate import bits_per_byte, counted_bytes, likelihood, ngram_nats, xz_bits_per_byte
+from weft.evaluate import bits_per_byte, counted_bytes, likelihood, ngram_nats, no_bytes, xz_bits_per_byte
 from weft.files import write_json
 from weft.generate import Sampling
 from weft.hub import load, write_model
-from weft.nn import measure
+from weft.nn import Writer, measure
+from weft.objectives import turned
 from weft.outputs import locked
 from weft.recipes.account import Sample, account, plain, write_samples
 from weft.recipes.begin import Begun, begin, follow, objective_of
@@ -34,13 +35,15 @@ class Report:
     out: Path
     figures: dict[str, float]
     baselines: dict[str, float]
-    samples: tuple[Sample, ...]  # after the recipe's prompts, or held-out openings; none after a stop
+    samples: tuple[Sample, ...]  # after the recipe's prompts, or held-out openings; none after a stop, or of a reader
     seconds: float  # of training steps
     steps: int
     tokens: int
     interrupted: bool
     curve: Path | None
     page: Path  # the report
+    no_bytes: str = ""  # why there are no bits per byte
+    writes: bool = True  # it goes on with a text; False: it reads whole rows
     notices: tuple[str, ...] = field(default=())
 
 
@@ -73,15 +76,15 @@ def _trained(recipe: Recipe, out: Path, begun: Begun, world: World, *, resume: b
     measure.replay(begun.module, decided)
     score = partial(
         likelihood,
-        dataset=prepared.held_out,
+        dataset=turned(objective, prepared.held_out, prepared.tokenizer),
         objective=objective,
-        bytes=counted_bytes(prepared.tokenizer, prepared.held_out_bytes),
+        bytes=counted_bytes(prepared.tokenizer, prepared.held_out_bytes, objective),
         share=(world.rank, world.size),
         total=world.sum,
     )
     result = train(
         begun.module,
-        prepared.train,
+        turned(objective, prepared.train, prepared.tokenizer, recipe.train.seed),
         objective,
         recipe.train,
         out,
@@ -119,18 +122,21 @@ def _report(recipe: Recipe, begun: Begun, result: Result, out: Path, watch: Watc
         curve = out / CURVE
     except ValueError as error:
         watch.notice(str(error))
-    baselines = _baselines(recipe, prepared, watch) if recipe.baselines and not result.interrupted else {}
+    why, writes = no_bytes(prepared.tokenizer, objective_of(recipe)), isinstance(begun.module, Writer)
+    baselines = _baselines(prepared, watch) if recipe.baselines and not why and not result.interrupted else {}
     report = Report(
         out=out,
         figures=figures,
         baselines=baselines,
-        samples=() if result.interrupted else _samples(recipe, prepared, out),
+        samples=_samples(recipe, prepared, out) if writes and not result.interrupted else (),
         seconds=result.progress.seconds,
         steps=result.progress.step,
         tokens=result.progress.tokens,
         interrupted=result.interrupted,
         curve=curve,
         page=out / PAGE,
+        no_bytes=why,
+        writes=writes,
         notices=notices,
     )
     facts = {"figures": figures, "baselines": baselines, "samples": plain(report.samples)}
@@ -155,11 +161,8 @@ def openings(prepared: Prepared, count: int = 3) -> tuple[str, ...]:
     return tuple(line[:60] for line in chosen)
 
 
-def _baselines(recipe: Recipe, prepared: Prepared, watch: Watcher) -> dict[str, float]:
-    """Held-out bits per byte of an interpolated 5-gram over the same tokens, and of `xz -9` on the same bytes; none
-    where the tokenizer is lossy, and the model has no such figure."""
-    if not prepared.tokenizer.lossless:
-        return {}
+def _baselines(prepared: Prepared, watch: Watcher) -> dict[str, float]:
+    """Held-out bits per byte of an interpolated 5-gram over the same tokens, and of `xz -9` on the same bytes."""
     watch.notice("scoring the baselines on the same held-out text …")
     found = {"xz -9": xz_bits_per_byte(prepared.held_out_text)}
     if isinstance(prepared.train, Blocks | Packed) and isinstance(prepared.held_out, Blocks | Packed):

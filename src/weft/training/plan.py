@@ -16,8 +16,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import Module, Parameter
 
-from weft.models import Blueprint
-from weft.nn import Decoder, EncoderDecoder, kernels
+from weft.models import FAMILIES, Blueprint
+from weft.nn import Decoder, Encoder, EncoderDecoder, kernels
+from weft.objectives import OBJECTIVES, predicted
 from weft.training.flops import Counter, memory, peak
 from weft.training.length import steps_of_epochs
 from weft.training.muon import orthogonalise
@@ -91,7 +92,8 @@ def plan(blueprint: Blueprint, settings: TrainSettings, *, samples: int = 0, sha
         if settings.kernel != "measured":
             kernels.use(module, settings.kernel)
         rows = settings.batch // settings.micro_batches
-        work = passed(module, rows, context, precision, recompute=settings.recompute)
+        asked = predicted(OBJECTIVES.get(FAMILIES.get(blueprint.family).objective)())
+        work = passed(module, rows, context, precision, asked=asked, recompute=settings.recompute)
         update = optimiser_flops(sorted_groups, settings, precision)
     tokens = settings.batch * context
     highest = peak(precision) or _measured(precision, device)
@@ -111,8 +113,11 @@ def plan(blueprint: Blueprint, settings: TrainSettings, *, samples: int = 0, sha
     )
 
 
-def passed(module: Module, rows: int, context: int, precision: Precision, *, recompute: bool) -> Pass:
-    """Run one pass of next-token prediction over rows [rows, context] (and sources of the same size), and count.
+def passed(
+    module: Module, rows: int, context: int, precision: Precision, *, asked: float = 1.0, recompute: bool
+) -> Pass:
+    """Run one pass over rows [rows, context] (and sources of the same size), of whose tokens the share `asked` is
+    predicted, and count.
 
     With `recompute`, one layer's activations are there again in the backward pass, beside what was kept.
     """
@@ -122,7 +127,7 @@ def passed(module: Module, rows: int, context: int, precision: Precision, *, rec
     def once(wanted: bool) -> Pass:
         with recomputed(module, wanted), Counter() as counter, _keeping(module) as found:
             with autocast(precision, device):
-                loss = _loss(module, tokens)
+                loss = _loss(module, tokens, max(1, round(asked * context)))
             loss.backward()
         return Pass(counter.total, sum(found.values()))
 
@@ -205,13 +210,11 @@ def _keeping(module: Module) -> Iterator[dict[int, int]]:
         yield found
 
 
-def _loss(module: Module, tokens: Tensor) -> Tensor:
-    if isinstance(module, EncoderDecoder):
-        hidden, _ = module(tokens, tokens)
-        return module.nats(hidden, tokens)
-    assert isinstance(module, Decoder)
-    hidden, _ = module(tokens)
-    return module.nats(hidden, tokens)
+def _loss(module: Module, tokens: Tensor, asked: int) -> Tensor:
+    """-log p of the first `asked` tokens of each row."""
+    assert isinstance(module, Decoder | Encoder | EncoderDecoder)
+    hidden, _ = module(tokens, tokens) if isinstance(module, EncoderDecoder) else module(tokens)
+    return module.nats(hidden[:, :asked], tokens[:, :asked])
 
 
 def _measured(precision: Precision, device: torch.device) -> float:

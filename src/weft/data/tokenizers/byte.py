@@ -26,6 +26,11 @@ class Bytes(PieceTable):
         table = [*[b""] * _FIRST, *(bytes([number]) for number in range(256)), *[b""] * _SENTINELS]
         super().__init__(table, 1, lossless=True)
 
+    @property
+    def mask(self) -> int:
+        """The first sentinel: it stands for what is hidden, as in T5 (Raffel et al. 2020)."""
+        return _FIRST + 256
+
     @classmethod
     def train(cls, texts: Iterable[str], vocab: int) -> Self:
         """Nothing is learned; ValueError where `vocab` allows fewer than 384 ids (0: no limit)."""

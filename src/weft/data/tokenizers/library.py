@@ -15,6 +15,7 @@ from weft.data.tokenizers.table import FILE, MOST_IDS, PieceTable, utf8
 from weft.files import DamagedFile, read_json, write_bytes
 
 END = "<|end|>"  # what ends a text in a byte-level BPE of ours
+_MASKS = ("[MASK]", "<mask>")  # special tokens that stand for a hidden one; the first that is there
 _KINDS = {models.BPE: "bpe", models.WordPiece: "wordpiece", models.Unigram: "unigram"}
 # Special tokens that end a text, where no file beside tokenizer.json says which does; the first that is there.
 _ENDS = (END, "<|endoftext|>", "</s>", "<|end_of_text|>", "<eos>", "[SEP]", "<|im_end|>")
@@ -65,6 +66,7 @@ class LibraryTokenizer(PieceTable):
         special = {token["content"]: token["id"] for token in added if token["special"]}
         if end not in special:
             raise ValueError(f"there is no special token {end!r} to end a text; special are {', '.join(special)}")
+        self._mask = next((special[token] for token in _MASKS if token in special), None)
         words = {token["content"]: token["id"] for token in added if not token["special"]}
         swallow = [token["content"] for token in added if not token["special"] and (token["lstrip"] or token["rstrip"])]
         form = self._check(data)
@@ -83,6 +85,11 @@ class LibraryTokenizer(PieceTable):
     @abstractmethod
     def _spell(self, data: dict[str, Any]) -> Iterable[tuple[str, int, bytes | None]]:
         """Every token of the model's vocabulary: its name, its id and its bytes; None where it stands for none."""
+
+    @property
+    def mask(self) -> int | None:
+        """The id of its special token [MASK] or <mask>; None where it has neither."""
+        return self._mask
 
     @classmethod
     def load(cls, folder: Path) -> Self:

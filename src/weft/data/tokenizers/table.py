@@ -43,6 +43,11 @@ class PieceTable(ABC):
         return self._end
 
     @property
+    def mask(self) -> int | None:
+        """The id of a token that is hidden; None where it has none."""
+        return None
+
+    @property
     def lossless(self) -> bool:
         """Whether every text it encodes comes back exactly."""
         return self._lossless

@@ -1,0 +1,139 @@
+"""The bare module that reads whole rows and writes nothing: a stem, a stack, and heads by name."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from weft.nn.branch import Auxiliary
+from weft.nn.context import Context
+from weft.nn.embed import Embed, LMHead
+from weft.nn.feedforward import activation
+from weft.nn.layout import Layout
+from weft.nn.linear import Linear
+from weft.nn.model import check_length
+from weft.nn.stack import Stack
+
+
+class Head(nn.Module, ABC):
+    """What hidden states are asked. pooled: it reads a vector a row [B, D], else one a token [B, T, D]."""
+
+    pooled: bool = False
+
+    @abstractmethod
+    def forward(self, x: Tensor, table: Tensor | None = None) -> Tensor:
+        """x [.., D] -> scores [.., C]; table [V, D]: the embeddings, for a tied head."""
+
+    def nats(self, x: Tensor, labels: Tensor, table: Tensor | None = None, *, ignored: int = -100) -> Tensor:
+        """Σ -log p(label), fp32, over the labels that are not `ignored`. x [.., D], labels int64 [..]."""
+        scores = self(x, table).float().flatten(0, -2)  # [N, C]
+        return functional.cross_entropy(scores, labels.flatten(), ignore_index=ignored, reduction="sum")
+
+
+class TokenHead(Head):
+    """out(norm(act(dense(x)))): which token stands, or stood, at each place. x [B, T, D] -> [B, T, V].
+
+    The last step is an `LMHead` with a bias; tied, it reads the embeddings.
+    """
+
+    def __init__(self, width: int, vocab: int, *, act: str = "gelu", norm: nn.Module, tied: bool = True) -> None:
+        super().__init__()
+        self.dense, self.act, self.norm = Linear(width, width), activation(act), norm
+        self.out = LMHead(width, vocab, bias=True, tied=tied)
+
+    def forward(self, x: Tensor, table: Tensor | None = None) -> Tensor:
+        return self.out(self.norm(self.act(self.dense(x))), table)  # [B, T, V]
+
+    def nats(self, x: Tensor, labels: Tensor, table: Tensor | None = None, *, ignored: int = -100) -> Tensor:
+        """See `LMHead.nats`: all scores are never held."""
+        return self.out.nats(self.norm(self.act(self.dense(x))), labels, table, ignored=ignored)
+
+
+class RowHead(Head):
+    """out(pooled): which of `classes` a row is. x [B, D] -> [B, classes]."""
+
+    pooled = True
+
+    def __init__(self, width: int, classes: int) -> None:
+        super().__init__()
+        self.out = Linear(width, classes)
+
+    def forward(self, x: Tensor, table: Tensor | None = None) -> Tensor:
+        return self.out(x)  # [B, C]
+
+
+class Pooler(nn.Module):
+    """tanh(dense(x of the first place)): a vector for the row. x [B, T, D] -> [B, D]."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.dense = Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.dense(x[:, 0]).tanh()  # [B, D]
+
+
+class Encoder(nn.Module):
+    """embed -> stack, then a head by its name: `logits`, `nats`. Without heads it only encodes.
+
+    A row is read whole, so nothing continues it token by token: there is no cache. pooler: x [B, T, D] -> [B, D], of
+    rows that begin at their first place (pad them on the right). ValueError for a head that reads what it would make,
+    where there is none.
+    """
+
+    def __init__(
+        self, embed: Embed, stack: Stack, heads: Mapping[str, Head] | None = None, *, pooler: nn.Module | None = None
+    ) -> None:
+        super().__init__()
+        self.embed, self.stack, self.pooler = embed, stack, pooler
+        self.heads = nn.ModuleDict(heads or {})
+        for name, head in (heads or {}).items():
+            if head.pooled and pooler is None:
+                raise ValueError(f"the head {name!r} reads a row's pooled vector, and there is no pooler: build one")
+
+    @property
+    def context(self) -> int | None:
+        """The longest row the stem can place; None: any."""
+        return self.embed.position.context
+
+    def forward(
+        self, tokens: Tensor, here: Layout | None = None, types: Tensor | None = None
+    ) -> tuple[Tensor, Auxiliary]:
+        """tokens int64 [B, T] (or vectors [B, T, D]), types int64 [B or 1, T] (None: all 0) -> hidden states [B, T, D]
+        and auxiliary terms."""
+        here = here or Layout()
+        check_length(self.context, tokens.shape[1])
+        return self.stack(self.embed(tokens, here, types=types), Context(here))
+
+    def pool(self, x: Tensor) -> Tensor:
+        """Hidden states [B, T, D] -> a vector for each row [B, D]. ValueError where there is no pooler."""
+        if self.pooler is None:
+            raise ValueError("this encoder has no pooler: take its hidden states, or build it with one")
+        return self.pooler(x)
+
+    def logits(self, x: Tensor, head: str | None = None) -> Tensor:
+        """Hidden states [B, T, D] -> the scores of a head (None: the first one), [B, T, V] or [B, C].
+
+        ValueError names the heads there are.
+        """
+        chosen = self._head(head)
+        return chosen(self.pool(x) if chosen.pooled else x, self.embed.weight)
+
+    def nats(self, x: Tensor, labels: Tensor, head: str | None = None, *, ignored: int = -100) -> Tensor:
+        """Σ -log p(label) under a head (None: the first one), fp32, of hidden states [B, T, D]; labels int64 [B, T], or
+        [B] for a head that reads the pooled vector."""
+        chosen = self._head(head)
+        return chosen.nats(self.pool(x) if chosen.pooled else x, labels, self.embed.weight, ignored=ignored)
+
+    def _head(self, name: str | None) -> Head:
+        if not self.heads:
+            raise ValueError("this encoder has no head, so nothing is scored: take its hidden states")
+        name = next(iter(self.heads)) if name is None else name
+        if name not in self.heads:
+            raise ValueError(f"no head is called {name!r}; there are {', '.join(self.heads)}")
+        head = self.heads[name]
+        assert isinstance(head, Head)
+        return head
