@@ -340,7 +340,8 @@ def drop_byte(data: dict[str, Any]) -> None:
         ("bpe", lambda data: data.update(pre_tokenizer={"type": "Whitespace"}), "not a byte-level BPE"),
         ("bpe", lambda data: data.update(added_tokens=[]), "no special token ends a text.*special are none"),
         ("bpe", drop_byte, "lacks 1 of the 256 bytes, 0x21"),
-        ("bpe", lambda data: data["model"].update(end_of_word_suffix="</w>"), "prefix or suffix"),
+        ("bpe", lambda data: data["model"].update(end_of_word_suffix="</w>"), "of BPE with </w> those with Split and"),
+        ("bpe", lambda data: data["model"].update(continuing_subword_prefix="@@"), "cannot read it"),
         ("bpe", lambda data: data["model"]["vocab"].update({"né": 300}), None),
         ("bpe", lambda data: data["model"]["vocab"].update({"你": 300}), "'你', id 300, has characters that stand for"),
         ("bpe", lambda data: data["model"]["vocab"].update(abc=299), "share the id 299"),
@@ -348,7 +349,7 @@ def drop_byte(data: dict[str, Any]) -> None:
         ("bpe", lambda data: data["added_tokens"][0].update(id=7), "says its id is 7, the library makes it 0"),
         ("wordpiece", lambda data: data.update(pre_tokenizer={"type": "Whitespace"}), "cuts text by Whitespace"),
         ("wordpiece", lambda data: data["model"].update(unk_token="what"), "lacks 'what'"),
-        ("unigram", lambda data: data.update(pre_tokenizer=None), "those with Metaspace are known"),
+        ("unigram", lambda data: data.update(pre_tokenizer=None), "with Metaspace are known"),
         ("unigram", lambda data: data["model"].update(unk_id=None), "unk_id is None"),
     ],
 )

@@ -157,7 +157,8 @@ class Tokenizer(Protocol):
     def pieces(self, ids: Sequence[int]) -> list[bytes]:
         """The bytes each id stands for; b"" for specials. Joined, they are the bytes of `decode`.
 
-        Only the first piece that is not special may depend on its place: words joined by spaces have none before it.
+        Only the first and the last piece that is not special may depend on their place: words joined by spaces have
+        none before or after them.
         """
         ...
 

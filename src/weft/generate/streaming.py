@@ -23,24 +23,31 @@ class TextStream:
         """`after`: the ids that the text goes on from; its first word keeps the space that joins it to them."""
         self._tokenizer = tokenizer
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        # whether a piece of text was there: the first may lose the space before it
-        self._begun = any(tokenizer.pieces(after))
+        self._begun = False  # whether a piece of text was there: the first may lose the space before it
+        self._held = b""  # what the last piece has after it where it is not the last
+        for token in after:
+            self._step(token)
 
     def push(self, token: int | None) -> str:
         """The text that is certain with this id, often empty; None (a row that has finished) adds nothing.
 
         ValueError for a number that is no id of the tokenizer.
         """
-        if token is None:
-            return ""
-        first, later = self._tokenizer.pieces([token, token])
-        piece = later if self._begun else first
-        self._begun |= bool(later)
-        return self._decoder.decode(piece)
+        return "" if token is None else self._decoder.decode(self._step(token))
 
     def finish(self) -> str:
         """What is still held back, as U+FFFD; the stream may then be used for another text."""
         rest = self._decoder.decode(b"", final=True)
         self._decoder.reset()
-        self._begun = False
+        self._begun, self._held = False, b""
         return rest
+
+    def _step(self, token: int) -> bytes:
+        """The bytes that are certain with this id."""
+        first, later, last = self._tokenizer.pieces([token, token, token])
+        if not later:
+            return b""
+        piece, self._begun = later if self._begun else first, True
+        certain = len(piece) - (len(later) - len(last))
+        ready, self._held = self._held + piece[:certain], piece[certain:]
+        return ready

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from weft.batch import Tokenizer
-from weft.data import load_tokenizer
+from weft.data import load_tokenizer, tokenizer_files
 from weft.files import DamagedFile, read_json, write_json
 from weft.hub import published
 from weft.hub.error import LoadError
@@ -106,11 +106,10 @@ def read_module(
 
 def read_tokenizer(folder: Path) -> Tokenizer | None:
     """The folder's tokenizer; None where it has none. LoadError where it is damaged, or of a kind that is not there."""
-    path = folder / TOKENIZER
-    if not path.is_file():
-        return None
+    path = folder
     try:
-        return load_tokenizer(folder)
+        path = next(iter(tokenizer_files(folder)), None)
+        return None if path is None else load_tokenizer(folder)
     except DamagedFile as error:
         raise LoadError(str(error)) from error
     except ValueError as error:

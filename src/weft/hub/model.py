@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from weft.batch import Tokenizer
-from weft.data import encode_many
+from weft.data import PieceTable, Template, encode_many
 from weft.generate import Reason, Sampling, TextStream, beam_search, decode, generate
 from weft.generate.cached import evaluating
 from weft.hub.published import Origin
@@ -64,7 +64,9 @@ class Model:
     def need_tokenizer(self) -> Tokenizer:
         """The tokenizer; ValueError where the model has none."""
         if self.tokenizer is None:
-            raise ValueError("this model has no tokenizer.json beside its weights: it reads ids, not text")
+            raise ValueError(
+                "this model has no tokenizer (no tokenizer.json beside its weights): it reads ids, not text"
+            )
         return self.tokenizer
 
     def logits(
@@ -166,7 +168,7 @@ class Model:
 
     def _framed(self, ids: list[int], pooling: Pooling) -> tuple[list[int], list[int]]:
         """A sentence's ids and types with what the tokenizer puts around them, cut at the pooling's longest."""
-        template = self.need_tokenizer().template
+        template = self._template()
         around = len(template.one([])[0]) if template else 0
         context = self.config.context
         longest = min(pooling.longest or context, context)
@@ -232,11 +234,16 @@ class Model:
         """A decoder's text goes on from its prompt, a translation begins."""
         return TextStream(self.need_tokenizer(), () if self.translates else prompt)
 
+    def _template(self) -> Template | None:
+        """What the folder a model was published in says of the ids around a text; None in weft's own layout, and for
+        tokenizers of weft's own kinds, which say nothing."""
+        return self.tokenizer.template if self.origin.config and isinstance(self.tokenizer, PieceTable) else None
+
     def _encode(self, prompt: str) -> list[int]:
         """The ids a prompt becomes, as the tokenizer's folder declares it; weft's own say nothing: there a decoder
         continues END prompt, and an encoder reads prompt END, as in training."""
         tokenizer = self.need_tokenizer()
-        ids, template = tokenizer.encode(prompt), tokenizer.template if self.origin.config else None
+        ids, template = tokenizer.encode(prompt), self._template()
         if not self.translates:
             framed = [tokenizer.end, *ids] if template is None else template.before(ids)
             return framed or [tokenizer.end]  # nothing can be continued only after something

@@ -10,6 +10,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from weft.batch import Tokenizer
+from weft.data import LibraryTokenizer, Template, tokenizer_files
 from weft.files import write_bytes, write_json
 from weft.hub.error import LoadError
 from weft.hub.fill import Device
@@ -21,6 +23,7 @@ from weft.hub.stops import read_stops
 from weft.hub.weights import INDEX, WEIGHTS, Weights, open_weights
 from weft.hub.write import outgoing, published_config, write_weights
 from weft.models import Blueprint
+from weft.nn import Encoder
 from weft.training import checkpoints
 
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16, "fp64": torch.float64}
@@ -32,17 +35,6 @@ _KEPT = (
     "sentence_bert_config.json",
     "config_sentence_transformers.json",
     "1_Pooling/config.json",
-)
-_TOKENIZER = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "vocab.txt",
-    "spiece.model",
-    "tokenizer.model",
 )
 
 
@@ -65,13 +57,16 @@ def load(
     plan, weights = read_plan(folder, partial(_weights, say=notices.append))
     module, origin, more = read_module(plan, weights, folder / CONFIG, dtype=as_dtype(dtype), device=device)
     tokenizer, vocab = read_tokenizer(folder), plan.blueprint.config.vocab
+    if plan.config and isinstance(tokenizer, LibraryTokenizer) and tokenizer.template is None:
+        tokenizer.template = Template.around(None, None)  # the file says that nothing is
     if tokenizer is not None and tokenizer.vocab > vocab:
         raise LoadError(
             f"{folder}: the tokenizer has {tokenizer.vocab} ids, the model's embedding {vocab}: "
             "they are not of one model"
         )
-    kept = (*_KEPT, *(_TOKENIZER if plan.config else ()))
-    files = {name: (folder / name).read_bytes() for name in kept if (folder / name).is_file()}
+    files = {name: (folder / name).read_bytes() for name in _KEPT if (folder / name).is_file()}
+    if plan.config:
+        files |= {path.name: path.read_bytes() for path in tokenizer_files(folder)}
     pooling = _pooling(files, folder, notices.append)
     stops = read_stops(folder, plan.config, tokenizer, vocab, notices.append)
     origin = dataclasses.replace(origin, files=files, tokenizer=tokenizer if plan.config else None)
@@ -105,11 +100,19 @@ def save(model: Model, path: str | Path, *, dtype: torch.dtype | str | None = No
     given = outgoing(model.blueprint, tensors, config, origin, asked)
     write_json(folder / CONFIG, own_config(model.blueprint) if config is None else config)
     if model.tokenizer is not None and model.tokenizer is not origin.tokenizer:
-        model.tokenizer.save(folder)
+        (model.tokenizer if config is None else _framed(model, model.tokenizer)).save(folder)
     for name, data in origin.files.items():
         if name in _KEPT or model.tokenizer is origin.tokenizer:
             write_bytes(folder / name, data)
     write_weights(folder, given, shard=shard, metadata=None if config is None else {"format": "pt"})
+
+
+def _framed(model: Model, tokenizer: Tokenizer) -> Tokenizer:
+    """A tokenizer whose file says what weft puts around ids where no folder said it: others then do the same."""
+    if model.origin.config or isinstance(model.module, Encoder) or not isinstance(tokenizer, LibraryTokenizer):
+        return tokenizer
+    end = tokenizer.end
+    return tokenizer.framed(Template.around(None, end) if model.translates else Template.around(end, None))
 
 
 def as_dtype(dtype: torch.dtype | str | None) -> torch.dtype:

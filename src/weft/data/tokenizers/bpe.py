@@ -1,13 +1,15 @@
 """Byte-level BPE (Sennrich et al. 2016; on bytes: Radford et al. 2019)."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any, Self
 
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
-from weft.data.tokenizers.library import END, Form, LibraryTokenizer
+from weft.data.tokenizers.library import END, Form, LibraryTokenizer, steps
+from weft.data.tokenizers.spelling import Spelt
+from weft.data.tokenizers.table import utf8
 
 
 class BytePairs(LibraryTokenizer):
@@ -78,22 +80,58 @@ class BytePairs(LibraryTokenizer):
                 )
         if model.get("continuing_subword_prefix") or model.get("end_of_word_suffix") or model.get("byte_fallback"):
             raise ValueError("its tokens have a prefix or suffix of their own, or byte_fallback: not a byte-level BPE")
-        lacking = sorted(number for character, number in _BYTES.items() if character not in model["vocab"])
-        if lacking:
-            raise ValueError(f"its vocabulary lacks {len(lacking)} of the 256 bytes, {lacking[0]:#04x} first")
+        check_bytes(model["vocab"], data["decoder"])
         plain = len(parts) == 1 and parts[0].get("use_regex", True)
         spaced = any(part.get("add_prefix_space") for part in parts)
         whole = data["normalizer"] is None and not spaced
-        return Form(lossless=whole, cuttable=plain and whole)
+        return Form(lossless=whole, cuttable=plain and whole, spell=_spelt, words=lambda word: Spelt(utf8(word)))
 
-    def _spell(self, data: dict[str, Any]) -> Iterable[tuple[str, int, bytes | None]]:
-        for token, number in data["model"]["vocab"].items():
-            yield token, number, spell(token) if _BYTES.keys() >= set(token) else None
+
+class WordBytePairs(LibraryTokenizer):
+    """CLIP's BPE (Radford et al. 2021): byte-level, of words, whose last piece ends with "</w>". Only read.
+
+    Lossy: text is normalised (lower case, one space between words), and every word is decoded with a space after it,
+    except at the end, as the reference does.
+    """
+
+    kind = "word-bpe"
+
+    def _check(self, data: dict[str, Any]) -> Form:
+        model, cuts = data["model"], steps(data["pre_tokenizer"], "pretokenizers")
+        end = model.get("end_of_word_suffix")
+        if not end or model.get("continuing_subword_prefix") or model.get("byte_fallback"):
+            raise ValueError("its tokens have a prefix of their own, or byte_fallback: not a byte-level BPE of words")
+        if [cut["type"] for cut in cuts] != ["Split", "ByteLevel"] or cuts[1]["add_prefix_space"]:
+            raise ValueError(f"it cuts text by {cuts}: of BPE with {end} those with Split and ByteLevel are known")
+        check_bytes(model["vocab"], data["decoder"])
+        check_bytes(
+            dict.fromkeys(token.removesuffix(end) for token in model["vocab"] if token.endswith(end)), data["decoder"]
+        )
+
+        def spelt(token: str) -> Spelt | None:
+            found = _spelt(token.removesuffix(end))
+            last = token.endswith(end) and found
+            return Spelt(found.piece + b" ", last=found.piece) if last and found else found
+
+        return Form(lossless=False, cuttable=False, spell=spelt, words=lambda word: Spelt(utf8(word)))
 
 
 def spell(token: str) -> bytes:
     """The bytes of a token of a byte-level BPE."""
     return bytes(_BYTES[character] for character in token)
+
+
+def check_bytes(vocabulary: Container[str], decoder: Any) -> None:
+    """ValueError where one of the 256 bytes is lacking, whose text would vanish, or decoding is another."""
+    lacking = sorted(number for character, number in _BYTES.items() if character not in vocabulary)
+    if lacking:
+        raise ValueError(f"its vocabulary lacks {len(lacking)} of the 256 bytes, {lacking[0]:#04x} first")
+    if (decoder or {}).get("type") != "ByteLevel":
+        raise ValueError(f"its decoder is {decoder}: that of a byte-level BPE is ByteLevel")
+
+
+def _spelt(token: str) -> Spelt | None:
+    return Spelt(spell(token)) if _BYTES.keys() >= set(token) else None
 
 
 def _merge(word: list[str], pair: tuple[str, str]) -> list[str]:

@@ -1,12 +1,20 @@
 """The registry of tokenizers, and what is done by a kind's name: train, load."""
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
+
+from tokenizers import models
 
 from weft.batch import Tokenizer
-from weft.data.tokenizers.library import kind_of
+from weft.data.tokenizers.bpe import BytePairs, WordBytePairs
+from weft.data.tokenizers.folder import Source, read_source
+from weft.data.tokenizers.library import LibraryTokenizer, steps
+from weft.data.tokenizers.sentence import SentencePairs
 from weft.data.tokenizers.table import FILE, MOST_IDS
+from weft.data.tokenizers.unigram import Unigrams
+from weft.data.tokenizers.wordpiece import WordPieces
 from weft.files import DamagedFile, read_json
 from weft.registry import Registry
 
@@ -38,12 +46,38 @@ def train_tokenizer(kind: str, texts: Iterable[str], vocab: int = 0) -> Tokenize
 
 
 def load_tokenizer(folder: Path | str) -> Tokenizer:
-    """The tokenizer in `folder`'s tokenizer.json: weft's own, or one published in the tokenizers library's format
-    (byte-level BPE, WordPiece, Unigram). DamagedFile where it is neither, or does what we cannot vouch for; UnknownName
-    for a kind of weft's that is not registered."""
-    path = Path(folder) / FILE
-    data = read_json(path)
-    if not isinstance(data, dict):
-        raise DamagedFile(f"{path} holds a {type(data).__name__}, not a tokenizer")
-    kind = str(data["weft"]) if "weft" in data else kind_of(path)
-    return TOKENIZERS.get(kind).load(Path(folder))
+    """The tokenizer in `folder`: weft's own, or a published one.
+
+    Read are, in this order: tokenizer.json, weft's or in the tokenizers library's format (byte-level BPE, BPE as
+    SentencePiece or CLIP run it, WordPiece, Unigram); vocab.json with merges.txt; vocab.txt; spiece.model, *.spm or
+    tokenizer.model; with what tokenizer_config.json, special_tokens_map.json and added_tokens.json say of them.
+
+    DamagedFile where it is none of these, or does what we cannot vouch for; UnknownName for a kind of weft's that is
+    not registered; FileNotFoundError where there is no file at all.
+    """
+    folder = Path(folder)
+    path = folder / FILE
+    if path.is_file():
+        data = read_json(path)
+        if not isinstance(data, dict):
+            raise DamagedFile(f"{path} holds a {type(data).__name__}, not a tokenizer")
+        if "weft" in data:
+            return TOKENIZERS.get(str(data["weft"])).load(folder)
+    source = read_source(folder)
+    return _kind_of(source).read(source)
+
+
+def _kind_of(source: Source) -> type[LibraryTokenizer]:
+    """The class that runs a tokenizer.json; DamagedFile where there is none."""
+    if source.model is models.BPE:
+        data: dict[str, Any] = json.loads(source.text)
+        if data["model"].get("end_of_word_suffix"):
+            return WordBytePairs
+        # what neither spells bytes nor writes spaces is refused by the first, which says why
+        cuts = [cut["type"] for cut in steps(data["pre_tokenizer"], "pretokenizers")]
+        sentences = not cuts or cuts[-1] == "Metaspace" or data["model"].get("byte_fallback")
+        return SentencePairs if sentences and "ByteLevel" not in cuts else BytePairs
+    if source.model not in (models.WordPiece, models.Unigram):
+        known = ", ".join(kind.__name__ for kind in (models.BPE, models.WordPiece, models.Unigram))
+        raise DamagedFile(f"{source.path}: its model is a {source.model.__name__}; those that can be read are {known}")
+    return WordPieces if source.model is models.WordPiece else Unigrams

@@ -1,24 +1,25 @@
-"""What the tokenizers library runs: its tokenizer.json read, checked, and run so that no text becomes a special id."""
+"""What the tokenizers library runs: its tokenizer.json checked, and run so that no text becomes a special id."""
 
+import base64
 import json
 import re
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 import tokenizers
-from tokenizers import models
 
+from weft.data.tokenizers.charsmap import check_charsmap
+from weft.data.tokenizers.folder import Source, read_source
+from weft.data.tokenizers.specials import ENDS, Specials, role_names
+from weft.data.tokenizers.spelling import Speller, Spelt
 from weft.data.tokenizers.table import FILE, MOST_IDS, PieceTable, utf8
-from weft.files import DamagedFile, read_json, write_bytes
+from weft.data.tokenizers.template import Template, read_template, write_template
+from weft.files import DamagedFile, write_bytes
 
 END = "<|end|>"  # what ends a text in a byte-level BPE of ours
-_MASKS = ("[MASK]", "<mask>")  # special tokens that stand for a hidden one; the first that is there
-_KINDS = {models.BPE: "bpe", models.WordPiece: "wordpiece", models.Unigram: "unigram"}
-# Special tokens that end a text, where no file beside tokenizer.json says which does; the first that is there.
-_ENDS = (END, "<|endoftext|>", "</s>", "<|end_of_text|>", "<eos>", "[SEP]", "<|im_end|>")
 # Before a special's name this makes a text that no cutting into words leaves whole: letter, space, letter.
 _UNSPELLABLE = "x "
 
@@ -29,84 +30,95 @@ _CUT = re.compile(r"(?<=\S\n)(?=\S)")
 _CHUNK = 1 << 16  # characters
 
 
-def kind_of(path: Path) -> str:
-    """The kind of tokenizer in a tokenizer.json of the library's; DamagedFile where it is none that we run."""
-    try:
-        model = tokenizers.Tokenizer.from_str(path.read_text("utf-8")).model
-    except Exception as error:  # the library raises bare Exception
-        raise DamagedFile(f"{path}: the tokenizers library cannot read it: {error}") from error
-    if type(model) not in _KINDS:
-        known = ", ".join(kind.__name__ for kind in _KINDS)
-        raise DamagedFile(f"{path}: its model is a {type(model).__name__}; those that can be read are {known}")
-    return _KINDS[type(model)]
-
-
 class Form(NamedTuple):
     """What follows from the form of a tokenizer.json.
 
-    cuttable: no id changes where a text is cut at _CUT. strip: see PieceTable. unknown: the id of what it does not
-    know, and the bytes that it is decoded to.
+    spell: what its tokens stand for. cuttable: no id changes where a text is cut at _CUT. unknown: the id of what it
+    does not know, and the bytes that it is decoded to. words: what added words stand for, where they are spelt in
+    another way.
     """
 
     lossless: bool
     cuttable: bool
-    strip: bool = False
+    spell: Speller
     unknown: tuple[int, bytes] | None = None
+    words: Speller | None = None
 
 
 class LibraryTokenizer(PieceTable):
     """A tokenizer in the library's format. A subclass says which are its own, and what their tokens stand for."""
 
-    def __init__(self, text: str, end: str) -> None:
-        """`text`: a whole tokenizer.json; `end`: its special token that ends a text. ValueError where it is not of this
-        kind, or cannot be vouched for."""
+    def __init__(self, text: str, end: str, *, roles: Mapping[str, str] | None = None) -> None:
+        """`text`: a whole tokenizer.json; `end`: its special token that ends a text; `roles`: parts of `Specials` ->
+        the special tokens that play them. ValueError where it is not of this kind, or cannot be vouched for."""
         data: dict[str, Any] = json.loads(text)
         self._text = text
         added = data.get("added_tokens") or []
         special = {token["content"]: token["id"] for token in added if token["special"]}
         if end not in special:
             raise ValueError(f"there is no special token {end!r} to end a text; special are {', '.join(special)}")
-        self._mask = next((special[token] for token in _MASKS if token in special), None)
         words = {token["content"]: token["id"] for token in added if not token["special"]}
         swallow = [token["content"] for token in added if not token["special"] and (token["lstrip"] or token["rstrip"])]
+        _check_normalizer(data.get("normalizer"))
         form = self._check(data)
         self._cuttable = form.cuttable and not words
         self._tokenizer = _library(data)
-        table = _table(self._spell(data), words, special)
-        if form.unknown:
-            number, piece = form.unknown
-            table[number] = piece
-        super().__init__(table, special[end], lossless=form.lossless and not swallow, strip=form.strip)
+        spelt = _table(data, form, words, special)
+        first = {number: token.first for number, token in enumerate(spelt) if token.first not in (None, token.piece)}
+        super().__init__(
+            [token.piece for token in spelt],
+            special[end],
+            lossless=form.lossless and not swallow,
+            first={number: piece for number, piece in first.items() if piece is not None},
+        )
+        self._last = {number: token.last for number, token in enumerate(spelt) if token.last is not None}
+        self._names = special
+        self.template = read_template(data["post_processor"]) if data.get("post_processor") else None
+        if roles is not None:
+            self.specials = Specials(**{part: special[name] for part, name in roles.items()})
 
     @abstractmethod
     def _check(self, data: dict[str, Any]) -> Form:
         """What the form of a tokenizer.json means; ValueError where this class cannot run it."""
 
-    @abstractmethod
-    def _spell(self, data: dict[str, Any]) -> Iterable[tuple[str, int, bytes | None]]:
-        """Every token of the model's vocabulary: its name, its id and its bytes; None where it stands for none."""
-
     @property
     def mask(self) -> int | None:
-        """The id of its special token [MASK] or <mask>; None where it has neither."""
-        return self._mask
+        """The id of what stands for a hidden token; None where it has none."""
+        return self.specials.mask
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """The tokenizer in `folder`, in the library's format; DamagedFile where it cannot be vouched for.
+        """The tokenizer in `folder`, in the library's format or one that becomes it; DamagedFile where it cannot be
+        vouched for."""
+        return cls.read(read_source(folder))
+
+    @classmethod
+    def read(cls, source: Source) -> Self:
+        """The tokenizer of a published folder's files.
 
         Its end is the eos_token, else the sep_token, that tokenizer_config.json or special_tokens_map.json names, else
         a special token that by convention ends texts.
         """
-        path = folder / FILE
         try:
-            text = path.read_text("utf-8")
-            tokenizers.Tokenizer.from_str(text)  # from here on the file has the library's form
-            return cls(text, _find_end(folder, json.loads(text)))
+            data = json.loads(source.text)
+            special = {token["content"]: token["id"] for token in data["added_tokens"] if token["special"]}
+            roles = role_names(source.said, special)
+            found = cls(source.text, _find_end(roles, special), roles=roles)
+            if source.template is not None:
+                found.template = source.template(found.specials)
+            return found
         except (OSError, DamagedFile):
             raise  # it names its file itself
         except Exception as error:  # the library raises bare Exception
-            raise DamagedFile(f"{path}: {error}") from error
+            raise DamagedFile(f"{source.path}: {error}") from error
+
+    def framed(self, template: Template) -> Self:
+        """The same tokenizer, whose file says what stands around the ids of a text."""
+        names = {number: name for name, number in self._names.items()}
+        data = json.loads(self._text) | {"post_processor": write_template(template, names)}
+        found = type(self)(json.dumps(data, ensure_ascii=False, indent=2), names[self.end])
+        found.specials = self.specials
+        return found
 
     def save(self, folder: Path) -> None:
         """Write tokenizer.json, in the library's own format; a file that was read is written as it was."""
@@ -168,48 +180,53 @@ def _library(data: dict[str, Any]) -> tokenizers.Tokenizer:
     return tokenizer
 
 
-def _table(
-    spelt: Iterable[tuple[str, int, bytes | None]], words: dict[str, int], special: dict[str, int]
-) -> list[bytes]:
-    """The bytes of each id; ValueError where two tokens share one, or a number is out of all proportion."""
+def _table(data: dict[str, Any], form: Form, words: dict[str, int], special: dict[str, int]) -> list[Spelt]:
+    """What each id stands for; ValueError where two tokens share one, or a number is out of all proportion."""
     names: dict[int, str] = {}
-    found: dict[int, bytes] = {}
-    for token, number, piece in spelt:
+    found: dict[int, Spelt] = {}
+    vocabulary = data["model"]["vocab"]
+    numbered = vocabulary.items() if isinstance(vocabulary, dict) else ((t[0], n) for n, t in enumerate(vocabulary))
+    for token, number in numbered:
         if number in names:
             raise ValueError(f"the tokens {names[number]!r} and {token!r} share the id {number}")
         names[number] = token
+        piece = form.spell(token)
         if piece is None and token not in special and token not in words:
             raise ValueError(f"the token {token!r}, id {number}, has characters that stand for no byte")
-        found[number] = piece or b""
+        found[number] = piece or Spelt(b"")
     for token, number in (*words.items(), *special.items()):
         if names.setdefault(number, token) != token:
             raise ValueError(f"the tokens {names[number]!r} and {token!r} share the id {number}")
-        found[number] = b"" if token in special else utf8(token)
+        found[number] = Spelt(b"") if token in special else (form.words or form.spell)(token) or Spelt(utf8(token))
+    if form.unknown:
+        number, piece = form.unknown
+        found[number] = Spelt(piece, piece.removeprefix(b" "))
     if not 0 <= min(found) <= max(found) < MOST_IDS:
         raise ValueError(f"the ids go from {min(found)} to {max(found)}: 0 to {MOST_IDS - 1} are possible")
-    return [found.get(number, b"") for number in range(max(found) + 1)]
+    return [found.get(number, Spelt(b"")) for number in range(max(found) + 1)]
 
 
-def _find_end(folder: Path, data: dict[str, Any]) -> str:
-    special = [token["content"] for token in data.get("added_tokens") or [] if token["special"]]
-    for file in ("tokenizer_config.json", "special_tokens_map.json"):
-        told = read_json(folder / file) if (folder / file).is_file() else {}
-        if not isinstance(told, dict):
-            raise DamagedFile(f"{folder / file} holds a {type(told).__name__}, not an object of tokens by role")
-        for role in ("eos_token", "sep_token"):
-            token = told.get(role)
-            token = token.get("content") if isinstance(token, dict) else token
-            if token and token not in special:
-                raise DamagedFile(
-                    f"{folder / file} says that {token!r} is the {role}, and {FILE} has no special token of that name"
-                )
-            if token:
-                return token
-    for token in _ENDS:
+def _check_normalizer(normalizer: Mapping[str, Any] | None) -> None:
+    """ValueError for a compiled normalisation that is damaged."""
+    for step in steps(normalizer, "normalizers"):
+        if step["type"] == "Precompiled":
+            check_charsmap(base64.b64decode(step["precompiled_charsmap"] or "", validate=True))
+
+
+def steps(part: Mapping[str, Any] | None, key: str) -> list[Mapping[str, Any]]:
+    """The steps of a normalizer, pre_tokenizer or decoder, sequences within sequences laid out; `key`: their list."""
+    if not part:
+        return []
+    return [step for inner in part[key] for step in steps(inner, key)] if part["type"] == "Sequence" else [part]
+
+
+def _find_end(roles: Mapping[str, str], special: Mapping[str, int]) -> str:
+    named = roles.get("end") or roles.get("separator")
+    for token in (named,) if named else ENDS:
         if token in special:
             return token
     raise ValueError(
-        f"no special token ends a text: neither tokenizer_config.json names one, nor is there {', '.join(_ENDS)}; "
+        f"no special token ends a text: neither tokenizer_config.json names one, nor is there {', '.join(ENDS)}; "
         f"special are {', '.join(special) or 'none'}"
     )
 

@@ -1,13 +1,16 @@
 """What all tokenizers share: a table of the bytes that each id stands for."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
+from weft.data.tokenizers.specials import Specials
+from weft.data.tokenizers.template import Template
 from weft.files import DamagedFile, read_json
+from weft.registry import suggest
 
 FILE = "tokenizer.json"
 MOST_IDS = 10_000_000  # the tokenizers library sets room aside for all that are asked for, and aborts where it cannot
@@ -21,16 +24,25 @@ class PieceTable(ABC):
     """Every id stands for fixed bytes, b"" where it is special.
 
     kind: the name it is registered under. lossless: `decode(encode(text)) == text` for every text it encodes.
+    specials: the ids that play a part. template: what a published model expects around the ids of a text; None where
+    nothing says so.
     """
 
     kind: ClassVar[str] = ""
+    template: Template | None = None
 
-    def __init__(self, table: list[bytes], end: int, *, lossless: bool, strip: bool = False) -> None:
-        """`strip`: words are joined by the space they begin with, which the first of a text has to lose."""
+    def __init__(
+        self, table: list[bytes], end: int, *, lossless: bool, first: Mapping[int, bytes] | None = None
+    ) -> None:
+        """`first`: ids that stand for other bytes where a text begins: words are joined by the space they begin with,
+        which the first has to lose."""
         self._table = table
         self._end = end
         self._lossless = lossless
-        self._strip = strip
+        self._first = first or {}
+        self._last: Mapping[int, bytes] = {}  # the same where a text ends
+        self._names: Mapping[str, int] = {}
+        self.specials = Specials(end=end)
 
     @property
     def vocab(self) -> int:
@@ -52,6 +64,12 @@ class PieceTable(ABC):
         """Whether every text it encodes comes back exactly."""
         return self._lossless
 
+    def special(self, name: str) -> int:
+        """The id of the special token of that name, which no text is encoded to; ValueError where there is none."""
+        if name not in self._names:
+            raise ValueError(f"no special token is called {name!r}; {suggest(name, self._names)}")
+        return self._names[name]
+
     def encode(self, text: str) -> list[int]:
         """The ids of `text`; no special ids are added. ValueError for text that has none."""
         return self.encode_many([text])[0].tolist()
@@ -63,17 +81,17 @@ class PieceTable(ABC):
     def pieces(self, ids: Sequence[int]) -> list[bytes]:
         """The bytes each id stands for; b"" for specials. ValueError for a number that is no id.
 
-        Joined, they are the bytes of `decode`. Where words are joined by spaces, only the first piece that is not
-        special depends on its place: it has no space before it.
+        Joined, they are the bytes of `decode`. Where words are joined by spaces, only the first and the last piece that
+        is not special depend on their place: there is no space before or after it.
         """
         for place, number in enumerate(ids):
             if not 0 <= number < len(self._table):
                 raise ValueError(f"{number}, at place {place}, is no id of this tokenizer: 0 to {len(self._table) - 1}")
         found = [self._table[number] for number in ids]
-        if self._strip:
-            first = next((place for place, piece in enumerate(found) if piece), None)
-            if first is not None:
-                found[first] = found[first].removeprefix(b" ")
+        if self._first or self._last:
+            there = [place for place, piece in enumerate(found) if piece]
+            for place, other in zip(there[:1] + there[-1:], (self._first, self._last), strict=False):
+                found[place] = other.get(ids[place], found[place])
         return found
 
     def decode(self, ids: Sequence[int]) -> str:

@@ -9,11 +9,12 @@ import tokenizers
 from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
 
 from weft.data.tokenizers.library import Form, LibraryTokenizer
+from weft.data.tokenizers.sentence import check_spaces
+from weft.data.tokenizers.spelling import BYTES, read_sentences
 from weft.data.tokenizers.table import UNKNOWN, repeatable, utf8
 
 _SPECIALS = ("<pad>", "</s>", "<unk>")
-_BYTES = tuple(f"<0x{number:02X}>" for number in range(256))
-_RESERVED = {*_SPECIALS, *_BYTES}
+_RESERVED = {*_SPECIALS, *BYTES}
 _SPELLING = "".join(sorted(set("".join(_RESERVED))))  # the characters that those names are written in
 _LEAST = len(_RESERVED) + len(_SPELLING)
 # A word with the space before it, or whitespace that no word takes.
@@ -71,45 +72,25 @@ class Unigrams(LibraryTokenizer):
         unknown = model.get("unk_id")
         if unknown is None or not 0 <= unknown < len(model["vocab"]):
             raise ValueError(f"its unk_id is {unknown}: there is no id for what it does not know")
-        spelt = (unknown, UNKNOWN.encode())
+        spelt, spell = (unknown, UNKNOWN.encode()), read_sentences(data["decoder"])
         if data["pre_tokenizer"] == _WORDS:
             whole = data["normalizer"] is None
-            return Form(whole and _spells_bytes(model), cuttable=whole, unknown=spelt)
-        meta = _metaspace(data)
-        prepend = meta.get("prepend_scheme", "always" if meta.get("add_prefix_space", True) else "never")
-        return Form(lossless=False, cuttable=False, strip=prepend != "never", unknown=spelt)
-
-    def _spell(self, data: dict[str, Any]) -> Iterable[tuple[str, int, bytes | None]]:
-        space = None if data["pre_tokenizer"] == _WORDS else _metaspace(data)["replacement"]
-        byte = {name: bytes([number]) for number, name in enumerate(_BYTES)} if data["model"]["byte_fallback"] else {}
-        for number, (token, _) in enumerate(data["model"]["vocab"]):
-            yield token, number, byte.get(token) or utf8(token.replace(space, " ") if space else token)
+            return Form(whole and _spells_bytes(model), cuttable=whole, spell=spell, unknown=spelt)
+        check_spaces(data)
+        return Form(lossless=False, cuttable=False, spell=spell, unknown=spelt)
 
 
 def _cut() -> pre_tokenizers.Split:
     return pre_tokenizers.Split(Regex(_WORDS["pattern"]["Regex"]), "isolated")
 
 
-def _metaspace(data: dict[str, Any]) -> dict[str, Any]:
-    """The pre_tokenizer that writes spaces as characters; ValueError where there is none, or others change the text."""
-    cuts = data["pre_tokenizer"] or {}
-    parts = cuts["pretokenizers"] if cuts.get("type") == "Sequence" else [cuts]
-    names = [part.get("type") for part in parts]
-    if names[-1] != "Metaspace" or not set(names[:-1]) <= {"WhitespaceSplit"}:
-        raise ValueError(
-            f"it cuts text by {', '.join(map(str, names))}: of Unigram tokenizers those with Metaspace are known, "
-            "alone or after WhitespaceSplit"
-        )
-    return parts[-1]
-
-
 def _spells_bytes(model: dict[str, Any]) -> bool:
     """Whether unknown characters are spelt in bytes, and no text takes a special or a byte by spelling its name."""
     score = dict(map(tuple, model["vocab"]))
-    if not model["byte_fallback"] or not score.keys() >= {*_BYTES, *_SPELLING}:
+    if not model["byte_fallback"] or not score.keys() >= {*BYTES, *_SPELLING}:
         return False
-    dearest = len(_BYTES[0]) * min(score[character] for character in _SPELLING)
-    return max(score[name] for name in _BYTES) < dearest
+    dearest = len(min(BYTES)) * min(score[character] for character in _SPELLING)
+    return max(score[name] for name in BYTES) < dearest
 
 
 def _rare(texts: Iterable[str], most: int) -> dict[int, str]:
@@ -150,7 +131,7 @@ def _finished(learned: list[tuple[str, float]], room: int) -> str:
     others = sorted(scores.keys() - must.keys(), key=lambda piece: (-scores[piece], piece))[: room - len(must)]
     chosen = must | {piece: scores[piece] for piece in others}
     pieces = sorted(chosen.items(), key=lambda item: (-item[1], item[0]))
-    vocabulary = [*((name, _NEVER) for name in (*_SPECIALS, *_BYTES)), *pieces]
+    vocabulary = [*((name, _NEVER) for name in (*_SPECIALS, *BYTES)), *pieces]
     tokenizer = tokenizers.Tokenizer(models.Unigram(vocabulary, unk_id=_SPECIALS.index("<unk>"), byte_fallback=True))
     tokenizer.pre_tokenizer = _cut()
     tokenizer.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])

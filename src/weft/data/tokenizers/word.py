@@ -40,7 +40,8 @@ class Words(PieceTable):
         if strange is not None:
             raise ValueError(f"{strange!r} is no single word: letters, digits and underscores, or one other character")
         table = [b"", f" {UNKNOWN}".encode(), *(b" " + utf8(word) for word in words)]
-        super().__init__(table, 0, lossless=False, strip=True)
+        first = {number: piece.removeprefix(b" ") for number, piece in enumerate(table)}
+        super().__init__(table, 0, lossless=False, first=first)
 
     @classmethod
     def train(cls, texts: Iterable[str], vocab: int) -> Self:

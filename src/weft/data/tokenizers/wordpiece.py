@@ -7,6 +7,7 @@ import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
 from weft.data.tokenizers.library import Form, LibraryTokenizer
+from weft.data.tokenizers.spelling import read_words
 from weft.data.tokenizers.table import UNKNOWN, repeatable, utf8
 
 _SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -69,13 +70,8 @@ class WordPieces(LibraryTokenizer):
             raise ValueError(f"its vocabulary lacks {model['unk_token']!r}, its unk_token")
         unknown = (model["vocab"][model["unk_token"]], f" {UNKNOWN}".encode())
         cuttable = (data["normalizer"] or {}).get("type") == "BertNormalizer"
-        return Form(lossless=False, cuttable=cuttable, strip=True, unknown=unknown)
-
-    def _spell(self, data: dict[str, Any]) -> Iterable[tuple[str, int, bytes | None]]:
-        prefix = data["model"]["continuing_subword_prefix"]
-        for token, number in data["model"]["vocab"].items():
-            inside = token.startswith(prefix) and len(token) > len(prefix)
-            yield token, number, utf8(token.removeprefix(prefix)) if inside else utf8(f" {token}")
+        spell = read_words(data["decoder"], model["continuing_subword_prefix"])
+        return Form(lossless=False, cuttable=cuttable, spell=spell, unknown=unknown)
 
 
 def _letters(texts: Iterable[str], normalizer: Any, cut: Any) -> list[str]:

@@ -1,0 +1,190 @@
+"""Vocabularies as they were published before tokenizer.json, each made into one: vocab.json with merges.txt (GPT-2, its
+kin, CLIP), vocab.txt (BERT) and SentencePiece's files (T5, LLaMA)."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from weft.data.tokenizers.specials import Said, role_names, special_token
+from weft.data.tokenizers.spm import library_form, read_spm
+from weft.data.tokenizers.table import MOST_IDS
+from weft.data.tokenizers.template import Template, write_template
+from weft.files import DamagedFile, read_json
+
+SUFFIX = "</w>"
+# How CLIP cuts text, and what it does to it before.
+_CLIP_CUT = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+_CLIP_NORMAL = (
+    {"type": "NFC"},
+    {"type": "Replace", "pattern": {"Regex": r"\s+"}, "content": " "},
+    {"type": "Lowercase"},
+)
+_BYTES = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+_MERGED = ("GPT2Tokenizer", "WhisperTokenizer", "RobertaTokenizer", "BartTokenizer")  # text becomes ids as GPT-2's does
+_WORD_PIECES = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+_EXTRA = 100  # T5's sentinels, where no file says how many
+
+
+def from_merges(vocabulary: Path, merges: Path, said: Said) -> dict[str, Any]:
+    """A byte-level BPE: each token's id, and the pairs that are merged, in order. DamagedFile."""
+    ids = _numbers(read_json(vocabulary), vocabulary)
+    words = any(token.endswith(SUFFIX) for token in ids)
+    name = _class(said, "CLIPTokenizer" if words else "GPT2Tokenizer")
+    if name not in (*_MERGED, "CLIPTokenizer") or words != (name == "CLIPTokenizer"):
+        raise _unknown(vocabulary, name, (*_MERGED, "CLIPTokenizer"))
+    pairs = [line.split(" ") for line in _lines(merges) if line and not line.startswith("#version")]
+    wrong = next((pair for pair in pairs if len(pair) != 2), None)
+    if wrong is not None:
+        raise DamagedFile(f"{merges}: {' '.join(wrong)[:100]!r} is no pair of tokens")
+    model = {
+        "type": "BPE",
+        "dropout": None,
+        "unk_token": None,
+        "continuing_subword_prefix": "",
+        "end_of_word_suffix": SUFFIX if words else "",
+        "fuse_unk": False,
+        "byte_fallback": False,
+        "ignore_merges": False,
+        "vocab": ids,
+        "merges": pairs,
+    }
+    spaced = bool(said.config.get("add_prefix_space", False)) and not words
+    cut: dict[str, Any] = {**_BYTES, "add_prefix_space": spaced}
+    normal = None
+    if words:
+        split = {"type": "Split", "pattern": {"Regex": _CLIP_CUT}, "behavior": "Removed", "invert": True}
+        cut = {"type": "Sequence", "pretokenizers": [split, cut]}
+        normal = {"type": "Sequence", "normalizers": [*_CLIP_NORMAL]}
+    usual = ("<|startoftext|>", "<|endoftext|>", "<s>", "</s>", "<pad>", "<unk>", "<mask>")
+    data = _form(model, normal, cut, {**_BYTES, "add_prefix_space": True}, _special(ids, said, usual))
+    parts = _parts(data, said)
+    if name == "GPT2Tokenizer":
+        data["post_processor"] = dict(_BYTES)
+    elif words and {"begin", "end"} <= parts.keys():
+        data["post_processor"] = _around("RobertaProcessing", parts["begin"], parts["end"])
+    elif name in ("RobertaTokenizer", "BartTokenizer") and {"<s>", "</s>"} <= ids.keys():
+        first, last = ((token, ids[token]) for token in ("<s>", "</s>"))
+        ends = parts.get("classifier", first), parts.get("separator", last)
+        data["post_processor"] = _around("RobertaProcessing", *ends)
+    return data
+
+
+def from_words(vocabulary: Path, said: Said) -> dict[str, Any]:
+    """BERT's WordPiece: a token a line, its id the number of the line. DamagedFile."""
+    name = _class(said, "BertTokenizer")
+    if name not in ("BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer"):
+        raise _unknown(vocabulary, name, ("BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer"))
+    told = said.config
+    if told.get("never_split") or not told.get("do_basic_tokenize", True):
+        raise DamagedFile(
+            f"{vocabulary}: tokenizer_config.json has never_split {told.get('never_split')} and do_basic_tokenize "
+            f"{told.get('do_basic_tokenize')}: words that are never split, or text that is not cut, are not known here"
+        )
+    ids = {token: number for number, token in enumerate(_lines(vocabulary))}
+    unknown = said.roles.get("unk_token", ("[UNK]", vocabulary))[0]
+    model = {
+        "type": "WordPiece",
+        "unk_token": unknown,
+        "continuing_subword_prefix": "##",
+        "max_input_chars_per_word": 100,
+        "vocab": ids,
+    }
+    normal = {
+        "type": "BertNormalizer",
+        "clean_text": True,
+        "handle_chinese_chars": bool(told.get("tokenize_chinese_chars", True)),
+        "strip_accents": told.get("strip_accents"),
+        "lowercase": bool(told.get("do_lower_case", True)),
+    }
+    decoder = {"type": "WordPiece", "prefix": "##", "cleanup": True}
+    data = _form(model, normal, {"type": "BertPreTokenizer"}, decoder, _special(ids, said, _WORD_PIECES))
+    parts = _parts(data, said)
+    if {"classifier", "separator"} <= parts.keys():
+        data["post_processor"] = _around("BertProcessing", parts["classifier"], parts["separator"])
+    return data
+
+
+def from_pieces(path: Path, said: Said) -> dict[str, Any]:
+    """SentencePiece's model: unigram, as T5's, or BPE, as LLaMA's. DamagedFile."""
+    model = read_spm(path)
+    fits = not model.pairs and [piece.name for piece in model.pieces[:3]] == ["<pad>", "</s>", "<unk>"]
+    usual = "LlamaTokenizer" if model.pairs else "T5Tokenizer" if fits else ""
+    name = _class(said, usual)
+    if name not in ("LlamaTokenizer", "T5Tokenizer", "MT5Tokenizer", usual):
+        raise _unknown(path, name, ("LlamaTokenizer", "T5Tokenizer"))
+    data = library_form(model)
+    if name in ("T5Tokenizer", "MT5Tokenizer"):
+        count, first = said.config.get("extra_ids", _EXTRA), len(model.pieces)
+        if type(count) is not int or not 0 <= count <= MOST_IDS - first:
+            raise DamagedFile(f"{path}: tokenizer_config.json says extra_ids {count}, beside {first} pieces")
+        sentinels = [f"<extra_id_{number}>" for number in reversed(range(count))]
+        data["model"]["vocab"] += [[sentinel, 0.0] for sentinel in sentinels]
+        data["added_tokens"] += [special_token(sentinel, first + place) for place, sentinel in enumerate(sentinels)]
+    parts = _parts(data, said)
+    ids = {part: token[1] for part, token in parts.items()}
+    names = {number: token for token, number in parts.values()}
+    if name == "LlamaTokenizer":
+        data["post_processor"] = write_template(Template.around(ids.get("begin"), None), names)
+    elif name in ("T5Tokenizer", "MT5Tokenizer"):
+        data["post_processor"] = write_template(Template.around(None, ids.get("end")).untyped(), names)
+    return data
+
+
+def _form(
+    model: dict[str, Any], normalizer: Any, cut: dict[str, Any], decoder: dict[str, Any], special: list[dict[str, Any]]
+) -> dict[str, Any]:
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": special,
+        "normalizer": normalizer,
+        "pre_tokenizer": cut,
+        "post_processor": None,
+        "decoder": decoder,
+        "model": model,
+    }
+
+
+def _around(kind: str, begin: tuple[str, int], end: tuple[str, int]) -> dict[str, Any]:
+    more = {"trim_offsets": False, "add_prefix_space": False} if kind == "RobertaProcessing" else {}
+    return {"type": kind, "sep": [*end], "cls": [*begin], **more}
+
+
+def _special(ids: Mapping[str, int], said: Said, usual: tuple[str, ...]) -> list[dict[str, Any]]:
+    """The special tokens of a vocabulary: those that files name, and of the usual ones those that are there."""
+    named = [token for token, _ in said.roles.values() if token] + [*usual]
+    found = {token: ids[token] for token in named if token in ids}
+    return [special_token(token, number) for token, number in sorted(found.items(), key=lambda item: item[1])]
+
+
+def _parts(data: dict[str, Any], said: Said) -> dict[str, tuple[str, int]]:
+    """Part -> the special token that plays it, and its id."""
+    special = {token["content"]: token["id"] for token in (*data["added_tokens"], *said.added)}
+    return {part: (name, special[name]) for part, name in role_names(said, special).items()}
+
+
+def _class(said: Said, usual: str) -> str:
+    return str(said.config.get("tokenizer_class") or usual).removesuffix("Fast")
+
+
+def _unknown(path: Path, name: str, known: tuple[str, ...]) -> DamagedFile:
+    return DamagedFile(
+        f"{path}: tokenizer_config.json says that its class is {name}, and what that makes of these files is not known "
+        f"here; known are {', '.join(known)}: save it with a tokenizer.json"
+    )
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DamagedFile(f"{path} is not UTF-8, at byte {error.start}") from error
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return lines if lines[-1] else lines[:-1]
+
+
+def _numbers(told: Any, path: Path) -> dict[str, int]:
+    if not isinstance(told, dict) or not told or not all(type(number) is int for number in told.values()):
+        raise DamagedFile(f"{path} holds no object of ids by token")
+    return told
