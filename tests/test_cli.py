@@ -44,7 +44,7 @@ def test_help_version_and_the_package_itself_import_no_torch():
     program = """
 import sys, weft
 from weft.cli import main
-verbs = ("train", "eval", "generate", "list", "show", "tokenizer", "tokenizer train", "tokenizer show")
+verbs = ("train", "eval", "generate", "list", "show", "verify", "tokenizer", "tokenizer train", "tokenizer show")
 words = [["--help"], ["--version"], *([*verb.split(), "--help"] for verb in verbs)]
 for arguments in words:
     try:

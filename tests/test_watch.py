@@ -21,10 +21,11 @@ from test_training import BASE, Stranger, go, score
 from weft.batch import Batch
 from weft.models import FAMILIES, Blueprint
 from weft.nn import KERNELS, kernels
+from weft.nn.flops import Counter
 from weft.objectives import OBJECTIVES
 from weft.registry import UnknownName
 from weft.training import curve
-from weft.training.flops import Counter, memory
+from weft.training.flops import memory
 from weft.training.log import read
 from weft.training.loop import train
 from weft.training.watch import (

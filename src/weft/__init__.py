@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from weft.hub import Pooling as Pooling
     from weft.hub import load as load
     from weft.hub import save as save
+    from weft.inspect import describe as describe
     from weft.models import Blueprint as Blueprint
     from weft.training.loop import train as train
     from weft.training.settings import TrainSettings as TrainSettings
@@ -25,6 +26,7 @@ _HOMES = {
     "Pooling": "weft.hub",
     "Sampling": "weft.generate",
     "TrainSettings": "weft.training.settings",
+    "describe": "weft.inspect",
     "load": "weft.hub",
     "load_tokenizer": "weft.data",
     "save": "weft.hub",
@@ -37,6 +39,7 @@ __all__ = [
     "Pooling",
     "Sampling",
     "TrainSettings",
+    "describe",
     "load",
     "load_tokenizer",
     "save",

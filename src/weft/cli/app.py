@@ -210,6 +210,23 @@ def show(
     command(name, as_json=as_json)
 
 
+@app.command()
+def verify(
+    folder: Annotated[Path, typer.Argument(metavar="PATH", help="a model's folder")],
+    against: Annotated[
+        str | None, typer.Option("--against", help="also compare with this library layer by layer: transformers")
+    ] = None,
+    tolerance: Annotated[
+        float, typer.Option("--tolerance", help="of that, in standard deviations of the library's numbers")
+    ] = 1e-4,
+    as_json: AsJson = False,
+) -> None:
+    """Load a folder strictly and print what that proves; exit status 1 where something is off."""
+    from weft.cli.verify import command
+
+    command(folder, against, tolerance, as_json=as_json)
+
+
 @tokenizer.command("train")
 def train_tokenizer(
     kind: Annotated[str, typer.Option("--kind", help="bpe, wordpiece, unigram, bytes, characters or word")] = "bpe",

@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from weft.cli.shared import printer
-from weft.hub import read_blueprint
+from weft.hub.about import about
+from weft.inspect import describe
 from weft.models import FAMILIES, Blueprint
 from weft.recipes import RECIPES, find
 from weft.recipes.account import count_parameters
@@ -19,15 +20,18 @@ from weft.recipes.account import count_parameters
 def command(name: str, *, as_json: bool) -> None:
     """Print every setting of a recipe or family, or the description in a folder; a name wins over a folder."""
     if name not in RECIPES.names() + FAMILIES.names() and Path(name).is_dir():
-        story, shown = "", {"model": _model(read_blueprint(Path(name)))}
+        blueprint, found = about(Path(name))
+        story, shown = "", {"folder": found.to_data(), "model": _model(blueprint)}
+        description = describe(blueprint)
     else:
-        recipe = find(name)
+        recipe, description = find(name), None
         story = recipe.story.strip()
         shown = recipe.settings(recipe.model) | {"model": _model(recipe.model)}
         if name in FAMILIES.names():
             shown["sizes"] = {size: count_parameters(Blueprint.of(name, size)) for size in FAMILIES.get(name).sizes}
     if as_json:
-        print(json.dumps({"name": name} | shown))
+        more = {} if description is None else {"description": description.to_data()}
+        print(json.dumps({"name": name} | shown | more))
         return
     console = printer()
     console.print(story or Text(name, style="bold"), soft_wrap=True)
@@ -39,6 +43,9 @@ def command(name: str, *, as_json: bool) -> None:
         for key, value in values.items():
             table.add_row(f"{part}.{key}", _text(value))
     console.print(table)
+    if description is not None:
+        console.print()
+        console.print(description)
     hint = "\nmodel.*, data.* and train.* can be changed: weft train … --set train.steps=500"
     console.print(Text(hint, style="dim"), soft_wrap=True)
 
@@ -51,6 +58,8 @@ def _model(blueprint: Blueprint) -> dict[str, Any]:
 
 def _text(value: object) -> str:
     """A setting's value for people."""
+    if isinstance(value, dict):
+        return ", ".join(f"{count:,} of {name}" for name, count in value.items()) or "none"
     if value is None:
         return "default"
     if isinstance(value, bool):

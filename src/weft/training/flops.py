@@ -3,62 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch._ops import OpOverload
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 
+from weft.nn.flops import Counter
 from weft.training.optimisers import Optimiser
 from weft.training.precision import Precision
-
-Formula = Callable[..., int]
-
-
-def attention(q: Tensor, k: Tensor, v: Tensor, *_: Any, **__: Any) -> int:
-    """Operations of a fused kernel on q [B, H, T, K], k [B, G, S, K], v [B, G, S, Kv]: two products, as if every
-    query saw every key."""
-    return 2 * q.shape[0] * q.shape[1] * q.shape[2] * k.shape[2] * (q.shape[3] + v.shape[3])
-
-
-def attention_backward(grad: Tensor, q: Tensor, k: Tensor, v: Tensor, *_: Any, **__: Any) -> int:
-    """Operations of its backward pass: the scores anew, and a product for each of weights, v, q and k."""
-    return 2 * q.shape[0] * q.shape[1] * q.shape[2] * k.shape[2] * (3 * q.shape[3] + 2 * v.shape[3])
-
-
-def formulas() -> dict[Any, Formula]:
-    """Operations by kernel. torch's own leave out the CPU's fused attention, and refuse fewer key heads than heads."""
-    kinds = ("flash_attention", "efficient_attention", "cudnn_attention", "flash_attention_for_cpu")
-    names = [f"_scaled_dot_product_{kind}" for kind in kinds]
-    forward: dict[Any, Formula] = {getattr(torch.ops.aten, name): attention for name in names}
-    backward = {getattr(torch.ops.aten, f"{name}_backward"): attention_backward for name in names}
-    return {**flop_registry, **forward, **backward}
-
-
-class Counter(TorchDispatchMode):
-    """Counts the operations (a multiplication and an addition are two) of the matrix products and convolutions that run
-    inside it, and leaves alone what they compute.
-
-    torch's FlopCounterMode has the same formulas, and takes composite kernels apart before it runs them: SiLU's
-    gradient then has other bits, and a resumed run is no longer the same.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.total = 0
-        self.formulas = formulas()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        out = func(*args, **kwargs)
-        formula = self.formulas.get(func.overloadpacket) if isinstance(func, OpOverload) else None
-        if formula is not None:
-            self.total += formula(*args, **kwargs, out_val=out)
-        return out
 
 
 class Meter:

@@ -18,8 +18,9 @@ from torch.nn import Module, Parameter
 
 from weft.models import FAMILIES, Blueprint
 from weft.nn import Decoder, Encoder, EncoderDecoder, kernels
+from weft.nn.flops import Counter
 from weft.objectives import OBJECTIVES, predicted
-from weft.training.flops import Counter, memory, peak
+from weft.training.flops import memory, peak
 from weft.training.length import steps_of_epochs
 from weft.training.muon import orthogonalise
 from weft.training.optimisers import Groups, count_parameters, groups

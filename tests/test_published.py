@@ -1,0 +1,45 @@
+"""Every family that others publish, at odd sizes: the reference's folder is read, gives the reference's numbers, and is
+written so that the reference reads it back."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pages import ROOT
+from published_cases import CASES, Case, measure, published
+
+from weft.models import FAMILIES
+
+CLOSE, STEEP = 1e-5, 1e-4  # standard deviations of the logits; of a gradient, relative
+EVERY = [(name, case) for name in published() for case in CASES.get(name, ())]
+
+
+def test_every_published_family_has_odd_cases() -> None:
+    assert {"gpt2", "llama"} <= set(published())
+    for name in published():
+        classes = {case.kind for case in CASES.get(name, ())}
+        declared = FAMILIES.get(name).published
+        assert len(CASES.get(name, ())) >= 4, f"{name}: add odd configurations to CASES in tests/published_cases.py"
+        assert declared is not None and classes <= set(declared.classes)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("shards", [False, True], ids=["one file", "shards"])
+@pytest.mark.parametrize(("family", "case"), EVERY, ids=str)
+def test_the_reference_and_ours_are_one_model(
+    family: str, case: Case, shards: bool, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    pytest.importorskip("transformers")
+    found = measure(case, tmp_path, shards=shards)
+    assert (tmp_path / "theirs" / "model.safetensors.index.json").is_file() == shards
+    record_property("logits, standard deviations", found.logits)
+    record_property("gradient, relative", found.gradient)
+    print(f"{family}: logits {found.logits:.1e} sd, gradient {found.gradient:.1e}")
+    assert found.logits <= CLOSE and found.gradient <= STEEP
+    assert found.greedy is not False and found.equal
+
+
+def test_the_page_of_families_names_all_of_them() -> None:
+    page = (ROOT / "docs" / "families.md").read_text()
+    missing = [name for name in published() if f"| {name} |" not in page]
+    assert not missing, f"make docs/families.md anew: python docs/families.py ({', '.join(missing)})"
