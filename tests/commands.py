@@ -17,7 +17,8 @@ from weft.training.watch import Watcher
 # A run that takes a fraction of a second, and whose bits do not hang on what was measured (see `one_kernel`).
 TINY = ("--debug", "--quiet", "--set", "train.steps=2", "--set", "train.batch=2", "--set", "train.precision=fp32")
 SIX = ("--set", "train.steps=6", "--set", "train.checkpoint_every=2", "--set", "model.dropout=0.1")  # after TINY
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}  # of commands in a process of their own
+# Of commands in a process of their own.
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200", "HF_HUB_OFFLINE": "1"}
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """One thread, fixed seeds, property tests that try the same examples every time; runs that several files read."""
 
+import os
 import shutil
 from importlib import import_module
 from pathlib import Path
@@ -12,6 +13,7 @@ from commands import SIX, TINY, good, stop_after, weft
 from weft.nn import measure
 
 torch.set_num_threads(1)
+os.environ["HF_HUB_OFFLINE"] = "1"  # a name that is no folder is looked up nowhere
 hypothesis.settings.register_profile(
     "weft",
     deadline=None,

@@ -44,7 +44,7 @@ def test_help_version_and_the_package_itself_import_no_torch():
     program = """
 import sys, weft
 from weft.cli import main
-verbs = ("train", "eval", "generate", "list", "show", "verify", "tokenizer", "tokenizer train", "tokenizer show")
+verbs = ("train", "eval", "generate", "embed", "convert", "list", "show", "verify", "tokenizer", "tokenizer train")
 words = [["--help"], ["--version"], *([*verb.split(), "--help"] for verb in verbs)]
 for arguments in words:
     try:
@@ -56,7 +56,8 @@ assert not heavy, heavy
 """
     done = python("-c", program)
     assert done.returncode == 0, done.stderr
-    for verb in ("train", "eval", "generate", "list", "show", "--resume", "--overwrite", "--json", "--prompt"):
+    options = ("--resume", "--overwrite", "--json", "--prompt", "--unsafe-pickle")
+    for verb in ("train", "eval", "generate", "convert", "list", "show", *options):
         assert verb in done.stdout
 
 

@@ -253,5 +253,8 @@ def test_weights_that_are_no_numbers_are_said(number: float, folder: Path) -> No
 def test_code_in_a_folder_is_said_and_never_run(folder: Path, tmp_path: Path) -> None:
     config(auto_map={"AutoModel": "evil.Model"})(folder)
     (folder / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
-    assert weft.load(folder).notices == ("config.json names code of its own (auto_map): it is ignored",)
+    assert weft.load(folder).notices == (
+        "config.json names code of its own (auto_map): it is ignored",
+        "the folder brings code (evil.py): it is never run",
+    )
     assert not (tmp_path / "ran").exists()

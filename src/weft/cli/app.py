@@ -11,6 +11,8 @@ from typing import Annotated
 
 import typer
 
+from weft.cli.folders import AsJson, convert, embed, verify
+
 app = typer.Typer(
     name="weft",
     help="Every transformer of the lectures from the same block: train, evaluate, generate, look inside.",
@@ -23,8 +25,6 @@ app = typer.Typer(
 
 tokenizer = typer.Typer(help="Train a tokenizer, or see what one makes of a text.", no_args_is_help=True)
 app.add_typer(tokenizer, name="tokenizer")
-
-AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object instead of text")]
 
 
 def _version(wanted: bool) -> None:
@@ -109,7 +109,7 @@ def cp(
 
 @app.command("eval")
 def evaluate(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="a trained model")],
+    name: Annotated[str, typer.Argument(metavar="DIR", help="a model's folder, or owner/name on the hub")],
     data: Annotated[list[str], typer.Option("--data", help="held-out text: file, folder or pattern; may be repeated")],
     rows: Annotated[
         str | None,
@@ -123,12 +123,12 @@ def evaluate(
     """Held-out nats per token, perplexity and, where the tokenizer is lossless, bits per byte."""
     from weft.cli.evaluate import command
 
-    command(folder, tuple(data), rows, column, as_json=as_json)
+    command(name, tuple(data), rows, column, as_json=as_json)
 
 
 @app.command()
 def generate(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="a trained model")],
+    name: Annotated[str, typer.Argument(metavar="DIR", help="a model's folder, or owner/name on the hub")],
     prompt: Annotated[list[str], typer.Option("--prompt", help="text to continue, or to translate; may be repeated")],
     tokens: Annotated[int, typer.Option("--tokens", help="most tokens to add")] = 200,
     temperature: Annotated[
@@ -146,32 +146,11 @@ def generate(
     from weft.cli.generate import command
 
     asked = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
-    command(folder, prompt, asked, tokens=tokens, beams=beams, as_json=as_json)
+    command(name, prompt, asked, tokens=tokens, beams=beams, as_json=as_json)
 
 
-@app.command()
-def embed(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="a model")],
-    source: Annotated[
-        Path, typer.Option("--input", help="a text a line; or .csv, .tsv, .jsonl, .parquet: a text a row")
-    ],
-    out: Annotated[Path, typer.Option("--out", help="the vectors, .npy: fp32 [texts, width]")],
-    column: Annotated[
-        str, typer.Option("--column", help="which holds the text, in .csv, .tsv, .jsonl and .parquet")
-    ] = "text",
-    pooling: Annotated[
-        str | None,
-        typer.Option("--pooling", help="mean, cls, max or lasttoken, normalised; default: as the folder declares it"),
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Sentence vectors: one for each line of a file.
-
-    weft embed models/minilm --input sentences.txt --out vectors.npy
-    """
-    from weft.cli.embed import command
-
-    command(folder, source, out, column, pooling, as_json=as_json)
+for _verb in (embed, convert, verify):
+    app.command()(_verb)
 
 
 @app.command()
@@ -201,30 +180,13 @@ def list_names(as_json: AsJson = False) -> None:
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="a recipe, a family or a model's folder")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="a recipe, a family, a model's folder, or owner/name")],
     as_json: AsJson = False,
 ) -> None:
     """What a recipe, a family or a trained model is made of."""
     from weft.cli.show import command
 
     command(name, as_json=as_json)
-
-
-@app.command()
-def verify(
-    folder: Annotated[Path, typer.Argument(metavar="PATH", help="a model's folder")],
-    against: Annotated[
-        str | None, typer.Option("--against", help="also compare with this library layer by layer: transformers")
-    ] = None,
-    tolerance: Annotated[
-        float, typer.Option("--tolerance", help="of that, in standard deviations of the library's numbers")
-    ] = 1e-4,
-    as_json: AsJson = False,
-) -> None:
-    """Load a folder strictly and print what that proves; exit status 1 where something is off."""
-    from weft.cli.verify import command
-
-    command(folder, against, tolerance, as_json=as_json)
 
 
 @tokenizer.command("train")

@@ -13,15 +13,15 @@ from weft.cli.shared import opened, printer
 from weft.data.reading import read_text
 from weft.data.records import read_records, record_kind
 from weft.files import write_bytes
-from weft.hub import Pooling
+from weft.hub import Pooling, find
 
 
-def command(folder: Path, source: Path, out: Path, column: str, pooling: str | None, *, as_json: bool) -> None:
+def command(name: str, source: Path, out: Path, column: str, pooling: str | None, *, as_json: bool) -> None:
     """Write a vector for each text, fp32 [N, D], in their order."""
     if out.suffix != ".npy":
         raise ValueError(f"--out {out}: vectors are written as .npy, which numpy.load reads")
     texts = read_texts(source, column)
-    model = opened(folder)
+    model = opened(find(name))
     began = time.perf_counter()
     found = model.embed(texts, pooling=None if pooling is None else Pooling((pooling,), normalise=True))
     seconds = time.perf_counter() - began
@@ -29,7 +29,7 @@ def command(folder: Path, source: Path, out: Path, column: str, pooling: str | N
     np.save(file, found.cpu().numpy())
     write_bytes(out, file.getvalue())
     if as_json:
-        figures = {"model": str(folder), "texts": len(texts), "width": found.shape[1], "seconds": seconds}
+        figures = {"model": name, "texts": len(texts), "width": found.shape[1], "seconds": seconds}
         print(json.dumps(figures | {"out": str(out)}))
         return
     printer().print(f"{len(texts):,} vectors of {found.shape[1]} numbers in {seconds:.2f} s: {out}")

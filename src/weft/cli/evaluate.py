@@ -10,12 +10,14 @@ from rich.table import Table
 
 from weft.cli.shared import note, opened, printer
 from weft.data import RowKind
+from weft.hub import find
 from weft.hub.score import score
 from weft.recipes.folder import data_settings
 
 
-def command(folder: Path, data: tuple[str, ...], rows: str | None, column: str, *, as_json: bool) -> None:
+def command(name: str, data: tuple[str, ...], rows: str | None, column: str, *, as_json: bool) -> None:
     """Print the held-out likelihood. rows: None asks the folder how the model was trained."""
+    folder = find(name)
     model = opened(folder)
     if rows is None:
         rows = "stream" if model.translates else trained_on(folder)
@@ -24,7 +26,7 @@ def command(folder: Path, data: tuple[str, ...], rows: str | None, column: str, 
     figures = score(model, data, how=_kind(rows), column=column, say=note).figures()
     if as_json:
         how = None if model.translates else rows  # a pair has rows of its own
-        print(json.dumps({"model": str(folder), "data": list(data), "rows": how} | figures))
+        print(json.dumps({"model": name, "data": list(data), "rows": how} | figures))
         return
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     table.add_column(style="dim")

@@ -6,14 +6,13 @@ import json
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 from weft.cli.shared import opened
-from weft.hub import USUAL, Written
+from weft.hub import USUAL, Written, find
 
 
 def command(
-    folder: Path, prompts: list[str], asked: Mapping[str, float | None], *, tokens: int, beams: int, as_json: bool
+    name: str, prompts: list[str], asked: Mapping[str, float | None], *, tokens: int, beams: int, as_json: bool
 ) -> None:
     """Print what follows each prompt: as it is written, or, where it must be known whole (beams, JSON), at the end.
 
@@ -21,7 +20,7 @@ def command(
     """
     said = {name: value for name, value in asked.items() if value is not None}
     sampling = replace(USUAL, **said) if said else None
-    model = opened(folder)
+    model = opened(find(name))
     if as_json or beams != 1:
         made = [model.generate(prompt, sampling, tokens=tokens, beams=beams) for prompt in prompts]
         if as_json:

@@ -10,21 +10,25 @@ from rich.table import Table
 from rich.text import Text
 
 from weft.cli.shared import printer
+from weft.hub import find, hosted
 from weft.hub.about import about
 from weft.inspect import describe
 from weft.models import FAMILIES, Blueprint
-from weft.recipes import RECIPES, find
+from weft.recipes import RECIPES
+from weft.recipes import find as find_recipe
 from weft.recipes.account import count_parameters
 
 
 def command(name: str, *, as_json: bool) -> None:
-    """Print every setting of a recipe or family, or the description in a folder; a name wins over a folder."""
-    if name not in RECIPES.names() + FAMILIES.names() and Path(name).is_dir():
-        blueprint, found = about(Path(name))
+    """Print every setting of a recipe or family, or the description in a folder or of a repository; a name wins over a
+    folder."""
+    elsewhere = name not in RECIPES.names() + FAMILIES.names()
+    if elsewhere and (Path(name).is_dir() or ("/" in name and hosted(name))):
+        blueprint, found = about(find(name))
         story, shown = "", {"folder": found.to_data(), "model": _model(blueprint)}
         description = describe(blueprint)
     else:
-        recipe, description = find(name), None
+        recipe, description = find_recipe(name), None
         story = recipe.story.strip()
         shown = recipe.settings(recipe.model) | {"model": _model(recipe.model)}
         if name in FAMILIES.names():

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
 from weft.cli.shared import note, printer
+from weft.hub import find
 from weft.hub.against import Comparison
 from weft.hub.verify import TieFacts, Verified, verify
 
@@ -20,9 +20,9 @@ TIES = {
 }
 
 
-def command(folder: Path, against: str | None, tolerance: float, *, as_json: bool) -> None:
+def command(name: str, against: str | None, tolerance: float, *, as_json: bool) -> None:
     """Print what was proved, and leave with status 1 where something is off."""
-    found = verify(folder, against=against, tolerance=tolerance)
+    found = verify(find(name), against=against, tolerance=tolerance)
     if as_json:
         print(json.dumps(found.to_data(), allow_nan=False))
     else:

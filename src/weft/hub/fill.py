@@ -1,9 +1,9 @@
-"""A module's parameters, filled from mapped tensors one at a time."""
+"""A module's parameters, read from mapped tensors one at a time, and checked."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
@@ -15,56 +15,82 @@ from weft.models.weights import MismatchError, Move
 Device = torch.device | str | None
 
 
-class Filled(NamedTuple):
-    """dtypes: of each of our tensors, as in the file. notices: for people."""
+class Incoming(Mapping[str, Tensor]):
+    """A module's tensors by our names, each made of the files' when it is asked for: views where nothing changes, else
+    copies, of which the last is held.
 
-    dtypes: dict[str, torch.dtype]
-    notices: tuple[str, ...]
+    dtypes: of each, as in the file.
+
+    LoadError for a missing or unexpected tensor, and, when it is asked for, for a mis-shaped one.
+    """
+
+    def __init__(
+        self, wanted: Mapping[str, Tensor], weights: Weights, moves: Iterable[Move], names: Mapping[str, str]
+    ) -> None:
+        """wanted: the module's own, on the meta device; moves: for every one of them, where it comes from; names: by
+        those of the moves, the file's."""
+        self._moves = {name: move for move in moves for name in move.ours}
+        self._wanted, self._weights, self._names = wanted, weights, names
+        _match(list(dict.fromkeys(move.theirs for move in self._moves.values())), names, weights)
+        self.dtypes = {name: weights.dtype(self.file(name)) for name in self._moves}
+        self._read = lru_cache(maxsize=1)(self._pieces)  # a joined tensor is cut once, not once a part
+
+    def __getitem__(self, name: str) -> Tensor:
+        piece = self._read(self._moves[name])[name]
+        _fits(piece, self._wanted[name], self._moves[name], self.where(name))
+        return piece
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._moves)
+
+    def __len__(self) -> int:
+        return len(self._moves)
+
+    def file(self, name: str) -> str:
+        """What the file calls the tensor that one of ours is made of."""
+        return self._names[self._moves[name].theirs]
+
+    def where(self, name: str) -> str:
+        """Which tensor of which file that is, for people."""
+        return f"{self._weights.paths[self.file(name)]}: tensor {self.file(name)}"
+
+    def _pieces(self, move: Move) -> dict[str, Tensor]:
+        file = self._names[move.theirs]
+        try:
+            return move.read(self._weights[file])
+        except MismatchError as error:
+            raise LoadError(f"{self._weights.paths[file]}: {error}") from error
 
 
 def fill(
-    module: nn.Module,
-    weights: Weights,
-    moves: Iterable[Move],
-    names: Mapping[str, str],
-    *,
-    dtype: torch.dtype = torch.float32,
-    device: Device = None,
-) -> Filled:
-    """Give an empty module (on the meta device) its tensors: views of the file where nothing changes, else copies.
+    module: nn.Module, incoming: Incoming, *, dtype: torch.dtype = torch.float32, device: Device = None
+) -> tuple[str, ...]:
+    """Give an empty module (on the meta device) its tensors; notices.
 
-    moves: for every tensor of the module, where it comes from; names: by those of the moves, the file's. dtype: of what
-    is a floating-point number. LoadError for a missing, unexpected or mis-shaped tensor, and for a number that `dtype`
+    dtype: of what is a floating-point number. LoadError for a tensor that does not fit, and for a number that `dtype`
     cannot hold; a weight that is no number is a notice.
     """
-    wanted, moves = module.state_dict(), list(moves)
-    _match([move.theirs for move in moves], names, weights)
-    found, dtypes, strange = dict[str, Tensor](), dict[str, torch.dtype](), list[str]()
-    for move in moves:
-        file = names[move.theirs]
-        where = f"{weights.paths[file]}: tensor {file}"
-        try:
-            pieces = move.read(weights[file])
-        except MismatchError as error:
-            raise LoadError(f"{weights.paths[file]}: {error}") from error
-        for name, piece in pieces.items():
-            want = wanted[name]
-            _fits(piece, want, move, where)
-            whole = bool(_finite(piece))
-            given = piece.to(device=device, dtype=dtype) if want.is_floating_point() else piece.to(device=device)
-            if not whole:
-                strange.append(file)
-            elif given.dtype != piece.dtype and not _finite(given):
-                raise LoadError(f"{where} has numbers that {dtype} cannot hold: ask for another dtype")
-            found[name], dtypes[name] = given, weights.dtype(file)
+    found, strange = dict[str, Tensor](), list[str]()
+    for name, piece in incoming.items():
+        given = piece.to(device=device, dtype=dtype) if piece.is_floating_point() else piece.to(device=device)
+        if not finite(piece):
+            strange.append(incoming.file(name))
+        elif given.dtype != piece.dtype and not finite(given):
+            raise LoadError(f"{incoming.where(name)} has numbers that {dtype} cannot hold: ask for another dtype")
+        found[name] = given
     module.load_state_dict(found, strict=True, assign=True)
     bare = [name for name, tensor in (*module.named_parameters(), *module.named_buffers()) if tensor.is_meta]
     assert not bare, f"never filled: {bare}"
-    strange = sorted(set(strange))
-    return Filled(dtypes, (f"weights that are no finite numbers: {some(strange)}",) if strange else ())
+    return strangers(strange)
 
 
-def _finite(tensor: Tensor) -> bool:
+def strangers(files: Iterable[str]) -> tuple[str, ...]:
+    """The notice of tensors that hold what is no number."""
+    names = sorted(set(files))
+    return (f"weights that are no finite numbers: {some(names)}",) if names else ()
+
+
+def finite(tensor: Tensor) -> bool:
     """In one pass, with nothing beside it: NaN and infinities reach the extremes."""
     if not tensor.is_floating_point() or tensor.numel() == 0:
         return True

@@ -14,9 +14,9 @@ from weft.data import load_tokenizer, tokenizer_files
 from weft.files import DamagedFile, read_json, write_json
 from weft.hub import published
 from weft.hub.error import LoadError
-from weft.hub.fill import Device, fill
+from weft.hub.fill import Device, Incoming, fill
 from weft.hub.published import Origin, Plan
-from weft.hub.weights import WEIGHTS, Weights, open_weights
+from weft.hub.weights import PICKLED, WEIGHTS, Weights, open_weights, unlike, unpickling
 from weft.hub.write import write_weights
 from weft.models import Blueprint
 
@@ -45,12 +45,13 @@ def write_model(tensors: Mapping[str, Tensor], blueprint: Blueprint, tokenizer: 
 def read_config(folder: Path) -> dict[str, Any]:
     """config.json. LoadError where there is none."""
     path = folder / CONFIG
-    if folder.suffix == ".gguf" or folder.suffix == ".bin":
-        raise LoadError(f"{folder}: weft loads a folder with {CONFIG} and {WEIGHTS}, not a {folder.suffix} file")
+    if folder.is_file():
+        hint = unpickling(folder) if folder.suffix in PICKLED else unlike(folder.parent)
+        raise LoadError(f"{folder} is a file: {hint or f'weft loads a folder with {CONFIG} and {WEIGHTS}'}")
     if not folder.is_dir():
         raise LoadError(f"{folder} is not a folder: name the folder that training, saving or a download wrote")
     if not path.is_file():
-        raise LoadError(f"{path} is missing: {folder} is no model folder")
+        raise LoadError(f"{path} is missing: {unlike(folder) or f'{folder} is no model folder'}")
     try:
         data = read_json(path)
     except DamagedFile as error:
@@ -95,13 +96,19 @@ def read_module(
 
     LoadError for tensors that do not fit; `path` is the config's.
     """
+    module, incoming = matched(plan, weights, path)
+    notices = fill(module, incoming, dtype=dtype, device=device)
+    return module.eval(), Origin(plan.config, incoming.dtypes, plan.dead, plan.head), plan.notices + notices
+
+
+def matched(plan: Plan, weights: Weights, path: Path) -> tuple[nn.Module, Incoming]:
+    """The module of a plan, empty, and its tensors. LoadError where names do not fit; `path` is the config's."""
     try:
         module = plan.blueprint.empty()
     except ValueError as error:
         raise LoadError(f"{path}: {published.in_their_words(plan, str(error))}") from error
-    moves = plan.moves(module.state_dict())
-    filled = fill(module, weights, moves, plan.names, dtype=dtype, device=device)
-    return module.eval(), Origin(plan.config, filled.dtypes, plan.dead, plan.head), plan.notices + filled.notices
+    ours = module.state_dict()
+    return module, Incoming(ours, weights, plan.moves(ours), plan.names)
 
 
 def read_tokenizer(folder: Path) -> Tokenizer | None:

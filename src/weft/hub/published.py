@@ -13,7 +13,7 @@ from torch import Tensor
 
 from weft.batch import Tokenizer
 from weft.hub.error import LoadError
-from weft.hub.weights import Weights
+from weft.hub.weights import Weights, some
 from weft.models import FAMILIES, Blueprint
 from weft.models.fields import Described, family_of, read_fields
 from weft.models.names import settle
@@ -84,7 +84,7 @@ def understand(fields: Mapping[str, Any], described: Described, weights: Weights
     except MismatchError as error:
         raise LoadError(f"{path.parent}: {error}") from error
     blueprint = replace(described.blueprint, config=settled.config)
-    notices = described.notices + settled.notices + _code(fields)
+    notices = described.notices + settled.notices + _code(fields, path.parent)
     dead = {name: weights[file] for name, file in settled.dead.items()}
     head = described.heads[0] if described.heads else None
     return Plan(blueprint, settled.names, head, fields, dead, notices)
@@ -101,9 +101,11 @@ def _refuse(data: Mapping[str, Any]) -> None:
         )
 
 
-def _code(data: Mapping[str, Any]) -> tuple[str, ...]:
+def _code(data: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
     """Code that a folder brings is never run."""
-    return ("config.json names code of its own (auto_map): it is ignored",) if data.get("auto_map") else ()
+    files = sorted(path.name for path in folder.glob("*.py"))
+    named = ("config.json names code of its own (auto_map): it is ignored",) if data.get("auto_map") else ()
+    return (*named, f"the folder brings code ({some(files)}): it is never run") if files else named
 
 
 def _same(weights: Weights) -> Any:

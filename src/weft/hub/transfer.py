@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from weft.batch import Tokenizer
 from weft.data import LibraryTokenizer, Template, tokenizer_files
@@ -17,25 +17,17 @@ from weft.hub.error import LoadError
 from weft.hub.fill import Device
 from weft.hub.folder import CONFIG, own_config, read_module, read_plan, read_tokenizer
 from weft.hub.model import Model
+from weft.hub.published import Origin, Plan
 from weft.hub.sentences import Pooling, read_pooling
-from weft.hub.source import find
+from weft.hub.source import KEPT, find
 from weft.hub.stops import read_stops
 from weft.hub.weights import INDEX, WEIGHTS, Weights, open_weights
 from weft.hub.write import outgoing, published_config, write_weights
 from weft.models import Blueprint
-from weft.nn import Encoder
+from weft.nn import Encoder, EncoderDecoder
 from weft.training import checkpoints
 
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16, "fp64": torch.float64}
-# What belongs to a model beside config, weights and tokenizer: kept as it is, and written again.
-_KEPT = (
-    "generation_config.json",
-    "chat_template.jinja",
-    "modules.json",
-    "sentence_bert_config.json",
-    "config_sentence_transformers.json",
-    "1_Pooling/config.json",
-)
 
 
 def load(
@@ -54,8 +46,17 @@ def load(
     """
     folder = find(path, revision)
     notices = list[str]()
-    plan, weights = read_plan(folder, partial(_weights, say=notices.append))
+    plan, weights = read_plan(folder, partial(weights_of, say=notices.append))
     module, origin, more = read_module(plan, weights, folder / CONFIG, dtype=as_dtype(dtype), device=device)
+    tokenizer, origin = belongings(folder, plan, origin)
+    pooling = _pooling(origin.files, folder, notices.append)
+    stops = read_stops(folder, plan.config, tokenizer, plan.blueprint.config.vocab, notices.append)
+    return Model(module, plan.blueprint, tokenizer, (*notices, *more), origin, pooling, stops)
+
+
+def belongings(folder: Path, plan: Plan, origin: Origin) -> tuple[Tokenizer | None, Origin]:
+    """The folder's tokenizer, and the origin with all that belongs to the model. LoadError for what is damaged, and for
+    a tokenizer of another model."""
     tokenizer, vocab = read_tokenizer(folder), plan.blueprint.config.vocab
     if plan.config and isinstance(tokenizer, LibraryTokenizer) and tokenizer.template is None:
         tokenizer.template = Template.around(None, None)  # the file says that nothing is
@@ -64,18 +65,15 @@ def load(
             f"{folder}: the tokenizer has {tokenizer.vocab} ids, the model's embedding {vocab}: "
             "they are not of one model"
         )
-    files = {name: (folder / name).read_bytes() for name in _KEPT if (folder / name).is_file()}
+    files = {name: (folder / name).read_bytes() for name in KEPT if (folder / name).is_file()}
     if plan.config:
         files |= {path.name: path.read_bytes() for path in tokenizer_files(folder)}
-    pooling = _pooling(files, folder, notices.append)
-    stops = read_stops(folder, plan.config, tokenizer, vocab, notices.append)
-    origin = dataclasses.replace(origin, files=files, tokenizer=tokenizer if plan.config else None)
-    return Model(module, plan.blueprint, tokenizer, (*notices, *more), origin, pooling, stops)
+    return tokenizer, dataclasses.replace(origin, files=files, tokenizer=tokenizer if plan.config else None)
 
 
 def read_weights(folder: Path, blueprint: Blueprint) -> nn.Module:
     """The weights in a folder as the module of a blueprint, which may differ from its own in what has no weights."""
-    plan, weights = read_plan(folder, _weights)
+    plan, weights = read_plan(folder, weights_of)
     return read_module(dataclasses.replace(plan, blueprint=blueprint), weights, folder / CONFIG)[0]
 
 
@@ -89,30 +87,45 @@ def save(model: Model, path: str | Path, *, dtype: torch.dtype | str | None = No
     What belongs to the model (tokenizer, chat template, generation settings, pooling) is written too. Saving over the
     folder that a model was loaded from is safe.
     """
-    folder, origin = Path(path), model.origin
+    tensors = model.module.state_dict()
+    put(Path(path), model.blueprint, tensors, model.origin, model.tokenizer, dtype=dtype, shard=shard)
+
+
+def put(
+    folder: Path,
+    blueprint: Blueprint,
+    tensors: Mapping[str, Tensor],
+    origin: Origin,
+    tokenizer: Tokenizer | None,
+    *,
+    dtype: torch.dtype | str | None,
+    shard: int | None,
+) -> bool:
+    """Write a model's parts as `save` says it, its tensors one at a time; whether in the Hugging Face layout."""
     if shard is not None and shard < 1:
         raise ValueError(f"shard = {shard} bytes, but a file of weights needs at least 1")
     asked = None if dtype is None else as_dtype(dtype)
-    tensors = model.module.state_dict()
     most = asked or (origin.dtype if origin.dtypes else next(iter(tensors.values())).dtype)
-    config = published_config(model.blueprint, origin, most)
+    config = published_config(blueprint, origin, most)
     folder.mkdir(parents=True, exist_ok=True)
-    given = outgoing(model.blueprint, tensors, config, origin, asked)
-    write_json(folder / CONFIG, own_config(model.blueprint) if config is None else config)
-    if model.tokenizer is not None and model.tokenizer is not origin.tokenizer:
-        (model.tokenizer if config is None else _framed(model, model.tokenizer)).save(folder)
+    given = outgoing(blueprint, tensors, config, origin, asked)
+    write_json(folder / CONFIG, own_config(blueprint) if config is None else config)
+    if tokenizer is not None and tokenizer is not origin.tokenizer:
+        (tokenizer if config is None else _framed(blueprint, origin, tokenizer)).save(folder)
     for name, data in origin.files.items():
-        if name in _KEPT or model.tokenizer is origin.tokenizer:
+        if name in KEPT or tokenizer is origin.tokenizer:
             write_bytes(folder / name, data)
     write_weights(folder, given, shard=shard, metadata=None if config is None else {"format": "pt"})
+    return config is not None
 
 
-def _framed(model: Model, tokenizer: Tokenizer) -> Tokenizer:
+def _framed(blueprint: Blueprint, origin: Origin, tokenizer: Tokenizer) -> Tokenizer:
     """A tokenizer whose file says what weft puts around ids where no folder said it: others then do the same."""
-    if model.origin.config or isinstance(model.module, Encoder) or not isinstance(tokenizer, LibraryTokenizer):
+    module, end = blueprint.empty(), tokenizer.end
+    if origin.config or isinstance(module, Encoder) or not isinstance(tokenizer, LibraryTokenizer):
         return tokenizer
-    end = tokenizer.end
-    return tokenizer.framed(Template.around(None, end) if model.translates else Template.around(end, None))
+    translates = isinstance(module, EncoderDecoder)
+    return tokenizer.framed(Template.around(None, end) if translates else Template.around(end, None))
 
 
 def as_dtype(dtype: torch.dtype | str | None) -> torch.dtype:
@@ -138,7 +151,7 @@ def _pooling(files: Mapping[str, bytes], folder: Path, say: Callable[[str], None
         return None
 
 
-def _weights(folder: Path, say: Callable[[str], None] = lambda text: None) -> Weights:
+def weights_of(folder: Path, say: Callable[[str], None] = lambda text: None) -> Weights:
     """A folder's weights; where a run of weft's has not ended those of its newest checkpoint, which is said."""
     try:
         unfinished = folder.is_dir() and not any((folder / name).is_file() for name in (WEIGHTS, INDEX))

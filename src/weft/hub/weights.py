@@ -12,6 +12,7 @@ from weft.files import DamagedFile, Entry, read_header, read_json
 from weft.hub.error import LoadError
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+PICKLED = {".bin", ".pt", ".pth", ".ckpt"}
 DTYPES = {"F64": torch.float64, "F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16, "I64": torch.int64}
 
 
@@ -20,14 +21,16 @@ class Weights(Mapping[str, Tensor]):
 
     A map stays on the file that was opened, also where another takes its name (which is how weft writes).
 
-    entries: by name, what the headers say; paths: which of the files each lies in.
+    entries: by name, what the headers say; paths: which of the files each lies in, as people know it.
 
     LoadError for files that are not sound, and for tensors of a dtype no weight has.
     """
 
-    def __init__(self, files: Mapping[Path, frozenset[str] | None]) -> None:
-        """files: which tensors each is to hold; None: whatever it does."""
-        self.files = tuple(sorted(files))
+    def __init__(self, files: Mapping[Path, frozenset[str] | None], called: Mapping[Path, Path] | None = None) -> None:
+        """files: which tensors each is to hold; None: whatever it does. called: what people know a file as, where that
+        is another."""
+        self._called = {path: path for path in files} | dict(called or {})
+        self.files = tuple(sorted(self._called.values()))
         self.entries: dict[str, Entry] = {}
         self._bytes: dict[str, Tensor] = {}
         self.paths: dict[str, Path] = {}
@@ -35,16 +38,17 @@ class Weights(Mapping[str, Tensor]):
             self._open(path, names)
 
     def _open(self, path: Path, names: frozenset[str] | None) -> None:
+        shown = self._called[path]
+        if not path.is_file():
+            raise LoadError(f"{path} is {'no file' if path.exists() else 'missing'}: {_way_out(path)}")
         try:
             entries = read_header(path).entries
-        except FileNotFoundError as error:
-            raise LoadError(f"{path} is missing: {_way_out(path)}") from error
         except DamagedFile as error:
             raise LoadError(str(error)) from error
         if names is not None and names != entries.keys():
             absent, extra = sorted(names - entries.keys()), sorted(entries.keys() - names)
             what = f"lacks {some(absent)}, which" if absent else f"holds {some(extra)}, which"
-            raise LoadError(f"{path} {what} {INDEX} puts {'here' if absent else 'elsewhere, or nowhere'}")
+            raise LoadError(f"{shown} {what} the index puts {'here' if absent else 'elsewhere, or nowhere'}")
         size = path.stat().st_size
         data = size - max((entry.stop for entry in entries.values()), default=0)  # where the data begin
         whole = torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8)  # private: writing to it copies
@@ -52,10 +56,10 @@ class Weights(Mapping[str, Tensor]):
             if entry.dtype not in DTYPES:
                 known = ", ".join(DTYPES)
                 raise LoadError(
-                    f"{path}: tensor {name!r} is {entry.dtype}; weights are {known}: if they were quantised, take the "
+                    f"{shown}: tensor {name!r} is {entry.dtype}; weights are {known}: if they were quantised, take the "
                     "folder they were made from"
                 )
-            self.entries[name], self.paths[name] = entry, path
+            self.entries[name], self.paths[name] = entry, shown
             self._bytes[name] = whole[data + entry.start : data + entry.stop]
 
     def __getitem__(self, name: str) -> Tensor:
@@ -86,13 +90,13 @@ def open_weights(folder: Path) -> Weights:
     if single.is_file() and index.is_file():
         raise LoadError(f"{folder} has both {WEIGHTS} and {INDEX}: remove the one that is not meant")
     if index.is_file():
-        return Weights(_shards(index))
+        return Weights(shards_of(index))
     if not single.is_file():
         raise LoadError(f"{single} is missing: {_way_out(single)}")
     return Weights({single: None})
 
 
-def _shards(index: Path) -> dict[Path, frozenset[str]]:
+def shards_of(index: Path, suffix: str = ".safetensors") -> dict[Path, frozenset[str]]:
     """Which file holds which tensors. LoadError for an index that says it badly, or leads out of its folder."""
     try:
         data = read_json(index)
@@ -103,31 +107,50 @@ def _shards(index: Path) -> dict[Path, frozenset[str]]:
         raise LoadError(f"{index} has no weight_map of files by tensor: it is no index of weights")
     shards: dict[Path, set[str]] = {}
     for name, file in places.items():
-        if Path(file).name != file or "\\" in file or not file.endswith(".safetensors"):
-            raise LoadError(f"{index} puts {name} into {file!r}: a shard is a .safetensors file in the same folder")
+        if Path(file).name != file or "\\" in file or not file.isprintable() or Path(file).suffix != suffix:
+            raise LoadError(f"{index} puts {name} into {file!r}: a shard is a {suffix} file in the same folder")
         shards.setdefault(index.parent / file, set()).add(name)
     return {path: frozenset(names) for path, names in shards.items()}
 
 
 def _way_out(path: Path) -> str:
-    """What a folder has instead of the weights at `path`, and what to do with it."""
-    there = {file.suffix for file in path.parent.iterdir()} if path.parent.is_dir() else set()
+    """What to do where weights are not at `path`."""
     if path.name != WEIGHTS:
         return f"{INDEX} names it: fetch the folder again"
-    if any((path.parent / file).is_file() for file in ("adapter_config.json", "adapter_model.safetensors")):
+    nothing = "there are no weights in this folder, and no checkpoint either: nothing was trained here yet"
+    return instead(path.parent) or nothing
+
+
+def unlike(folder: Path) -> str | None:
+    """What a folder holds that is no model, and what to do instead; None where there is nothing of the kind."""
+    there = {file.name for file in folder.iterdir()} if folder.is_dir() else set()
+    if there & {"adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"}:
         return "the folder holds an adapter, which changes a model and is none: load the model it was made for"
-    if any(path.parent.glob("model-*-of-*.safetensors")):
+    if any(name.endswith(".gguf") for name in there):
+        return "the folder holds GGUF, which cannot be turned back exactly: take the folder it was made from"
+    return None
+
+
+def instead(folder: Path) -> str | None:
+    """What a folder holds in place of weights, and what to do with it; None where there is nothing of the kind."""
+    kinds = {file.suffix for file in folder.iterdir()} if folder.is_dir() else set()
+    if unlike(folder):
+        return unlike(folder)
+    if any(folder.glob("model-*-of-*.safetensors")):
         return f"there are shards, but no {INDEX} that says what they hold: fetch the folder again"
-    if ".gguf" in there:
-        return "GGUF is a format for inference that cannot be turned back exactly: take the folder it was made from"
-    if there & {".bin", ".pt", ".pth", ".ckpt"}:
-        return (
-            "the weights are pickled, and a pickle can run any code when it is read: "
-            f"`weft convert {path.parent} NEW --unsafe-pickle` reads it in a process of its own, tensors only"
-        )
-    if there & {".h5", ".msgpack", ".onnx"}:
-        return "weft reads safetensors: take a folder that has them"
-    return "there are no weights in this folder, and no checkpoint either: nothing was trained here yet"
+    if kinds & PICKLED:
+        return unpickling(folder)
+    if kinds & {".h5", ".msgpack", ".onnx"}:
+        return "the folder holds weights for another library, and weft reads safetensors: take a folder that has them"
+    return None
+
+
+def unpickling(path: Path) -> str:
+    """What is wrong with pickled weights, a folder's or a file's, and the way out."""
+    return (
+        "the weights are pickled, and a pickle can run any code when it is read: "
+        f"`weft convert {path} NEW --unsafe-pickle` reads it in a process of its own, tensors only"
+    )
 
 
 def some(names: list[str]) -> str:

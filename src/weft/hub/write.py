@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from weft.files import write_json, write_tensors
+from weft.hub.fill import finite
 from weft.hub.published import Origin
 from weft.hub.weights import INDEX, WEIGHTS
 from weft.models import FAMILIES, Blueprint
@@ -41,7 +42,12 @@ class Outgoing(Mapping[str, Tensor]):
         if name in self._dead:
             return self._dead[name]
         tensor = self._moves[name].write(self._ours)
-        return tensor.to(self._dtype(self._moves[name].ours[0])) if tensor.is_floating_point() else tensor
+        if not tensor.is_floating_point():
+            return tensor
+        given = tensor.to(self._dtype(self._moves[name].ours[0]))
+        if given.dtype != tensor.dtype and not finite(given) and finite(tensor):
+            raise ValueError(f"tensor {name} has numbers that {given.dtype} cannot hold: ask for another dtype")
+        return given
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._moves)

@@ -1,0 +1,75 @@
+"""Verbs on published folders, and their options; as in `weft.cli.app`, everything heavy is imported inside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object instead of text")]
+
+
+def convert(
+    source: Annotated[str, typer.Argument(metavar="SRC", help="a run, a published folder, or owner/name on the hub")],
+    target: Annotated[Path, typer.Argument(metavar="DST", help="the folder it is written to: new, or empty")],
+    dtype: Annotated[
+        str | None, typer.Option("--dtype", help="of the weights: fp32, bf16, fp16; default: as they are")
+    ] = None,
+    shard: Annotated[
+        str | None, typer.Option("--shard-size", metavar="2GB", help="most bytes of a file; default: one file")
+    ] = None,
+    unsafe_pickle: Annotated[
+        bool,
+        typer.Option("--unsafe-pickle", help="read .bin, .pt: tensors alone, in a process of its own"),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write a model anew as a folder that other libraries read: a run published, a dtype changed, shards, a pickle.
+
+    weft convert runs/notes published/notes --dtype bf16
+    weft convert models/old models/new --unsafe-pickle
+    """
+    from weft.cli.convert import command
+
+    command(source, target, dtype, shard, unsafe_pickle=unsafe_pickle, as_json=as_json)
+
+
+def embed(
+    name: Annotated[str, typer.Argument(metavar="DIR", help="a model's folder, or owner/name on the hub")],
+    source: Annotated[
+        Path, typer.Option("--input", help="a text a line; or .csv, .tsv, .jsonl, .parquet: a text a row")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="the vectors, .npy: fp32 [texts, width]")],
+    column: Annotated[
+        str, typer.Option("--column", help="which holds the text, in .csv, .tsv, .jsonl and .parquet")
+    ] = "text",
+    pooling: Annotated[
+        str | None,
+        typer.Option("--pooling", help="mean, cls, max or lasttoken, normalised; default: as the folder declares it"),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Sentence vectors: one for each line of a file.
+
+    weft embed models/minilm --input sentences.txt --out vectors.npy
+    """
+    from weft.cli.embed import command
+
+    command(name, source, out, column, pooling, as_json=as_json)
+
+
+def verify(
+    name: Annotated[str, typer.Argument(metavar="DIR", help="a model's folder, or owner/name on the hub")],
+    against: Annotated[
+        str | None, typer.Option("--against", help="also compare with this library layer by layer: transformers")
+    ] = None,
+    tolerance: Annotated[
+        float, typer.Option("--tolerance", help="of that, in standard deviations of the library's numbers")
+    ] = 1e-4,
+    as_json: AsJson = False,
+) -> None:
+    """Load a folder strictly and print what that proves; exit status 1 where something is off."""
+    from weft.cli.verify import command
+
+    command(name, against, tolerance, as_json=as_json)
