@@ -13,7 +13,7 @@ import tokenizers
 
 from weft.data.tokenizers.charsmap import check_charsmap
 from weft.data.tokenizers.folder import Source, read_source
-from weft.data.tokenizers.specials import ENDS, Specials, role_names
+from weft.data.tokenizers.specials import ENDS, Said, Specials, role_names
 from weft.data.tokenizers.spelling import Speller, Spelt
 from weft.data.tokenizers.table import FILE, MOST_IDS, PieceTable, utf8
 from weft.data.tokenizers.template import Template, read_template, write_template
@@ -74,8 +74,8 @@ class LibraryTokenizer(PieceTable):
         self._last = {number: token.last for number, token in enumerate(spelt) if token.last is not None}
         self._names = special
         self.template = read_template(data["post_processor"]) if data.get("post_processor") else None
-        if roles is not None:
-            self.specials = Specials(**{part: special[name] for part, name in roles.items()})
+        played = role_names(Said({}, {}, (), ()), special) if roles is None else roles
+        self.specials = Specials(**{part: special[name] for part, name in played.items()})
 
     @abstractmethod
     def _check(self, data: dict[str, Any]) -> Form:
