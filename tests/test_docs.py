@@ -1,10 +1,14 @@
-"""What docs/training.md shows runs, and every test that docs/trust.md names is there."""
+"""What the guides show runs, and every test that docs/trust.md names is there."""
 
 import re
 from pathlib import Path
 
 import pytest
 from pages import ROOT, shown
+
+import weft
+from weft.hub import Model
+from weft.models import Blueprint
 
 
 def test_the_guide_to_training_runs(
@@ -17,6 +21,27 @@ def test_the_guide_to_training_runs(
     said = capsys.readouterr().out
     assert said.startswith("200 ") and "resumed at step 200" in said and "epochs was 20 and is 30 now" in said
     assert "sea" in said.splitlines()[-1]
+
+
+def test_the_guide_to_published_weights_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    blueprint = Blueprint.of("gpt2", "debug")
+    weft.save(Model(blueprint.build(seed=0), blueprint), tmp_path / "models" / "gpt2")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for number, block in enumerate(shown("docs/published.md"), start=1):
+        exec(compile(block, f"docs/published.md, block {number}", "exec"), names)
+    said = capsys.readouterr().out.splitlines()
+    assert said == [
+        "torch.Size([1, 4, 131])",
+        "()",
+        "left out: embed.position.weight",
+        "torch.Size([1, 4, 131])",
+        "True",
+    ]
+    kept = [(Path("models") / name / "model.safetensors").read_bytes() for name in ("gpt2", "copy")]
+    assert kept[0] == kept[1]
 
 
 def test_every_test_that_is_named_exists() -> None:

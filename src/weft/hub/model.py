@@ -167,12 +167,14 @@ class Model:
             return vectors(lambda tokens, types: self._states(tokens, None, types), rows, pooling, batch, device)
 
     def _framed(self, ids: list[int], pooling: Pooling) -> tuple[list[int], list[int]]:
-        """A sentence's ids and types with what the tokenizer puts around them, cut at the pooling's longest."""
+        """A sentence's ids and types with what the tokenizer puts around them, cut at the pooling's longest; the end id
+        of an empty one that has nothing around it."""
         template = self._template()
         around = len(template.one([])[0]) if template else 0
         context = self.config.context
         longest = min(pooling.longest or context, context)
-        return template.one(ids[: longest - around]) if template else (ids[:longest], [0] * min(len(ids), longest))
+        framed = ids[:longest] or [self.need_tokenizer().end]
+        return template.one(ids[: longest - around]) if template and (ids or around) else (framed, [0] * len(framed))
 
     def generate(self, prompt: str, sampling: Sampling | None = None, *, tokens: int = 200, beams: int = 1) -> Written:
         """What follows a prompt (or, for an encoder–decoder, translates it): at most `tokens` tokens.
