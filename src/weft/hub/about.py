@@ -39,13 +39,12 @@ def about(folder: Path) -> tuple[Blueprint, About]:
     else:
         plan, weights = read_plan(folder, open_weights)
         blueprint = plan.blueprint
-    dtypes = [] if weights is None else [str(weights.dtype(name)).removeprefix("torch.") for name in weights]
     tokenizer = read_tokenizer(folder)
     return blueprint, About(
         layout=OWN if own else "published",
         model_type=str(data.get("model_type")),
         classes=tuple(data.get("architectures") or ()),
-        dtypes={dtype: dtypes.count(dtype) for dtype in sorted(set(dtypes))},
+        dtypes={} if weights is None else weights.dtypes,
         bytes=0 if weights is None else weights.bytes,
         tokenizer="none" if tokenizer is None else f"{type(tokenizer).__name__}, {tokenizer.vocab:,} ids",
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from weft.files import new_folder
-from weft.hub.fill import finite, strangers
+from weft.hub.fill import finite, not_finite
 from weft.hub.folder import CONFIG, matched, read_plan
 from weft.hub.foreign import pickled
 from weft.hub.published import Origin
@@ -67,7 +67,7 @@ def convert(
         published = put(new, plan.blueprint, incoming, origin, tokenizer, dtype=dtype, shard=shard)
         shutil.rmtree(aside, ignore_errors=True)
         written = {path.relative_to(new).as_posix(): path.stat().st_size for path in new.rglob("*") if path.is_file()}
-    said = (*notices, *plan.notices, *strangers(strange))
+    said = (*notices, *plan.notices, *not_finite(strange))
     return Converted(named, len(weights), weights.bytes, dict(sorted(written.items())), published, said)
 
 

@@ -81,10 +81,10 @@ def fill(
     module.load_state_dict(found, strict=True, assign=True)
     bare = [name for name, tensor in (*module.named_parameters(), *module.named_buffers()) if tensor.is_meta]
     assert not bare, f"never filled: {bare}"
-    return strangers(strange)
+    return not_finite(strange)
 
 
-def strangers(files: Iterable[str]) -> tuple[str, ...]:
+def not_finite(files: Iterable[str]) -> tuple[str, ...]:
     """The notice of tensors that hold what is no number."""
     names = sorted(set(files))
     return (f"weights that are no finite numbers: {some(names)}",) if names else ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,8 @@ class Origin:
 
     config: config.json in the form of version 5; {} for weft's own layout. dtypes: of our tensors, as in the files.
     dead: tensors that nothing is computed with and that are kept, by the table's names. head: the one that answers by
-    default, by our name; None: whichever there is. files: what else lay in the folder and
-    belongs to the model, by name; tokenizer: what some of them were read as, so that another one is not saved as them.
+    default, by our name; None: whichever there is. files: what else lay in the folder and belongs to the model, by
+    name; tokenizer: what some of them were read as, so that another one is not saved as them.
     """
 
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -108,7 +108,7 @@ def _code(data: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
     return (*named, f"the folder brings code ({some(files)}): it is never run") if files else named
 
 
-def _same(weights: Weights) -> Any:
+def _same(weights: Weights) -> Callable[[str, str], bool]:
     """Whether two tensors of the files are equal, bit for bit but for the sign of zero."""
 
     def same(one: str, other: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 from weft.files import digest
 from weft.hub.against import Comparison, compare
+from weft.hub.fill import finite
 from weft.hub.model import Model
 from weft.hub.probe import Fingerprint, fingerprint, probe_for
 from weft.hub.source import find
@@ -95,15 +96,14 @@ def verify(path: str | Path, *, against: str | None = None, tolerance: float = T
     model, weights = load(folder), open_weights(folder)
     probe = probe_for(model)
     logits = probe.logits(model)
-    dtypes = [str(weights.dtype(name)).removeprefix("torch.") for name in weights]
     return Verified(
         folder=str(path),
         family=model.blueprint.family,
         files=tuple(File(file.name, file.stat().st_size, digest(file)) for file in weights.files),
         tensors=len(weights),
         parameters=sum(parameter.numel() for parameter in model.module.parameters()),
-        dtypes={dtype: dtypes.count(dtype) for dtype in sorted(set(dtypes))},
-        not_finite=tuple(name for name in weights if not weights[name].isfinite().all()),
+        dtypes=weights.dtypes,
+        not_finite=tuple(name for name in weights if not finite(weights[name])),
         ties=_ties(model, weights),
         shared=_shared(model),
         tokenizer=None if model.tokenizer is None else model.tokenizer.vocab,

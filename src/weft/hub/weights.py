@@ -79,6 +79,12 @@ class Weights(Mapping[str, Tensor]):
         return DTYPES[self.entries[name].dtype]
 
     @property
+    def dtypes(self) -> dict[str, int]:
+        """How many tensors have each, by torch's name for it."""
+        found = [str(self.dtype(name)).removeprefix("torch.") for name in self]
+        return {dtype: found.count(dtype) for dtype in sorted(set(found))}
+
+    @property
     def bytes(self) -> int:
         """Of all tensors."""
         return sum(entry.stop - entry.start for entry in self.entries.values())

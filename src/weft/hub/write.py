@@ -1,4 +1,4 @@
-"""A model as a folder: in the Hugging Face layout where it can be said in it, else in weft's own."""
+"""The way back: config and tensors by the names of a layout, the tensors as one file or shards."""
 
 from __future__ import annotations
 

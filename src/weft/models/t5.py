@@ -8,22 +8,20 @@ of any length: `context` says how long a row generation and data make.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from torch import nn
 
 from weft.models.family import FAMILIES, Family
-from weft.models.published import ACTIVATIONS, Key, Published, Read, Seam, Tie
-
-# fmt: off
+from weft.models.gated import gated
+from weft.models.published import Key, Published, Tie
 from weft.nn import (
     GLU,
     MLP,
     Attention,
     Block,
+    Branch,
     Causal,
     CrossAttention,
     Embed,
@@ -35,14 +33,11 @@ from weft.nn import (
     Residual,
     RMSNorm,
     Scheme,
-    Shaw,
     Stack,
     T5Bias,
     T5Scheme,
     initialise,
 )
-
-# fmt: on
 
 
 @dataclass(frozen=True)
@@ -68,24 +63,15 @@ class T5:
 
 def build(c: T5, *, position: Scheme | None = None, attention: type[Attention] = Attention) -> EncoderDecoder:
     scheme = position or T5Scheme(c.buckets, c.distance)
-    norm = partial(RMSNorm, c.width, eps=c.eps)
-    inside = partial(Residual, drop=c.dropout)
-    weights_dropout = c.dropout if c.attention_dropout is None else c.attention_dropout
+    norm, relative = partial(RMSNorm, c.width, eps=c.eps), partial(scheme.relative, c.head_width)
+    attention_dropout = c.dropout if c.attention_dropout is None else c.attention_dropout
+    sizes = (c.width, c.heads, None, c.head_width)
+    look = partial(attention, *sizes, bias="", scale=1.0, dropout=attention_dropout)
+    cross = partial(CrossAttention, *sizes, field="memory", bias="", scale=1.0, dropout=attention_dropout)
+    mlp = partial(GLU if c.gated else MLP, c.width, c.hidden, act=c.act, bias=False, dropout=c.dropout)
 
-    def attend(kind: type[Attention], field: str, relative: Shaw | None = None) -> Residual:
-        sizes = (c.width, c.heads, None, c.head_width)
-        branch = kind(*sizes, field=field, relative=relative, bias="", scale=1.0, dropout=weights_dropout)
-        return inside(branch, pre=norm())
-
-    def look() -> Residual:
-        return attend(attention, "self", scheme.relative(c.head_width))
-
-    def cross() -> Residual:
-        return attend(CrossAttention, "memory")
-
-    def mlp() -> Residual:
-        kind = GLU if c.gated else MLP
-        return inside(kind(c.width, c.hidden, act=c.act, bias=False, dropout=c.dropout), pre=norm())
+    def inside(branch: Branch) -> Residual:
+        return Residual(branch, pre=norm(), drop=c.dropout)
 
     def embed(own: bool) -> Embed:
         return Embed(c.vocab, c.width, position=scheme.stem(c.width, c.context), dropout=c.dropout, own=own)
@@ -94,8 +80,11 @@ def build(c: T5, *, position: Scheme | None = None, attention: type[Attention] =
     causal = Field(scheme.field(c.heads, c.head_width), Causal())
     memory = Field(Position(), Full(), keys="memory")
     stack = partial(Stack, dropout=c.dropout)
-    encoder = [Block(attn=look(), mlp=mlp()) for _ in range(c.encoder_depth)]
-    decoder = [Block(attn=look(), cross=cross(), mlp=mlp()) for _ in range(c.decoder_depth or c.encoder_depth)]
+    encoder = [Block(attn=inside(look(relative=relative())), mlp=inside(mlp())) for _ in range(c.encoder_depth)]
+    decoder = [
+        Block(attn=inside(look(relative=relative())), cross=inside(cross()), mlp=inside(mlp()))
+        for _ in range(c.decoder_depth or c.encoder_depth)
+    ]
     return EncoderDecoder(
         embed(True),
         stack(encoder, fields={"self": full}, norm=norm()),
@@ -115,36 +104,7 @@ def start(module: nn.Module, c: T5) -> None:
             nn.init.normal_(part.weight, std=c.width**-0.5)
 
 
-def read(theirs: Mapping[str, Any]) -> Read:
-    """The feed-forward, of which two fields overrule the third, and the head's scale: files of 1.1 from before the
-    reference had a field for it say that the head is not tied."""
-    words = str(theirs.get("feed_forward_proj", "relu")).split("-")
-    if words[:-1] not in ([], ["gated"]):
-        raise ValueError(f"feed_forward_proj is {'-'.join(words)!r}, but it must be an activation, or gated-activation")
-    act = str(theirs.get("dense_act_fn", "gelu_new" if words == ["gated", "gelu"] else words[-1]))
-    if act not in ACTIVATIONS:
-        raise ValueError(f"the feed-forward's activation is {act!r}; there are {', '.join(ACTIVATIONS)}")
-    scaled = theirs.get("scale_decoder_outputs", theirs.get("tie_word_embeddings", True))
-    if not scaled and theirs.get("architectures") == ["T5Model"]:
-        raise ValueError(
-            "T5Model keeps no head, and with scale_decoder_outputs false (1.1) the embedding is none: take the folder "
-            "of a T5ForConditionalGeneration"
-        )
-    return Read(dict(act=ACTIVATIONS[act], gated=theirs.get("is_gated_act", words[0] == "gated"), scaled=scaled))
-
-
-def write(c: T5, position: Scheme | None) -> dict[str, Any] | None:
-    """In the reference's new form; its old one reads the same, if the head scales just where it is tied."""
-    if position not in (None, T5Scheme(c.buckets, c.distance)):
-        return None
-    act = next(word for word, ours in ACTIVATIONS.items() if ours == c.act)
-    kind = {"gelu_new": "gelu", "gelu": "gelu_python"}.get(act, act)  # after "gated-", "gelu" is the tanh form
-    values = (f"gated-{kind}" if c.gated else act, act, c.gated, c.scaled, c.tied)
-    return dict(zip(SEAM, values, strict=True))
-
-
 # fmt: off
-SEAM = ("feed_forward_proj", "dense_act_fn", "is_gated_act", "scale_decoder_outputs", "tie_word_embeddings")
 PUBLISHED = Published(
     model_type="t5",
     classes={"T5ForConditionalGeneration": ("lm",), "T5Model": ("lm",)},  # the reference, too, ties T5Model's to a head
@@ -159,7 +119,7 @@ PUBLISHED = Published(
     ),
     training=("attention_dropout",),  # the reference knows one rate
     only={"is_encoder_decoder": (True,)}, inert=frozenset({"output_past"}),
-    seam=Seam(SEAM, ("act", "gated", "scaled", "tied"), read, write),
+    seam=gated("T5ForConditionalGeneration", "T5Model"),
     ties=(
         Tie("encoder.embed_tokens.weight", "shared.weight"), Tie("decoder.embed_tokens.weight", "shared.weight"),
         Tie("lm_head.weight", "shared.weight", "tied"),
@@ -178,17 +138,14 @@ FAMILIES.register("t5", Family(
     weights=(
         ("embed.weight", "shared.weight", ""),
         (f"{STACKS}.fields.self.position", f"{STACKS}.block.0.layer.0.SelfAttention.relative_attention_bias", ""),
-        ("encoder.layers.*.attn.pre", "encoder.block.*.layer.0.layer_norm", ""),
+        ("encoder.layers.*.{attn,mlp}.pre", "encoder.block.*.layer.{0,1}.layer_norm", ""),
         ("encoder.layers.*.attn.branch.{q,k,v,out}", "encoder.block.*.layer.0.SelfAttention.{q,k,v,o}", ""),
-        ("encoder.layers.*.mlp.pre", "encoder.block.*.layer.1.layer_norm", ""),
         ("encoder.layers.*.mlp.branch.{gate,up}", "encoder.block.*.layer.1.DenseReluDense.{wi_0,wi_1}", "optional"),
         ("encoder.layers.*.mlp.branch.up", "encoder.block.*.layer.1.DenseReluDense.wi", "optional"),
         ("encoder.layers.*.mlp.branch.down", "encoder.block.*.layer.1.DenseReluDense.wo", ""),
-        ("decoder.layers.*.attn.pre", "decoder.block.*.layer.0.layer_norm", ""),
+        ("decoder.layers.*.{attn,cross,mlp}.pre", "decoder.block.*.layer.{0,1,2}.layer_norm", ""),
         ("decoder.layers.*.attn.branch.{q,k,v,out}", "decoder.block.*.layer.0.SelfAttention.{q,k,v,o}", ""),
-        ("decoder.layers.*.cross.pre", "decoder.block.*.layer.1.layer_norm", ""),
         ("decoder.layers.*.cross.branch.{q,k,v,out}", "decoder.block.*.layer.1.EncDecAttention.{q,k,v,o}", ""),
-        ("decoder.layers.*.mlp.pre", "decoder.block.*.layer.2.layer_norm", ""),
         ("decoder.layers.*.mlp.branch.{gate,up}", "decoder.block.*.layer.2.DenseReluDense.{wi_0,wi_1}", "optional"),
         ("decoder.layers.*.mlp.branch.up", "decoder.block.*.layer.2.DenseReluDense.wi", "optional"),
         ("decoder.layers.*.mlp.branch.down", "decoder.block.*.layer.2.DenseReluDense.wo", ""),

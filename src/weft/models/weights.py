@@ -191,9 +191,9 @@ def _find(name: str, patterns: Mapping[int, re.Pattern[str]], other: str) -> tup
     for number, pattern in patterns.items():
         match = pattern.fullmatch(name)
         if match:
-            named = match.groupdict()
+            groups = match.groupdict()
             stars = [text for index, text in enumerate(match.groups(), 1) if index not in pattern.groupindex.values()]
-            return _Place(number, tuple(stars), named.get("ending") or ""), named.get("part") or ""
+            return _Place(number, tuple(stars), groups.get("ending") or ""), groups.get("part") or ""
     raise MismatchError(f"unexpected tensor {name!r}: no row of the table says what it is in {other}")
 
 

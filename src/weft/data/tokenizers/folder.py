@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 import tokenizers
 
+from weft.data.tokenizers.form import special_token
 from weft.data.tokenizers.older import from_merges, from_pieces, from_words
-from weft.data.tokenizers.specials import ADDED, CONFIG, MAP, Said, Specials, read_said, special_token
+from weft.data.tokenizers.specials import ADDED, CONFIG, MAP, Said, Specials, read_said
 from weft.data.tokenizers.table import FILE
 from weft.data.tokenizers.template import Template
 from weft.files import DamagedFile, read_json
@@ -21,7 +22,7 @@ _ASKED = {"LlamaTokenizer": True, "GemmaTokenizer": True, "GPT2Tokenizer": False
           "TokenizersBackend": False}  # fmt: skip
 
 
-class Source(NamedTuple):
+class Published(NamedTuple):
     """A tokenizer as published. path: the file that errors name. text: a tokenizer.json. model: the library's class of
     its model. template: what is around ids where it is not what the text says, made of the special ids."""
 
@@ -40,7 +41,7 @@ def tokenizer_files(folder: Path | str) -> tuple[Path, ...]:
     return (*own, *(folder / name for name in _BESIDE if (folder / name).is_file())) if own else ()
 
 
-def read_source(folder: Path) -> Source:
+def read_published(folder: Path) -> Published:
     """What the files of `folder` become; DamagedFile where they cannot be vouched for. Without any it is
     tokenizer.json that is missing."""
     said = read_said(folder)
@@ -62,7 +63,7 @@ def read_source(folder: Path) -> Source:
     if added != (data.get("added_tokens") or []):
         text = _text(data | {"added_tokens": added})
         model = _model(text, path)
-    return Source(path, text, model, said, _asked(said))
+    return Published(path, text, model, said, _asked(said))
 
 
 def _model(text: str, path: Path) -> type:

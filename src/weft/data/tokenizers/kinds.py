@@ -9,7 +9,7 @@ from tokenizers import models
 
 from weft.batch import Tokenizer
 from weft.data.tokenizers.bpe import BytePairs, WordBytePairs
-from weft.data.tokenizers.folder import Source, read_source
+from weft.data.tokenizers.folder import Published, read_published
 from weft.data.tokenizers.library import LibraryTokenizer, steps
 from weft.data.tokenizers.sentence import SentencePairs
 from weft.data.tokenizers.table import FILE, MOST_IDS
@@ -63,21 +63,23 @@ def load_tokenizer(folder: Path | str) -> Tokenizer:
             raise DamagedFile(f"{path} holds a {type(data).__name__}, not a tokenizer")
         if "weft" in data:
             return TOKENIZERS.get(str(data["weft"])).load(folder)
-    source = read_source(folder)
-    return _kind_of(source).read(source)
+    published = read_published(folder)
+    return _kind_of(published).read(published)
 
 
-def _kind_of(source: Source) -> type[LibraryTokenizer]:
+def _kind_of(published: Published) -> type[LibraryTokenizer]:
     """The class that runs a tokenizer.json; DamagedFile where there is none."""
-    if source.model is models.BPE:
-        data: dict[str, Any] = json.loads(source.text)
+    if published.model is models.BPE:
+        data: dict[str, Any] = json.loads(published.text)
         if data["model"].get("end_of_word_suffix"):
             return WordBytePairs
         # what neither spells bytes nor writes spaces is refused by the first, which says why
         cuts = [cut["type"] for cut in steps(data["pre_tokenizer"], "pretokenizers")]
         sentences = not cuts or cuts[-1] == "Metaspace" or data["model"].get("byte_fallback")
         return SentencePairs if sentences and "ByteLevel" not in cuts else BytePairs
-    if source.model not in (models.WordPiece, models.Unigram):
+    if published.model not in (models.WordPiece, models.Unigram):
         known = ", ".join(kind.__name__ for kind in (models.BPE, models.WordPiece, models.Unigram))
-        raise DamagedFile(f"{source.path}: its model is a {source.model.__name__}; those that can be read are {known}")
-    return WordPieces if source.model is models.WordPiece else Unigrams
+        raise DamagedFile(
+            f"{published.path}: its model is a {published.model.__name__}; those that can be read are {known}"
+        )
+    return WordPieces if published.model is models.WordPiece else Unigrams

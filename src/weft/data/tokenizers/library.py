@@ -12,7 +12,7 @@ import numpy as np
 import tokenizers
 
 from weft.data.tokenizers.charsmap import check_charsmap
-from weft.data.tokenizers.folder import Source, read_source
+from weft.data.tokenizers.folder import Published, read_published
 from weft.data.tokenizers.specials import ENDS, Said, Specials, role_names
 from weft.data.tokenizers.spelling import Speller, Spelt
 from weft.data.tokenizers.table import FILE, MOST_IDS, PieceTable, utf8
@@ -90,27 +90,27 @@ class LibraryTokenizer(PieceTable):
     def load(cls, folder: Path) -> Self:
         """The tokenizer in `folder`, in the library's format or one that becomes it; DamagedFile where it cannot be
         vouched for."""
-        return cls.read(read_source(folder))
+        return cls.read(read_published(folder))
 
     @classmethod
-    def read(cls, source: Source) -> Self:
+    def read(cls, published: Published) -> Self:
         """The tokenizer of a published folder's files.
 
         Its end is the eos_token, else the sep_token, that tokenizer_config.json or special_tokens_map.json names, else
         a special token that by convention ends texts.
         """
         try:
-            data = json.loads(source.text)
+            data = json.loads(published.text)
             special = {token["content"]: token["id"] for token in data["added_tokens"] if token["special"]}
-            roles = role_names(source.said, special)
-            found = cls(source.text, _find_end(roles, special), roles=roles)
-            if source.template is not None:
-                found.template = source.template(found.specials)
+            roles = role_names(published.said, special)
+            found = cls(published.text, _find_end(roles, special), roles=roles)
+            if published.template is not None:
+                found.template = published.template(found.specials)
             return found
         except (OSError, DamagedFile):
             raise  # it names its file itself
         except Exception as error:  # the library raises bare Exception
-            raise DamagedFile(f"{source.path}: {error}") from error
+            raise DamagedFile(f"{published.path}: {error}") from error
 
     def framed(self, template: Template) -> Self:
         """The same tokenizer, whose file says what stands around the ids of a text."""

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from weft.data.tokenizers.specials import Said, role_names, special_token
-from weft.data.tokenizers.spm import library_form, read_spm
+from weft.data.tokenizers.form import library_form, special_token
+from weft.data.tokenizers.specials import Said, role_names
+from weft.data.tokenizers.spm import read_spm, translated
 from weft.data.tokenizers.table import MOST_IDS
 from weft.data.tokenizers.template import Template, write_template
 from weft.files import DamagedFile, read_json
@@ -21,6 +22,8 @@ _CLIP_NORMAL = (
 )
 _BYTES = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
 _MERGED = ("GPT2Tokenizer", "WhisperTokenizer", "RobertaTokenizer", "BartTokenizer")  # text becomes ids as GPT-2's does
+_WORDS = ("BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer")  # all the same
+_SENTINELS = ("T5Tokenizer", "MT5Tokenizer")  # with ids for what is left out of a text
 _WORD_PIECES = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _EXTRA = 100  # T5's sentinels, where no file says how many
 
@@ -56,24 +59,28 @@ def from_merges(vocabulary: Path, merges: Path, said: Said) -> dict[str, Any]:
         cut = {"type": "Sequence", "pretokenizers": [split, cut]}
         normal = {"type": "Sequence", "normalizers": [*_CLIP_NORMAL]}
     usual = ("<|startoftext|>", "<|endoftext|>", "<s>", "</s>", "<pad>", "<unk>", "<mask>")
-    data = _form(model, normal, cut, {**_BYTES, "add_prefix_space": True}, _special(ids, said, usual))
-    parts = _parts(data, said)
+    decoder = {**_BYTES, "add_prefix_space": True}
+    data = library_form(model, normalizer=normal, cut=cut, decoder=decoder, special=_special(ids, said, usual))
+    return data | {"post_processor": _merged_around(name, ids, _parts(data, said))}
+
+
+def _merged_around(name: str, ids: Mapping[str, int], parts: Mapping[str, tuple[str, int]]) -> dict[str, Any] | None:
+    """What the class `name` puts around ids; None for nothing."""
     if name == "GPT2Tokenizer":
-        data["post_processor"] = dict(_BYTES)
-    elif words and {"begin", "end"} <= parts.keys():
-        data["post_processor"] = _around("RobertaProcessing", parts["begin"], parts["end"])
-    elif name in ("RobertaTokenizer", "BartTokenizer") and {"<s>", "</s>"} <= ids.keys():
+        return dict(_BYTES)
+    if name == "CLIPTokenizer" and {"begin", "end"} <= parts.keys():
+        return _around("RobertaProcessing", parts["begin"], parts["end"])
+    if name in ("RobertaTokenizer", "BartTokenizer") and {"<s>", "</s>"} <= ids.keys():
         first, last = ((token, ids[token]) for token in ("<s>", "</s>"))
-        ends = parts.get("classifier", first), parts.get("separator", last)
-        data["post_processor"] = _around("RobertaProcessing", *ends)
-    return data
+        return _around("RobertaProcessing", parts.get("classifier", first), parts.get("separator", last))
+    return None
 
 
 def from_words(vocabulary: Path, said: Said) -> dict[str, Any]:
     """BERT's WordPiece: a token a line, its id the number of the line. DamagedFile."""
     name = _class(said, "BertTokenizer")
-    if name not in ("BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer"):
-        raise _unknown(vocabulary, name, ("BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer"))
+    if name not in _WORDS:
+        raise _unknown(vocabulary, name, _WORDS)
     told = said.config
     if told.get("never_split") or not told.get("do_basic_tokenize", True):
         raise DamagedFile(
@@ -97,7 +104,8 @@ def from_words(vocabulary: Path, said: Said) -> dict[str, Any]:
         "lowercase": bool(told.get("do_lower_case", True)),
     }
     decoder = {"type": "WordPiece", "prefix": "##", "cleanup": True}
-    data = _form(model, normal, {"type": "BertPreTokenizer"}, decoder, _special(ids, said, _WORD_PIECES))
+    cut, special = {"type": "BertPreTokenizer"}, _special(ids, said, _WORD_PIECES)
+    data = library_form(model, normalizer=normal, cut=cut, decoder=decoder, special=special)
     parts = _parts(data, said)
     if {"classifier", "separator"} <= parts.keys():
         data["post_processor"] = _around("BertProcessing", parts["classifier"], parts["separator"])
@@ -110,10 +118,10 @@ def from_pieces(path: Path, said: Said) -> dict[str, Any]:
     fits = not model.pairs and [piece.name for piece in model.pieces[:3]] == ["<pad>", "</s>", "<unk>"]
     usual = "LlamaTokenizer" if model.pairs else "T5Tokenizer" if fits else ""
     name = _class(said, usual)
-    if name not in ("LlamaTokenizer", "T5Tokenizer", "MT5Tokenizer", usual):
-        raise _unknown(path, name, ("LlamaTokenizer", "T5Tokenizer"))
-    data = library_form(model)
-    if name in ("T5Tokenizer", "MT5Tokenizer"):
+    if name not in ("LlamaTokenizer", *_SENTINELS, usual):
+        raise _unknown(path, name, ("LlamaTokenizer", *_SENTINELS))
+    data = translated(model)
+    if name in _SENTINELS:
         count, first = said.config.get("extra_ids", _EXTRA), len(model.pieces)
         if type(count) is not int or not 0 <= count <= MOST_IDS - first:
             raise DamagedFile(f"{path}: tokenizer_config.json says extra_ids {count}, beside {first} pieces")
@@ -125,25 +133,9 @@ def from_pieces(path: Path, said: Said) -> dict[str, Any]:
     names = {number: token for token, number in parts.values()}
     if name == "LlamaTokenizer":
         data["post_processor"] = write_template(Template.around(ids.get("begin"), None), names)
-    elif name in ("T5Tokenizer", "MT5Tokenizer"):
+    elif name in _SENTINELS:
         data["post_processor"] = write_template(Template.around(None, ids.get("end")).untyped(), names)
     return data
-
-
-def _form(
-    model: dict[str, Any], normalizer: Any, cut: dict[str, Any], decoder: dict[str, Any], special: list[dict[str, Any]]
-) -> dict[str, Any]:
-    return {
-        "version": "1.0",
-        "truncation": None,
-        "padding": None,
-        "added_tokens": special,
-        "normalizer": normalizer,
-        "pre_tokenizer": cut,
-        "post_processor": None,
-        "decoder": decoder,
-        "model": model,
-    }
 
 
 def _around(kind: str, begin: tuple[str, int], end: tuple[str, int]) -> dict[str, Any]:

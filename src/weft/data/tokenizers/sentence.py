@@ -42,15 +42,11 @@ def check_spaces(data: Mapping[str, Any]) -> None:
     names = [cut["type"] for cut in cuts]
     if names and names[-1] == "Metaspace" and set(names[:-1]) <= {"WhitespaceSplit"}:
         return
-    replaces = [
-        step
-        for step in steps(data["normalizer"], "normalizers")
-        if step["type"] == "Replace" and step["pattern"] == {"String": " "}
-    ]
-    spaces = [
-        cut for cut in cuts if cut["type"] == "Split" and cut["pattern"] == {"String": " "}
-    ]  # there are none left
-    if not replaces or len(spaces) != len(cuts) or any(cut["behavior"] == "Removed" for cut in spaces):
+    replaced = {"String": " "}
+    normal = steps(data["normalizer"], "normalizers")
+    replaces = any(step["type"] == "Replace" and step["pattern"] == replaced for step in normal)
+    idle = [cut for cut in cuts if cut["type"] == "Split" and cut["pattern"] == replaced]  # there is no space left then
+    if not replaces or len(idle) != len(cuts) or any(cut["behavior"] == "Removed" for cut in idle):
         raise ValueError(
             f"it cuts text by {', '.join(names) or None}: those of SentencePiece with Metaspace are known, alone "
             "or after WhitespaceSplit, or with a normalizer that replaces spaces"

@@ -99,12 +99,6 @@ def role_names(said: Said, special: Mapping[str, int]) -> dict[str, str]:
     return found
 
 
-def special_token(name: str, number: int) -> dict[str, Any]:
-    """A special token as tokenizer.json writes it."""
-    flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
-    return {"id": number, "content": name, **flags, "special": True}
-
-
 def _object(path: Path) -> dict[str, Any]:
     told = read_json(path) if path.is_file() else {}
     if not isinstance(told, dict):

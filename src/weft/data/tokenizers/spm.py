@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from weft.data.tokenizers.charsmap import check_charsmap
-from weft.data.tokenizers.specials import special_token
+from weft.data.tokenizers.form import library_form, special_token
 from weft.files import DamagedFile
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
@@ -51,7 +51,7 @@ def read_spm(path: Path) -> SentencePieces:
         raise DamagedFile(f"{path}: {error}") from error
 
 
-def library_form(model: SentencePieces) -> dict[str, Any]:
+def translated(model: SentencePieces) -> dict[str, Any]:
     """The same tokenizer in the tokenizers library's form. Control pieces and the unknown are special tokens.
 
     Spaces become "▁" by a normalizer, and no cutting into words is needed: SentencePiece looks at whole texts too.
@@ -71,17 +71,13 @@ def library_form(model: SentencePieces) -> dict[str, Any]:
         for number, piece in enumerate(model.pieces)
         if piece.kind in (UNKNOWN, CONTROL)
     ]
-    return {
-        "version": "1.0",
-        "truncation": None,
-        "padding": None,
-        "added_tokens": special,
-        "normalizer": {"type": "Sequence", "normalizers": steps},
-        "pre_tokenizer": None,
-        "post_processor": None,
-        "decoder": _decoder(model),
-        "model": _pairs(model, unknown) if model.pairs else _unigram(model, unknown),
-    }
+    return library_form(
+        _pairs(model, unknown) if model.pairs else _unigram(model, unknown),
+        normalizer={"type": "Sequence", "normalizers": steps},
+        cut=None,
+        decoder=_decoder(model),
+        special=special,
+    )
 
 
 def _decoder(model: SentencePieces) -> dict[str, Any]:
