@@ -134,7 +134,7 @@ def _json(files: Mapping[str, bytes], name: str, default: Any) -> Any:
         return default
     try:
         data = json.loads(files[name])
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{name} is not JSON: {error}") from error
     if not isinstance(data, type(default)):
         raise ValueError(f"{name} holds a {type(data).__name__}, not a {type(default).__name__}")

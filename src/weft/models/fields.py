@@ -72,7 +72,7 @@ def _take(left: dict[str, Any], key: Key, config: type[Any]) -> Any:
     """The value of ours that `key` has in a config, from which it is removed."""
     names = [name for name in (key.theirs, *key.also) if name in left]
     values = [left.pop(name) for name in names]
-    if any(value != values[0] for value in values):
+    if any(value != values[0] for value in values[1:]):
         raise ValueError(f"{names[0]} is {values[0]!r} and {names[1]} {values[1]!r}: the file contradicts itself")
     value = values[0] if values else key.default
     if key.words is not None:

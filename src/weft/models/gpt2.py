@@ -86,6 +86,9 @@ PUBLISHED = Published(
     inert=frozenset(
         {
             "n_ctx",  # an older name of n_positions, which the reference does not read
+            "n_special",  # of the first GPT, in files of gpt2-medium, -large and -xl; nothing reads them
+            "predict_special_tokens",
+            "output_past",
             "reorder_and_upcast_attn",  # a matter of half precision
             "summary_type",  # of a head that is not read
             "summary_use_proj",

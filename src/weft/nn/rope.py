@@ -110,7 +110,7 @@ class Yarn(Scaling):
             low, high = math.floor(low), math.ceil(high)
         low, high = max(low, 0), min(high, width - 1)
         place = torch.arange(width // 2, device=device, dtype=torch.float32)
-        keep = 1 - ((place - low) / max(high - low, 0.001)).clamp(0, 1)
+        keep = 1 - ((place - low) / (high - low or 0.001)).clamp(0, 1)
         plain = frequencies(theta, width, device)
         return plain / self.factor * (1 - keep) + plain * keep
 

@@ -1,0 +1,131 @@
+"""What a hostile reader of the loading contract found: each of these failed when it was written."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from weft.files import read_json, write_json
+from weft.hub import LoadError, Model, load, save
+from weft.models import Blueprint
+from weft.models.fields import read_fields
+from weft.nn.rope import Yarn
+
+TOKENS = torch.arange(9)[None]
+
+
+def published(family: str, folder: Path, **changes: str) -> Path:
+    blueprint = Blueprint.of(family, "debug")
+    for name, text in changes.items():
+        blueprint = blueprint.change(name, text)
+    save(Model(blueprint.build(seed=0), blueprint, None), folder)
+    return folder
+
+
+def edit(folder: Path, **fields: Any) -> None:
+    write_json(folder / "config.json", read_json(folder / "config.json") | fields)
+
+
+def test_a_bare_class_whose_head_is_not_tied_encodes_or_says_that_it_has_no_head(tmp_path: Path):
+    from safetensors.torch import load_file, save_file
+
+    folder = published("llama", tmp_path / "model")
+    expected = load(folder).encode(TOKENS)
+    file = folder / "model.safetensors"
+    tensors = {name.removeprefix("model."): tensor.clone() for name, tensor in load_file(file).items()}
+    del tensors["lm_head.weight"]
+    save_file(tensors, file)
+    edit(folder, architectures=["LlamaModel"])
+    try:
+        model = load(folder)
+    except LoadError as error:
+        assert "LlamaModel" in str(error) and "lm_head" in str(error)  # as T5's says it
+    else:
+        assert torch.equal(model.encode(TOKENS), expected)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        dict(rope_scaling=dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+                               original_max_position_embeddings=bad))
+        for bad in (0, 0.5, False, 1e300)
+    ]
+    + [dict(rope_scaling=dict(rope_type="llama3", factor=8.0, low_freq_factor=True, high_freq_factor=4.0))],
+)  # fmt: skip
+def test_sizes_of_rope_that_mean_nothing_are_refused_by_their_names(fields: dict[str, Any], tmp_path: Path):
+    folder = published("llama", tmp_path / "model")
+    data = read_json(folder / "config.json")
+    del data["rope_parameters"]
+    write_json(folder / "config.json", data | fields)
+    with pytest.raises(LoadError, match=r"config.json.*(original_max_position_embeddings|low_freq_factor)"):
+        load(folder).logits(TOKENS)
+
+
+def test_rope_s_errors_name_the_file_s_fields(tmp_path: Path):
+    folder = published("llama", tmp_path / "model")
+    data = read_json(folder / "config.json")
+    scaling = dict(rope_type="llama3", factor=8.0, low_freq_factor=4.0, high_freq_factor=1.0)
+    write_json(folder / "config.json", data | {"rope_parameters": scaling | {"rope_theta": 1e4}})
+    with pytest.raises(LoadError, match="low_freq_factor"):
+        load(folder)
+
+
+def test_a_number_that_is_none_is_refused_by_name(tmp_path: Path):
+    folder = published("gpt2", tmp_path / "model")
+    text = (folder / "config.json").read_text()
+    (folder / "config.json").write_text(text.replace('"n_head": 4', '"n_head": NaN'))
+    with pytest.raises(LoadError, match="n_head"):
+        load(folder)
+
+
+def test_a_number_that_json_has_no_word_for_is_saved_as_it_was_read(tmp_path: Path):
+    folder = published("gpt2", tmp_path / "model")
+    edit(folder, initializer_range={"__float__": "Infinity"})
+    save(load(folder), tmp_path / "saved")
+    assert read_json(tmp_path / "saved" / "config.json")["initializer_range"] == {"__float__": "Infinity"}
+
+
+def test_a_matrix_stored_the_other_way_round_is_named_with_the_file_s_shape(tmp_path: Path):
+    folder = published("gpt2", tmp_path / "model")
+    edit(folder, n_inner=50)
+    with pytest.raises(LoadError, match=r"c_fc.weight is \[48, 192\], config.json makes it \[48, 50\]"):
+        load(folder)
+
+
+@pytest.mark.parametrize("lengths", [torch.tensor([10, 3]), torch.tensor([3]), torch.tensor([-1, 2])])
+def test_lengths_that_are_none_of_these_rows_are_refused(lengths: torch.Tensor, tmp_path: Path):
+    model = load(published("llama", tmp_path / "model"))
+    with pytest.raises(ValueError, match="lengths"):
+        model.logits(torch.zeros(2, 9, dtype=torch.int64), lengths=lengths)
+
+
+def test_which_head_answers_survives_saving(tmp_path: Path):
+    blueprint = Blueprint.of("bert", "debug").change("pooler", "true")
+    blueprint = blueprint.change("tasks", "next_sentence,masked")
+    model = Model(blueprint.build(seed=0), blueprint, None)
+    save(model, tmp_path / "model")
+    assert load(tmp_path / "model").logits(TOKENS).shape == model.logits(TOKENS).shape
+
+
+@pytest.mark.parametrize("fields", [dict(is_llama_config=True), dict(rope_interleaved=False)])
+def test_fields_of_folders_many_people_have_are_understood(fields: dict[str, Any]):
+    """SmolLM's; and of gpt2-medium, -large, -xl below."""
+    read_fields({"model_type": "llama", **fields})
+
+
+def test_fields_of_the_larger_gpt2_are_understood():
+    read_fields({"model_type": "gpt2", "n_special": 0, "predict_special_tokens": True})
+
+
+def test_rope_interleaved_is_refused():
+    with pytest.raises(ValueError, match="rope_interleaved"):
+        read_fields({"model_type": "llama", "rope_interleaved": True})
+
+
+def test_yarn_keeps_every_frequency_where_the_ramp_ends_before_it_begins():
+    """transformers 5.23: a ramp of negative length is 0 everywhere."""
+    yarn = Yarn(2.0, 4, truncate=False)
+    found = yarn.frequencies(100.0, 6, 20, torch.device("cpu"))
+    assert torch.allclose(found, 100.0 ** (-torch.arange(0, 6, 2).float() / 6))
