@@ -135,7 +135,7 @@ def masked_rows() -> BareMasked:
 class Alphabet:
     """As much of a tokenizer of the decoder's documents as is needed to hide their tokens: it has no id for that."""
 
-    vocab, end = 11, END
+    vocab, begin, end = 11, END, END
 
 
 DATA: dict[str, tuple[Callable[[], Any], Callable[[], Any], int]] = {  # what each objective reads, and of how many ids

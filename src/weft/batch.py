@@ -138,7 +138,12 @@ class Tokenizer(Protocol):
 
     @property
     def end(self) -> int:
-        """The end-of-text id; it also starts a document."""
+        """The end-of-text id."""
+        ...
+
+    @property
+    def begin(self) -> int:
+        """The id that begins a document: the end-of-text id too, but where a published model says otherwise."""
         ...
 
     @property

@@ -22,6 +22,8 @@ def command(name: str, source: Path, out: Path, column: str, pooling: str | None
         raise ValueError(f"--out {out}: vectors are written as .npy, which numpy.load reads")
     texts = read_texts(source, column)
     model = opened(find(name))
+    if pooling is None and model.pooling is None:
+        raise ValueError(f"{name} declares no pooling (modules.json): say it, --pooling mean")
     began = time.perf_counter()
     found = model.embed(texts, pooling=None if pooling is None else Pooling((pooling,), normalise=True))
     seconds = time.perf_counter() - began

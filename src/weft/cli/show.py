@@ -62,6 +62,10 @@ def _model(blueprint: Blueprint) -> dict[str, Any]:
 
 def _text(value: object) -> str:
     """A setting's value for people."""
+    if isinstance(value, dict) and "name" in value:
+        return str(value["name"]) + "".join(f", {key} {_text(item)}" for key, item in value.items() if key != "name")
+    if isinstance(value, dict) and "class" in value:
+        return str(value["class"]).lower() + "".join(f" {k}={v}" for k, v in value.items() if k != "class" and v)
     if isinstance(value, dict):
         return ", ".join(f"{count:,} of {name}" for name, count in value.items()) or "none"
     if value is None:

@@ -10,21 +10,22 @@ from weft.data.order import Shuffled, mix
 from weft.data.pairs import Pair
 from weft.data.sources import Document
 from weft.data.tokenise import encode_documents
-from weft.data.tokenizers import encode_many
+from weft.data.tokenizers import around, as_source, encode_many
 
 _AT_ONCE = 256  # documents encoded together
 
 
 def stream(documents: Sequence[Document], tokenizer: Tokenizer) -> np.ndarray:
-    """END document END document ... END, int32 [N]: every document is begun by an END and ended by one.
+    """END document END document ... END, int32 [N]: every document is begun by an END and ended by one. Of a tokenizer
+    that begins a text with another id, BEGIN document END BEGIN document END ... BEGIN.
 
     ValueError, naming the document, where the tokenizer cannot spell it.
     """
-    end = np.asarray([tokenizer.end], np.int32)
-    parts = [end]
+    first, after = (np.asarray(ids, np.int32) for ids in around(tokenizer))
+    parts = [first]
     for start in range(0, len(documents), _AT_ONCE):
         for ids in encode_documents(documents[start : start + _AT_ONCE], tokenizer):
-            parts += [ids, end]
+            parts += [ids, after]
     return np.concatenate(parts)
 
 
@@ -40,7 +41,8 @@ class Blocks(Shuffled):
       short, and is then padded (segments 0, labels IGNORED).
 
     isolate=True keeps the documents of a row apart: `segments` numbers them from 1, `order` restarts in each (and in
-    each row). The END before a document belongs to it; the label of a document's last token is the END after it.
+    each row). What begins a document belongs to it; the label of a document's last token is the END after it. Where
+    another id than END begins documents, END is read too, and nobody is asked for what begins the next (IGNORED).
     """
 
     def __init__(
@@ -52,18 +54,23 @@ class Blocks(Shuffled):
         seed: int = 0,
         isolate: bool = False,
         end: int | None = None,
+        begin: int | None = None,
     ) -> None:
-        """`tokens`: integers [N], N >= 2, also a memory map; `end`: the end id, needed to isolate."""
+        """`tokens`: integers [N], N >= 2, also a memory map; `end`: the end id, needed to isolate; `begin`: the id that
+        begins a document, where that is another."""
         if tokens.ndim != 1 or tokens.dtype.kind not in "iu" or len(tokens) < 2:
             raise ValueError(f"blocks need at least 2 tokens in one row, not {tokens.dtype} {list(tokens.shape)}")
         if context < 1:
             raise ValueError(f"context={context} must be at least 1")
         if isolate and end is None:
             raise ValueError("isolate=True needs end, the id between documents: give the tokenizer's")
+        if begin is not None and end is None:
+            raise ValueError(f"begin={begin} needs end beside it, which may be the same id: give the tokenizer's")
         self.tokens = tokens
         self.context = context
         self.seed = seed
-        self._end = end if isolate else None
+        self._begin = (end if begin is None else begin) if isolate else None
+        self._unasked = None if begin == end else begin
         predicted = len(tokens) - 1
         if shift:
             # Even the latest phase, context - 1, leaves this many full rows.
@@ -91,9 +98,11 @@ class Blocks(Shuffled):
         tokens, labels = window[:, :-1], window[:, 1:].copy()  # [B, T]
         real = at[:, 1:] <= last  # [B, T] whether there is a token to predict
         labels[~real] = IGNORED
+        if self._unasked is not None:
+            labels[labels == self._unasked] = IGNORED
         order = segments = None
-        if self._end is not None:
-            starts = tokens == self._end
+        if self._begin is not None:
+            starts = tokens == self._begin
             starts[:, 0] = True
             here = np.arange(self.context)
             order = here - np.maximum.accumulate(np.where(starts, here, 0), axis=1)  # [B, T]
@@ -110,23 +119,27 @@ class Blocks(Shuffled):
 
 
 class Pairs(Shuffled):
-    """Source and target texts: the encoder reads source END, the decoder reads END target and predicts target END.
+    """Source and target texts: the encoder reads source END, the decoder reads END target and predicts target END. Of
+    a published model, the encoder reads the source with what its tokenizer puts around it, and the decoder's `start`
+    stands before the target.
 
     Rows are padded on the right, as long as the batch needs; segments are 1 where there is a token and 0 where not. A
-    pair of which either side, with its END, is longer than `context` is left out: `dropped` counts them; `pairs` holds
-    the others, `ids` their ids, without END.
+    pair of which either side, with what stands around it, is longer than `context` is left out: `dropped` counts them;
+    `pairs` holds the others, `ids` their ids, with nothing around them.
     """
 
-    def __init__(self, pairs: Sequence[Pair], tokenizer: Tokenizer, context: int) -> None:
-        """ValueError where no pair is short enough."""
+    def __init__(self, pairs: Sequence[Pair], tokenizer: Tokenizer, context: int, *, start: int | None = None) -> None:
+        """`start`: what the decoder begins with; None: END. ValueError where no pair is short enough."""
         self.pairs: list[Pair] = []
         self.context = context
-        self._end = tokenizer.end
+        self._tokenizer, self._end = tokenizer, tokenizer.end
+        self._start = tokenizer.end if start is None else start
+        room = context - len(as_source(tokenizer, []))
         self.ids: list[tuple[np.ndarray, np.ndarray]] = []
         sources = encode_many(tokenizer, [source for source, _ in pairs])
         targets = encode_many(tokenizer, [target for _, target in pairs])
         for pair, source, target in zip(pairs, sources, targets, strict=True):
-            if max(len(source), len(target)) < context:
+            if len(source) <= room and len(target) < context:
                 self.pairs.append(pair)
                 self.ids.append((source, target))
         self.dropped = len(pairs) - len(self.pairs)
@@ -137,14 +150,18 @@ class Pairs(Shuffled):
         """Samples in an epoch."""
         return len(self.pairs)
 
+    @property
+    def around(self) -> tuple[int, ...]:
+        """The ids that stand around every source and before every target; of weft's own models, END alone."""
+        return *as_source(self._tokenizer, []), self._start
+
     def batch(self, places: Sequence[Place]) -> Batch:
         """These pairs, the same in every epoch."""
         rows = check(places, len(self))
-        end = np.asarray([self._end])
         chosen = [self.ids[row] for row in rows]
-        inputs = [np.concatenate([end, target]) for _, target in chosen]
-        labels = [np.concatenate([target, end]) for _, target in chosen]
-        sources = [np.concatenate([source, end]) for source, _ in chosen]
+        inputs = [np.concatenate([[self._start], target]) for _, target in chosen]
+        labels = [np.concatenate([target, [self._end]]) for _, target in chosen]
+        sources = [np.asarray(as_source(self._tokenizer, source.tolist())) for source, _ in chosen]
         samples = tuple(rows.tolist())
         return Batch(
             tokens=_pad(inputs, self._end),

@@ -34,8 +34,8 @@ def trained_before(store: Store, parent: Store) -> int:
 def _documents(part: Part) -> Iterator[np.ndarray]:
     """The tokens of each document that has any."""
     for start, stop in zip(part.offsets[:-1], part.offsets[1:], strict=True):
-        if stop - 1 > start:
-            yield part.tokens[start : stop - 1]
+        if stop - part.after > start:
+            yield part.tokens[start : stop - part.after]
 
 
 def _marks(document: np.ndarray) -> set[bytes]:

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from weft.data.store import FILE, PART_FILE, TEXT, TOKENIZER, is_store
+from weft.data.tokenizers import CONFIG
 from weft.files import DamagedFile, read_json
 
 _MODEL = ("config.json", "model.safetensors", "tokenizer.json")
 # fmt: off
 _RUN = (
-    *_MODEL, "run.json", "log.jsonl", "loss.png", "report.json", "report.html", "checkpoints", "tokens", "tensorboard",
-    "wandb", "wandb.json",
+    *_MODEL, CONFIG, "generation_config.json", "run.json", "log.jsonl", "loss.png", "report.json", "report.html",
+    "checkpoints", "tokens", "tensorboard", "wandb", "wandb.json",
 )
 # fmt: on
 _ASIDE = "log-[0-9]*.jsonl"  # logs of runs that left no checkpoint
@@ -41,7 +42,7 @@ def _names(folder: Path) -> frozenset[str]:
     if is_store(folder):
         parts = [path.name for path in folder.iterdir() if PART_FILE.fullmatch(path.name)]
         if parts:  # else another program's store.json
-            found.update((FILE, TOKENIZER, TEXT, *parts))
+            found.update((FILE, TOKENIZER, CONFIG, TEXT, *parts))
     return frozenset(found)
 
 

@@ -32,13 +32,24 @@ class Packed(Shuffled):
     A document reads END and its tokens, and predicts its tokens and END. A longer one than the context is cut into
     pieces of `context` and a rest, each a segment of its own that begins with the token before it; every token, and
     every END but the first, is predicted exactly once. What is left of a row is padding (segments 0, labels IGNORED).
+    Where another id than END begins documents, a document reads both, and predicts nothing from its END.
 
     Best fit, longest first (Johnson 1974), all pieces of one length at a time (as Krell et al. 2021). The plan is a
     function of the documents' lengths, the context and the seed; an epoch decides the order of the rows alone.
     """
 
-    def __init__(self, tokens: np.ndarray, offsets: np.ndarray, context: int, *, end: int, seed: int = 0) -> None:
-        """`tokens` [N]: END document END ... END; `offsets` [documents + 1]: where each begins, N last."""
+    def __init__(
+        self,
+        tokens: np.ndarray,
+        offsets: np.ndarray,
+        context: int,
+        *,
+        end: int,
+        begin: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        """`tokens` [N]: a `stream`; `offsets` [documents + 1]: where each begins, N last; `begin`: the id that begins a
+        document, where that is not `end`."""
         if context < 1:
             raise ValueError(f"context={context} must be at least 1")
         if len(offsets) < 2 or offsets[0] != 1 or offsets[-1] != len(tokens):
@@ -47,6 +58,7 @@ class Packed(Shuffled):
         self.context = context
         self.plan = plan(np.asarray(offsets, np.int64), context, seed)
         self._end = end
+        self._unasked = None if begin == end else begin
 
     def __len__(self) -> int:
         """Samples (rows) in an epoch."""
@@ -73,6 +85,8 @@ class Packed(Shuffled):
                 order[row, here] = np.arange(length)
                 segments[row, here] = number
                 at += length
+        if self._unasked is not None:
+            labels[labels == self._unasked] = IGNORED
         return Batch(
             tokens=torch.from_numpy(tokens),
             labels=torch.from_numpy(labels),
@@ -106,7 +120,7 @@ def plan(offsets: np.ndarray, context: int, seed: int) -> Plan:
 
 def _pieces(offsets: np.ndarray, context: int) -> tuple[np.ndarray, np.ndarray]:
     """Where each piece starts reading, and how many tokens it reads."""
-    whole = np.diff(offsets)  # what a document predicts: its tokens and the END
+    whole = np.diff(offsets)  # what a document reads: from what begins it to before what begins the next
     each = -(-whole // context)  # [documents] pieces
     first = np.cumsum(each) - each
     number = np.arange(each.sum()) - np.repeat(first, each)  # of a piece, in its document

@@ -23,7 +23,7 @@ from weft.data.sources import SOURCES, Document, Say, Source, open_source, quiet
 from weft.data.split import Sides, Survey, decide, survey, unchanged
 from weft.data.store import MadeOf, Part, Store, is_store, open_store, part_names, tokenizer_digest
 from weft.data.tokenise import write_store
-from weft.data.tokenizers import train_tokenizer
+from weft.data.tokenizers import around, train_tokenizer
 from weft.files import digest
 
 
@@ -33,6 +33,7 @@ def prepare(
     *,
     pairs: bool,
     tokenizer: Tokenizer | None = None,
+    start: int | None = None,
     sources: Sequence[Source] = (),
     kept: Path | None = None,
     scratch: Path | None = None,
@@ -42,6 +43,7 @@ def prepare(
 
     - pairs: rows for an encoder–decoder, see `prepare_pairs`. They stay in memory: `kept` and `scratch` stay unused.
     - tokenizer: is used as it is (a resumed run's own); None trains one on the training side.
+    - start: what the decoder that reads pairs begins with; None: END.
     - sources: to be read instead of what the settings name; one for each of data.weights. Not for pairs.
     - kept: where an earlier run kept its tokens; they are used where they are those of the same source, settings and
       tokenizer, and refused where not. data.store goes before it, and is written where there is nothing yet.
@@ -54,7 +56,7 @@ def prepare(
             raise ValueError(
                 f"{len(sources)} sources of texts were given, and pairs come from data.source: leave them out"
             )
-        return prepare_pairs(settings, context, tokenizer, say)
+        return prepare_pairs(settings, context, tokenizer, say, start)
     if not sources:
         settings.check()
     notices = dict[str, None]()  # a source is read several times, and says the same each time
@@ -88,9 +90,9 @@ def rows(
 ) -> tuple[Blocks | Packed, int]:
     """Documents as evaluation rows, in memory, and their UTF-8 bytes."""
     tokens = stream(documents, tokenizer)
-    part = Part(tokens, np.flatnonzero(tokens == tokenizer.end) + 1)
+    part = Part(tokens, np.flatnonzero(tokens == tokenizer.begin) + 1, len(around(tokenizer)[1]))
     size = sum(len(document.text.encode()) for document in documents)
-    return _cut(part, context, how, end=tokenizer.end, train=False), size
+    return _cut(part, context, how, tokenizer, train=False), size
 
 
 @dataclass(frozen=True)
@@ -192,8 +194,8 @@ def _write(
 def _prepared(
     settings: DataSettings, context: int, store: Store, scratch: Scratch | None, notices: tuple[str, ...], say: Say
 ) -> Prepared:
-    end = store.tokenizer.end
-    parts = [_cut(part, context, settings.rows, seed=settings.seed, end=end) for part in store.train]
+    tokenizer = store.tokenizer
+    parts = [_cut(part, context, settings.rows, tokenizer, seed=settings.seed) for part in store.train]
     train = Mixture(parts, settings.weights, settings.seed) if len(parts) > 1 else parts[0]
     tokens = sum(len(part.tokens) for part in store.train)
     say(f"{tokens:,} tokens to train on, {len(store.held_out.tokens):,} held out ({store.held_out_bytes:,} bytes)")
@@ -206,9 +208,9 @@ def _prepared(
     described = [context, settings.rows, settings.seed, settings.weights]
     digests = [store.digests[f"{name}.tokens"] for name in part_names(len(parts))]
     return Prepared(
-        tokenizer=store.tokenizer,
+        tokenizer=tokenizer,
         train=train,
-        held_out=_cut(store.held_out, context, settings.rows, end=end, train=False),
+        held_out=_cut(store.held_out, context, settings.rows, tokenizer, train=False),
         train_tokens=tokens,
         held_out_tokens=len(store.held_out.tokens),
         held_out_bytes=store.held_out_bytes,
@@ -220,8 +222,11 @@ def _prepared(
     )
 
 
-def _cut(part: Part, context: int, how: RowKind, *, end: int, seed: int = 0, train: bool = True) -> Blocks | Packed:
+def _cut(
+    part: Part, context: int, how: RowKind, tokenizer: Tokenizer, *, seed: int = 0, train: bool = True
+) -> Blocks | Packed:
     """A part's tokens as rows."""
+    begin, end = tokenizer.begin, tokenizer.end
     if how == "pack":
-        return Packed(part.tokens, part.offsets, context, end=end, seed=seed)
-    return Blocks(part.tokens, context, shift=train, seed=seed, isolate=how == "isolate", end=end)
+        return Packed(part.tokens, part.offsets, context, end=end, begin=begin, seed=seed)
+    return Blocks(part.tokens, context, shift=train, seed=seed, isolate=how == "isolate", end=end, begin=begin)

@@ -40,7 +40,9 @@ def open_pairs(settings: DataSettings) -> list[Pair]:
     return PAIR_SOURCES.get(settings.source)(settings.paths)
 
 
-def prepare_pairs(settings: DataSettings, context: int, tokenizer: Tokenizer | None, say: Say) -> Prepared:
+def prepare_pairs(
+    settings: DataSettings, context: int, tokenizer: Tokenizer | None, say: Say, start: int | None = None
+) -> Prepared:
     """Datasets of pairs, in memory; ValueError for settings or pairs that give none, see `open_pairs`."""
     found = open_pairs(settings)
     train, held_out = split_pairs(found, settings.held_out, settings.seed)
@@ -50,7 +52,7 @@ def prepare_pairs(settings: DataSettings, context: int, tokenizer: Tokenizer | N
         texts = (text for pair in train for text in pair)
         tokenizer = train_tokenizer(settings.tokenizer, texts, settings.vocab)
         say(f"trained a tokenizer of {tokenizer.vocab:,} ids ({settings.tokenizer}) on both languages")
-    rows_train, rows_held_out = Pairs(train, tokenizer, context), Pairs(held_out, tokenizer, context)
+    rows_train, rows_held_out = (Pairs(side, tokenizer, context, start=start) for side in (train, held_out))
     dropped = rows_train.dropped + rows_held_out.dropped
     notices = (
         (f"{dropped:,} pairs are longer than the context of {context} tokens and were left out",) if dropped else ()
@@ -60,6 +62,7 @@ def prepare_pairs(settings: DataSettings, context: int, tokenizer: Tokenizer | N
         raise ValueError(
             f"the {len(rows_held_out):,} held-out pairs have empty targets: there is nothing to evaluate on"
         )
+    other = [number for number in rows_train.around if number != tokenizer.end]  # a published model's
     size = sum(len(target) + 1 for _, target in rows_train.ids)
     held = sum(len(target) + 1 for _, target in rows_held_out.ids)
     say(f"{size:,} target tokens to train on, {held:,} held out")
@@ -71,7 +74,7 @@ def prepare_pairs(settings: DataSettings, context: int, tokenizer: Tokenizer | N
         held_out_tokens=held,
         held_out_bytes=len(text),
         documents=(len(rows_train), len(rows_held_out)),
-        digest=_digest(settings, context, [side for pair in rows_train.ids + rows_held_out.ids for side in pair]),
+        digest=_digest([context, settings.seed, *other], rows_train.ids + rows_held_out.ids),
         notices=notices,
         text=text,
     )
@@ -83,8 +86,8 @@ def check_held_out(settings: DataSettings, count: int) -> None:
         raise ValueError(f"data.held_out={settings.held_out} leaves nothing to evaluate on: set it above 0, 0.1 say")
 
 
-def _digest(settings: DataSettings, context: int, tokens: Sequence[np.ndarray]) -> str:
-    state = hashlib.sha256(f"{context} {settings.seed}".encode())
-    for part in tokens:
+def _digest(numbers: Sequence[int], ids: Sequence[tuple[np.ndarray, np.ndarray]]) -> str:
+    state = hashlib.sha256(" ".join(map(str, numbers)).encode())
+    for part in (side for pair in ids for side in pair):
         state.update(len(part).to_bytes(8, "little") + part.tobytes())  # the length: where one side ends is data too
     return state.hexdigest()

@@ -1,9 +1,9 @@
 """A folder of tokens, made once and mapped into memory: what it was made of, and that it still is what was written.
 
 store.json          what it was made of, the sizes and the sha256 of the other files, and its own
-tokenizer.json      the tokenizer
-train-0.tokens      END document END document END …: little-endian uint16, uint32 where the vocabulary is larger
-train-0.offsets     int64 [documents + 1]: document i is tokens[offsets[i] : offsets[i + 1] - 1]; train-1 … where
+tokenizer.json      the tokenizer; and tokenizer_config.json where it takes that too
+train-0.tokens      a `stream` of documents: little-endian uint16, uint32 where the vocabulary is larger
+train-0.offsets     int64 [documents + 1]: document i is tokens[offsets[i] : offsets[i + 1] - after]; train-1 … where
                     there are several sources
 held-out.*          the same of what is held out, of all sources; held-out.txt its text, one after the other
 """
@@ -23,7 +23,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from weft.batch import Tokenizer
-from weft.data.tokenizers import load_tokenizer
+from weft.data.tokenizers import CONFIG, around, load_tokenizer, tokenizer_files
 from weft.files import DamagedFile, digest, read_json, write_bytes
 
 FILE, TOKENIZER, HELD_OUT, TEXT = "store.json", "tokenizer.json", "held-out", "held-out.txt"
@@ -46,10 +46,11 @@ class MadeOf:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Documents as one stream: tokens [N], unsigned, begins with an END and has one after each document."""
+    """Documents as one `stream`: tokens [N], unsigned; each document begins at its offset, and the next would at N."""
 
     tokens: np.ndarray
     offsets: np.ndarray  # int64 [documents + 1]
+    after: int = 1  # ids that follow a document: its END, and what begins the next where that is another id
 
     @property
     def documents(self) -> int:
@@ -89,11 +90,12 @@ def open_store(folder: Path | str, wanted: MadeOf | None = None, verify: bool | 
     for name, entry in facts["files"].items():
         _check_file(folder / name, entry, verified)
     dtype = _DTYPES[facts["width"]]
-    parts = {name: _part(folder, name, dtype) for name in facts["parts"]}
+    tokenizer = load_tokenizer(folder)
+    parts = {name: _part(folder, name, dtype, tokenizer) for name in facts["parts"]}
     held_out = parts.pop(HELD_OUT)
     return Store(
         folder=folder,
-        tokenizer=load_tokenizer(folder),
+        tokenizer=tokenizer,
         train=tuple(parts.values()),
         held_out=held_out,
         held_out_bytes=sizes[TEXT],
@@ -118,7 +120,7 @@ def remove_store(folder: Path | str) -> None:
     try:
         names = list(_read_facts(folder / FILE)["files"])
     except ValueError:
-        names = [TEXT, TOKENIZER, *(path.name for path in folder.iterdir() if PART_FILE.fullmatch(path.name))]
+        names = [TEXT, TOKENIZER, CONFIG, *(path.name for path in folder.iterdir() if PART_FILE.fullmatch(path.name))]
     for name in (*names, FILE):  # store.json last: as long as it is there, this can be done again
         (folder / name).unlink(missing_ok=True)
     if not any(folder.iterdir()):
@@ -132,11 +134,11 @@ class StoreWriter:
         """`sources`: how many are to be trained on."""
         self.folder = folder
         self.vocab = tokenizer.vocab
-        tokenizer.save(folder)
+        self._tokenizer = tokenizer_digest(tokenizer, folder)
         width = 2 if tokenizer.vocab <= 1 << 16 else 4
-        end = np.asarray([tokenizer.end], _DTYPES[width])
+        first, after = (np.asarray(ids, _DTYPES[width]) for ids in around(tokenizer))
         self._width = width
-        self._parts = {name: _PartWriter(folder, name, end) for name in part_names(sources)}
+        self._parts = {name: _PartWriter(folder, name, first, after) for name in part_names(sources)}
         self._text = _File(folder / TEXT)
 
     def add(self, part: str, ids: np.ndarray, text: str) -> None:
@@ -149,7 +151,7 @@ class StoreWriter:
 
     def finish(self, made_of: MadeOf) -> None:
         """Write what is left, store.json last."""
-        files = {TEXT: self._text.close(), TOKENIZER: _entry(self.folder / TOKENIZER)}
+        files = {TEXT: self._text.close()} | {path.name: _entry(path) for path in tokenizer_files(self.folder)}
         for writer in self._parts.values():
             files |= writer.finish()
         facts = {
@@ -157,7 +159,7 @@ class StoreWriter:
             "made_of": {
                 "settings": dict(made_of.settings),
                 "source": made_of.source,
-                "tokenizer": files[TOKENIZER]["sha256"],
+                "tokenizer": self._tokenizer,
             },
             "width": self._width,
             "parts": list(self._parts),
@@ -190,20 +192,20 @@ class _File:
 
 
 class _PartWriter:
-    def __init__(self, folder: Path, name: str, end: np.ndarray) -> None:
+    def __init__(self, folder: Path, name: str, first: np.ndarray, after: np.ndarray) -> None:
         self.names = f"{name}.tokens", f"{name}.offsets"
-        self.folder, self.end = folder, end
+        self.folder, self.first, self.after = folder, first, after
         self.tokens = _File(folder / self.names[0])
         self.offsets = array("q", [1])
 
     def _begin(self) -> None:
         if not self.tokens.bytes:
-            self.tokens.write(self.end.tobytes())
+            self.tokens.write(self.first.tobytes())
 
     def add(self, ids: np.ndarray) -> None:
         self._begin()
-        self.tokens.write(np.append(ids.astype(self.end.dtype), self.end).tobytes())
-        self.offsets.append(self.offsets[-1] + len(ids) + 1)
+        self.tokens.write(np.append(ids.astype(self.after.dtype), self.after).tobytes())
+        self.offsets.append(self.offsets[-1] + len(ids) + len(self.after))
 
     def finish(self) -> dict[str, dict[str, Any]]:
         self._begin()
@@ -221,9 +223,9 @@ def part_names(sources: int) -> list[str]:
 
 
 def tokenizer_digest(tokenizer: Tokenizer, folder: Path) -> str:
-    """The sha256 of the file in which a tokenizer is saved; `folder` is empty, and is used for it."""
+    """The sha256 of the files that a tokenizer is saved as, in `folder`."""
     tokenizer.save(folder)
-    return digest(folder / TOKENIZER)
+    return digest(b"".join(path.read_bytes() for path in tokenizer_files(folder)))
 
 
 def _dump(facts: Mapping[str, Any]) -> bytes:
@@ -248,7 +250,7 @@ def _read_facts(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} has format {facts.get('format')}, and this weft reads {_FORMAT}{_AGAIN}")
     names = part_names(len(facts["parts"]) - 1)  # names are what they must be, and lead nowhere else
     files = {TEXT, TOKENIZER, *(f"{name}.{kind}" for name in names for kind in ("tokens", "offsets"))}
-    if facts["parts"] != names or facts["files"].keys() != files or facts["width"] not in _DTYPES:
+    if facts["parts"] != names or facts["files"].keys() - {CONFIG} != files or facts["width"] not in _DTYPES:
         raise DamagedFile(f"{path} describes a store of other files than {', '.join(sorted(files))}{_AGAIN}")
     return facts
 
@@ -282,10 +284,14 @@ def _check_file(path: Path, entry: Mapping[str, Any], verify: bool) -> None:
         raise DamagedFile(f"{path}: its sha256 is {found[:12]}…, and was {entry['sha256'][:12]}… when written{_AGAIN}")
 
 
-def _part(folder: Path, name: str, dtype: np.dtype) -> Part:
+def _part(folder: Path, name: str, dtype: np.dtype, tokenizer: Tokenizer) -> Part:
     """A part's files as maps; what was written into them was checked."""
     tokens = np.memmap(folder / f"{name}.tokens", dtype, "r")
     offsets = np.memmap(folder / f"{name}.offsets", np.dtype("<i8"), "r")
     if offsets[0] != 1 or offsets[-1] != len(tokens):
         raise DamagedFile(f"{folder / name}.offsets do not fit the {len(tokens)} tokens{_AGAIN}")
-    return Part(np.asarray(tokens), np.asarray(offsets))
+    (begin,), after = around(tokenizer)
+    if tokens[0] != begin:
+        was = f"begin documents with the id {tokens[0]}, as an earlier weft did, and their tokenizer with {begin}"
+        raise ValueError(f"{folder / name}.tokens {was}{_AGAIN}")
+    return Part(np.asarray(tokens), np.asarray(offsets), len(after))

@@ -5,18 +5,23 @@ from weft.hub.folder import read_blueprint, read_tokenizer, write_config, write_
 from weft.hub.model import USUAL, Model, Written
 from weft.hub.sentences import Pooling
 from weft.hub.source import find, hosted
-from weft.hub.transfer import load, read_weights, save
+from weft.hub.stops import Stops
+from weft.hub.transfer import Language, as_ours, load, read_language, read_weights, save
 
 __all__ = [
     "USUAL",
+    "Language",
     "LoadError",
     "Model",
     "Pooling",
+    "Stops",
     "Written",
+    "as_ours",
     "find",
     "hosted",
     "load",
     "read_blueprint",
+    "read_language",
     "read_tokenizer",
     "read_weights",
     "save",

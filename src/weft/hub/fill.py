@@ -36,8 +36,14 @@ class Incoming(Mapping[str, Tensor]):
         self._read = lru_cache(maxsize=1)(self._pieces)  # a joined tensor is cut once, not once a part
 
     def __getitem__(self, name: str) -> Tensor:
-        piece = self._read(self._moves[name])[name]
-        _fits(piece, self._wanted[name], self._moves[name], self.where(name))
+        piece, want = self._read(self._moves[name])[name], self._wanted[name]
+        if piece.shape != want.shape:
+            move = self._moves[name]
+            made = move.write({part: self._wanted[part] for part in move.ours})  # as the file should have it
+            shape = list(self._weights.entries[self.file(name)].shape)
+            raise LoadError(f"{self.where(name)} is {shape}, config.json makes it {list(made.shape)}")
+        if piece.is_floating_point() != want.is_floating_point():
+            raise LoadError(f"{self.where(name)} is {piece.dtype}, the model's {want.dtype}: these are not its weights")
         return piece
 
     def __iter__(self) -> Iterator[str]:
@@ -109,12 +115,3 @@ def _match(wanted: list[str], names: Mapping[str, str], weights: Weights) -> Non
     parts = [f"lacks {some(missing)}"] if missing else []
     parts += [f"has {some(unexpected)}, which the model does not"] if unexpected else []
     raise LoadError(f"{where} {' and '.join(parts)}: config.json and the weights are not of one model")
-
-
-def _fits(piece: Tensor, want: Tensor, move: Move, where: str) -> None:
-    """LoadError unless a tensor has the shape and the sort of number that the module's has."""
-    if piece.shape != want.shape:
-        part = f" (a part of it, {list(piece.shape)})" if len(move.ours) > 1 else f" is {list(piece.shape)}"
-        raise LoadError(f"{where}{part}, config.json makes it {list(want.shape)}")
-    if piece.is_floating_point() != want.is_floating_point():
-        raise LoadError(f"{where} is {piece.dtype}, the model's {want.dtype}: these are not its weights")

@@ -10,15 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from weft.batch import Tokenizer
-from weft.data import PieceTable, Template, encode_many
+from weft.data import as_prompt, as_source, encode_many, template_of
 from weft.generate import Reason, Sampling, TextStream, beam_search, decode, generate
 from weft.generate.cached import evaluating
+from weft.hub.inputs import at_least_one, check_ids, nothing, ragged
 from weft.hub.published import Origin
 from weft.hub.sentences import BATCH, Pooling, vectors
 from weft.hub.stops import Stops
 from weft.hub.weights import some
 from weft.models import Blueprint
-from weft.nn import Decoder, Encoder, EncoderDecoder, Layout
+from weft.nn import Decoder, Encoder, EncoderDecoder
 
 USUAL = Sampling(temperature=0.8)  # livelier than the likeliest token, tidier than the model's own distribution
 
@@ -92,34 +93,37 @@ class Model:
                  answers by default.
         ValueError for what this model does not take.
         """
+        check_ids(self.config.vocab, tokens=tokens)
         with evaluating(list(self.module.modules())):
             if isinstance(self.module, EncoderDecoder):
-                _nothing(self, types=types, head=head)
+                check_ids(self.config.vocab, target=target)
+                nothing(self.module, self.blueprint.family, types=types, head=head)
                 if target is None:
                     raise ValueError("an encoder–decoder takes a source and a target: logits(source, target)")
-                hidden, _ = self.module(tokens, target, _ragged(tokens, source_lengths), _ragged(target, lengths))
+                hidden, _ = self.module(tokens, target, ragged(tokens, source_lengths), ragged(target, lengths))
                 return self.module.logits(hidden)
-            _nothing(self, target=target, source_lengths=source_lengths)
+            nothing(self.module, self.blueprint.family, target=target, source_lengths=source_lengths)
             if isinstance(self.module, Encoder):
-                hidden, _ = self.module(tokens, _ragged(tokens, lengths), types)
+                hidden, _ = self.module(tokens, ragged(tokens, lengths), types)
                 return self.module.logits(hidden, self.origin.head if head is None else head)
-            _nothing(self, types=types, head=head)
+            nothing(self.module, self.blueprint.family, types=types, head=head)
             assert isinstance(self.module, Decoder)
-            hidden, _ = self.module(tokens, _ragged(tokens, lengths))
+            hidden, _ = self.module(tokens, ragged(tokens, lengths))
             return self.module.logits(hidden)
 
     def encode(self, tokens: Tensor, *, lengths: Tensor | None = None, types: Tensor | None = None) -> Tensor:
         """Hidden states [B, T, D], after the last norm, in evaluation mode. tokens int64 [B, T], right-padded to
         `lengths` [B]; of an encoder–decoder the source. types: as in `logits`. Gradients are kept where enabled."""
+        check_ids(self.config.vocab, tokens=tokens)
         with evaluating(list(self.module.modules())):
             return self._states(tokens, lengths, types)
 
     def _states(self, tokens: Tensor, lengths: Tensor | None, types: Tensor | None) -> Tensor:
         """See `encode`."""
-        here = _ragged(tokens, lengths)
+        here = ragged(tokens, lengths)
         if isinstance(self.module, Encoder):
             return self.module(tokens, here, types)[0]
-        _nothing(self, types=types)
+        nothing(self.module, self.blueprint.family, types=types)
         if isinstance(self.module, EncoderDecoder):
             return self.module.encode(tokens, here).states
         return self.module(tokens, here)[0]
@@ -160,6 +164,8 @@ class Model:
                 "this model's folder declares no pooling (modules.json): say how states become a vector, "
                 'embed(texts, pooling=weft.Pooling(("mean",), normalise=True))'
             )
+        if any(not isinstance(text, str) for text in texts):
+            raise ValueError("embed takes texts: one of the list is none")
         tokenizer, device = self.need_tokenizer(), next(self.module.parameters()).device
         ids = encode_many(tokenizer, [pooling.prompt + text for text in texts])
         rows = [self._framed(row.tolist(), pooling) for row in ids]
@@ -169,7 +175,7 @@ class Model:
     def _framed(self, ids: list[int], pooling: Pooling) -> tuple[list[int], list[int]]:
         """A sentence's ids and types with what the tokenizer puts around them, cut at the pooling's longest; the end id
         of an empty one that has nothing around it."""
-        template = self._template()
+        template = template_of(self.need_tokenizer())
         around = len(template.one([])[0]) if template else 0
         context = self.config.context
         longest = min(pooling.longest or context, context)
@@ -195,8 +201,8 @@ class Model:
     ) -> list[Written]:
         """`generate` for several prompts in one batch; each gets what it would get alone with its own seed."""
         tokenizer, context = self.need_tokenizer(), self.config.context
-        _at_least_one("tokens", tokens)
-        _at_least_one("beams", beams)
+        at_least_one("tokens", tokens)
+        at_least_one("beams", beams)
         if beams > self.config.vocab:
             raise ValueError(
                 f"beams = {beams}, but there are only {self.config.vocab} tokens to choose from: ask for less"
@@ -213,7 +219,7 @@ class Model:
         else:
             drawn = sampling or USUAL
             made = generate(self.module, ids, new=tokens, sampling=drawn, stop=stop, start=start, context=context)
-        texts = ["".join(_pieces(row.ids, self._text_after(prompt))) for prompt, row in zip(ids, made, strict=True)]
+        texts = [self._text(row.ids, prompt) for prompt, row in zip(ids, made, strict=True)]
         return [Written(text, row.ids, row.reason, row.logprob) for text, row in zip(texts, made, strict=True)]
 
     def stream(self, prompt: str, sampling: Sampling | None = None, *, tokens: int = 200) -> Iterator[str]:
@@ -222,34 +228,31 @@ class Model:
         Arguments are checked at the call, not at the first piece.
         """
         tokenizer, context = self.need_tokenizer(), self.config.context
-        _at_least_one("tokens", tokens)
+        at_least_one("tokens", tokens)
         ids, (stop, start) = [self._encode(prompt)], self._stops(tokenizer)
         drawn = sampling or USUAL
         steps = decode(self.module, ids, new=tokens, sampling=drawn, stop=stop, start=start, context=context)
-        return _pieces((step.tokens[0] for step in steps), self._text_after(ids[0]))
+        return _pieces((step.tokens[0] for step in steps), self._text_after(ids[0]), tokenizer.vocab)
 
     def _stops(self, tokenizer: Tokenizer) -> tuple[tuple[int, ...], int]:
         """The ids that end a text, and the one that a decoder with a memory starts with."""
         return self.stops.ends or (tokenizer.end,), tokenizer.end if self.stops.start is None else self.stops.start
 
+    def _text(self, ids: Sequence[int], prompt: Sequence[int]) -> str:
+        return "".join(_pieces(ids, self._text_after(prompt), self.need_tokenizer().vocab))
+
     def _text_after(self, prompt: Sequence[int]) -> TextStream:
         """A decoder's text goes on from its prompt, a translation begins."""
         return TextStream(self.need_tokenizer(), () if self.translates else prompt)
 
-    def _template(self) -> Template | None:
-        """What the folder a model was published in says of the ids around a text; None in weft's own layout, and for
-        tokenizers of weft's own kinds, which say nothing."""
-        return self.tokenizer.template if self.origin.config and isinstance(self.tokenizer, PieceTable) else None
-
     def _encode(self, prompt: str) -> list[int]:
-        """The ids a prompt becomes, as the tokenizer's folder declares it; weft's own say nothing: there a decoder
-        continues END prompt, and an encoder reads prompt END, as in training."""
+        """The ids a prompt becomes, as its tokenizer declares it; weft's own say nothing: there a decoder continues END
+        prompt, and an encoder reads prompt END, as in training."""
         tokenizer = self.need_tokenizer()
-        ids, template = tokenizer.encode(prompt), self._template()
+        ids = tokenizer.encode(prompt)
         if not self.translates:
-            framed = [tokenizer.end, *ids] if template is None else template.before(ids)
-            return framed or [tokenizer.end]  # nothing can be continued only after something
-        framed = [*ids, tokenizer.end] if template is None else template.one(ids)[0]
+            return as_prompt(tokenizer, ids)
+        framed = as_source(tokenizer, ids)
         if len(framed) > self.config.context:  # many schemes could go on, but the model never saw such a source
             raise ValueError(
                 f"the source has {len(framed)} tokens, the context {self.config.context}: shorten it, or use a model "
@@ -258,26 +261,10 @@ class Model:
         return framed
 
 
-def _pieces(tokens: Iterable[int | None], text: TextStream) -> Iterator[str]:
+def _pieces(tokens: Iterable[int | None], text: TextStream, vocab: int) -> Iterator[str]:
+    """The text of a model's ids; those that the tokenizer's `vocab` lacks (spare rows of the embedding) have none."""
     for token in tokens:
-        if piece := text.push(token):
+        if token is not None and token < vocab and (piece := text.push(token)):
             yield piece
     if rest := text.finish():
         yield rest
-
-
-def _at_least_one(name: str, number: int) -> None:
-    if number < 1:
-        raise ValueError(f"{name} = {number}, but it must be at least 1")
-
-
-def _nothing(model: Model, **given: object) -> None:
-    """ValueError where something is given that has no business with this kind of model."""
-    for name, value in given.items():
-        if value is not None:
-            kind = type(model.module).__name__
-            raise ValueError(f"{name} is given, but a model of family {model.blueprint.family!r} ({kind}) takes none")
-
-
-def _ragged(tokens: Tensor, lengths: Tensor | None) -> Layout | None:
-    return None if lengths is None else Layout.ragged(lengths.to(tokens.device), tokens.shape[1])

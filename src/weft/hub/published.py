@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,8 @@ from weft.hub.error import LoadError
 from weft.hub.weights import Weights, some
 from weft.models import FAMILIES, Blueprint
 from weft.models.fields import Described, family_of, read_fields
-from weft.models.names import settle
+from weft.models.names import Settled, settle
+from weft.models.published import Published
 from weft.models.version import modern
 from weft.models.weights import MismatchError, Move, writing
 
@@ -83,11 +85,30 @@ def understand(fields: Mapping[str, Any], described: Described, weights: Weights
         settled = settle(declared, family.weights, described.blueprint.config, weights, _same(weights))
     except MismatchError as error:
         raise LoadError(f"{path.parent}: {error}") from error
+    _has_head(declared, fields, settled, path)
     blueprint = replace(described.blueprint, config=settled.config)
     notices = described.notices + settled.notices + _code(fields, path.parent)
     dead = {name: weights[file] for name, file in settled.dead.items()}
     head = described.heads[0] if described.heads else None
     return Plan(blueprint, settled.names, head, fields, dead, notices)
+
+
+def _has_head(declared: Published, fields: Mapping[str, Any], settled: Settled, path: Path) -> None:
+    """LoadError for a bare class whose head is not tied: it was never written."""
+    name = (fields.get("architectures") or [""])[0]
+    if name not in declared.bare:
+        return
+    for tie in declared.ties:
+        if (
+            tie.flag
+            and declared.classes[name]
+            and not getattr(settled.config, tie.flag)
+            and tie.copy not in settled.names
+        ):
+            raise LoadError(
+                f"{path}: a {name} keeps no head, and none is tied to the embedding ({tie.flag} is false), so that "
+                f"nothing can be scored: take the folder of a {next(iter(declared.classes))}"
+            )
 
 
 def _refuse(data: Mapping[str, Any]) -> None:
@@ -113,7 +134,8 @@ def _same(weights: Weights) -> Callable[[str, str], bool]:
 
     def same(one: str, other: str) -> bool:
         a, b = weights[one], weights[other]
-        return a.shape == b.shape and a.dtype == b.dtype and torch.equal(a, b)
+        wide = torch.promote_types(a.dtype, b.dtype)
+        return a.shape == b.shape and torch.equal(a.to(wide), b.to(wide))
 
     return same
 
@@ -123,5 +145,6 @@ def in_their_words(plan: Plan, text: str) -> str:
     declared = FAMILIES.get(plan.blueprint.family).published
     if declared is None or not plan.config:
         return text
-    called = [f"{key.ours} is {key.theirs}" for key in declared.keys if f"{key.ours} = " in text]
+    said = [key for key in declared.keys if re.search(rf"\b{key.ours}\b", text.partition(":")[2] or text)]
+    called = [f"{key.ours} is {key.theirs}" for key in said if key.ours != key.theirs]
     return f"{text} (there, {', '.join(called)})" if called else text

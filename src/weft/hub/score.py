@@ -37,7 +37,8 @@ def score(
         raise ValueError("one of the paths is empty (''): name a file, folder or pattern; . is this folder")
     objective = OBJECTIVES.get(family.objective)()
     if model.translates:
-        dataset = Pairs(open_pairs(DataSettings("pairs", paths, column=column, rows=how)), tokenizer, context)
+        pairs = open_pairs(DataSettings("pairs", paths, column=column, rows=how))
+        dataset = Pairs(pairs, tokenizer, context, start=model.stops.start)
         size = sum(len(target.encode()) for _, target in dataset.pairs)
         if dataset.dropped:
             say(f"{dataset.dropped:,} pairs are longer than the context of {context} tokens and were left out")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,15 +17,25 @@ from weft.data import LibraryTokenizer, Template, tokenizer_files
 from weft.files import write_bytes, write_json
 from weft.hub.error import LoadError
 from weft.hub.fill import Device
-from weft.hub.folder import CONFIG, own_config, read_module, read_plan, read_tokenizer
+from weft.hub.folder import (
+    CONFIG,
+    OWN,
+    own_config,
+    read_blueprint,
+    read_config,
+    read_module,
+    read_plan,
+    read_tokenizer,
+)
 from weft.hub.model import Model
 from weft.hub.published import Origin, Plan
 from weft.hub.sentences import Pooling, read_pooling
-from weft.hub.source import KEPT, find
-from weft.hub.stops import read_stops
+from weft.hub.source import KEPT, TOKENIZER, find
+from weft.hub.stops import FILE, Stops, read_said, read_stops, with_ids
 from weft.hub.weights import INDEX, WEIGHTS, Weights, open_weights
 from weft.hub.write import outgoing, published_config, write_weights
 from weft.models import Blueprint
+from weft.models.version import plain
 from weft.nn import Encoder, EncoderDecoder
 from weft.training import checkpoints
 
@@ -57,9 +69,8 @@ def load(
 def belongings(folder: Path, plan: Plan, origin: Origin) -> tuple[Tokenizer | None, Origin]:
     """The folder's tokenizer, and the origin with all that belongs to the model. LoadError for what is damaged, and for
     a tokenizer of another model."""
-    tokenizer, vocab = read_tokenizer(folder), plan.blueprint.config.vocab
-    if plan.config and isinstance(tokenizer, LibraryTokenizer) and tokenizer.template is None:
-        tokenizer.template = Template.around(None, None)  # the file says that nothing is
+    tokenizer = published_tokenizer(folder) if plan.config else read_tokenizer(folder)
+    vocab = plan.blueprint.config.vocab
     if tokenizer is not None and tokenizer.vocab > vocab:
         raise LoadError(
             f"{folder}: the tokenizer has {tokenizer.vocab} ids, the model's embedding {vocab}: "
@@ -67,8 +78,39 @@ def belongings(folder: Path, plan: Plan, origin: Origin) -> tuple[Tokenizer | No
         )
     files = {name: (folder / name).read_bytes() for name in KEPT if (folder / name).is_file()}
     if plan.config:
-        files |= {path.name: path.read_bytes() for path in tokenizer_files(folder)}
+        beside = (folder / name for name in TOKENIZER if (folder / name).is_file())  # older forms of the same
+        files |= {path.name: path.read_bytes() for path in (*beside, *tokenizer_files(folder))}
     return tokenizer, dataclasses.replace(origin, files=files, tokenizer=tokenizer if plan.config else None)
+
+
+def published_tokenizer(folder: Path) -> Tokenizer | None:
+    """A published model's: where its files say of no ids around a text, they say that there are none."""
+    tokenizer = read_tokenizer(folder)
+    if isinstance(tokenizer, LibraryTokenizer) and tokenizer.template is None:
+        return tokenizer.framed(Template.around(None, None))
+    return tokenizer
+
+
+class Language(NamedTuple):
+    """What a model's folder says of text. said: of generation, for another folder of this model to keep."""
+
+    tokenizer: Tokenizer | None
+    stops: Stops
+    said: Mapping[str, Any]
+
+    def write(self, folder: Path) -> None:
+        """What is said, into a folder in weft's own layout; nothing where nothing is."""
+        if self.said:
+            write_json(folder / FILE, self.said)
+
+
+def read_language(folder: Path, say: Callable[[str], None] = lambda text: None) -> Language:
+    """What a model's folder says of text; its weights are not read. LoadError for what is damaged."""
+    config, vocab = read_config(folder), read_blueprint(folder).config.vocab
+    published = config.get("model_type") != OWN
+    tokenizer = published_tokenizer(folder) if published else read_tokenizer(folder)
+    config = config if published else {}
+    return Language(tokenizer, read_stops(folder, config, tokenizer, vocab, say), read_said(folder, config))
 
 
 def read_weights(folder: Path, blueprint: Blueprint) -> nn.Module:
@@ -107,22 +149,36 @@ def put(
     asked = None if dtype is None else as_dtype(dtype)
     most = asked or (origin.dtype if origin.dtypes else next(iter(tensors.values())).dtype)
     config = published_config(blueprint, origin, most)
+    if folder.is_file():
+        raise ValueError(f"{folder} is a file, and a model is a folder: choose another name")
     folder.mkdir(parents=True, exist_ok=True)
     given = outgoing(blueprint, tensors, config, origin, asked)
-    write_json(folder / CONFIG, own_config(blueprint) if config is None else config)
-    if tokenizer is not None and tokenizer is not origin.tokenizer:
+    write_json(folder / CONFIG, own_config(blueprint) if config is None else plain(config))
+    kept = config is not None and tokenizer is origin.tokenizer  # its files are written as they were
+    if tokenizer is not None and not kept:
         (tokenizer if config is None else _framed(blueprint, origin, tokenizer)).save(folder)
     for name, data in origin.files.items():
-        if name in KEPT or tokenizer is origin.tokenizer:
+        if name in KEPT or kept:
             write_bytes(folder / name, data)
+    if config is None and origin.config:  # which is not written
+        said = with_ids(json.loads(origin.files.get(FILE, b"{}")), origin.config)
+        Language(tokenizer, Stops(), said).write(folder)
     write_weights(folder, given, shard=shard, metadata=None if config is None else {"format": "pt"})
     return config is not None
 
 
 def _framed(blueprint: Blueprint, origin: Origin, tokenizer: Tokenizer) -> Tokenizer:
     """A tokenizer whose file says what weft puts around ids where no folder said it: others then do the same."""
+    if origin.config or not isinstance(tokenizer, LibraryTokenizer) or tokenizer.template is not None:
+        return tokenizer
+    return as_ours(blueprint, tokenizer)
+
+
+def as_ours(blueprint: Blueprint, tokenizer: LibraryTokenizer) -> LibraryTokenizer:
+    """The tokenizer, saying what weft puts around ids: END text for a decoder, text END for the source of another. Of
+    an encoder it says nothing."""
     module, end = blueprint.empty(), tokenizer.end
-    if origin.config or isinstance(module, Encoder) or not isinstance(tokenizer, LibraryTokenizer):
+    if isinstance(module, Encoder):
         return tokenizer
     translates = isinstance(module, EncoderDecoder)
     return tokenizer.framed(Template.around(None, end) if translates else Template.around(end, None))

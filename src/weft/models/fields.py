@@ -124,9 +124,12 @@ def write_fields(blueprint: Blueprint, origin: Mapping[str, Any] | None = None) 
         return None
     origin = dict(origin or {})
     classes = origin.pop("architectures", None)
-    heads = set(getattr(blueprint.config, declared.heads)) if declared.heads else None
-    if not classes or (heads is not None and not set(declared.classes[classes[0]]) <= heads):
-        classes = [_class(declared, heads)]
+    heads = getattr(blueprint.config, declared.heads) if declared.heads else None
+    if not classes or (heads is not None and not set(declared.classes[classes[0]]) <= set(heads)):
+        fitting = [name for name, own in declared.classes.items() if heads is None or own == heads]
+        if not fitting:  # also where they are in another order, in which another one would answer
+            return None
+        classes = fitting[:1]
     begin = {"architectures": classes, "model_type": declared.model_type}
     if origin and _means(begin | origin, blueprint, declared):
         return begin | origin
@@ -173,10 +176,3 @@ def _write(blueprint: Blueprint, declared: Published) -> dict[str, Any] | None:
     if any(data[name] != plain[name] for name in data.keys() - said):
         return None
     return written | seam | ({OWN: kept} if kept else {})
-
-
-def _class(declared: Published, heads: set[str] | None) -> str:
-    """The reference's class for a model with these heads."""
-    fitting = [name for name, own in declared.classes.items() if heads is None or set(own) == heads]
-    assert fitting, f"{declared.model_type} declares no class with the heads {heads}"
-    return fitting[0]

@@ -90,7 +90,8 @@ PUBLISHED = Published(
         Key("attention_dropout", "attention_dropout", 0.0, follows="dropout"),
         Key("tie_word_embeddings", "tied", False),
     ),
-    only={"pretraining_tp": (1,)},
+    only={"pretraining_tp": (1,), "rope_interleaved": (False,)},
+    inert=frozenset({"is_llama_config", "max_sequence_length"}),  # of converters; the reference reads neither
     training=("dropout",),
     seam=rope(10000.0, 2048),
     prefix="model.",

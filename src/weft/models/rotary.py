@@ -61,6 +61,8 @@ def _read(theta: float, longest: int, fields: Mapping[str, Any]) -> Read:
         raise ValueError(f"rope_parameters: partial_rotary_factor is {part!r}: this family turns whole heads (1.0)")
     if not isinstance(theta, int | float) or isinstance(theta, bool):
         raise ValueError(f"rope_parameters: rope_theta is a number, not {theta!r}")
+    if not 0 < theta <= 2**53:
+        raise ValueError(f"rope_parameters: rope_theta is {theta!r}, but rotations are its powers: above 0, below 2^53")
     theta = float(theta)
     if kind == "default":
         given.pop(_ORIGINAL, None)  # the reference writes it and does not read it
@@ -77,25 +79,38 @@ def _scaling(kind: object, given: dict[str, Any], longest: int) -> AnyScaling:
     form = _FORMS[kind]
     if kind == "dynamic":
         given.pop(_ORIGINAL, None)  # the reference reads max_position_embeddings alone
+    given.pop("finetuned", None)  # of the authors' own files; it says how the numbers came about
     missing = [name for name in form.needed if name not in given]
     if missing:
         raise ValueError(f"rope_parameters: {kind} needs {', '.join(missing)}")
     numbers = {ours: given.pop(theirs) for theirs, ours in form.numbers.items() if theirs in given}
     _none_left(given, kind)
-    wrong = [f"{ours} = {value!r}" for ours, value in numbers.items() if not isinstance(value, int | float)]
-    if wrong:
-        raise ValueError(f"rope_parameters: {kind} is made of numbers, not {', '.join(wrong)}")
+    theirs = {ours: name for name, ours in form.numbers.items()}
+    numbers = {ours: _number(ours, value, theirs[ours]) for ours, value in numbers.items()}
     if kind == "dynamic":
         numbers["original"] = longest
     if _ORIGINAL in form.numbers:
-        numbers["original"] = int(numbers.get("original", longest))
-        numbers.setdefault("factor", longest / numbers["original"])
-    made: AnyScaling = form.kind(**{name: _number(name, value) for name, value in numbers.items()})
+        numbers.setdefault("original", longest)
+        numbers.setdefault("factor", longest / max(numbers["original"], 1))
+    try:
+        made: AnyScaling = form.kind(**numbers)
+    except ValueError as error:
+        called = [f"{ours} is {name}" for ours, name in theirs.items() if f"{ours} = " in str(error) and ours != name]
+        words = f" (there, {', '.join(called)})" if called else ""
+        raise ValueError(f"rope_parameters: {error}{words}") from error
     return made
 
 
-def _number(name: str, value: float | bool) -> float | bool:
-    return value if isinstance(value, bool) or name == "original" else float(value)
+def _number(ours: str, value: object, theirs: str) -> Any:
+    """A number of a scaling, of the type that ours has; ValueError names theirs."""
+    if ours == "truncate" and isinstance(value, bool):
+        return value
+    whole = ours == "original"
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -(2**53) <= value <= 2**53:
+        raise ValueError(f"rope_parameters: {theirs} is {value!r}, but it must be a number of at most 2^53")
+    if whole and (value < 1 or value != int(value)):
+        raise ValueError(f"rope_parameters: {theirs} is {value!r}, but it must be a whole number of at least 1")
+    return int(value) if whole else float(value)
 
 
 def _none_left(given: Mapping[str, Any], kind: str) -> None:

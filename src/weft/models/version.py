@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,6 +25,19 @@ def modern(data: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(fields.get("dtype"), str):
         fields["dtype"] = fields["dtype"].removeprefix("torch.")
     return _rope(fields)
+
+
+def plain(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields as JSON can hold them: numbers that it has no word for as the reference writes them."""
+    return {name: _worded(value) for name, value in fields.items()}
+
+
+def _worded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return plain(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"__float__": next(word for word, number in _FLOATS.items() if repr(number) == repr(value))}
+    return value
 
 
 def _value(value: Any) -> Any:

@@ -17,9 +17,10 @@ from weft.objectives.next_token import asked, count, layout
 class MaskedTokens:
     """-log p(token | the row with some of its tokens hidden) of an encoder's head "masked".
 
-    Of a row's tokens `share` are asked for, exactly, at least one; ends of text are not among them. Of those `hidden`
-    are replaced by the mask and `random` by any id of the tokenizer's, each drawn by itself; the others stay as they
-    are. They are drawn anew in every epoch (Liu et al. 2019), where Devlin et al. drew them ten times beforehand.
+    Of a row's tokens `share` are asked for, exactly, at least one; what begins or ends a text is not among them. Of
+    those `hidden` are replaced by the mask and `random` by any id of the tokenizer's, each drawn by itself; the others
+    stay as they are. They are drawn anew in every epoch (Liu et al. 2019), where Devlin et al. drew them ten times
+    beforehand.
 
     The mask is the tokenizer's own id for it ([MASK], <mask>, of bytes the first sentinel); where it has none, one id
     more, behind the tokenizer's, which only the model knows.
@@ -67,7 +68,8 @@ class MaskedRows:
 
     def __init__(self, data: Dataset[Batch], how: MaskedTokens, tokenizer: Tokenizer, seed: int = 0) -> None:
         self.data, self.how, self.seed = data, how, seed
-        self.mask, self.end, self.vocab = mask_of(tokenizer), tokenizer.end, tokenizer.vocab
+        self.mask, self.vocab = mask_of(tokenizer), tokenizer.vocab
+        self.begin, self.end = tokenizer.begin, tokenizer.end
 
     def __len__(self) -> int:
         """Samples in an epoch."""
@@ -83,7 +85,7 @@ class MaskedRows:
         if rows.source is not None:
             raise ValueError("tokens are hidden in rows of one text, and these are pairs: give data of texts")
         tokens, labels = rows.tokens.clone(), torch.full_like(rows.tokens, IGNORED)
-        able = tokens != self.end  # [B, T]
+        able = (tokens != self.begin) & (tokens != self.end)  # [B, T]
         if rows.segments is not None:
             able &= rows.segments > 0
         for row, place in enumerate(places):

@@ -9,11 +9,11 @@ from pathlib import Path
 from torch import nn
 
 from weft.batch import Tokenizer
-from weft.data import TOKENIZERS, Prepared, open_store, prepare, trained_before
+from weft.data import TOKENIZERS, LibraryTokenizer, Prepared, open_store, prepare, trained_before
 from weft.data.tokenizers import FILE
 from weft.evaluate import check, no_bytes
 from weft.files import DamagedFile, sweep
-from weft.hub import read_tokenizer, read_weights
+from weft.hub import Language, Stops, as_ours, read_language, read_tokenizer, read_weights
 from weft.models import FAMILIES, Blueprint
 from weft.nn import measure
 from weft.objectives import OBJECTIVES, Objective, ids, turned
@@ -48,11 +48,13 @@ def begin(recipe: Recipe, out: Path, *, resume: bool, overwrite: bool, watch: Wa
     if resume or overwrite:
         sweep(out)
     found = existing(out) if resume else None
+    language = own_language(recipe) if found is None else found.language
     prepared = prepare(
         recipe.data,
         recipe.model.config.context,
         pairs=pairs,
-        tokenizer=own_tokenizer(recipe) if found is None else found.tokenizer,
+        tokenizer=language.tokenizer,
+        start=language.stops.start,
         kept=None if found is None else out / TOKENS,
         scratch=out,
         say=watch.notice,
@@ -69,7 +71,7 @@ def begin(recipe: Recipe, out: Path, *, resume: bool, overwrite: bool, watch: Wa
         module = _built(recipe, blueprint)
         decided = _decided(recipe, module, out, resume=resume)
         if found is None:
-            start(out, recipe, blueprint, prepared, overwrite)
+            start(out, recipe, blueprint, prepared, language, overwrite)
         return Begun(blueprint, module, prepared.keep(out / TOKENS), decided, notices)
     except BaseException:
         prepared.close()
@@ -85,7 +87,8 @@ def follow(recipe: Recipe, out: Path) -> Begun:
         recipe.data,
         recipe.model.config.context,
         pairs=reads_pairs(recipe.model),
-        tokenizer=found.tokenizer,
+        tokenizer=found.language.tokenizer,
+        start=found.language.stops.start,
         kept=out / TOKENS,
     )
     blueprint = recipe.fitted(ids(objective_of(recipe), prepared.tokenizer))
@@ -128,14 +131,18 @@ def _decided(recipe: Recipe, module: nn.Module, out: Path, *, resume: bool) -> d
     return measure.choose(module, rows, recipe.model.config.context, dtype=dtype)
 
 
-def own_tokenizer(recipe: Recipe) -> Tokenizer | None:
-    """The one there is already: that of the model the run begins with, or in the folder that data.tokenizer names; None
-    where it names a kind, one of which is to be trained."""
-    if recipe.begin is not None:
-        tokenizer = read_tokenizer(recipe.begin)
-        if tokenizer is None:
-            raise ValueError(f"{recipe.begin} has no tokenizer.json, so its weights say nothing of any text")
-        return tokenizer
+def own_language(recipe: Recipe) -> Language:
+    """What the model that the run begins with says of text; of a new one, the tokenizer that there is already."""
+    if recipe.begin is None:
+        return Language(_own_tokenizer(recipe), Stops(), {})
+    language = read_language(recipe.begin)
+    if language.tokenizer is None:
+        raise ValueError(f"{recipe.begin} has no tokenizer.json, so its weights say nothing of any text")
+    return language
+
+
+def _own_tokenizer(recipe: Recipe) -> Tokenizer | None:
+    """The one in the folder that data.tokenizer names; None where it names a kind, one of which is to be trained."""
     name = recipe.data.tokenizer
     if name in TOKENIZERS.names():
         return None
@@ -146,6 +153,8 @@ def own_tokenizer(recipe: Recipe) -> Tokenizer | None:
             f"data.tokenizer={name} is no folder with a tokenizer.json, as `weft tokenizer train --out` writes, and no "
             f"kind of tokenizer; {suggest(name, TOKENIZERS.names())}"
         )
+    if isinstance(tokenizer, LibraryTokenizer) and tokenizer.template is not None and tokenizer.begin == tokenizer.end:
+        return as_ours(recipe.model, tokenizer)  # END begins the rows of a new model, so that it begins its prompts too
     return tokenizer
 
 

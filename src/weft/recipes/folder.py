@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from weft.batch import Tokenizer
 from weft.data import DataSettings, Prepared, remove_store
+from weft.data.tokenizers import CONFIG as MORE
 from weft.files import DamagedFile, read_json, sweep, write_json
-from weft.hub import read_blueprint, read_tokenizer, write_config
+from weft.hub import Language, read_blueprint, read_language, write_config
 from weft.hub.folder import CONFIG, TOKENIZER
+from weft.hub.stops import FILE as GENERATION
 from weft.hub.weights import WEIGHTS
 from weft.models import Blueprint
 from weft.outputs import check_output
@@ -25,14 +26,14 @@ from weft.training.watch.exporters import REPLACED, discard
 LOG, CURVE = log.NAME, "loss.png"
 TOKENS = "tokens"  # the folder of the token store, where data.store names no other
 # run.json is the first to be written and the last to go: where weft's is, the others are weft's own.
-WRITTEN = (CONFIG, TOKENIZER, WEIGHTS, LOG, CURVE, REPORT, PAGE, RUN)
+WRITTEN = (CONFIG, TOKENIZER, MORE, GENERATION, WEIGHTS, LOG, CURVE, REPORT, PAGE, RUN)
 
 
 @dataclass(frozen=True)
 class Existing:
     """What an output folder already says of its run. data: its settings; digest: of its rows."""
 
-    tokenizer: Tokenizer | None
+    language: Language
     blueprint: Blueprint
     data: Mapping[str, Any]
     digest: str
@@ -100,16 +101,19 @@ def existing(out: Path) -> Existing | None:
             f"{out} holds a {RUN} and no {' and no '.join(missing)}: the run was killed before its first step, or lost "
             "that since. Restore it from a copy, discard the run with --overwrite, or choose another --out"
         )
-    return Existing(read_tokenizer(out), read_blueprint(out), facts["settings"]["data"], facts["data_digest"])
+    return Existing(read_language(out), read_blueprint(out), facts["settings"]["data"], facts["data_digest"])
 
 
-def start(out: Path, recipe: Recipe, blueprint: Blueprint, prepared: Prepared, overwrite: bool) -> None:
+def start(
+    out: Path, recipe: Recipe, blueprint: Blueprint, prepared: Prepared, language: Language, overwrite: bool
+) -> None:
     """Lay the folder out: what the run is, before its first step."""
     if overwrite and out.is_dir():
         clear(out)
     describe(out, recipe, blueprint, prepared.digest)
     write_config(blueprint, out)
     prepared.tokenizer.save(out)
+    language.write(out)
 
 
 def describe(out: Path, recipe: Recipe, blueprint: Blueprint, digest: str) -> None:

@@ -10,7 +10,7 @@ from weft.data import DataSettings, Document, open_source, prepare, split, train
 from weft.evaluate import check
 from weft.models import Blueprint
 from weft.objectives import ids, turned
-from weft.recipes.begin import check_model, objective_of, own_tokenizer
+from weft.recipes.begin import check_model, objective_of, own_language
 from weft.recipes.recipe import Recipe
 
 MOST = 1 << 22  # characters of text that are read: a look must not take long
@@ -31,7 +31,7 @@ def preview(recipe: Recipe) -> Preview:
     settings and data: of texts of more than MOST characters, of their beginning."""
     pairs = check_model(recipe)
     recipe.data.check()
-    tokenizer = own_tokenizer(recipe)
+    tokenizer = own_language(recipe).tokenizer
     data = replace(recipe.data, store="")  # the run's to write
     beginning = None if pairs else _beginning(data)
     if beginning is not None:

@@ -87,13 +87,15 @@ class Recipe:
         return {"model": model.to_data(), "data": to_data(self.data), "train": to_data(self.train)}
 
     def fitted(self, vocab: int) -> Blueprint:
-        """The model with a tokenizer's number of ids. ValueError where `change` asked for another one."""
+        """The model with a tokenizer's number of ids; one that the run begins with keeps rows it has to spare.
+        ValueError where `change` asked for another one."""
         if self.vocab is not None and self.vocab != vocab:
             raise ValueError(
                 f"model.vocab={self.vocab}, but the tokenizer has {vocab} ids: leave model.vocab out, the model takes "
                 "the tokenizer's (data.vocab is the most it may have)"
             )
-        return self.model.change("vocab", str(vocab))
+        spare = 0 if self.begin is None else self.model.config.vocab
+        return self.model.change("vocab", str(max(vocab, spare)))
 
 
 RECIPES: Registry[Recipe] = Registry("recipe", "weft.recipes", ("weft.recipes.builtin",))

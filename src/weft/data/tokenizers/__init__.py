@@ -17,7 +17,7 @@ from weft.data.tokenizers.folder import tokenizer_files
 from weft.data.tokenizers.kinds import TOKENIZERS, TokenizerKind, load_tokenizer, train_tokenizer
 from weft.data.tokenizers.library import END, LibraryTokenizer
 from weft.data.tokenizers.sentence import SentencePairs
-from weft.data.tokenizers.specials import Specials
+from weft.data.tokenizers.specials import CONFIG, Specials
 from weft.data.tokenizers.table import FILE, MOST_IDS, PieceTable
 from weft.data.tokenizers.template import Template
 from weft.data.tokenizers.unigram import Unigrams
@@ -25,6 +25,7 @@ from weft.data.tokenizers.word import Words
 from weft.data.tokenizers.wordpiece import WordPieces
 
 __all__ = [
+    "CONFIG",
     "END",
     "FILE",
     "MOST_IDS",
@@ -42,8 +43,12 @@ __all__ = [
     "WordBytePairs",
     "WordPieces",
     "Words",
+    "around",
+    "as_prompt",
+    "as_source",
     "encode_many",
     "load_tokenizer",
+    "template_of",
     "tokenizer_files",
     "train_tokenizer",
 ]
@@ -57,3 +62,29 @@ def encode_many(tokenizer: Tokenizer, texts: Sequence[str]) -> list[np.ndarray]:
     if isinstance(tokenizer, PieceTable):
         return tokenizer.encode_many(texts)
     return [np.asarray(tokenizer.encode(text), np.int32) for text in texts]
+
+
+def around(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
+    """The ids that a stream of documents begins with, and those that follow each: what ends it, and what begins the
+    next, which may be one id."""
+    begin, end = tokenizer.begin, tokenizer.end
+    return [begin], [end] if begin == end else [end, begin]
+
+
+def as_source(tokenizer: Tokenizer, ids: Sequence[int]) -> list[int]:
+    """What an encoder before a decoder reads of a text's ids: with what the tokenizer's template puts around them, else
+    with an END after them."""
+    template = template_of(tokenizer)
+    return [*ids, tokenizer.end] if template is None else template.one(ids)[0]
+
+
+def as_prompt(tokenizer: Tokenizer, ids: Sequence[int]) -> list[int]:
+    """What a decoder goes on with: a text's ids with what the tokenizer's template puts before them, else with an END
+    before them; where nothing stands there at all, what begins a document."""
+    template = template_of(tokenizer)
+    return ([tokenizer.end, *ids] if template is None else template.before(ids)) or [tokenizer.begin]
+
+
+def template_of(tokenizer: Tokenizer) -> Template | None:
+    """What a tokenizer says of the ids around a text; None where it says nothing."""
+    return tokenizer.template if isinstance(tokenizer, PieceTable) else None

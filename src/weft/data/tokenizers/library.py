@@ -5,6 +5,7 @@ import json
 import re
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -13,11 +14,11 @@ import tokenizers
 
 from weft.data.tokenizers.charsmap import check_charsmap
 from weft.data.tokenizers.folder import Published, read_published
-from weft.data.tokenizers.specials import ENDS, Said, Specials, role_names
+from weft.data.tokenizers.specials import CONFIG, ENDS, NOTHING, Specials, role_names, write_roles
 from weft.data.tokenizers.spelling import Speller, Spelt
 from weft.data.tokenizers.table import FILE, MOST_IDS, PieceTable, utf8
 from weft.data.tokenizers.template import Template, read_template, write_template
-from weft.files import DamagedFile, write_bytes
+from weft.files import DamagedFile, write_bytes, write_json
 
 END = "<|end|>"  # what ends a text in a byte-level BPE of ours
 # Before a special's name this makes a text that no cutting into words leaves whole: letter, space, letter.
@@ -50,7 +51,8 @@ class LibraryTokenizer(PieceTable):
 
     def __init__(self, text: str, end: str, *, roles: Mapping[str, str] | None = None) -> None:
         """`text`: a whole tokenizer.json; `end`: its special token that ends a text; `roles`: parts of `Specials` ->
-        the special tokens that play them. ValueError where it is not of this kind, or cannot be vouched for."""
+        the special tokens that play them, None: by convention. ValueError where it is not of this kind, or cannot be
+        vouched for."""
         data: dict[str, Any] = json.loads(text)
         self._text = text
         added = data.get("added_tokens") or []
@@ -73,9 +75,9 @@ class LibraryTokenizer(PieceTable):
         )
         self._last = {number: token.last for number, token in enumerate(spelt) if token.last is not None}
         self._names = special
-        self.template = read_template(data["post_processor"]) if data.get("post_processor") else None
-        played = role_names(Said({}, {}, (), ()), special) if roles is None else roles
-        self.specials = Specials(**{part: special[name] for part, name in played.items()})
+        self.template = self._told = read_template(data.get("post_processor"))
+        self._roles = roles if roles is not None else role_names(NOTHING, special)
+        self.specials = Specials(**{part: special[name] for part, name in self._roles.items()})
 
     @abstractmethod
     def _check(self, data: dict[str, Any]) -> Form:
@@ -113,16 +115,22 @@ class LibraryTokenizer(PieceTable):
             raise DamagedFile(f"{published.path}: {error}") from error
 
     def framed(self, template: Template) -> Self:
-        """The same tokenizer, whose file says what stands around the ids of a text."""
-        names = {number: name for name, number in self._names.items()}
-        data = json.loads(self._text) | {"post_processor": write_template(template, names)}
-        found = type(self)(json.dumps(data, ensure_ascii=False, indent=2), names[self.end])
-        found.specials = self.specials
+        """The same tokenizer with another template."""
+        found = copy(self)
+        found.template = template
         return found
 
     def save(self, folder: Path) -> None:
-        """Write tokenizer.json, in the library's own format; a file that was read is written as it was."""
-        write_bytes(folder / FILE, self._text.encode())
+        """Write tokenizer.json, in the library's own format, as it was read, with what other files said of the ids
+        around a text; and tokenizer_config.json where special tokens play other parts than by convention."""
+        text = self._text
+        if self.template is not None and self.template != self._told:
+            names = {number: name for name, number in self._names.items()}
+            data = json.loads(text) | {"post_processor": write_template(self.template, names)}
+            text = json.dumps(data, ensure_ascii=False, indent=2)
+        write_bytes(folder / FILE, text.encode())
+        if said := write_roles(self._roles, self._names):
+            write_json(folder / CONFIG, said)
 
     def encode_many(self, texts: Sequence[str]) -> list[np.ndarray]:
         """The ids of each text, int32 [length], on all cores. ValueError for a lone surrogate, which has no bytes."""

@@ -52,6 +52,9 @@ class Said(NamedTuple):
     added: tuple[dict[str, Any], ...]
 
 
+NOTHING = Said({}, {}, (), ())
+
+
 def read_said(folder: Path) -> Said:
     """What tokenizer_config.json, special_tokens_map.json and added_tokens.json say, in the forms of version 4 (tokens
     as objects, added_tokens_decoder) and 5 (flat). Where the first two differ the first is right. DamagedFile."""
@@ -97,6 +100,14 @@ def role_names(said: Said, special: Mapping[str, int]) -> dict[str, str]:
         if token is not None:
             found[part] = token
     return found
+
+
+def write_roles(names: Mapping[str, str], special: Mapping[str, int]) -> dict[str, str | None]:
+    """What tokenizer_config.json has to say, so that the token that `names` gives for each part is read back; nothing
+    where convention says the same."""
+    if role_names(NOTHING, special) == names:
+        return {}
+    return {role: names.get(part) for part, (role, _) in _ROLES.items()}
 
 
 def _object(path: Path) -> dict[str, Any]:

@@ -25,7 +25,7 @@ class PieceTable(ABC):
 
     kind: the name it is registered under. lossless: `decode(encode(text)) == text` for every text it encodes.
     specials: the ids that play a part. template: what a published model expects around the ids of a text; None where
-    nothing says so.
+    nothing says so: then a document is begun by the end id and ended by it.
     """
 
     kind: ClassVar[str] = ""
@@ -53,6 +53,12 @@ class PieceTable(ABC):
     def end(self) -> int:
         """The end-of-text id."""
         return self._end
+
+    @property
+    def begin(self) -> int:
+        """The id that begins a document: what the template puts right before a text, else the end id."""
+        before = self.template.before([]) if self.template else []
+        return before[-1] if before else self._end
 
     @property
     def mask(self) -> int | None:

@@ -51,14 +51,15 @@ class Template:
         return type(self)(single, pair)
 
 
-def read_template(processor: Mapping[str, Any] | None) -> Template:
-    """The template of a tokenizer.json's post_processor; ValueError for one that is not known."""
+def read_template(processor: Mapping[str, Any] | None) -> Template | None:
+    """The template of a tokenizer.json's post_processor, None where it says nothing of ids; ValueError for one that is
+    not known."""
     parts = _steps(processor or {"type": "ByteLevel"})
     told = [part for part in parts if part["type"] != "ByteLevel"]  # that one moves offsets only
     if len(told) > 1:
         raise ValueError(f"its post_processor has {len(told)} steps that add ids: one can be read")
     if not told:
-        return Template.around(None, None)
+        return None
     (step,) = told
     if step["type"] == "TemplateProcessing":
         ids = {name: tuple(token["ids"]) for name, token in step["special_tokens"].items()}
