@@ -99,14 +99,10 @@ def _has_head(declared: Published, fields: Mapping[str, Any], settled: Settled, 
     if name not in declared.bare:
         return
     for tie in declared.ties:
-        if (
-            tie.flag
-            and declared.classes[name]
-            and not getattr(settled.config, tie.flag)
-            and tie.copy not in settled.names
-        ):
+        apart = tie.flag and not getattr(settled.config, tie.flag)
+        if apart and declared.classes[name] and tie.copy not in settled.names:
             raise LoadError(
-                f"{path}: a {name} keeps no head, and none is tied to the embedding ({tie.flag} is false), so that "
+                f"{path}: a {name} keeps no head ({tie.copy}), and the config ties none to the embedding, so that "
                 f"nothing can be scored: take the folder of a {next(iter(declared.classes))}"
             )
 

@@ -46,11 +46,12 @@ INERT = frozenset({
     "use_return_dict", "torchscript", "use_bfloat16", "gradient_checkpointing", "attn_implementation",
     "_attn_implementation", "_attn_implementation_autoset", "_num_labels", "num_labels", "id2label", "label2id",
     "problem_type", "finetuning_task", "task_specific_params", "prefix", "tokenizer_class", "chunk_size_feed_forward",
-    "unsloth_fixed", "unsloth_version", "transformers.js_config", "classifier_dropout", "remove_invalid_values", "tf_legacy_loss", "sep_token_id", "cls_token_id", "bos_token_id",
+    "classifier_dropout", "remove_invalid_values", "tf_legacy_loss", "sep_token_id", "cls_token_id", "bos_token_id",
     "eos_token_id", "pad_token_id", "decoder_start_token_id", "forced_bos_token_id", "forced_eos_token_id",
     "begin_suppress_tokens", "suppress_tokens", "bad_words_ids", "max_length", "min_length", "max_new_tokens",
     "do_sample", "early_stopping", "num_beams", "num_beam_groups", "diversity_penalty", "temperature", "top_k", "top_p",
     "typical_p", "repetition_penalty", "encoder_no_repeat_ngram_size", "no_repeat_ngram_size", "length_penalty",
+    "unsloth_fixed", "unsloth_version", "transformers.js_config",
     "num_return_sequences", "output_scores", "return_dict_in_generate", "exponential_decay_length_penalty",
 })
 # fmt: on
