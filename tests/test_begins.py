@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from commands import good
+from commands import TINY, good
 from published_cases import Case, reference
 from tokenizers import pre_tokenizers
 from torch.nn.functional import cross_entropy
@@ -34,7 +34,9 @@ from weft.data import (
 )
 from weft.files import read_json, write_json
 from weft.generate import GREEDY, Sampling
+from weft.hub import Model
 from weft.hub.score import score
+from weft.models import Blueprint
 from weft.objectives import MaskedTokens
 from weft.objectives.masked import MaskedRows
 
@@ -364,3 +366,17 @@ def test_ours_keep_no_word_of_what_begins_a_text(tmp_path: Path):
     assert not {"generation_config.json", "tokenizer_config.json"} & files
     assert json.loads((tmp_path / "run" / "tokenizer.json").read_text())["post_processor"] is None
     assert Bytes().begin == Bytes().end
+
+
+def test_what_belongs_to_a_model_goes_with_it_when_it_is_trained_further(tmp_path: Path):
+    blueprint = Blueprint.of("gpt2", "debug", vocab=384)
+    weft.save(Model(blueprint.build(), blueprint, Bytes()), tmp_path / "model")
+    kept = {"chat_template.jinja": b"{{ messages }}", "1_Pooling/config.json": b'{"pooling_mode": "mean"}'}
+    for name, data in kept.items():
+        (tmp_path / "model" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "model" / name).write_bytes(data)
+    (tmp_path / "a.txt").write_text("the weaver mends the red thread. " * 90)
+    good("train", tmp_path / "model", "--data", tmp_path / "a.txt", "--out", tmp_path / "run", *TINY)
+    weft.save(weft.load(tmp_path / "run"), tmp_path / "copy")
+    for place in ("run", "copy"):
+        assert {name: (tmp_path / place / name).read_bytes() for name in kept} == kept

@@ -8,19 +8,40 @@ import pytest
 from commands import ENVIRONMENT, TINY, good
 from pages import shown
 
+import weft
+from weft.data import Bytes
+from weft.files import write_json
+from weft.hub import Model
+from weft.models import Blueprint
+
+
+def minilm() -> None:
+    """A small model in the sentence-transformers layout."""
+    blueprint, place = Blueprint.of("bert", "debug", vocab=384), Path("models/minilm")
+    weft.save(Model(blueprint.build(), blueprint, Bytes()), place)
+    kinds = ("Transformer", "Pooling", "Normalize")
+    modules = [{"path": path, "type": f"x.{kind}"} for path, kind in zip(("", "1_Pooling", "2"), kinds, strict=True)]
+    write_json(place / "modules.json", modules)
+    (place / "1_Pooling").mkdir()
+    write_json(place / "1_Pooling" / "config.json", {"pooling_mode": "mean"})
+
 
 def test_the_tour_in_python_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, no_picture: None
 ) -> None:
     monkeypatch.chdir(tmp_path)
     good("train", "python_stdlib", "--out", "runs/demo", *TINY)
-    parts, folder, own = shown("README.md")
+    parts, folder, published, own = shown("README.md")
     names: dict[str, object] = {}
     exec(compile(parts, "README.md", "exec"), names)
     assert type(names["mine"]).__name__ == "Decoder"
     assert "torch.Size([2, 64, 131])" in capsys.readouterr().out
     exec(compile(folder, "README.md", "exec"), {})
     assert capsys.readouterr().out.strip()
+    minilm()
+    exec(compile(published, "README.md", "exec"), {})
+    assert (Path("models") / "copy" / "1_Pooling" / "config.json").is_file()
+    assert "torch.Size([2, 48])" in capsys.readouterr().out
     exec(compile(own, "README.md", "exec"), {})
     assert float(capsys.readouterr().out) > 0
 

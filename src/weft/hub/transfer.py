@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from weft.batch import Tokenizer
 from weft.data import LibraryTokenizer, Template, tokenizer_files
-from weft.files import write_bytes, write_json
+from weft.files import read_json, write_bytes, write_json
 from weft.hub.error import LoadError
 from weft.hub.fill import Device
 from weft.hub.folder import (
@@ -76,7 +76,7 @@ def belongings(folder: Path, plan: Plan, origin: Origin) -> tuple[Tokenizer | No
             f"{folder}: the tokenizer has {tokenizer.vocab} ids, the model's embedding {vocab}: "
             "they are not of one model"
         )
-    files = {name: (folder / name).read_bytes() for name in KEPT if (folder / name).is_file()}
+    files = kept_files(folder)
     if plan.config:
         beside = (folder / name for name in TOKENIZER if (folder / name).is_file())  # older forms of the same
         files |= {path.name: path.read_bytes() for path in (*beside, *tokenizer_files(folder))}
@@ -92,14 +92,18 @@ def published_tokenizer(folder: Path) -> Tokenizer | None:
 
 
 class Language(NamedTuple):
-    """What a model's folder says of text. said: of generation, for another folder of this model to keep."""
+    """What a model's folder says of text. said: of generation; files: what else belongs to the model (a chat template,
+    how sentences become vectors): for another folder of this model to keep."""
 
     tokenizer: Tokenizer | None
     stops: Stops
     said: Mapping[str, Any]
+    files: Mapping[str, bytes]
 
     def write(self, folder: Path) -> None:
         """What is said, into a folder in weft's own layout; nothing where nothing is."""
+        for name, data in self.files.items():
+            write_bytes(folder / name, data)
         if self.said:
             write_json(folder / FILE, self.said)
 
@@ -110,7 +114,13 @@ def read_language(folder: Path, say: Callable[[str], None] = lambda text: None) 
     published = config.get("model_type") != OWN
     tokenizer = published_tokenizer(folder) if published else read_tokenizer(folder)
     config = config if published else {}
-    return Language(tokenizer, read_stops(folder, config, tokenizer, vocab, say), read_said(folder, config))
+    stops = read_stops(folder, config, tokenizer, vocab, say)
+    return Language(tokenizer, stops, read_said(folder, config), kept_files(folder))
+
+
+def kept_files(folder: Path) -> dict[str, bytes]:
+    """What a folder holds beside config, weights and tokenizer that belongs to the model, by name."""
+    return {name: (folder / name).read_bytes() for name in KEPT if (folder / name).is_file()}
 
 
 def read_weights(folder: Path, blueprint: Blueprint) -> nn.Module:
@@ -153,16 +163,20 @@ def put(
         raise ValueError(f"{folder} is a file, and a model is a folder: choose another name")
     folder.mkdir(parents=True, exist_ok=True)
     given = outgoing(blueprint, tensors, config, origin, asked)
+    if config is not None and not origin.config and tokenizer is not None:
+        config |= _ids(blueprint, tokenizer)
     write_json(folder / CONFIG, own_config(blueprint) if config is None else plain(config))
     kept = config is not None and tokenizer is origin.tokenizer  # its files are written as they were
     if tokenizer is not None and not kept:
         (tokenizer if config is None else _framed(blueprint, origin, tokenizer)).save(folder)
+        if config is not None and not origin.config:
+            _say_class(folder, tokenizer)
     for name, data in origin.files.items():
         if name in KEPT or kept:
             write_bytes(folder / name, data)
     if config is None and origin.config:  # which is not written
         said = with_ids(json.loads(origin.files.get(FILE, b"{}")), origin.config)
-        Language(tokenizer, Stops(), said).write(folder)
+        Language(tokenizer, Stops(), said, {}).write(folder)
     write_weights(folder, given, shard=shard, metadata=None if config is None else {"format": "pt"})
     return config is not None
 
@@ -172,6 +186,25 @@ def _framed(blueprint: Blueprint, origin: Origin, tokenizer: Tokenizer) -> Token
     if origin.config or not isinstance(tokenizer, LibraryTokenizer) or tokenizer.template is not None:
         return tokenizer
     return as_ours(blueprint, tokenizer)
+
+
+def _ids(blueprint: Blueprint, tokenizer: Tokenizer) -> dict[str, Any]:
+    """Which ids begin and end what a model of weft's own writes, in the words of config.json, so that others stop and
+    start where weft does."""
+    module, end = blueprint.empty(), tokenizer.end
+    if isinstance(module, Encoder):
+        return {}
+    start = {"decoder_start_token_id": end} if isinstance(module, EncoderDecoder) else {"bos_token_id": end}
+    return {"eos_token_id": end, "pad_token_id": end} | start
+
+
+def _say_class(folder: Path, tokenizer: Tokenizer) -> None:
+    """tokenizer_config.json for a tokenizer that no class of the reference's is known for: it is what its file says."""
+    if not isinstance(tokenizer, LibraryTokenizer):
+        return
+    path, end = folder / "tokenizer_config.json", tokenizer.name(tokenizer.end)
+    said = read_json(path) if path.is_file() else {"eos_token": end, "pad_token": end}
+    write_json(path, {"tokenizer_class": "PreTrainedTokenizerFast"} | said)
 
 
 def as_ours(blueprint: Blueprint, tokenizer: LibraryTokenizer) -> LibraryTokenizer:

@@ -134,7 +134,7 @@ def _decided(recipe: Recipe, module: nn.Module, out: Path, *, resume: bool) -> d
 def own_language(recipe: Recipe) -> Language:
     """What the model that the run begins with says of text; of a new one, the tokenizer that there is already."""
     if recipe.begin is None:
-        return Language(_own_tokenizer(recipe), Stops(), {})
+        return Language(_own_tokenizer(recipe), Stops(), {}, {})
     language = read_language(recipe.begin)
     if language.tokenizer is None:
         raise ValueError(f"{recipe.begin} has no tokenizer.json, so its weights say nothing of any text")

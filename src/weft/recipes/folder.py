@@ -12,7 +12,7 @@ from weft.data.tokenizers import CONFIG as MORE
 from weft.files import DamagedFile, read_json, sweep, write_json
 from weft.hub import Language, read_blueprint, read_language, write_config
 from weft.hub.folder import CONFIG, TOKENIZER
-from weft.hub.stops import FILE as GENERATION
+from weft.hub.source import KEPT
 from weft.hub.weights import WEIGHTS
 from weft.models import Blueprint
 from weft.outputs import check_output
@@ -26,7 +26,7 @@ from weft.training.watch.exporters import REPLACED, discard
 LOG, CURVE = log.NAME, "loss.png"
 TOKENS = "tokens"  # the folder of the token store, where data.store names no other
 # run.json is the first to be written and the last to go: where weft's is, the others are weft's own.
-WRITTEN = (CONFIG, TOKENIZER, MORE, GENERATION, WEIGHTS, LOG, CURVE, REPORT, PAGE, RUN)
+WRITTEN = (CONFIG, TOKENIZER, MORE, *KEPT, WEIGHTS, LOG, CURVE, REPORT, PAGE, RUN)
 
 
 @dataclass(frozen=True)

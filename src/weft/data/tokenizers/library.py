@@ -114,6 +114,13 @@ class LibraryTokenizer(PieceTable):
         except Exception as error:  # the library raises bare Exception
             raise DamagedFile(f"{published.path}: {error}") from error
 
+    def name(self, number: int) -> str:
+        """What the special token of an id is called; ValueError where there is none."""
+        names = [name for name, own in self._names.items() if own == number]
+        if not names:
+            raise ValueError(f"{number} is no special id: those are {', '.join(map(str, self._names.values()))}")
+        return names[0]
+
     def framed(self, template: Template) -> Self:
         """The same tokenizer with another template."""
         found = copy(self)

@@ -1,0 +1,45 @@
+"""A model of weft's own, saved: the reference library reads its tokenizer and its weights and goes on as weft does."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import weft
+from weft.data import train_tokenizer
+from weft.generate import GREEDY
+from weft.hub.model import Model
+from weft.models import FAMILIES, Blueprint
+from weft.nn import EncoderDecoder, Writer
+
+TEXT = "the weaver mends the red thread and sings a song of the sea, all day long " * 3
+WRITERS = [
+    name
+    for name in FAMILIES.names()
+    if FAMILIES.get(name).published and isinstance(Blueprint.of(name, "debug").empty(), Writer)
+]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", WRITERS)
+def test_the_reference_goes_on_as_weft_does(name: str, tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    tokenizer = train_tokenizer("bpe", [TEXT], 400)
+    blueprint = Blueprint.of(name, "debug", vocab=tokenizer.vocab)
+    model = Model(blueprint.build(seed=3), blueprint, tokenizer)
+    weft.save(model, tmp_path / "one")
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "one")
+    ids = theirs("the weaver").input_ids
+    spelt, end = tokenizer.encode("the weaver"), tokenizer.end
+    pair = isinstance(model.module, EncoderDecoder)
+    assert ids == ([*spelt, end] if pair else [end, *spelt]) and theirs.eos_token_id == end
+    kind = transformers.AutoModelForSeq2SeqLM if pair else transformers.AutoModelForCausalLM
+    reference = kind.from_pretrained(tmp_path / "one")
+    made = reference.generate(torch.tensor([ids]), max_new_tokens=9, do_sample=False)[0].tolist()
+    mine = model.generate("the weaver", GREEDY, tokens=9).ids
+    assert tuple(made[-len(mine) :]) == mine and len(mine) == 9
+    again = weft.load(tmp_path / "one")
+    assert again.generate("the weaver", GREEDY, tokens=9).ids == mine
+    weft.save(again, tmp_path / "two")
+    files = [{path.name: path.read_bytes() for path in (tmp_path / place).iterdir()} for place in ("one", "two")]
+    assert files[0] == files[1]
