@@ -6,7 +6,7 @@
 One folder a family is written by transformers, at a published size with 6 layers, and both libraries load it: the same
 weights, the same rows, the same optimiser (fused AdamW). Each runs uncompiled and compiled; a library's figure is its
 better one. Every contestant runs in a process of its own, one after the other, round by round, so that a drift of the
-machine's speed falls on all. A round is 3 warm-up passes and 7 counted ones; its figure is the median; the table shows
+machine's speed falls on all. A round is 2 warm-up passes and 5 counted ones; its figure is the median; the table shows
 medians over rounds, and the ratio of the medians.
 
 bf16: a forward pass has its weights in bf16, a training step runs under autocast with weights in fp32.
@@ -28,7 +28,7 @@ from typing import Any
 
 FAMILIES = ("gpt2", "llama", "bert", "t5")
 CONTESTANTS = ("weft", "weft-compiled", "transformers", "transformers-compiled")
-WARM, TIMED = 3, 7
+WARM, TIMED = 2, 5
 ROWS, LENGTH, TARGET = 8, 256, 64  # of an encoder–decoder: a source of LENGTH, a target of TARGET
 
 

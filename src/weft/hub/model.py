@@ -74,9 +74,9 @@ class Model:
         self,
         tokens: Tensor,
         target: Tensor | None = None,
+        source_lengths: Tensor | None = None,
         *,
         lengths: Tensor | None = None,
-        source_lengths: Tensor | None = None,
         types: Tensor | None = None,
         head: str | None = None,
     ) -> Tensor:
@@ -91,8 +91,10 @@ class Model:
         types:   token types int64 [B, T], of an encoder that has them; None: all 0.
         head:    of an encoder that has several, one by name; its scores may be a row's, [B, C]. None: the one that
                  answers by default.
-        ValueError for what this model does not take.
+        ValueError for what this model does not take. Without a source the second argument may be the lengths.
         """
+        if target is not None and target.ndim == 1 and lengths is None and not self.translates:
+            target, lengths = None, target
         check_ids(self.config.vocab, tokens=tokens)
         with evaluating(list(self.module.modules())):
             if isinstance(self.module, EncoderDecoder):
@@ -111,7 +113,7 @@ class Model:
             hidden, _ = self.module(tokens, ragged(tokens, lengths))
             return self.module.logits(hidden)
 
-    def encode(self, tokens: Tensor, *, lengths: Tensor | None = None, types: Tensor | None = None) -> Tensor:
+    def encode(self, tokens: Tensor, lengths: Tensor | None = None, *, types: Tensor | None = None) -> Tensor:
         """Hidden states [B, T, D], after the last norm, in evaluation mode. tokens int64 [B, T], right-padded to
         `lengths` [B]; of an encoder–decoder the source. types: as in `logits`. Gradients are kept where enabled."""
         check_ids(self.config.vocab, tokens=tokens)

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 # What a folder's modules.json names, by the last word of each module's type; any other is not understood.
-BATCH = 8192  # tokens of a pass
+BATCH = 4096  # tokens of a pass
 _UNDERSTOOD = ("Transformer", "Pooling", "Normalize")
 # Their words in the older form of Pooling's config, one switch each.
 _SWITCHES = {

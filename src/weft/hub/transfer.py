@@ -43,7 +43,7 @@ _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16,
 
 
 def load(
-    path: str | Path, *, dtype: torch.dtype | str | None = None, device: Device = None, revision: str | None = None
+    path: str | Path, dtype: torch.dtype | str | None = None, device: Device = None, revision: str | None = None
 ) -> Model:
     """The model in a folder, or of a name on the hub, in evaluation mode. Strict: LoadError names what does not fit.
 
