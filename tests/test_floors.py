@@ -26,6 +26,7 @@ ENGLISH = {"transformer"}  # families that are also a word: a sentence may use i
 HOMONYMS = {  # not families: a position scheme that bears the name of the one it comes from, names in folders of others
     ("nn/scheme.py", "t5"),
     ("hub/sentences.py", "Transformer"),
+    ("data/own.py", "sentence_bert_config.json"),
     ("hub/sentences.py", "sentence_bert_config.json"),
     ("hub/source.py", "sentence_bert_config.json"),
 }
