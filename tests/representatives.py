@@ -78,18 +78,22 @@ class Ragged(Blocks):
         return batch
 
 
+def unlabelled(batch: Batch, bare: Callable[[int], bool]) -> Batch:
+    """The batch, of whose rows those that are `bare` have lost their labels."""
+    assert batch.labels is not None
+    for row, number in enumerate(batch.samples):
+        if bare(number):
+            batch.labels[row] = IGNORED
+    return batch
+
+
 class Bare(Pairs):
     """Pairs of which `bare` ones have no label."""
 
     bare: Callable[[int], bool] = staticmethod(lambda number: False)
 
     def batch(self, places: Sequence[Place]) -> Batch:
-        batch = super().batch(places)
-        assert batch.labels is not None
-        for row, number in enumerate(batch.samples):
-            if self.bare(number):
-                batch.labels[row] = IGNORED
-        return batch
+        return unlabelled(super().batch(places), self.bare)
 
 
 class BareMasked(MaskedRows):
@@ -98,12 +102,7 @@ class BareMasked(MaskedRows):
     bare: Callable[[int], bool] = staticmethod(lambda number: False)
 
     def batch(self, places: Sequence[Place]) -> Batch:
-        batch = super().batch(places)
-        assert batch.labels is not None
-        for row, number in enumerate(batch.samples):
-            if self.bare(number):
-                batch.labels[row] = IGNORED
-        return batch
+        return unlabelled(super().batch(places), self.bare)
 
 
 @dataclass(frozen=True)

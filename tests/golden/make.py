@@ -81,6 +81,13 @@ def t5() -> tuple[nn.Module, dict]:
     return module, config
 
 
+def keep(name: str, config: dict, tensors: dict[str, Tensor]) -> None:
+    """Write a golden file, and say how large it is."""
+    path = HERE / f"{name}.safetensors"
+    write_tensors(path, tensors, {"family": name, "config": json.dumps(config)})
+    print(f"{path.name}: {path.stat().st_size} bytes")
+
+
 @torch.no_grad()
 def pairs() -> None:
     """Those that read a source and a target."""
@@ -93,10 +100,7 @@ def pairs() -> None:
         logits: Tensor = module(source, there, decoder_input_ids=tokens, decoder_attention_mask=here).logits
         tensors = {f"weights.{name}": p.detach().contiguous() for name, p in module.named_parameters()}
         tensors |= {"source": source, "source_lengths": source_lengths, "tokens": tokens, "lengths": lengths}
-        path = HERE / f"{family.__name__}.safetensors"
-        metadata = {"family": family.__name__, "config": json.dumps(config)}
-        write_tensors(path, tensors | {"logits": logits.contiguous()}, metadata)
-        print(f"{path.name}: {path.stat().st_size} bytes")
+        keep(family.__name__, config, tensors | {"logits": logits.contiguous()})
 
 
 def bert() -> tuple[nn.Module, dict]:
@@ -137,9 +141,7 @@ def main(names: list[str]) -> None:
             inputs["token_type_ids"] = tensors["types"]
         found: dict[str, Tensor] = module(tokens, **inputs)
         tensors |= {ours: found[theirs].contiguous() for theirs, ours in LOGITS.items() if theirs in found}
-        path = HERE / f"{name}.safetensors"
-        write_tensors(path, tensors, {"family": name, "config": json.dumps(config)})
-        print(f"{path.name}: {path.stat().st_size} bytes")
+        keep(name, config, tensors)
 
 
 if __name__ == "__main__":
