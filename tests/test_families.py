@@ -78,7 +78,7 @@ def build_outside(c: Outside, *, position: Scheme | None = None, attention: type
             c.head_width,
             field=field,
             bias="qvo",
-            relative=scheme.relative(c.head_width),
+            relative=scheme.relative(c.heads, c.head_width),
             q_norm=RMSNorm(c.head_width),
             k_norm=RMSNorm(c.head_width),
             scale=0.3,
@@ -493,7 +493,7 @@ def test_a_scheme_of_ones_own_is_refused_with_a_reason(family: str) -> None:
 
 
 def test_weights_go_out_and_come_back(family: str) -> None:
-    table = FAMILIES.get(family).weights
+    table = FAMILIES.get(family).table(blueprint(family).config)
     if not table:
         pytest.skip("declares no foreign names")
     for choice in tied_choices(family):

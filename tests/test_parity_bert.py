@@ -62,7 +62,7 @@ def ours_of(plan: Blueprint, reference: nn.Module) -> Encoder:
     """Our module with the reference's weights."""
     module = plan.empty()
     theirs = of_table({name: parameter.detach() for name, parameter in reference.named_parameters()})
-    module.load_state_dict(to_ours(DECLARED.weights, theirs), strict=True, assign=True)
+    module.load_state_dict(to_ours(DECLARED.table(None), theirs), strict=True, assign=True)
     assert isinstance(module, Encoder)
     return module.eval()
 
@@ -99,7 +99,7 @@ def test_hidden_states_both_heads_and_every_gradient(
         gradients(run, found["masked"][side], tokens[seen], found["next sentence"][side])
         for side, run in enumerate((module, reference))
     )
-    other = to_ours(DECLARED.weights, of_table(other))
+    other = to_ours(DECLARED.table(None), of_table(other))
     assert set(own) == set(other)
     apart = {name: float((own[name] - other[name]).norm()) / max(float(other[name].norm()), 1e-2) for name in own}
     record_property("logits, standard deviations", worst)
@@ -149,7 +149,7 @@ def test_each_class_of_theirs_is_ours_and_its_weights_go_back(
         logits = wanted.prediction_logits if name == "BertForPreTraining" else wanted.logits
         assert off(module.logits(x)[seen], logits[seen]) <= CLOSE
     theirs = of_table(dict(reference.named_parameters()))
-    back = to_theirs(DECLARED.weights, module.state_dict())
+    back = to_theirs(DECLARED.table(None), module.state_dict())
     assert set(back) == set(theirs)
     assert all(torch.equal(back[name], theirs[name]) for name in back)
 

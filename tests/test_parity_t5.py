@@ -68,7 +68,7 @@ def both(transformers: ModuleType, sizes: dict) -> tuple[Blueprint, nn.Module, n
     other = reference(transformers, plan.config)
     theirs = {name: parameter.detach() for name, parameter in other.named_parameters()}
     module = plan.empty().to_empty(device="cpu")
-    module.load_state_dict(to_ours(T5.weights, theirs), strict=True)
+    module.load_state_dict(to_ours(T5.table(None), theirs), strict=True)
     return plan, module.eval(), other, theirs
 
 
@@ -93,7 +93,7 @@ def test_scores_and_gradients(sizes: dict, record_property: Callable[[str, objec
     got = module.logits(module(source, tokens, source_here, here)[0])[seen]
     labels = tokens.roll(-1, 1)[seen]
     own = dict(zip((n for n, _ in module.named_parameters()), gradients(got, labels, module), strict=True))
-    reverse = to_ours(T5.weights, dict(zip(theirs, gradients(wanted, labels, other), strict=True)))
+    reverse = to_ours(T5.table(None), dict(zip(theirs, gradients(wanted, labels, other), strict=True)))
     assert set(reverse) == set(own)
     apart = {name: float((own[name] - g).norm() / max(float(own[name].norm()), 1e-3)) for name, g in reverse.items()}
     steepest = max(apart, key=lambda name: apart[name])
@@ -102,7 +102,7 @@ def test_scores_and_gradients(sizes: dict, record_property: Callable[[str, objec
     print(f"t5: logits {off(got, wanted):.1e} sd ({got.std():.2f}), gradient {apart[steepest]:.1e} ({steepest})")
     assert off(got, wanted) <= CLOSE
     assert apart[steepest] <= 3e-5, steepest
-    back = to_theirs(T5.weights, module.state_dict())
+    back = to_theirs(T5.table(None), module.state_dict())
     assert set(back) == set(theirs) and all(torch.equal(back[name], theirs[name]) for name in back)
 
 
@@ -139,7 +139,7 @@ def test_dropout_spreads_the_scores_as_the_references_does(gated: bool) -> None:
 def test_a_plain_feed_forward_is_wi_and_a_gated_one_wi_0_and_wi_1() -> None:
     def hidden(gated: bool) -> set[str]:
         state = Blueprint.of("t5", "debug", gated=gated).build().state_dict()
-        return {name.split(".")[-2] for name in to_theirs(T5.weights, state) if "DenseReluDense" in name}
+        return {name.split(".")[-2] for name in to_theirs(T5.table(None), state) if "DenseReluDense" in name}
 
     assert hidden(False) == {"wi", "wo"} and hidden(True) == {"wi_0", "wi_1", "wo"}
 

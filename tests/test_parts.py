@@ -144,7 +144,7 @@ def test_gradients_of_a_rotation(width: int, rows: int) -> None:
 
 def parts_of(scheme: Scheme) -> nn.Module:
     """What a scheme needs in the stem, the field and each layer."""
-    return nn.ModuleList([scheme.stem(16, 9), scheme.field(4, 4), *filter(None, [scheme.relative(4)])])
+    return nn.ModuleList([scheme.stem(16, 9), scheme.field(4, 4), *filter(None, [scheme.relative(4, 4)])])
 
 
 PARTS: dict[str, Callable[[], nn.Module]] = {

@@ -17,7 +17,9 @@ from weft.nn import (
     Layout,
     Learned,
     Mask,
+    Music,
     Position,
+    RelativeXL,
     Rope,
     Scoring,
     Shaw,
@@ -132,7 +134,7 @@ def test_shaw_is_a_gather_in_disguise(name: str, here: Layout, mask: Mask) -> No
         nn.init.normal_(table)
     q, k, v = (torch.randn(2, LONG, heads, 8, requires_grad=True) for _ in range(3))
     sight = Field(Position(), mask).among(here, LONG, CPU)
-    how = Scoring(bias=part.bias(q * 8**-0.5, sight.q, sight.k), values=lambda probs: part.mix(probs, sight.q, sight.k))
+    how = Scoring(bias=part.bias(q * 8**-0.5, k, sight.q, sight.k), values=part.mixer(sight.q, sight.k))
     z = KERNELS[name](q, k, v, sight, how)
 
     order = here.numbered(LONG, CPU).order
@@ -149,6 +151,38 @@ def test_shaw_is_a_gather_in_disguise(name: str, here: Layout, mask: Mask) -> No
     gradients = torch.autograd.grad((wanted * weights).sum(), inputs)
     for a, b in zip(torch.autograd.grad((z * weights).sum(), inputs), gradients, strict=True):
         close(a, b, 3e-5)
+
+
+@pytest.mark.parametrize("here", [Layout(), PACKED, RAGGED_LEFT], ids=["plain", "packed", "ragged"])
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_music_is_a_vector_for_each_distance_and_head(here: Layout, bidirectional: bool) -> None:
+    part, q = Music(4, 8, distance=5, bidirectional=bidirectional), torch.randn(2, 20, 4, 8)
+    nn.init.normal_(part.weight)
+    where = here.numbered(20, CPU)
+    order = where.order
+    assert order is not None
+    bucket = (order[:, None, :] - order[:, :, None]).clamp(-5, 5 if bidirectional else 0) + 5
+    wanted = torch.einsum("bthk,bhtsk->bhts", q, part.weight[:, bucket].transpose(0, 1).expand(2, -1, -1, -1, -1))
+    close(part.bias(q, q, where, where), wanted)
+
+
+@pytest.mark.parametrize("here", [Layout(), PACKED, RAGGED_LEFT], ids=["plain", "packed", "ragged"])
+def test_relative_xl_is_a_sinusoid_of_each_distance(here: Layout) -> None:
+    """Dai et al. 2019, §3.3, terms b, c and d with every distance's sinusoid written out; term a is the scores' own."""
+    part, (q, k) = RelativeXL(4, 6), (torch.randn(2, 20, 4, 6), torch.randn(2, 20, 2, 6))
+    for parameter in part.parameters():
+        nn.init.normal_(parameter)
+    where = here.numbered(20, CPU)
+    order = where.order
+    assert order is not None
+    apart = (order[:, :, None] - order[:, None, :]).float()  # [B, T, S]: query - key
+    speed = 10000.0 ** (-torch.arange(0, 24, 2) / 24)
+    sinusoid = torch.cat(((apart[..., None] * speed).sin(), (apart[..., None] * speed).cos()), dim=-1)
+    r = part.project(sinusoid).unflatten(-1, (4, 6))  # [B, T, S, H, K]
+    r = r.expand(2, -1, -1, -1, -1)
+    of_place = torch.einsum("bthk,btshk->bhts", q + part.place * 6**-0.5, r)
+    of_content = torch.einsum("hk,bshk->bhs", part.content * 6**-0.5, k.repeat_interleave(2, dim=2))[:, :, None]
+    close(part.bias(q, k, where, where), of_place + of_content)
 
 
 def test_sinusoids_by_hand() -> None:

@@ -19,7 +19,8 @@ def test_every_published_family_has_odd_cases() -> None:
     for name in published():
         classes = {case.kind for case in CASES.get(name, ())}
         declared = FAMILIES.get(name).published
-        assert len(CASES.get(name, ())) >= 4, f"{name}: add odd configurations to CASES in tests/published_cases.py"
+        least = 4 if name in ("bert", "gpt2", "llama", "t5") else 2
+        assert len(CASES.get(name, ())) >= least, f"{name}: add odd configurations, a file in tests/odd"
         assert declared is not None and classes <= set(declared.classes)
 
 

@@ -64,8 +64,8 @@ class Plan:
     def moves(self, ours: Iterable[str]) -> list[Move]:
         """Where each of our tensors comes from."""
         if not self.config:
-            return [Move(name, (name,), False) for name in ours]
-        return writing(FAMILIES.get(self.blueprint.family).weights, ours)
+            return [Move(name, (name,)) for name in ours]
+        return writing(FAMILIES.get(self.blueprint.family).table(self.blueprint.config), ours)
 
 
 def describe(data: Mapping[str, Any], path: Path) -> tuple[dict[str, Any], Described]:
@@ -82,7 +82,8 @@ def understand(fields: Mapping[str, Any], described: Described, weights: Weights
     """What the config at `path` and the names of the tensors say together. LoadError where they contradict."""
     family, declared = family_of(fields.get("model_type"))
     try:
-        settled = settle(declared, family.weights, described.blueprint.config, weights, _same(weights))
+        config = described.blueprint.config
+        settled = settle(declared, family.table(config), config, weights, _same(weights))
     except MismatchError as error:
         raise LoadError(f"{path.parent}: {error}") from error
     _has_head(declared, fields, settled, path)

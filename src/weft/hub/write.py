@@ -78,11 +78,11 @@ def outgoing(
         return origin.dtypes.get(name, origin.dtype if origin.dtypes else tensors[name].dtype)
 
     if config is None:
-        return Outgoing({name: Move(name, (name,), False) for name in tensors}, tensors, kept)
+        return Outgoing({name: Move(name, (name,)) for name in tensors}, tensors, kept)
     family = FAMILIES.get(blueprint.family)
     assert family.published is not None
     bare = config["architectures"][0] in family.published.bare
-    moves = writing(family.weights, tensors)
+    moves = writing(family.table(blueprint.config), tensors)
     named = partial(names_of, family.published, blueprint.config, bare=bare)
     written = {name: move for move in moves for name in named(move.theirs)}
     dead = {named(name)[0]: tensor for name, tensor in origin.dead.items() if len(named(name)) > 1}

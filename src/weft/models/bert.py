@@ -57,9 +57,10 @@ def build(c: Bert, *, position: Scheme | None = None, attention: type[Attention]
     norm = partial(LayerNorm, c.width, eps=c.eps)
     attention_dropout = c.dropout if c.attention_dropout is None else c.attention_dropout
     look = partial(attention, c.width, c.heads, dropout=attention_dropout)
+    relative = partial(scheme.relative, c.heads, head_width, bidirectional=True)
     layers = [
         Block(
-            attn=Residual(look(relative=scheme.relative(head_width)), after=norm(), drop=c.dropout),
+            attn=Residual(look(relative=relative()), after=norm(), drop=c.dropout),
             mlp=Residual(MLP(c.width, c.hidden, act=c.act), after=norm(), drop=c.dropout),
         )
         for _ in range(c.depth)

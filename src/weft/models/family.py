@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from weft.models.published import Published
+from weft.models.weights import Table
 from weft.registry import Registry
 
 
@@ -23,7 +24,8 @@ class Family:
     sizes:      fields of the config by size; "debug" trains on a CPU in seconds, "small" in minutes.
     objective:  the name of what it is pretrained with.
     packs:      rows may hold several documents (segments) without one seeing another.
-    weights:    (ours, theirs, transform) names, see `weft.models.weights`.
+    weights:    (ours, theirs, transform) names, see `weft.models.weights`; or what makes them of a config, where how
+                tensors are joined depends on its sizes.
     published:  how it stands in published folders; None where nobody else publishes it.
     summary:    one line for people.
     """
@@ -35,9 +37,13 @@ class Family:
     sizes: Mapping[str, Mapping[str, Any]]
     objective: str = "next_token"
     packs: bool = True
-    weights: tuple[tuple[str, str, str], ...] = ()
+    weights: Table | Callable[[Any], Table] = ()
     published: Published | None = None
     summary: str = ""
+
+    def table(self, config: Any) -> Table:
+        """The names of weights for a config of this family."""
+        return self.weights(config) if callable(self.weights) else self.weights
 
 
 FAMILIES: Registry[Family] = Registry(

@@ -51,7 +51,7 @@ def build(c: GPT2, *, position: Scheme | None = None, attention: type[Attention]
     look = partial(attention, c.width, c.heads, bias=bias, dropout=attention_dropout)
     layers = [
         Block(
-            attn=Residual(look(relative=scheme.relative(head_width)), pre=norm(), drop=c.dropout),
+            attn=Residual(look(relative=scheme.relative(c.heads, head_width)), pre=norm(), drop=c.dropout),
             mlp=Residual(MLP(c.width, hidden, act=c.act, bias=c.bias), pre=norm(), drop=c.dropout),
         )
         for _ in range(c.depth)

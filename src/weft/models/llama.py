@@ -57,7 +57,7 @@ def build(c: Llama, *, position: Scheme | None = None, attention: type[Attention
     look = partial(attention, c.width, c.heads, c.kv_heads, c.head_width, bias=bias, dropout=attention_dropout)
     layers = [
         Block(
-            attn=Residual(look(relative=scheme.relative(head_width)), pre=norm(), drop=c.dropout),
+            attn=Residual(look(relative=scheme.relative(c.heads, head_width)), pre=norm(), drop=c.dropout),
             mlp=Residual(GLU(c.width, c.hidden, act=c.act, bias=c.mlp_bias), pre=norm(), drop=c.dropout),
         )
         for _ in range(c.depth)

@@ -63,7 +63,7 @@ class T5:
 
 def build(c: T5, *, position: Scheme | None = None, attention: type[Attention] = Attention) -> EncoderDecoder:
     scheme = position or T5Scheme(c.buckets, c.distance)
-    norm, relative = partial(RMSNorm, c.width, eps=c.eps), partial(scheme.relative, c.head_width)
+    norm, relative = partial(RMSNorm, c.width, eps=c.eps), partial(scheme.relative, c.heads, c.head_width)
     attention_dropout = c.dropout if c.attention_dropout is None else c.attention_dropout
     sizes = (c.width, c.heads, None, c.head_width)
     look = partial(attention, *sizes, bias="", scale=1.0, dropout=attention_dropout)
@@ -80,7 +80,10 @@ def build(c: T5, *, position: Scheme | None = None, attention: type[Attention] =
     causal = Field(scheme.field(c.heads, c.head_width), Causal())
     memory = Field(Position(), Full(), keys="memory")
     stack = partial(Stack, dropout=c.dropout)
-    encoder = [Block(attn=inside(look(relative=relative())), mlp=inside(mlp())) for _ in range(c.encoder_depth)]
+    encoder = [
+        Block(attn=inside(look(relative=relative(bidirectional=True))), mlp=inside(mlp()))
+        for _ in range(c.encoder_depth)
+    ]
     decoder = [
         Block(attn=inside(look(relative=relative())), cross=inside(cross()), mlp=inside(mlp()))
         for _ in range(c.decoder_depth or c.encoder_depth)

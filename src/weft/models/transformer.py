@@ -54,8 +54,9 @@ def build(c: Transformer, *, position: Scheme | None = None, attention: type[Att
     norm = partial(LayerNorm, c.width, eps=c.eps)
     attention_dropout = c.dropout if c.attention_dropout is None else c.attention_dropout
 
-    def look() -> Residual:
-        own = attention(c.width, c.heads, relative=scheme.relative(head_width), dropout=attention_dropout)
+    def look(bidirectional: bool) -> Residual:
+        relative = scheme.relative(c.heads, head_width, bidirectional=bidirectional)
+        own = attention(c.width, c.heads, relative=relative, dropout=attention_dropout)
         return Residual(own, after=norm(), drop=c.dropout)
 
     def cross() -> Residual:
@@ -70,9 +71,9 @@ def build(c: Transformer, *, position: Scheme | None = None, attention: type[Att
         return Embed(c.vocab, c.width, position=stem, scale=c.width**0.5, dropout=c.dropout, own=own)
 
     full = Field(scheme.field(c.heads, head_width, bidirectional=True), Full())
-    encoder = Stack([Block(attn=look(), mlp=mlp()) for _ in range(c.encoder_depth)], fields={"self": full})
+    encoder = Stack([Block(attn=look(True), mlp=mlp()) for _ in range(c.encoder_depth)], fields={"self": full})
     decoder = Stack(
-        [Block(attn=look(), cross=cross(), mlp=mlp()) for _ in range(c.decoder_depth)],
+        [Block(attn=look(False), cross=cross(), mlp=mlp()) for _ in range(c.decoder_depth)],
         fields={
             "self": Field(scheme.field(c.heads, head_width), Causal()),
             "memory": Field(Position(), Full(), keys="memory"),

@@ -9,9 +9,13 @@ A row is (ours, theirs, transform):
 - `*` is a number (a layer's, an expert's), the same ones in the same order on both sides;
 - a name that ends in neither `.weight` nor `.bias` stands for itself and for both of these;
 - `{q,k,v}` and "join": several of ours are one of theirs, equal parts laid one after another along the output axis;
+  "join 4 2:1:1": so within each of 4 groups, in these proportions (fused projections that go by heads);
+- "stack 8": the first axis of theirs counts 8 things (experts), in each of which the rest of the row holds; ours has
+  braces for them, too: `experts.{0,1,2}.{gate,up}.weight`;
 - `{gate,up}` on one side and `{wi_0,wi_1}` on the other: one each. Where a name of ours fits several rows, the first of
   which all parts are there counts (a gated feed-forward's `up`, and a plain one's);
 - "transpose": matrices are stored [in, out]; vectors stay as they are;
+- "row": a vector of ours is stored as a matrix of one row;
 - "optional": may be absent, in all layers or in some (a tied head, a norm that only some checkpoints have).
 
 Nothing is guessed: a tensor that no row names, a row without its tensor and a layer left out are each a `MismatchError`
@@ -24,6 +28,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import torch
 from torch import Tensor
@@ -32,7 +37,7 @@ Table = Sequence[tuple[str, str, str]]
 
 _BRACES = re.compile(r"\{([^}]*)\}")
 _ENDINGS = (".weight", ".bias")
-_TRANSFORMS = ("transpose", "join", "optional")
+_TRANSFORMS = ("transpose", "join", "optional", "stack", "row")
 
 
 class MismatchError(ValueError):
@@ -41,36 +46,71 @@ class MismatchError(ValueError):
 
 @dataclass(frozen=True)
 class Move:
-    """One foreign tensor and those of ours that it is, in order; `transposed`: where it is a matrix."""
+    """One foreign tensor and those of ours that it is, in order.
+
+    transposed: where it is a matrix. row: it is a vector, stored as a matrix of one row. stack: how many things its
+    first axis counts (0: it counts none). groups, parts: how what is joined lies, see "join"; no parts: equal ones.
+    """
 
     theirs: str
     ours: tuple[str, ...]
-    transposed: bool
+    transposed: bool = False
+    row: bool = False
+    stack: int = 0
+    groups: int = 1
+    parts: tuple[int, ...] = ()
 
     def read(self, tensor: Tensor) -> dict[str, Tensor]:
         """Theirs as ours: views, but for a matrix that is transposed. MismatchError where it cannot be cut."""
-        if len(self.ours) == 1:
-            return {self.ours[0]: self._turn(tensor)}
-        axis = 1 if self.transposed and tensor.ndim == 2 else 0
-        if tensor.ndim == 0 or tensor.shape[axis] % len(self.ours):
-            raise MismatchError(f"{self.theirs} {list(tensor.shape)} cannot be cut into {len(self.ours)} equal parts")
-        pieces = tensor.chunk(len(self.ours), dim=axis)
-        return {name: self._turn(piece) for name, piece in zip(self.ours, pieces, strict=True)}
+        if self.stack and (tensor.ndim == 0 or tensor.shape[0] != self.stack):
+            raise MismatchError(f"{self.theirs} {list(tensor.shape)} does not count {self.stack} along its first axis")
+        if self.row and (tensor.ndim != 2 or tensor.shape[0] != 1):
+            raise MismatchError(f"{self.theirs} {list(tensor.shape)} is no single row")
+        whole = tensor.unbind(0) if self.stack else [tensor[0] if self.row else tensor]
+        pieces = [piece for one in whole for piece in self._cut(one)]
+        return dict(zip(self.ours, pieces, strict=True))
 
     def write(self, ours: Mapping[str, Tensor]) -> Tensor:
         """Ours as theirs, exact to the byte."""
         pieces = [ours[name] for name in self.ours]
-        return self._turn(torch.cat(pieces) if len(pieces) > 1 else pieces[0])
+        if not self.stack:
+            made = self._join(pieces)
+            return made[None] if self.row else made
+        count = len(pieces) // self.stack
+        return torch.stack([self._join(pieces[first : first + count]) for first in range(0, len(pieces), count)])
 
-    def _turn(self, tensor: Tensor) -> Tensor:
-        return tensor.t().contiguous() if self.transposed and tensor.ndim == 2 else tensor
+    def _cut(self, tensor: Tensor) -> list[Tensor]:
+        """The parts of one joined tensor, which lie along its output axis."""
+        if tensor.ndim == 2 and self.transposed:
+            tensor = tensor.t()
+        count = len(self.ours) // (self.stack or 1)
+        parts = self.parts or (1,) * count
+        if count == 1:
+            return [tensor.contiguous()]
+        if tensor.ndim == 0 or tensor.shape[0] % (self.groups * sum(parts)):
+            shape = list(tensor.t().shape if tensor.ndim == 2 and self.transposed else tensor.shape)
+            how = f"{self.groups} times {':'.join(map(str, parts))}" if self.parts else f"{count} equal"
+            raise MismatchError(f"{self.theirs} {shape} cannot be cut into {how} parts")
+        unit = tensor.shape[0] // (self.groups * sum(parts))
+        grouped = tensor.unflatten(0, (self.groups, -1))  # [groups, unit · sum(parts), ..]
+        pieces = grouped.split([unit * part for part in parts], dim=1)
+        return [piece.flatten(0, 1).contiguous() for piece in pieces]
+
+    def _join(self, pieces: Sequence[Tensor]) -> Tensor:
+        """One tensor of its parts."""
+        if len(pieces) > 1:
+            grouped = [piece.unflatten(0, (self.groups, -1)) for piece in pieces]  # [groups, unit · part, ..]
+            whole = torch.cat(grouped, dim=1).flatten(0, 1)
+        else:
+            whole = pieces[0]
+        return whole.t().contiguous() if self.transposed and whole.ndim == 2 else whole
 
 
 def reading(table: Table, theirs: Iterable[str]) -> list[Move]:
     """What becomes of each of these foreign names. MismatchError where names and table do not fit."""
     rows = _rows(table)
     patterns = {number: row.reads_theirs for number, row in enumerate(rows)}
-    places = {name: _find(name, patterns, "ours")[0] for name in theirs}
+    places = {name: _find(name, patterns, "ours") for name in theirs}
     _complete(rows, places.values(), [row.theirs for row in rows])
     moves, taken = [rows[place.row].move(place) for place in places.values()], dict[str, str]()
     for move in moves:
@@ -86,7 +126,7 @@ def writing(table: Table, ours: Iterable[str]) -> list[Move]:
     modules = {name.rpartition(".")[0] for name in ours}
     for name in ours:
         whole = sorted(range(len(rows)), key=lambda number: not rows[number].whole(name, modules))
-        place, _ = _find(name, {number: rows[number].reads_ours for number in whole}, "theirs")
+        place = _find(name, {number: rows[number].reads_ours for number in whole}, "theirs")
         found.setdefault(place, set()).add(name)
     moves = [rows[place.row].move(place) for place in found]
     for move, names in zip(moves, found.values(), strict=True):
@@ -146,27 +186,32 @@ class _Row:
     """One row, ready to be read both ways. together: the rows it is a whole with, and the words our names end in."""
 
     def __init__(self, ours: str, theirs: str, transform: str, together: Mapping[int, str] | None = None) -> None:
-        words = [word.strip() for word in transform.split(",") if word.strip()]
+        words = {word.split()[0]: word.split()[1:] for word in transform.split(",") if word.strip()}
         unknown = [word for word in words if word not in _TRANSFORMS]
         if unknown:
             raise ValueError(
                 f"the row of {ours!r} has the transform {unknown[0]!r}; there are {', '.join(_TRANSFORMS)}"
             )
-        self.transposed, self.optional = "transpose" in words, "optional" in words
+        self.transposed, self.optional, self.row = ("transpose" in words), ("optional" in words), ("row" in words)
+        groups, *proportions = words.get("join", []) or ["1"]
+        self.groups = int(groups)
+        self.proportions = tuple(int(part) for part in proportions[0].split(":")) if proportions else ()
+        self.stack = int(words["stack"][0]) if "stack" in words else 0
         self.together = together or {}
-        braces = _BRACES.search(ours)
-        self.parts = braces[1].split(",") if braces else [""]
-        if (braces is not None) != ("join" in words) or ours.count("*") != theirs.count("*"):
-            raise ValueError(
-                f"the row {ours!r} = {theirs!r} needs as many * on both sides, and {{a,b}} with 'join', or on both"
-            )
-        self.ours, self.theirs = ours.replace(braces[0], "{}") if braces else ours, theirs
+        braces = _BRACES.findall(ours)
+        self.parts = list(product(*(brace.split(",") for brace in braces)))
+        if (len(self.parts) > 1 or bool(braces)) != ("join" in words or "stack" in words):
+            raise ValueError(f"the row {ours!r} = {theirs!r} needs {{a,b}} with 'join' or 'stack', or on both sides")
+        if ours.count("*") != theirs.count("*"):
+            raise ValueError(f"the row {ours!r} = {theirs!r} needs as many * on both sides")
+        self.ours, self.theirs = _BRACES.sub("{}", ours), theirs
         self.open = not ours.endswith(_ENDINGS)
-        self.reads_ours, self.reads_theirs = self._pattern(self.ours), self._pattern(theirs)
+        self.reads_ours, self.reads_theirs = self._pattern(self.ours, braces), self._pattern(theirs, [])
 
-    def _pattern(self, name: str) -> re.Pattern[str]:
+    def _pattern(self, name: str, braces: Sequence[str]) -> re.Pattern[str]:
         text = re.escape(name).replace(re.escape("*"), r"(\d+)")
-        text = text.replace(re.escape("{}"), f"(?P<part>{'|'.join(map(re.escape, self.parts))})")
+        for brace in braces:
+            text = text.replace(re.escape("{}"), f"(?:{'|'.join(map(re.escape, brace.split(',')))})", 1)
         return re.compile(text + (r"(?P<ending>\.weight|\.bias|)" if self.open else ""))
 
     def whole(self, name: str, modules: Container[str]) -> bool:
@@ -174,26 +219,28 @@ class _Row:
         beside = name.rpartition(".")[0].rpartition(".")[0]
         return all(f"{beside}.{word}" in modules for word in self.together.values())
 
-    def write(self, name: str, place: _Place, part: str = "") -> str:
+    def write(self, name: str, place: _Place, parts: Sequence[str] = ()) -> str:
         """The full name in `name` = self.ours or self.theirs."""
         for number in place.numbers:
             name = name.replace("*", number, 1)
-        return name.replace("{}", part) + place.ending
+        for part in parts:
+            name = name.replace("{}", part, 1)
+        return name + place.ending
 
     def move(self, place: _Place) -> Move:
         """The tensors of a place of this row."""
-        ours = tuple(self.write(self.ours, place, part) for part in self.parts)
-        return Move(self.write(self.theirs, place), ours, self.transposed)
+        ours = tuple(self.write(self.ours, place, parts) for parts in self.parts)
+        theirs = self.write(self.theirs, place)
+        return Move(theirs, ours, self.transposed, self.row, self.stack, self.groups, self.proportions)
 
 
-def _find(name: str, patterns: Mapping[int, re.Pattern[str]], other: str) -> tuple[_Place, str]:
-    """The place of a name, and which of a join's parts it is."""
+def _find(name: str, patterns: Mapping[int, re.Pattern[str]], other: str) -> _Place:
+    """The place of a name."""
     for number, pattern in patterns.items():
         match = pattern.fullmatch(name)
         if match:
-            groups = match.groupdict()
             stars = [text for index, text in enumerate(match.groups(), 1) if index not in pattern.groupindex.values()]
-            return _Place(number, tuple(stars), groups.get("ending") or ""), groups.get("part") or ""
+            return _Place(number, tuple(stars), match.groupdict().get("ending") or "")
     raise MismatchError(f"unexpected tensor {name!r}: no row of the table says what it is in {other}")
 
 

@@ -10,24 +10,30 @@ from weft.nn.branch import Auxiliary, Branch
 from weft.nn.cache import Cache
 from weft.nn.context import Context, Field, Memory, Sight
 from weft.nn.embed import Embed, LMHead
-from weft.nn.encoder import Encoder, Head, Pooler, RowHead, TokenHead
+from weft.nn.encoder import Encoder, Head, PlaceHead, Pooler, RowHead, TokenHead
+from weft.nn.experts import Experts, balance
 from weft.nn.feedforward import ACTIVATIONS, GLU, MLP
 from weft.nn.kernels import KERNELS, Scoring, attend
 from weft.nn.layout import Layout
 from weft.nn.linear import Linear
 from weft.nn.mask import Blocks, Causal, Chunk, Full, Global, Mask, SameGroup, Window, visible
 from weft.nn.model import Decoder, EncoderDecoder, Writer
-from weft.nn.norm import LayerNorm, RMSNorm
-from weft.nn.position import Alibi, Learned, Placed, Position, Shaw, Sinusoid, StemPosition, T5Bias
+from weft.nn.norm import Joined, LayerNorm, RMSNorm
+from weft.nn.position import Alibi, Learned, Placed, Position, Sinusoid, SinusoidHalves, StemPosition, T5Bias
+from weft.nn.relative import Music, PerLayer, Relative, RelativeXL, Shaw
 from weft.nn.rope import AnyScaling, Rope, Scaling
 from weft.nn.scheme import (
     SCHEMES,
     AlibiScheme,
     LearnedScheme,
+    MusicScheme,
+    RelativeXLScheme,
     RopeScheme,
     Scheme,
     ShawScheme,
+    SinusoidHalvesScheme,
     SinusoidScheme,
+    T5LayerScheme,
     T5Scheme,
 )
 from weft.nn.stack import Stack

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +11,7 @@ from weft.nn.branch import Branch
 from weft.nn.context import Context, Memory, Sight
 from weft.nn.kernels import Scoring, attend
 from weft.nn.linear import Linear
-from weft.nn.position import Shaw
+from weft.nn.relative import Relative
 from weft.nn.slots import Slot
 from weft.nn.tap import Tap
 
@@ -38,7 +37,7 @@ class Attention(Branch):
         memory_width: int | None = None,
         *,
         field: str = "self",
-        relative: Shaw | None = None,
+        relative: Relative | None = None,
         memory_norm: nn.Module | None = None,
         bias: str = "qkvo",
         q_norm: nn.Module | None = None,
@@ -115,11 +114,11 @@ class Attention(Branch):
         if self.relative is None:
             return None
         scale = self.head_width**-0.5 if self.scale is None else self.scale
-        return self.relative.bias(q * scale, sight.q, sight.k)
+        return self.relative.bias(q * scale, k, sight.q, sight.k)
 
     def values(self, sight: Sight) -> Callable[[Tensor], Tensor] | None:
         """What a relative scheme adds on the value side: probs [B, H, T, S] -> [B, T, H, Kv]."""
-        return None if self.relative is None else partial(self.relative.mix, q=sight.q, k=sight.k)
+        return None if self.relative is None else self.relative.mixer(sight.q, sight.k)
 
     def slots(self, make: Callable[[Attention], Slot]) -> Slot:
         return make(self)

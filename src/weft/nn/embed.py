@@ -34,7 +34,8 @@ class Types(nn.Module):
 
 
 class Embed(nn.Module):
-    """drop(norm(position.add(scale · weight[tokens]) + types[type])). tokens int64 [B, T] -> [B, T, D]; weight [V, D].
+    """lift(drop(norm(position.add(scale · weight[tokens]) + types[type]))). tokens int64 [B, T] -> [B, T, D]; weight
+    [V, D], or of the narrower width that `lift` widens (ALBERT, ELECTRA).
 
     own=False: the table is another module's and is handed in at each call, so that there is never a second copy.
     types: how many kinds of token there are (BERT's first and second sentence), each with a trained vector; 0: none.
@@ -54,6 +55,7 @@ class Embed(nn.Module):
         dropout: float = 0.0,
         own: bool = True,
         types: int = 0,
+        lift: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.vocab, self.width, self.scale = vocab, width, scale
@@ -62,6 +64,7 @@ class Embed(nn.Module):
         self.position = position or StemPosition()
         self.norm = norm or nn.Identity()
         self.drop = nn.Dropout(dropout) if dropout else nn.Identity()
+        self.lift = lift or nn.Identity()
         self.embedded = Tap()
         self.reset()
 
@@ -90,7 +93,7 @@ class Embed(nn.Module):
             raise ValueError("token types were given, but this embedding has none: leave them out")
         if torch.is_autocast_enabled(x.device.type):
             x = x.to(torch.get_autocast_dtype(x.device.type))
-        return self.embedded(self.drop(self.norm(x)))
+        return self.embedded(self.lift(self.drop(self.norm(x))))
 
     def extra_repr(self) -> str:
         return f"{self.vocab} x {self.width}{'' if self.weight is not None else ', shared'}"
@@ -99,14 +102,26 @@ class Embed(nn.Module):
 class LMHead(nn.Module):
     """scale · x Wᵀ + bias, scores over the vocabulary: x [B, T, D] -> [B, T, V]; weight [V, D].
 
-    A tied head owns no weight and is handed the embedding's at each call.
+    softcap c: scores become c · tanh(scores / c) (Gemma 2). A tied head owns no weight and is handed the embedding's at
+    each call.
     """
 
     table = True
 
-    def __init__(self, width: int, vocab: int, *, bias: bool = False, tied: bool = False, scale: float = 1.0) -> None:
+    def __init__(
+        self,
+        width: int,
+        vocab: int,
+        *,
+        bias: bool = False,
+        tied: bool = False,
+        scale: float = 1.0,
+        softcap: float | None = None,
+    ) -> None:
         super().__init__()
-        self.width, self.vocab, self.scale = width, vocab, scale
+        if softcap is not None and not softcap > 0:
+            raise ValueError(f"softcap = {softcap}, but scores are capped at a number above 0 (None: not at all)")
+        self.width, self.vocab, self.scale, self.softcap = width, vocab, scale, softcap
         self.weight = None if tied else nn.Parameter(torch.empty(vocab, width))
         self.bias = nn.Parameter(torch.empty(vocab)) if bias else None
         self.scores = Tap()
@@ -121,15 +136,18 @@ class LMHead(nn.Module):
     def forward(self, x: Tensor, weight: Tensor | None = None) -> Tensor:
         if self.scale != 1.0:
             x = x * self.scale
-        return self.scores(functional.linear(x, self._table(weight), self.bias))  # [B, T, V]
+        scores = functional.linear(x, self._table(weight), self.bias)  # [B, T, V]
+        if self.softcap is not None:
+            scores = self.softcap * torch.tanh(scores / self.softcap)
+        return self.scores(scores)
 
     def nats(self, x: Tensor, labels: Tensor, weight: Tensor | None = None, *, ignored: int = -100) -> Tensor:
         """-log p(label), summed in fp32 over the labels that are not `ignored`. x [B, T, D], labels int64 [B, T].
 
-        It never holds all scores, see `linear_nats`, unless somebody listens to them.
+        It never holds all scores, see `linear_nats`, unless somebody listens to them or they are capped.
         """
         flat, wanted = x.flatten(0, -2), labels.flatten()  # [N, D], [N]
-        if not self.scores.active:
+        if not self.scores.active and self.softcap is None:
             flat = flat * self.scale if self.scale != 1.0 else flat
             return linear_nats(flat, self._table(weight), wanted, self.bias, ignored=ignored)
         scores = self(flat, weight).float()  # [N, V]

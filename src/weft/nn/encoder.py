@@ -36,13 +36,25 @@ class Head(nn.Module, ABC):
 class TokenHead(Head):
     """out(norm(act(dense(x)))): which token stands, or stood, at each place. x [B, T, D] -> [B, T, V].
 
-    The last step is an `LMHead` with a bias; tied, it reads the embeddings.
+    The last step is an `LMHead` with a bias; tied, it reads the embeddings. inner: the width of these, where it is not
+    D; norm is of that width. bias: of the first step.
     """
 
-    def __init__(self, width: int, vocab: int, *, act: str = "gelu", norm: nn.Module, tied: bool = True) -> None:
+    def __init__(
+        self,
+        width: int,
+        vocab: int,
+        *,
+        inner: int | None = None,
+        act: str = "gelu",
+        norm: nn.Module,
+        tied: bool = True,
+        bias: bool = True,
+    ) -> None:
         super().__init__()
-        self.dense, self.act, self.norm = Linear(width, width), activation(act), norm
-        self.out = LMHead(width, vocab, bias=True, tied=tied)
+        inner = width if inner is None else inner
+        self.dense, self.act, self.norm = Linear(width, inner, bias=bias), activation(act), norm
+        self.out = LMHead(inner, vocab, bias=True, tied=tied)
 
     def forward(self, x: Tensor, table: Tensor | None = None) -> Tensor:
         return self.out(self.norm(self.act(self.dense(x))), table)  # [B, T, V]
@@ -50,6 +62,25 @@ class TokenHead(Head):
     def nats(self, x: Tensor, labels: Tensor, table: Tensor | None = None, *, ignored: int = -100) -> Tensor:
         """See `LMHead.nats`: all scores are never held."""
         return self.out.nats(self.norm(self.act(self.dense(x))), labels, table, ignored=ignored)
+
+
+class PlaceHead(Head):
+    """out(act(dense(x))): one score for each place, above 0 for yes (was this token replaced?). x [B, T, D] -> [B, T].
+
+    Clark et al. 2020 (ELECTRA, §3.2).
+    """
+
+    def __init__(self, width: int, *, act: str = "gelu") -> None:
+        super().__init__()
+        self.dense, self.act, self.out = Linear(width, width), activation(act), Linear(width, 1)
+
+    def forward(self, x: Tensor, table: Tensor | None = None) -> Tensor:
+        return self.out(self.act(self.dense(x)))[..., 0]  # [B, T]
+
+    def nats(self, x: Tensor, labels: Tensor, table: Tensor | None = None, *, ignored: int = -100) -> Tensor:
+        """Σ -log p(label), fp32, of labels that are 0 or 1."""
+        scores, asked = self(x, table).float(), labels != ignored
+        return functional.binary_cross_entropy_with_logits(scores[asked], labels[asked].float(), reduction="sum")
 
 
 class RowHead(Head):

@@ -41,22 +41,25 @@ class LayerNorm(nn.Module):
 
 
 class RMSNorm(nn.Module):
-    """x / √(mean(x²) + eps) · weight over the last axis (Zhang & Sennrich 2019). Statistics are taken in fp32.
+    """x / √(mean(x²) + eps) · (offset + weight) over the last axis (Zhang & Sennrich 2019), statistics in fp32.
+
+    offset: 0; 1 where weights are kept as what is added to 1 (Gemma).
 
     Uncompiled, forward and backward are written out: torch has no fused kernel for it on a CPU, and its composite one
     takes 2.6 times as long (docs/decisions.md). A compiler does better from the plain form.
     """
 
-    def __init__(self, width: int, *, eps: float = 1e-6) -> None:
+    def __init__(self, width: int, *, eps: float = 1e-6, offset: float = 0.0) -> None:
         super().__init__()
-        self.eps = _check_eps(eps)
-        self.weight = nn.Parameter(torch.ones(width))
+        self.eps, self.offset = _check_eps(eps), offset
+        self.weight = nn.Parameter(torch.full((width,), 1.0 - offset))
 
     def reset(self) -> None:
-        nn.init.ones_(self.weight)
+        """Plain normalisation."""
+        nn.init.constant_(self.weight, 1.0 - self.offset)
 
     def forward(self, x: Tensor) -> Tensor:
-        weight = self.weight.to(x.dtype)
+        weight = (self.weight + self.offset if self.offset else self.weight).to(x.dtype)
         if x.device.type != "cpu" or torch.compiler.is_compiling():
             return functional.rms_norm(x, self.weight.shape, weight, self.eps)
         result: Tensor = _RMSNorm.apply(x, weight, self.eps)  # type: ignore[assignment]
@@ -64,6 +67,17 @@ class RMSNorm(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.weight.shape[0]}, eps={self.eps:g}"
+
+
+class Joined(nn.Module):
+    """A norm of all heads' numbers at once, in place of one for each head (OLMo 2). x [B, T, H, K] -> [B, T, H, K]."""
+
+    def __init__(self, norm: nn.Module) -> None:
+        super().__init__()
+        self.norm = norm
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(x.flatten(-2)).unflatten(-1, x.shape[-2:])  # [B, T, H, K]
 
 
 class _RMSNorm(torch.autograd.Function):

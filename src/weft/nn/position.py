@@ -105,28 +105,47 @@ class Sinusoid(StemPosition):
         self.width, self.theta = width, theta
 
     def add(self, x: Tensor, here: Layout) -> Tensor:
-        pair = torch.arange(0, self.width, 2, device=x.device, dtype=torch.float32)
-        angle = here.places.float()[..., None] * torch.exp(pair * (-math.log(self.theta) / self.width))  # [B, T, D/2]
-        table = torch.stack((angle.sin(), angle.cos()), dim=-1).flatten(-2)  # [B, T, D]
-        return x + table.to(x.dtype)
+        angle = angles(here.places, self.width, self.theta)  # [B, T, D/2]
+        return x + self.lay(angle.sin(), angle.cos()).to(x.dtype)
+
+    def lay(self, sin: Tensor, cos: Tensor) -> Tensor:
+        """Two halves [B, T, D/2] as one vector [B, T, D]."""
+        return torch.stack((sin, cos), dim=-1).flatten(-2)
+
+
+class SinusoidHalves(Sinusoid):
+    """The same numbers in another order: all sines, then all cosines (Marian, Pegasus, Whisper's encoder)."""
+
+    def lay(self, sin: Tensor, cos: Tensor) -> Tensor:
+        return torch.cat((sin, cos), dim=-1)
+
+
+def angles(places: Tensor, width: int, theta: float = 10000.0) -> Tensor:
+    """place · θ^(-2i/width), fp32; places [..] -> [.., width / 2]."""
+    pair = torch.arange(0, width, 2, device=places.device, dtype=torch.float32)
+    return places.float()[..., None] * torch.exp(pair * (-math.log(theta) / width))
 
 
 class Learned(StemPosition):
-    """A trained vector per place (GPT, BERT). weight [context, D]; a longer row is refused."""
+    """A trained vector per place (GPT, BERT). weight [offset + context, D]; a longer row is refused.
+
+    offset: rows before the first place's, which nobody reads (RoBERTa's and BART's tables begin with padding's).
+    """
 
     table = True  # rows are looked up: the optimiser treats it as an embedding
 
-    def __init__(self, context: int, width: int) -> None:
+    def __init__(self, context: int, width: int, *, offset: int = 0) -> None:
         super().__init__()
-        self.context = context
-        self.weight = nn.Parameter(torch.empty(context, width))
+        self.context, self.offset = context, offset
+        self.weight = nn.Parameter(torch.empty(offset + context, width))
         self.reset()
 
     def reset(self) -> None:
         nn.init.normal_(self.weight, std=0.02)
 
     def add(self, x: Tensor, here: Layout) -> Tensor:
-        return x + nn.functional.embedding(here.places, self.weight).to(x.dtype)
+        places = here.places + self.offset if self.offset else here.places
+        return x + nn.functional.embedding(places, self.weight).to(x.dtype)
 
 
 class Alibi(Position):
@@ -189,47 +208,10 @@ class T5Bias(Position):
         return base + torch.where(apart < exact, apart, far)
 
     def at(self, q: Layout, k: Layout, new: Layout, length: int) -> Placed:
+        return Placed(bias=self.scores(q, k))
+
+    def scores(self, q: Layout, k: Layout) -> Tensor:
+        """Of every pair, [B or 1, H, T, S]."""
         ahead = k.places[:, None, :] - q.places[:, :, None]  # [B, T, S]
         bias = nn.functional.embedding(self.bucket(ahead), self.weight)  # [B, T, S, H]
-        return Placed(bias=bias.permute(0, 3, 1, 2).contiguous())  # [B, H, T, S], as every layer's scores lie
-
-
-class Shaw(nn.Module):
-    """Trained vectors of clipped distance on the key and the value side (Shaw et al. 2018), one of these per layer.
-
-    distance: where it is clipped. keys, values: [2·distance + 1, K]. Both go through the 2·distance + 1 buckets, never
-    through a [T, S, K] gather.
-    """
-
-    table = True
-
-    def __init__(self, head_width: int, *, distance: int = 16) -> None:
-        super().__init__()
-        if distance < 1:
-            raise ValueError(f"distance = {distance}, but relative positions are told apart up to one of at least 1")
-        self.distance = distance
-        self.keys = nn.Parameter(torch.empty(2 * distance + 1, head_width))
-        self.values = nn.Parameter(torch.empty(2 * distance + 1, head_width))
-        self.reset()
-
-    def reset(self) -> None:
-        nn.init.normal_(self.keys, std=0.02)
-        nn.init.normal_(self.values, std=0.02)
-
-    def _bucket(self, q: Layout, k: Layout) -> Tensor:
-        """Which vector belongs to each pair, [B, T, S]."""
-        ahead = k.places[:, None, :] - q.places[:, :, None]  # [B, T, S]
-        return ahead.clamp(-self.distance, self.distance) + self.distance
-
-    def bias(self, query: Tensor, q: Layout, k: Layout) -> Tensor:
-        """Unscaled scores of each query against the vector of each distance. query [B, T, H, K] -> [B, H, T, S]."""
-        scores = torch.einsum("bthk,nk->bhtn", query, self.keys.to(query.dtype))  # [B, H, T, 2·distance + 1]
-        index = self._bucket(q, k)[:, None].expand(*scores.shape[:3], -1)  # [B, H, T, S]
-        return scores.gather(-1, index)  # [B, H, T, S]
-
-    def mix(self, probs: Tensor, q: Layout, k: Layout) -> Tensor:
-        """What the value side adds. probs [B, H, T, S] -> [B, T, H, K]."""
-        index = self._bucket(q, k)[:, None].expand_as(probs)  # [B, H, T, S]
-        empty = probs.new_zeros(*probs.shape[:3], 2 * self.distance + 1)
-        mass = empty.scatter_add(-1, index, probs)  # [B, H, T, 2·distance + 1]
-        return torch.einsum("bhtn,nk->bthk", mass, self.values.to(probs.dtype))
+        return bias.permute(0, 3, 1, 2).contiguous()  # [B, H, T, S], as every layer's scores lie

@@ -6,7 +6,8 @@ with a swapped part saves and loads.
 
 from dataclasses import dataclass
 
-from weft.nn.position import Alibi, Learned, Position, Shaw, Sinusoid, StemPosition, T5Bias
+from weft.nn.position import Alibi, Learned, Position, Sinusoid, SinusoidHalves, StemPosition, T5Bias
+from weft.nn.relative import Music, PerLayer, Relative, RelativeXL, Shaw
 from weft.nn.rope import AnyScaling, Rope
 
 
@@ -22,7 +23,7 @@ class Scheme:
         """What places queries, keys and scores; bidirectional: the field looks both ways."""
         return Position()
 
-    def relative(self, head_width: int) -> Shaw | None:
+    def relative(self, heads: int, head_width: int, *, bidirectional: bool = False) -> Relative | None:
         """What each layer's attention has of its own; a new one at each call."""
         return None
 
@@ -38,11 +39,21 @@ class SinusoidScheme(Scheme):
 
 
 @dataclass(frozen=True)
-class LearnedScheme(Scheme):
-    """A trained vector per place."""
+class SinusoidHalvesScheme(SinusoidScheme):
+    """The same, all sines before all cosines (Marian, Pegasus)."""
 
     def stem(self, width: int, context: int) -> StemPosition:
-        return Learned(context, width)
+        return SinusoidHalves(width, theta=self.theta)
+
+
+@dataclass(frozen=True)
+class LearnedScheme(Scheme):
+    """A trained vector per place. offset: rows of the table before the first place's."""
+
+    offset: int = 0
+
+    def stem(self, width: int, context: int) -> StemPosition:
+        return Learned(context, width, offset=self.offset)
 
 
 @dataclass(frozen=True)
@@ -86,16 +97,49 @@ class ShawScheme(Scheme):
 
     distance: int = 16
 
-    def relative(self, head_width: int) -> Shaw | None:
+    def relative(self, heads: int, head_width: int, *, bidirectional: bool = False) -> Relative | None:
         return Shaw(head_width, distance=self.distance)
+
+
+@dataclass(frozen=True)
+class MusicScheme(Scheme):
+    """Huang et al. 2018."""
+
+    distance: int = 128
+
+    def relative(self, heads: int, head_width: int, *, bidirectional: bool = False) -> Relative | None:
+        return Music(heads, head_width, distance=self.distance, bidirectional=bidirectional)
+
+
+@dataclass(frozen=True)
+class RelativeXLScheme(Scheme):
+    """Dai et al. 2019."""
+
+    def relative(self, heads: int, head_width: int, *, bidirectional: bool = False) -> Relative | None:
+        return RelativeXL(heads, head_width)
+
+
+@dataclass(frozen=True)
+class T5LayerScheme(T5Scheme):
+    """T5's scores by distance with a table for each layer (UMT5)."""
+
+    def field(self, heads: int, head_width: int, *, bidirectional: bool = False) -> Position:
+        return Position()
+
+    def relative(self, heads: int, head_width: int, *, bidirectional: bool = False) -> Relative | None:
+        return PerLayer(T5Bias(heads, buckets=self.buckets, distance=self.distance, bidirectional=bidirectional))
 
 
 SCHEMES: dict[str, type[Scheme]] = {
     "none": Scheme,
     "sinusoid": SinusoidScheme,
+    "sinusoid_halves": SinusoidHalvesScheme,
     "learned": LearnedScheme,
     "rope": RopeScheme,
     "alibi": AlibiScheme,
     "t5": T5Scheme,
+    "t5_per_layer": T5LayerScheme,
     "shaw": ShawScheme,
+    "music": MusicScheme,
+    "relative_xl": RelativeXLScheme,
 }

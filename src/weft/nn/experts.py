@@ -1,0 +1,70 @@
+"""Feed-forward branches of which each token takes a few (Shazeer et al. 2017)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from weft.nn.branch import Branch
+from weft.nn.context import Context
+from weft.nn.linear import Linear
+from weft.nn.tap import Tap
+
+BALANCE = "balance"
+
+
+class Experts(Branch):
+    """Σ over the `top` best-scored experts of softmax(their scores) · expert(x). x [B, T, D] -> [B, T, D].
+
+    The softmax is over the chosen alone, which is that over all of them, divided by what the chosen have of it (Jiang
+    et al. 2024, §2.1). Each expert computes the tokens that chose it, and no others; in a compiled graph, whose shapes
+    cannot depend on numbers, it computes all of them. bias: the router has one.
+
+    Auxiliary term "balance" [2, top + 1, E], of tokens that are there (segment not 0), to be summed over layers and
+    turned into a loss by `balance`: how often each expert came first, second, …, and its mean probability; then the
+    number of tokens. It couples the samples of a batch.
+    """
+
+    def __init__(self, width: int, experts: Sequence[Branch], *, top: int, bias: bool = False) -> None:
+        super().__init__()
+        if not 1 <= top <= len(experts):
+            raise ValueError(f"each token takes {top} of {len(experts)} experts: at least 1, at most all")
+        self.router = Linear(width, len(experts), bias=bias)
+        self.experts, self.top = nn.ModuleList(experts), top
+        self.scores, self.chosen = Tap(), Tap()
+
+    def forward(self, x: Tensor, ctx: Context, slot: None = None) -> tuple[Tensor, dict[str, Tensor] | None]:
+        scores = self.scores(self.router(x))  # [B, T, E]
+        best, index = scores.float().topk(self.top, dim=-1)  # [B, T, top]
+        share = self.chosen(best.softmax(dim=-1)).to(x.dtype)  # [B, T, top]
+        flat, index, share = x.flatten(0, 1), index.flatten(0, 1), share.flatten(0, 1)  # [N, D], [N, top], [N, top]
+        out = torch.zeros_like(flat)
+        for number, expert in enumerate(self.experts):
+            if torch.compiler.is_compiling():
+                y, _ = expert(flat[None], ctx)  # [1, N, D]
+                out = out + y[0] * (share * (index == number)).sum(dim=-1, keepdim=True)  # [N, D]
+                continue
+            token, place = (index == number).nonzero(as_tuple=True)  # [n] each
+            y, _ = expert(flat[token][None], ctx)  # [1, n, D]
+            out = out.index_add(0, token, y[0] * share[token, place][:, None])  # [N, D]
+        return out.view_as(x), {BALANCE: self._balance(scores, index, ctx)} if self.training else None
+
+    def _balance(self, scores: Tensor, index: Tensor, ctx: Context) -> Tensor:
+        """See the class. scores [B, T, E], index [N, top] -> [2, top + 1, E]."""
+        experts = scores.shape[-1]
+        real = torch.ones_like(scores[..., 0]) if ctx.here.segments is None else (ctx.here.segments != 0).to(scores)
+        real = real.expand(scores.shape[:2]).flatten().float()  # [N]
+        chosen = nn.functional.one_hot(index, experts) * real[:, None, None]  # [N, top, E]
+        likely = scores.flatten(0, 1).float().softmax(dim=-1) * real[:, None]  # [N, E]
+        counts = torch.cat((chosen.sum(dim=0), likely.sum(dim=0)[None]))  # [top + 1, E]
+        return torch.stack((counts, real.sum().expand_as(counts)))  # [2, top + 1, E]
+
+
+def balance(term: Tensor) -> Tensor:
+    """E · Σ over ranks and experts of (share of tokens that chose it) · (mean probability): 0-dim, `top` at best
+    (Fedus et al. 2021, eq. 4, as published for Mixtral). term: the sum of what `Experts` returned, over all layers."""
+    counts, tokens = term
+    rates = counts / tokens.clamp(min=1)
+    return counts.shape[-1] * (rates[:-1].detach() * rates[-1]).sum()

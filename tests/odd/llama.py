@@ -1,0 +1,31 @@
+"""LLaMA."""
+
+from typing import Any
+
+from odd import Case
+
+
+def _llama(greedy: bool = True, **fields: Any) -> Case:
+    return Case("LlamaForCausalLM", "LlamaConfig", fields, greedy)
+
+
+_SMALL = dict(vocab_size=97, hidden_size=36, num_hidden_layers=3, num_attention_heads=6, num_key_value_heads=3)
+_SMALL |= dict(head_dim=10, intermediate_size=50, max_position_embeddings=64)
+_LONG = dict(rope_theta=777.0, original_max_position_embeddings=16)
+CASES = {
+    "llama": (
+        _llama(**_SMALL, rms_norm_eps=1e-3, rope_parameters=dict(rope_type="default", rope_theta=5e5)),
+        _llama(vocab_size=53, hidden_size=25, num_hidden_layers=2, num_attention_heads=5, num_key_value_heads=1,
+               head_dim=8, intermediate_size=31, tie_word_embeddings=True),
+        _llama(vocab_size=211, hidden_size=24, num_hidden_layers=1, num_attention_heads=3, intermediate_size=44,
+               hidden_act="gelu_pytorch_tanh", attention_bias=True, mlp_bias=True),
+        _llama(vocab_size=31, hidden_size=14, num_hidden_layers=11, num_attention_heads=7, head_dim=4,
+               intermediate_size=9, attention_bias=True),
+        _llama(**_SMALL, rope_parameters=dict(rope_type="linear", factor=3.0, rope_theta=777.0)),
+        _llama(**_SMALL, rope_parameters=dict(rope_type="yarn", factor=4.0, **_LONG)),
+        _llama(**_SMALL, rope_parameters=dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0,
+                                              high_freq_factor=4.0, **_LONG)),
+        _llama(False, **{**_SMALL, "max_position_embeddings": 8},
+               rope_parameters=dict(rope_type="dynamic", factor=2.0, rope_theta=777.0)),
+    ),
+}  # fmt: skip
