@@ -156,9 +156,9 @@ def test_shaw_is_a_gather_in_disguise(name: str, here: Layout, mask: Mask) -> No
 @pytest.mark.parametrize("here", [Layout(), PACKED, RAGGED_LEFT], ids=["plain", "packed", "ragged"])
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_music_is_a_vector_for_each_distance_and_head(here: Layout, bidirectional: bool) -> None:
-    part, q = Music(4, 8, distance=5, bidirectional=bidirectional), torch.randn(2, 20, 4, 8)
+    part, q = Music(4, 8, distance=5, bidirectional=bidirectional), torch.randn(2, LONG, 4, 8)
     nn.init.normal_(part.weight)
-    where = here.numbered(20, CPU)
+    where = here.numbered(LONG, CPU)
     order = where.order
     assert order is not None
     bucket = (order[:, None, :] - order[:, :, None]).clamp(-5, 5 if bidirectional else 0) + 5
@@ -169,10 +169,10 @@ def test_music_is_a_vector_for_each_distance_and_head(here: Layout, bidirectiona
 @pytest.mark.parametrize("here", [Layout(), PACKED, RAGGED_LEFT], ids=["plain", "packed", "ragged"])
 def test_relative_xl_is_a_sinusoid_of_each_distance(here: Layout) -> None:
     """Dai et al. 2019, §3.3, terms b, c and d with every distance's sinusoid written out; term a is the scores' own."""
-    part, (q, k) = RelativeXL(4, 6), (torch.randn(2, 20, 4, 6), torch.randn(2, 20, 2, 6))
+    part, (q, k) = RelativeXL(4, 6), (torch.randn(2, LONG, 4, 6), torch.randn(2, LONG, 2, 6))
     for parameter in part.parameters():
         nn.init.normal_(parameter)
-    where = here.numbered(20, CPU)
+    where = here.numbered(LONG, CPU)
     order = where.order
     assert order is not None
     apart = (order[:, :, None] - order[:, None, :]).float()  # [B, T, S]: query - key

@@ -138,7 +138,7 @@ SCHEMES: dict[str, type[Scheme]] = {
     "rope": RopeScheme,
     "alibi": AlibiScheme,
     "t5": T5Scheme,
-    "t5_per_layer": T5LayerScheme,
+    "distance_per_layer": T5LayerScheme,
     "shaw": ShawScheme,
     "music": MusicScheme,
     "relative_xl": RelativeXLScheme,
