@@ -1,7 +1,7 @@
 """Speed of published models beside transformers: a forward pass, and a training step.
 
     python benchmarks/published_speed.py [--rounds 3] [--families gpt2 llama bert t5] [--tasks forward train]
-                                         [--precisions bf16 fp32]
+                                         [--precisions bf16 fp32] [--batch 8]
 
 One folder a family is written by transformers, at a published size with 6 layers, and both libraries load it: the same
 weights, the same rows, the same optimiser (fused AdamW). Each runs uncompiled and compiled; a library's figure is its
@@ -29,7 +29,7 @@ from typing import Any
 FAMILIES = ("gpt2", "llama", "bert", "t5")
 CONTESTANTS = ("weft", "weft-compiled", "transformers", "transformers-compiled")
 WARM, TIMED = 2, 5
-ROWS, LENGTH, TARGET = 8, 256, 64  # of an encoder–decoder: a source of LENGTH, a target of TARGET
+LENGTH, TARGET = 256, 64  # of an encoder–decoder: a source of LENGTH, a target of TARGET
 
 
 def reference(family: str) -> Any:
@@ -47,17 +47,19 @@ def reference(family: str) -> Any:
     return t.T5ForConditionalGeneration(t.T5Config(dropout_rate=0.0, decoder_start_token_id=0))
 
 
-def rows(family: str, vocab: int) -> tuple[Any, ...]:
-    """tokens and labels; of an encoder–decoder sources, decoder inputs and labels."""
+def rows(family: str, vocab: int, batch: int) -> tuple[Any, ...]:
+    """`batch` rows of tokens and labels; of an encoder–decoder sources, decoder inputs and labels."""
     import torch
 
     torch.manual_seed(0)
     if family == "t5":
-        return tuple(torch.randint(2, vocab, (ROWS, length)) for length in (LENGTH, TARGET, TARGET))
-    return tuple(torch.randint(2, vocab, (ROWS, LENGTH)) for _ in range(2))
+        return tuple(torch.randint(2, vocab, (batch, length)) for length in (LENGTH, TARGET, TARGET))
+    return tuple(torch.randint(2, vocab, (batch, LENGTH)) for _ in range(2))
 
 
-def weft(family: str, folder: str, task: str, precision: str, compiled: bool) -> tuple[Any, Callable[[], Any]]:
+def weft(
+    family: str, folder: str, task: str, precision: str, batch: int, compiled: bool
+) -> tuple[Any, Callable[[], Any]]:
     """The module, and a pass: scores, or the loss."""
     import torch
 
@@ -65,9 +67,9 @@ def weft(family: str, folder: str, task: str, precision: str, compiled: bool) ->
     from weft.nn import measure
 
     loaded = weft.load(folder, dtype="bf16" if precision == "bf16" and task == "forward" else "fp32")
-    module, given = loaded.module, rows(family, loaded.config.vocab)
+    module, given = loaded.module, rows(family, loaded.config.vocab, batch)
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    measure.choose(module, ROWS, LENGTH, dtype=dtype)
+    measure.choose(module, batch, LENGTH, dtype=dtype)
     if compiled:
         module.compile(dynamic=False)
     *inputs, labels = given
@@ -81,13 +83,15 @@ def weft(family: str, folder: str, task: str, precision: str, compiled: bool) ->
     return module, scores if task == "forward" else loss
 
 
-def transformers(family: str, folder: str, task: str, precision: str, compiled: bool) -> tuple[Any, Callable[[], Any]]:
+def transformers(
+    family: str, folder: str, task: str, precision: str, batch: int, compiled: bool
+) -> tuple[Any, Callable[[], Any]]:
     """The module, and a pass: scores, or the loss."""
     import torch
 
     kind = torch.bfloat16 if precision == "bf16" and task == "forward" else torch.float32
     module = type(reference(family)).from_pretrained(folder, dtype=kind)
-    given = rows(family, module.config.vocab_size)
+    given = rows(family, module.config.vocab_size, batch)
     if compiled:
         module.compile(dynamic=False)
     more = {} if family == "bert" else {"use_cache": False}
@@ -106,13 +110,13 @@ def transformers(family: str, folder: str, task: str, precision: str, compiled: 
     return module, scores if task == "forward" else loss
 
 
-def one(name: str, family: str, folder: str, task: str, precision: str) -> float:
+def one(name: str, family: str, folder: str, task: str, precision: str, batch: str) -> float:
     """Seconds of a pass, in this process: the median."""
     import torch
 
     library, _, how = name.partition("-")
     make = weft if library == "weft" else transformers
-    module, run = make(family, folder, task, precision, how == "compiled")
+    module, run = make(family, folder, task, precision, int(batch), how == "compiled")
     module.train(task == "train")
     optimiser = torch.optim.AdamW(module.parameters(), lr=1e-5, fused=True)
 
@@ -155,7 +159,9 @@ def measure_all(given: argparse.Namespace, folder: Path) -> None:
                             str(folder / family),
                             task,
                         ]
-                        done = subprocess.run([*words, precision], check=True, stdout=subprocess.PIPE, text=True)
+                        done = subprocess.run(
+                            [*words, precision, str(given.batch)], check=True, stdout=subprocess.PIPE, text=True
+                        )
                         found[name].append(json.loads(done.stdout.splitlines()[-1]))
                 middle = {name: statistics.median(times) for name, times in found.items()}
                 ours, theirs = (min(middle[name], middle[f"{name}-compiled"]) for name in ("weft", "transformers"))
@@ -169,7 +175,8 @@ def main() -> None:
     parser.add_argument("--families", nargs="+", choices=FAMILIES, default=FAMILIES)
     parser.add_argument("--tasks", nargs="+", choices=("forward", "train"), default=("forward", "train"))
     parser.add_argument("--precisions", nargs="+", choices=("bf16", "fp32"), default=("bf16", "fp32"))
-    parser.add_argument("--one", nargs=5, help=argparse.SUPPRESS)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--one", nargs=6, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
         print(json.dumps(one(*given.one)))
