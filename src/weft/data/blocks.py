@@ -10,7 +10,7 @@ from weft.data.order import Shuffled, mix
 from weft.data.pairs import Pair
 from weft.data.sources import Document
 from weft.data.tokenise import encode_documents
-from weft.data.tokenizers import around, as_source, encode_many
+from weft.data.tokenizers import around, as_source, encode_many, target_side
 
 _AT_ONCE = 256  # documents encoded together
 
@@ -137,7 +137,7 @@ class Pairs(Shuffled):
         room = context - len(as_source(tokenizer, []))
         self.ids: list[tuple[np.ndarray, np.ndarray]] = []
         sources = encode_many(tokenizer, [source for source, _ in pairs])
-        targets = encode_many(tokenizer, [target for _, target in pairs])
+        targets = encode_many(target_side(tokenizer), [target for _, target in pairs])
         for pair, source, target in zip(pairs, sources, targets, strict=True):
             if len(source) <= room and len(target) < context:
                 self.pairs.append(pair)

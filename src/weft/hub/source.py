@@ -33,7 +33,10 @@ TOKENIZER = (
     "vocab.txt",
     "spiece.model",
     "tokenizer.model",
+    "spm.model",
+    "sentencepiece.bpe.model",
     "*.spm",
+    "target_vocab.json",
 )
 # All that is fetched: no pickles, no code, no other formats, no other precision beside the one that is read.
 _FETCHED = ("config.json", WEIGHTS, INDEX, "model-*.safetensors", *KEPT, *TOKENIZER)

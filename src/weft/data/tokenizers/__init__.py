@@ -2,7 +2,8 @@
 
 Six kinds. Lossless, `decode(encode(text)) == text` for any text they take: "bpe" (byte-level), "unigram", "bytes" and
 "characters". Lossy, and their `lossless` says so: "wordpiece" and "word". Text never becomes the end id of any of them,
-not even text that spells it. Two more kinds are only read, both lossy: BPE as SentencePiece runs it, and as CLIP does.
+not even text that spells it. More kinds are only read, all lossy: BPE as SentencePiece, CLIP and GPT-1 run it, and the
+two SentencePiece models of a translation.
 """
 
 from collections.abc import Sequence
@@ -20,8 +21,10 @@ from weft.data.tokenizers.sentence import SentencePairs
 from weft.data.tokenizers.specials import CONFIG, Specials
 from weft.data.tokenizers.table import FILE, MOST_IDS, PieceTable
 from weft.data.tokenizers.template import Template
+from weft.data.tokenizers.translation import Translation
 from weft.data.tokenizers.unigram import Unigrams
 from weft.data.tokenizers.word import Words
+from weft.data.tokenizers.wordpairs import WordPairs
 from weft.data.tokenizers.wordpiece import WordPieces
 
 __all__ = [
@@ -39,8 +42,10 @@ __all__ = [
     "Specials",
     "Template",
     "TokenizerKind",
+    "Translation",
     "Unigrams",
     "WordBytePairs",
+    "WordPairs",
     "WordPieces",
     "Words",
     "around",
@@ -48,6 +53,7 @@ __all__ = [
     "as_source",
     "encode_many",
     "load_tokenizer",
+    "target_side",
     "template_of",
     "tokenizer_files",
     "train_tokenizer",
@@ -83,6 +89,11 @@ def as_prompt(tokenizer: Tokenizer, ids: Sequence[int]) -> list[int]:
     before them; where nothing stands there at all, what begins a document."""
     template = template_of(tokenizer)
     return ([tokenizer.end, *ids] if template is None else template.before(ids)) or [tokenizer.begin]
+
+
+def target_side(tokenizer: Tokenizer) -> Tokenizer:
+    """What makes ids of the texts that are translated into: the same, but for a tokenizer of two languages."""
+    return tokenizer.target if isinstance(tokenizer, Translation) else tokenizer
 
 
 def template_of(tokenizer: Tokenizer) -> Template | None:

@@ -15,7 +15,9 @@ from weft.data.tokenizers.template import Template
 from weft.files import DamagedFile, read_json
 
 _MERGES, _WORDS = ("vocab.json", "merges.txt"), "vocab.txt"
-_PIECES = ("spiece.model", "*.spm", "tokenizer.model")
+_PIECES = ("spiece.model", "*.spm", "tokenizer.model", "spm.model", "sentencepiece.bpe.model")
+# Two models and a table of ids, or two: a translation's.
+SOURCE, TARGET, TABLE, TARGET_TABLE = "source.spm", "target.spm", "vocab.json", "target_vocab.json"
 _BESIDE = (CONFIG, MAP, ADDED, "chat_template.jinja")
 # Classes that put bos_token and eos_token around ids as tokenizer_config.json asks, and what they do unasked.
 _ASKED = {"LlamaTokenizer": True, "GemmaTokenizer": True, "GPT2Tokenizer": False, "PreTrainedTokenizer": False,
@@ -76,10 +78,18 @@ def _model(text: str, path: Path) -> type:
         raise DamagedFile(f"{path}: the tokenizers library cannot read it: {error}") from error
 
 
+def is_translation(folder: Path) -> bool:
+    """Whether a folder holds the tokenizer of a translation model."""
+    return all((folder / name).is_file() for name in (SOURCE, TARGET, TABLE))
+
+
 def _own(folder: Path) -> tuple[Path, ...]:
     """The files of the first form that is there; DamagedFile where they are of two vocabularies."""
     if (folder / FILE).is_file():
         return (folder / FILE,)
+    if is_translation(folder):
+        more = (folder / TARGET_TABLE,) if (folder / TARGET_TABLE).is_file() else ()
+        return (*(folder / name for name in (TABLE, SOURCE, TARGET)), *more)
     if all((folder / name).is_file() for name in _MERGES):
         return tuple(folder / name for name in _MERGES)
     if (folder / _WORDS).is_file():

@@ -9,11 +9,13 @@ from tokenizers import models
 
 from weft.batch import Tokenizer
 from weft.data.tokenizers.bpe import BytePairs, WordBytePairs
-from weft.data.tokenizers.folder import Published, read_published
+from weft.data.tokenizers.folder import Published, is_translation, read_published
 from weft.data.tokenizers.library import LibraryTokenizer, steps
 from weft.data.tokenizers.sentence import SentencePairs
 from weft.data.tokenizers.table import FILE, MOST_IDS
+from weft.data.tokenizers.translation import Translation
 from weft.data.tokenizers.unigram import Unigrams
+from weft.data.tokenizers.wordpairs import WordPairs
 from weft.data.tokenizers.wordpiece import WordPieces
 from weft.files import DamagedFile, read_json
 from weft.registry import Registry
@@ -49,8 +51,9 @@ def load_tokenizer(folder: Path | str) -> Tokenizer:
     """The tokenizer in `folder`: weft's own, or a published one.
 
     Read are, in this order: tokenizer.json, weft's or in the tokenizers library's format (byte-level BPE, BPE as
-    SentencePiece or CLIP run it, WordPiece, Unigram); vocab.json with merges.txt; vocab.txt; spiece.model, *.spm or
-    tokenizer.model; with what tokenizer_config.json, special_tokens_map.json and added_tokens.json say of them.
+    SentencePiece, CLIP or GPT-1 run it, WordPiece, Unigram); source.spm and target.spm with vocab.json; vocab.json with
+    merges.txt; vocab.txt; spiece.model, *.spm, tokenizer.model, spm.model or sentencepiece.bpe.model; with what
+    tokenizer_config.json, special_tokens_map.json and added_tokens.json say of them.
 
     DamagedFile where it is none of these, or does what we cannot vouch for; UnknownName for a kind of weft's that is
     not registered; FileNotFoundError where there is no file at all.
@@ -63,6 +66,8 @@ def load_tokenizer(folder: Path | str) -> Tokenizer:
             raise DamagedFile(f"{path} holds a {type(data).__name__}, not a tokenizer")
         if "weft" in data:
             return TOKENIZERS.get(str(data["weft"])).load(folder)
+    elif is_translation(folder):
+        return Translation.load(folder)
     published = read_published(folder)
     return _kind_of(published).read(published)
 
@@ -71,10 +76,10 @@ def _kind_of(published: Published) -> type[LibraryTokenizer]:
     """The class that runs a tokenizer.json; DamagedFile where there is none."""
     if published.model is models.BPE:
         data: dict[str, Any] = json.loads(published.text)
-        if data["model"].get("end_of_word_suffix"):
-            return WordBytePairs
-        # what neither spells bytes nor writes spaces is refused by the first, which says why
         cuts = [cut["type"] for cut in steps(data["pre_tokenizer"], "pretokenizers")]
+        if data["model"].get("end_of_word_suffix"):
+            return WordPairs if cuts == ["BertPreTokenizer"] else WordBytePairs
+        # what neither spells bytes nor writes spaces is refused by the first, which says why
         sentences = not cuts or cuts[-1] == "Metaspace" or data["model"].get("byte_fallback")
         return SentencePairs if sentences and "ByteLevel" not in cuts else BytePairs
     if published.model not in (models.WordPiece, models.Unigram):

@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import tokenizers
@@ -48,6 +48,8 @@ class Form(NamedTuple):
 
 class LibraryTokenizer(PieceTable):
     """A tokenizer in the library's format. A subclass says which are its own, and what their tokens stand for."""
+
+    ends: ClassVar[tuple[str, ...]] = ENDS  # the special tokens that end a text by convention, the first that is there
 
     def __init__(self, text: str, end: str, *, roles: Mapping[str, str] | None = None) -> None:
         """`text`: a whole tokenizer.json; `end`: its special token that ends a text; `roles`: parts of `Specials` ->
@@ -105,7 +107,7 @@ class LibraryTokenizer(PieceTable):
             data = json.loads(published.text)
             special = {token["content"]: token["id"] for token in data["added_tokens"] if token["special"]}
             roles = role_names(published.said, special)
-            found = cls(published.text, _find_end(roles, special), roles=roles)
+            found = cls(published.text, _find_end(roles, special, cls.ends), roles=roles)
             if published.template is not None:
                 found.template = published.template(found.specials)
             return found
@@ -235,13 +237,13 @@ def steps(part: Mapping[str, Any] | None, key: str) -> list[Mapping[str, Any]]:
     return [step for inner in part[key] for step in steps(inner, key)] if part["type"] == "Sequence" else [part]
 
 
-def _find_end(roles: Mapping[str, str], special: Mapping[str, int]) -> str:
+def _find_end(roles: Mapping[str, str], special: Mapping[str, int], ends: Sequence[str]) -> str:
     named = roles.get("end") or roles.get("separator")
-    for token in (named,) if named else ENDS:
+    for token in (named,) if named else ends:
         if token in special:
             return token
     raise ValueError(
-        f"no special token ends a text: neither tokenizer_config.json names one, nor is there {', '.join(ENDS)}; "
+        f"no special token ends a text: neither tokenizer_config.json names one, nor is there {', '.join(ends)}; "
         f"special are {', '.join(special) or 'none'}"
     )
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from weft.data.tokenizers.arranged import ARRANGED, arrange
 from weft.data.tokenizers.form import library_form, special_token
 from weft.data.tokenizers.specials import Said, role_names
 from weft.data.tokenizers.spm import read_spm, translated
@@ -20,8 +21,12 @@ _CLIP_NORMAL = (
     {"type": "Replace", "pattern": {"Regex": r"\s+"}, "content": " "},
     {"type": "Lowercase"},
 )
+_BERT_NORMAL = {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None}
+_SUFFIX_DECODER = {"type": "BPEDecoder", "suffix": SUFFIX}
 _BYTES = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
-_MERGED = ("GPT2Tokenizer", "WhisperTokenizer", "RobertaTokenizer", "BartTokenizer")  # text becomes ids as GPT-2's does
+# Text becomes ids as GPT-2's does.
+_MERGED = ("GPT2Tokenizer", "WhisperTokenizer", "RobertaTokenizer", "BartTokenizer", "DebertaTokenizer")
+_SUFFIXED = ("CLIPTokenizer", "OpenAIGPTTokenizer")  # words end in SUFFIX
 _WORDS = ("BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer")  # all the same
 _SENTINELS = ("T5Tokenizer", "MT5Tokenizer")  # with ids for what is left out of a text
 _WORD_PIECES = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -29,12 +34,12 @@ _EXTRA = 100  # T5's sentinels, where no file says how many
 
 
 def from_merges(vocabulary: Path, merges: Path, said: Said) -> dict[str, Any]:
-    """A byte-level BPE: each token's id, and the pairs that are merged, in order. DamagedFile."""
+    """A BPE of bytes, or of words: each token's id, and the pairs that are merged, in order. DamagedFile."""
     ids = _numbers(read_json(vocabulary), vocabulary)
     words = any(token.endswith(SUFFIX) for token in ids)
     name = _class(said, "CLIPTokenizer" if words else "GPT2Tokenizer")
-    if name not in (*_MERGED, "CLIPTokenizer") or words != (name == "CLIPTokenizer"):
-        raise _unknown(vocabulary, name, (*_MERGED, "CLIPTokenizer"))
+    if name not in (_SUFFIXED if words else _MERGED):
+        raise _unknown(vocabulary, name, (*_MERGED, *_SUFFIXED))
     pairs = [line.split(" ") for line in _lines(merges) if line and not line.startswith("#version")]
     wrong = next((pair for pair in pairs if len(pair) != 2), None)
     if wrong is not None:
@@ -42,7 +47,7 @@ def from_merges(vocabulary: Path, merges: Path, said: Said) -> dict[str, Any]:
     model = {
         "type": "BPE",
         "dropout": None,
-        "unk_token": None,
+        "unk_token": "<unk>" if name == "OpenAIGPTTokenizer" else None,
         "continuing_subword_prefix": "",
         "end_of_word_suffix": SUFFIX if words else "",
         "fuse_unk": False,
@@ -51,23 +56,30 @@ def from_merges(vocabulary: Path, merges: Path, said: Said) -> dict[str, Any]:
         "vocab": ids,
         "merges": pairs,
     }
-    spaced = bool(said.config.get("add_prefix_space", False)) and not words
-    cut: dict[str, Any] = {**_BYTES, "add_prefix_space": spaced}
-    normal = None
-    if words:
-        split = {"type": "Split", "pattern": {"Regex": _CLIP_CUT}, "behavior": "Removed", "invert": True}
-        cut = {"type": "Sequence", "pretokenizers": [split, cut]}
-        normal = {"type": "Sequence", "normalizers": [*_CLIP_NORMAL]}
-    usual = ("<|startoftext|>", "<|endoftext|>", "<s>", "</s>", "<pad>", "<unk>", "<mask>")
-    decoder = {**_BYTES, "add_prefix_space": True}
+    usual = ("<|startoftext|>", "<|endoftext|>", "<s>", "</s>", "<pad>", "<unk>", "<mask>", *_WORD_PIECES)
+    normal, cut, decoder = _merged_cut(name, said)
     data = library_form(model, normalizer=normal, cut=cut, decoder=decoder, special=_special(ids, said, usual))
     return data | {"post_processor": _merged_around(name, ids, _parts(data, said))}
+
+
+def _merged_cut(name: str, said: Said) -> tuple[dict[str, Any] | None, dict[str, Any], dict[str, Any]]:
+    """How text of the class `name` is normalised and cut, and what spells its tokens."""
+    decoder = {**_BYTES, "add_prefix_space": True}
+    if name == "OpenAIGPTTokenizer":
+        return {**_BERT_NORMAL, "lowercase": True}, {"type": "BertPreTokenizer"}, _SUFFIX_DECODER
+    if name == "CLIPTokenizer":
+        split = {"type": "Split", "pattern": {"Regex": _CLIP_CUT}, "behavior": "Removed", "invert": True}
+        cut = {"type": "Sequence", "pretokenizers": [split, dict(_BYTES)]}
+        return {"type": "Sequence", "normalizers": [*_CLIP_NORMAL]}, cut, decoder
+    return None, {**_BYTES, "add_prefix_space": bool(said.config.get("add_prefix_space", False))}, decoder
 
 
 def _merged_around(name: str, ids: Mapping[str, int], parts: Mapping[str, tuple[str, int]]) -> dict[str, Any] | None:
     """What the class `name` puts around ids; None for nothing."""
     if name == "GPT2Tokenizer":
         return dict(_BYTES)
+    if name == "DebertaTokenizer" and {"classifier", "separator"} <= parts.keys():
+        return _around("BertProcessing", parts["classifier"], parts["separator"])
     if name == "CLIPTokenizer" and {"begin", "end"} <= parts.keys():
         return _around("RobertaProcessing", parts["begin"], parts["end"])
     if name in ("RobertaTokenizer", "BartTokenizer") and {"<s>", "</s>"} <= ids.keys():
@@ -97,8 +109,7 @@ def from_words(vocabulary: Path, said: Said) -> dict[str, Any]:
         "vocab": ids,
     }
     normal = {
-        "type": "BertNormalizer",
-        "clean_text": True,
+        **_BERT_NORMAL,
         "handle_chinese_chars": bool(told.get("tokenize_chinese_chars", True)),
         "strip_accents": told.get("strip_accents"),
         "lowercase": bool(told.get("do_lower_case", True)),
@@ -113,13 +124,18 @@ def from_words(vocabulary: Path, said: Said) -> dict[str, Any]:
 
 
 def from_pieces(path: Path, said: Said) -> dict[str, Any]:
-    """SentencePiece's model: unigram, as T5's, or BPE, as LLaMA's. DamagedFile."""
+    """SentencePiece's model: unigram, as T5's, or BPE, as LLaMA's; or as another class arranges it. DamagedFile."""
     model = read_spm(path)
     fits = not model.pairs and [piece.name for piece in model.pieces[:3]] == ["<pad>", "</s>", "<unk>"]
     usual = "LlamaTokenizer" if model.pairs else "T5Tokenizer" if fits else ""
     name = _class(said, usual)
+    if name in ARRANGED:
+        try:
+            return arrange(model, ARRANGED[name], said)
+        except ValueError as error:
+            raise DamagedFile(f"{path}: {error}") from error
     if name not in ("LlamaTokenizer", *_SENTINELS, usual):
-        raise _unknown(path, name, ("LlamaTokenizer", *_SENTINELS))
+        raise _unknown(path, name, ("LlamaTokenizer", *_SENTINELS, *ARRANGED))
     data = translated(model)
     if name in _SENTINELS:
         count, first = said.config.get("extra_ids", _EXTRA), len(model.pieces)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tokenizers import normalizers
+
 from weft.data.tokenizers.charsmap import check_charsmap
 from weft.data.tokenizers.form import library_form, special_token
 from weft.files import DamagedFile
@@ -91,7 +93,15 @@ def _decoder(model: SentencePieces) -> dict[str, Any]:
 
 
 def _unigram(model: SentencePieces, unknown: int) -> dict[str, Any]:
-    scores = [[piece.name, _NEVER if piece.kind == BYTE else piece.score] for piece in model.pieces]
+    best = max((piece.score for piece in model.pieces if piece.kind == NORMAL), default=0.0)
+
+    def score(piece: Piece) -> float:
+        """What is defined by hand is always taken: as SentencePiece scores it."""
+        if piece.kind == USER_DEFINED:
+            return len(piece.name) * best - 0.1
+        return _NEVER if piece.kind == BYTE else piece.score
+
+    scores = [[piece.name, score(piece)] for piece in model.pieces]
     return {"type": "Unigram", "unk_id": unknown, "vocab": scores, "byte_fallback": model.falls}
 
 
@@ -135,6 +145,7 @@ def _model(data: bytes) -> SentencePieces:
     pieces = tuple(_piece(value, number) for number, value in enumerate(_all(fields, 1)))
     falls = bool(trainer(35, _VARINT, 0))
     _check_pieces(pieces, falls)
+    _check_defined(pieces, charsmap, pairs=kind == _PAIRS)
     return SentencePieces(
         pieces, kind == _PAIRS, falls, charsmap, bool(normal(3, _VARINT, 1)), bool(normal(4, _VARINT, 1))
     )
@@ -150,8 +161,8 @@ def _piece(data: bytes, number: int) -> Piece:
             f"the piece {number} has {len(name)} characters, score {score} and type {kind}: it needs 1 to {_LONGEST}, "
             f"a finite number and 1 to {BYTE}"
         )
-    if kind in (USER_DEFINED, UNUSED):
-        raise ValueError(f"the piece {number}, {name!r}, is set apart (type {kind}): not known to give the same ids")
+    if kind == UNUSED:
+        raise ValueError(f"the piece {number}, {name!r}, is never used (type {kind}): not known to give the same ids")
     return Piece(name, score, kind)
 
 
@@ -167,6 +178,18 @@ def _check_pieces(pieces: tuple[Piece, ...], falls: bool) -> None:
     spelt = {piece.name for piece in pieces if piece.kind == BYTE}
     if spelt != known:
         raise ValueError(f"{len(spelt)} pieces stand for bytes, and {len(known)} are needed: all 256 of them or none")
+
+
+def _check_defined(pieces: tuple[Piece, ...], charsmap: bytes, *, pairs: bool) -> None:
+    """ValueError for pieces defined by hand that this reader would not keep whole: all of a BPE, which SentencePiece
+    protects from merges, and those that the normalisation changes, from which SentencePiece protects them."""
+    defined = [piece.name for piece in pieces if piece.kind == USER_DEFINED]
+    if defined and pairs:
+        raise ValueError(f"the piece {defined[0]!r} of a BPE is set apart (type {USER_DEFINED}): not known here")
+    normal = normalizers.Precompiled(charsmap) if charsmap else None
+    changed = [name for name in defined if normal and normal.normalize_str(name) != name]
+    if changed:
+        raise ValueError(f"the piece {changed[0]!r} is set apart, and its normalisation changes it: not known here")
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, int, Any]]:
