@@ -6,7 +6,7 @@ DATA   ?=
 OUT    ?= runs/demo
 STAMP  := $(VENV)/.installed
 
-.PHONY: help demo test test-all check format same wheel clean
+.PHONY: help demo test test-all check format same size wheel clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -46,6 +46,9 @@ format: $(STAMP)  ## put the code into shape
 
 same: $(STAMP)  ## bit-identical loss over ten debug steps against the stored trace, to guard refactors
 	@$(BIN)/python tests/same.py
+
+size: $(STAMP)  ## lines of the parts and the families, per file
+	@$(BIN)/python tests/size.py
 
 wheel: $(STAMP)  ## build a wheel into dist/
 	@$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .

@@ -1,0 +1,45 @@
+"""Lines of the parts and the families, per file, docstrings included: `make size`. More than the house allows is an error.
+
+    python tests/size.py
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+ROOMS = ("nn", "models")
+ALL, FAMILY = 8000, 150  # lines of both rooms together; of a family's file
+SOURCE = Path(__file__).resolve().parent.parent / "src" / "weft"
+
+
+def lines(path: Path) -> int:
+    """Of a file."""
+    return len(path.read_text(encoding="utf-8").splitlines())
+
+
+def families() -> list[Path]:
+    """The files that register a family."""
+    return [path for path in sorted((SOURCE / "models").glob("*.py")) if "FAMILIES.register(" in path.read_text("utf-8")]
+
+
+def files() -> list[Path]:
+    """Every file of the rooms."""
+    return [path for room in ROOMS for path in sorted((SOURCE / room).glob("*.py"))]
+
+
+def main() -> int:
+    declared, total = set(families()), sum(map(lines, files()))
+    for room in ROOMS:
+        print(f"{room}/")
+        for path in sorted((SOURCE / room).glob("*.py"), key=lambda path: -lines(path)):
+            print(f"  {lines(path):5,}  {path.name}{'  a family' if path in declared else ''}")
+    long = [path.name for path in declared if lines(path) > FAMILY]
+    print(f"\n{total:,} lines in {' + '.join(ROOMS)}, at most {ALL:,}; families' files at most {FAMILY}")
+    for name in long:
+        print(f"too long: {name}")
+    return 1 if long or total > ALL else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
