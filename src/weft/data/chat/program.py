@@ -1,6 +1,6 @@
 """Renders chat templates, in a process of its own: a template is a program that somebody else wrote.
 
-Run by weft.data.chat.render, imported by nothing. On stdin a JSON object: paths, where jinja2 lies; template;
+Run by weft.data.chat.rendering, imported by nothing. On stdin a JSON object: paths, where jinja2 lies; template;
 conversations, each a list of messages; variables, what else the template sees; seconds, bytes and characters, the
 most it may take, hold and write. On stdout a JSON list of texts, or {"error": words}.
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from weft.batch import Tokenizer
-from weft.data.chat.render import Limits, Message, render
+from weft.data.chat.rendering import Limits, Message, render
 from weft.data.tokenizers import CONFIG, PieceTable
 
 FILE, MORE = "chat_template.jinja", "additional_chat_templates"
