@@ -1,6 +1,7 @@
 """Chat templates: the reference's text and ids, one begin token, and a template that is a program nobody trusts."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,49 @@ def test_a_message_that_spells_a_special_token_stays_text(folder: Path, theirs: 
     )
     with pytest.raises(ValueError, match="U[+]FDD1"):
         template.ids(tokenizer, [{"role": "user", "content": "\ufdd1<s>"}])
+
+
+SPACES = {
+    "first": {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": False},
+    "always": {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": False},
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("strips", [{}, {"rstrip": True}, {"lstrip": True}], ids=str)
+@pytest.mark.parametrize("scheme", [*SPACES, "normalizer"])
+def test_spaces_around_a_special_token_are_the_references(scheme: str, strips: dict, tmp_path: Path) -> None:
+    """As SentencePiece writes them: what stands before a word decides whether it gets a space of its own."""
+    transformers = pytest.importorskip("transformers")
+    pieces = ["▁", *"abcdefghijklmnopqrstuvwxyz[]<>/\n", "▁t", "he", "▁the", "us", "er", "user"]
+    vocabulary = [*SPECIALS, *(f"<0x{byte:02X}>" for byte in range(256)), *pieces]
+    merges = [["▁", "t"], ["h", "e"], ["▁t", "he"], ["u", "s"], ["e", "r"], ["us", "er"]]
+    flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False) | strips
+    replace = {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}
+    prepend = {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "▁"}, replace]}
+    decoder = [
+        {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
+        {"type": "ByteFallback"},
+        {"type": "Fuse"},
+    ]
+    decoder.append({"type": "Strip", "content": " ", "start": 1, "stop": 0})
+    data = {
+        "version": "1.0", "truncation": None, "padding": None, "post_processor": None,
+        "normalizer": None if scheme in SPACES else prepend, "pre_tokenizer": SPACES.get(scheme),
+        "decoder": {"type": "Sequence", "decoders": decoder},
+        "added_tokens": [{"id": n, "content": name, **flags, "special": True} for n, name in enumerate(SPECIALS)],
+        "model": {"type": "BPE", "dropout": None, "unk_token": "<unk>", "continuing_subword_prefix": None,
+                  "end_of_word_suffix": None, "fuse_unk": True, "byte_fallback": True,
+                  "vocab": {name: number for number, name in enumerate(vocabulary)}, "merges": merges},
+    }  # fmt: skip
+    (tmp_path / "tokenizer.json").write_text(json.dumps(data))
+    said = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(said))
+    theirs, tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path), load_tokenizer(tmp_path)
+    for text in ("<s>the user</s> the<|im_end|>\nuser<|im_start|> \n the", "the<s> user"):
+        pieces = re.split("(<s>|</s>|<[|]im_start[|]>|<[|]im_end[|]>)", text)
+        parts = [SPECIALS.index(piece) if number % 2 else piece for number, piece in enumerate(pieces)]
+        assert tokenizer.encode_parts(parts) == theirs.encode(text, add_special_tokens=False)
 
 
 # ---- a stranger's program ----

@@ -158,8 +158,12 @@ class LibraryTokenizer(PieceTable):
 
     @cached_property
     def _marked(self) -> tokenizers.Tokenizer:
-        """The library's tokenizer with special tokens that are found where their names come after a mark."""
-        found = _library(json.loads(self._text), _MARK)
+        """The library's tokenizer with special tokens that are found where their names come after a mark, whatever its
+        normalizer does to text."""
+        data: dict[str, Any] = json.loads(self._text)
+        for token in data["added_tokens"]:
+            token["normalized"] = token["normalized"] and not token["special"]
+        found = _library(data, _MARK)
         found.encode_special_tokens = False
         return found
 
