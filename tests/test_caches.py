@@ -393,3 +393,21 @@ def test_packed_rows_may_be_read_through_a_cache(numbered: bool) -> None:
                 assert not numbered
                 return
         close(torch.cat(got, 1), wanted, 3e-5)
+
+
+@torch.no_grad()
+def test_a_prefix_is_numbered_and_never_forgotten() -> None:
+    """It and one document after it are a row; several documents bring their order; a ring would lose it."""
+    model, tokens = tiny(window=99), torch.randint(23, (2, 9))
+    segments = torch.tensor([[-1] * 4 + [1] * 5, [0, 0] + [-1] * 3 + [1] * 4])
+    cache = model.cache(2, 12)
+    got = [
+        model(tokens[:, at], Layout(segments=segments[:, at], prefix=True), cache)[0] for at in (slice(3), slice(3, 9))
+    ]
+    close(torch.cat(got, 1)[0], alone(model, tokens[0].tolist()), 3e-5)
+    close(torch.cat(got, 1)[1, 2:], alone(model, tokens[1, 2:].tolist()), 3e-5)
+    with pytest.raises(ValueError, match="a cache numbers one document a row"):
+        model(tokens[:, :2], Layout(segments=torch.tensor([[1, 2]]), prefix=True), cache)
+    ring = tiny(window=3).cache(1, 12, chunk=2)
+    with pytest.raises(ValueError, match="4 places would forget a shared prefix: make it with chunk = 12"):
+        tiny(window=3)(tokens[:1, :1], Layout(segments=torch.tensor([[-1]]), prefix=True), ring)

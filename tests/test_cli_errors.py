@@ -125,6 +125,22 @@ BAD = [
     ("generate RUN --prompt a --tokens 0", "tokens = 0, but it must be at least 1"),
     ("generate RUN --prompt a --beams 0", "beams = 0, but it must be at least 1"),
     ("generate RUN --prompt a --beams 0 --json", "beams = 0, but it must be at least 1"),
+    (
+        "generate RUN --prompt a --length-penalty 0.8",
+        "--length-penalty 0.8 belongs to a search: give --beams 5, say, too",
+    ),
+    ("generate RUN --prompt a --early-stopping always --json", "--early-stopping always belongs to a search"),
+    (
+        "generate RUN --prompt a --beams 2 --early-stopping soon",
+        "early_stopping = 'soon', but it is one of never, likely",
+    ),
+    (
+        "generate RUN --prompt a --beams 2 --length-penalty -1",
+        "length_penalty = -1.0, but it must be finite and at least 0",
+    ),
+    ("generate RUN --prompt a --beams 0 --length-penalty 1", "beams = 0, but it must be at least 1"),
+    ("generate RUN --prompt a --chat", "this model's folder has no chat template"),
+    ("generate RUN --prompt a --system b", "--system belongs to a chat: give --chat too"),
     ("generate RUN --prompt a --beams 3 --temperature 0.5 --top-k 4", "beams = 3 search for the likeliest row"),
     ("generate RUN --prompt a --beams 3 --seed 1 --json", "leave out the beams, or temperature, top_k, top_p and seed"),
     ("generate RUN --prompt a --temperature -1", "temperature = -1.0"),

@@ -7,6 +7,7 @@ import pytest
 from pages import ROOT, shown
 
 import weft
+from weft.data import Bytes
 from weft.hub import Model
 from weft.models import Blueprint
 
@@ -42,6 +43,21 @@ def test_the_guide_to_published_weights_runs(
     ]
     kept = [(Path("models") / name / "model.safetensors").read_bytes() for name in ("gpt2", "copy")]
     assert kept[0] == kept[1]
+
+
+def test_the_guide_to_writing_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    blueprint = Blueprint.of("llama", "debug", vocab=384, context=128)
+    weft.save(Model(blueprint.build(seed=0), blueprint, Bytes()), tmp_path / "models" / "talker")
+    template = "{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}assistant: "
+    (tmp_path / "models" / "talker" / "chat_template.jinja").write_text(template)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for number, block in enumerate(shown("docs/generation.md"), start=1):
+        exec(compile(block, f"docs/generation.md, block {number}", "exec"), names)
+    said = capsys.readouterr().out.split()
+    assert float(said[-1]) == len("user: Who are you?\nassistant: ")
 
 
 def test_every_test_that_is_named_exists() -> None:

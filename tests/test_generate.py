@@ -11,7 +11,19 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from weft.data import Bytes, train_tokenizer
-from weft.generate import GREEDY, Sampling, TextStream, beam_search, choose, decode, generate, row_generators, row_seeds
+from weft.generate import (
+    GREEDY,
+    Beams,
+    Sampling,
+    TextStream,
+    beam_search,
+    choose,
+    decode,
+    distribution,
+    generate,
+    row_generators,
+    row_seeds,
+)
 from weft.generate.cached import Cached
 from weft.models import FAMILIES, Blueprint
 from weft.nn import SCHEMES, Causal, Chunk, EncoderDecoder, Full, Mask, SameGroup, Window, Writer
@@ -294,6 +306,38 @@ def test_only_what_the_filters_keep_is_drawn(scores: list[int], top_k: int, top_
     assert set(chosen.tolist()) <= set(kept)
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("top_p", [1.0, 0.95, 0.5, 1e-9])
+@pytest.mark.parametrize("top_k", [0, 1, 40, 10**9])
+@pytest.mark.parametrize("temperature", [0.3, 1.0, 4.0])
+def test_what_is_drawn_from_is_the_references(temperature: float, top_k: int, top_p: float):
+    """Its processors in its order: the same tokens are kept, with the same probabilities."""
+    theirs = pytest.importorskip("transformers.generation.logits_process")
+    logits = torch.randn(40, 1500) * torch.linspace(0.1, 2, 40)[:, None]  # from flat to sharp
+    steps = [theirs.TemperatureLogitsWarper(temperature)]
+    steps += [theirs.TopKLogitsWarper(top_k)] if top_k else []
+    steps += [theirs.TopPLogitsWarper(top_p)] if top_p < 1 else []
+    wanted = logits
+    for step in steps:
+        wanted = step(torch.zeros(40, 0, dtype=torch.int64), wanted)
+    found = distribution(logits, Sampling(temperature, top_k, top_p))
+    edge = (found > 0) != wanted.isfinite()  # where the sum comes to top_p, rounding decides
+    assert edge.sum() <= 1 and found[edge].sum() < 1e-3
+    torch.testing.assert_close(found[~edge.any(1)], wanted.softmax(-1)[~edge.any(1)], rtol=1e-4, atol=1e-6)
+
+
+def test_a_choice_is_drawn_from_the_distribution():
+    logits = torch.randn(5, 300)
+    for sampling in (GREEDY, Sampling(0.5, top_k=7), Sampling(top_p=0.3)):
+        found = distribution(logits, sampling)
+        chosen = choose(logits, sampling, row_generators(0, 5))
+        assert (found.gather(1, chosen[:, None]) > 0).all()
+        torch.testing.assert_close(found.sum(-1), torch.ones(5))
+    assert distribution(logits, GREEDY).argmax(-1).tolist() == logits.argmax(-1).tolist()
+    with pytest.raises(ValueError, match="row 0: the best of 5"):
+        distribution(torch.full((1, 5), -torch.inf), Sampling())
+
+
 def test_draws_follow_the_distribution():
     logits, rows = torch.tensor([0.0, 1.0, 2.0, -torch.inf, 0.5]), 4000
     chosen = choose(logits.expand(rows, -1), Sampling(temperature=0.7), row_generators(0, rows))
@@ -397,6 +441,19 @@ def test_beam_mistakes_are_named():
     ):
         with pytest.raises(ValueError, match=words):
             beam_search(build("gpt2"), [[1]], new=2, **arguments)
+
+
+def test_a_search_that_means_nothing_cannot_be_made():
+    for name, bad in (
+        ("width", 0),
+        ("length_penalty", -0.1),
+        ("length_penalty", float("nan")),
+        ("early_stopping", True),
+    ):
+        with pytest.raises(ValueError, match=f"{name} = {bad}, but"):
+            Beams(**({"width": 3} | {name: bad}))
+    with pytest.raises(ValueError, match="early_stopping = 'soon', but it is one of never, likely, always"):
+        beam_search(build("gpt2"), [[1]], width=2, new=2, early_stopping="soon")
 
 
 # ---- streaming ----

@@ -14,7 +14,7 @@ from commands import TINY, good
 import weft
 from weft.data import Bytes, Characters, train_tokenizer
 from weft.files import read_header, read_json, read_tensors, write_json, write_tensors
-from weft.generate import GREEDY, Sampling, row_seeds
+from weft.generate import GREEDY, Sampling, beam_search, row_seeds
 from weft.hub import USUAL, LoadError, Model, load, save
 from weft.hub.score import score
 from weft.models import FAMILIES, Blueprint
@@ -428,6 +428,51 @@ def test_no_tokens_are_refused_before_the_first_piece(tokens: int):
 def test_beams_that_cannot_be_are_refused(beams: int):
     with pytest.raises(ValueError, match=f"beams = {beams}, but"):
         made("llama").generate("a", beams=beams)
+
+
+def test_beams_are_searched_for_as_they_say():
+    model, settings = made("llama"), weft.Beams(3, length_penalty=2.0, early_stopping="always")
+    found = model.generate("a", tokens=6, beams=settings)
+    ids = model.need_tokenizer().encode("a")
+    how = dict(width=3, alpha=2.0, early_stopping="always", new=6, stop=[1], start=1)
+    ((wanted,),) = beam_search(model.module, [[1, *ids]], **how)
+    assert (found.ids, found.score, found.logprob) == (wanted.ids, wanted.score, wanted.logprob)
+    assert found.score == settings.score(found.logprob, len(found.ids))
+    assert model.generate("a", tokens=6, beams=3) == model.generate("a", tokens=6, beams=weft.Beams(3))
+    assert model.generate("a", tokens=6).score is None
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_ids_are_a_prompt_as_they_are(name: str):
+    model, end = made(name), Bytes().end
+    ids = Bytes().encode("the")
+    given = [*ids, end] if model.translates else [end, *ids]
+    assert model.generate(given, GREEDY, tokens=5) == model.generate("the", GREEDY, tokens=5)
+    assert "".join(model.stream(given, GREEDY, tokens=5)) == model.generate("the", GREEDY, tokens=5).text
+    with pytest.raises(ValueError, match="prompt 0: 999, at place 1, is no id"):
+        model.generate([1, 999], tokens=5)
+
+
+def test_what_a_folder_asks_of_generation_and_does_not_get_is_said(tmp_path: Path):
+    save(made("llama"), tmp_path / "model")
+    asked = {
+        "do_sample": True,
+        "temperature": 0.6,
+        "top_p": 0.9,
+        "num_beams": 4,
+        "length_penalty": 2.0,
+        "min_length": 5,
+    }
+    asked |= {"early_stopping": True, "repetition_penalty": 1.1, "no_repeat_ngram_size": 3, "top_k": 50, "min_p": None}
+    write_json(
+        tmp_path / "model" / "generation_config.json", asked | {"eos_token_id": 1, "use_cache": True, "novel": 1}
+    )
+    assert load(tmp_path / "model").notices == (
+        "the folder suggests do_sample = True, temperature = 0.6, top_p = 0.9, num_beams = 4, length_penalty = 2.0, "
+        "early_stopping = True: generate takes only what it is called with",
+        "the folder asks for min_length, repetition_penalty, no_repeat_ngram_size, novel, which generate does not do: "
+        "its tokens will differ",
+    )
 
 
 # ---------------------------------------------------------------- the score of a file

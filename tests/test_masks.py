@@ -154,9 +154,9 @@ def test_masks_are_values(a: Mask, b: Mask, spots: list[Spot]) -> None:
 @given(MASKS, SPOTS, SPOTS)
 def test_a_document_sees_itself_and_what_everybody_sees(mask: Mask, q: list[Spot], k: list[Spot]) -> None:
     def seen(a: Spot, b: Spot) -> bool:
-        if b.segment == -1:
-            return a.segment != 0
-        return b.segment == a.segment > 0 and slow(mask, a, b)
+        if b.segment == -1 and a.segment > 0:
+            return True
+        return b.segment == a.segment != 0 and slow(mask, a, b)
 
     there = visible(mask, layout(q), layout(k)).expand(1, len(q), len(k))[0]
     assert there.tolist() == [[seen(a, b) for b in k] for a in q]
@@ -256,6 +256,16 @@ def test_order_restarts_with_every_segment(segments: list[list[int]]) -> None:
         [i - max(j for j in range(i + 1) if j == 0 or row[j] != row[j - 1]) for i in range(7)] for row in segments
     ]
     assert here.order is not None and here.order.tolist() == wanted
+
+
+def test_documents_go_on_where_a_prefix_ended() -> None:
+    segments = torch.tensor([[-1, -1, -1, 1, 1, 2, 2, 0], [-1, 1, 1, 1, 0, 0, 2, 2]])
+    order = Layout(segments=segments, prefix=True).numbered(8, CPU).order
+    assert order is not None
+    assert [row[real].tolist() for row, real in zip(order, segments != 0, strict=True)] == [
+        [0, 1, 2, 3, 4, 3, 4],
+        [0, 1, 2, 3, 1, 2],
+    ]
 
 
 def test_padding_side_is_named() -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from weft.data import load_tokenizer as load_tokenizer
+    from weft.generate import Beams as Beams
     from weft.generate import Sampling as Sampling
     from weft.hub import LoadError as LoadError
     from weft.hub import Model as Model
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 # The public names and where they live; nothing is imported before it is asked for.
 _HOMES = {
+    "Beams": "weft.generate",
     "Blueprint": "weft.models",
     "LoadError": "weft.hub",
     "Model": "weft.hub",
@@ -33,6 +35,7 @@ _HOMES = {
     "train": "weft.training.loop",
 }
 __all__ = [
+    "Beams",
     "Blueprint",
     "LoadError",
     "Model",

@@ -139,14 +139,32 @@ def generate(
         float | None, typer.Option("--top-p", help="draw from the likeliest that make up p; default: 1")
     ] = None,
     beams: Annotated[int, typer.Option("--beams", help="search with n beams instead of drawing")] = 1,
+    length_penalty: Annotated[
+        float | None,
+        typer.Option("--length-penalty", help="of beams: 0 ranks whole rows, 1 means by token; default: 0.6"),
+    ] = None,
+    early_stopping: Annotated[
+        str | None,
+        typer.Option(
+            "--early-stopping", metavar="never|likely|always", help="when beams end before all has been tried"
+        ),
+    ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="the same seed gives the same text; default: 0")] = None,
+    chat: Annotated[bool, typer.Option("--chat", help="the prompt is a user's message in a chat")] = False,
+    system: Annotated[str | None, typer.Option("--system", help="of a chat: what it begins with")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Continue a prompt, streaming as it is written."""
-    from weft.cli.generate import command
+    """Continue a prompt, streaming as it is written.
 
-    asked = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
-    command(name, prompt, asked, tokens=tokens, beams=beams, as_json=as_json)
+    weft generate runs/notes --prompt "Once" --beams 5 --length-penalty 0.8 --early-stopping likely
+    weft generate owner/name --chat --system "Be brief." --prompt "Who are you?"
+    """
+    from weft.cli.generate import Asked, command
+
+    drawn = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
+    searched = {"length_penalty": length_penalty, "early_stopping": early_stopping}
+    asked = Asked(prompt, drawn, beams, searched, chat=chat, system=system)
+    command(name, asked, tokens=tokens, as_json=as_json)
 
 
 for _verb in (embed, convert, verify):

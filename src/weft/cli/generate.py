@@ -4,49 +4,90 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from weft.cli.shared import opened
-from weft.hub import USUAL, Written, find
+from weft.generate import Beams, Sampling
+from weft.hub import USUAL, Model, Written, find
 
 
-def command(
-    name: str, prompts: list[str], asked: Mapping[str, float | None], *, tokens: int, beams: int, as_json: bool
-) -> None:
-    """Print what follows each prompt: as it is written, or, where it must be known whole (beams, JSON), at the end.
+@dataclass(frozen=True)
+class Asked:
+    """What was asked for. drawn, searched: fields of a Sampling and of a Beams; None where nobody said. chat: prompts
+    are a user's messages, after a system's, if any."""
 
-    asked: fields of a Sampling; None where nobody said, and the usual one is taken.
-    """
-    said = {name: value for name, value in asked.items() if value is not None}
-    sampling = replace(USUAL, **said) if said else None
+    prompts: Sequence[str]
+    drawn: Mapping[str, float | None]
+    beams: int
+    searched: Mapping[str, Any]
+    chat: bool = False
+    system: str | None = None
+
+    @property
+    def sampling(self) -> Sampling | None:
+        """How tokens are drawn; None: as usual."""
+        said = _said(self.drawn)
+        return replace(USUAL, **said) if said else None
+
+    @property
+    def search(self) -> int | Beams:
+        """How rows are searched for; ValueError for settings of a search that is none."""
+        said = _said(self.searched)
+        if said and self.beams == 1:
+            option, value = next(iter(said.items()))
+            raise ValueError(f"--{option.replace('_', '-')} {value} belongs to a search: give --beams 5, say, too")
+        return Beams(self.beams, **said) if said and self.beams > 1 else self.beams
+
+    def given(self, model: Model, prompt: str) -> str | list[int]:
+        """What the model goes on with; ValueError for a system's message without a chat."""
+        if self.system is not None and not self.chat:
+            raise ValueError("--system belongs to a chat: give --chat too")
+        if not self.chat:
+            return prompt
+        first = [] if self.system is None else [{"role": "system", "content": self.system}]
+        return model.chat_ids([*first, {"role": "user", "content": prompt}])
+
+
+def command(name: str, asked: Asked, *, tokens: int, as_json: bool) -> None:
+    """Print what follows each prompt: as it is written, or, where it must be known whole (beams, JSON), at the end. Of
+    a chat the answer alone is printed, as is a translation."""
+    sampling, search = asked.sampling, asked.search
     model = opened(find(name))
-    if as_json or beams != 1:
-        made = [model.generate(prompt, sampling, tokens=tokens, beams=beams) for prompt in prompts]
+    given = [asked.given(model, prompt) for prompt in asked.prompts]
+    alone = model.translates or asked.chat
+    if as_json or search != 1:
+        made = [model.generate(prompt, sampling, tokens=tokens, beams=search) for prompt in given]
         if as_json:
-            results = [_data(prompt, row) for prompt, row in zip(prompts, made, strict=True)]
+            results = [_data(prompt, row) for prompt, row in zip(asked.prompts, made, strict=True)]
             print(json.dumps(results if len(results) > 1 else results[0]))
             return
-        for prompt, row in zip(prompts, made, strict=True):
-            print(row.text if model.translates else f"{prompt}{row.text}")
+        for prompt, row in zip(asked.prompts, made, strict=True):
+            print(row.text if alone else f"{prompt}{row.text}")
         return
-    for prompt in prompts:
-        pieces = model.stream(prompt, sampling, tokens=tokens)
-        if not model.translates:
+    for prompt, start in zip(asked.prompts, given, strict=True):
+        pieces = model.stream(start, sampling, tokens=tokens)
+        if not alone:
             _write(prompt)
         for piece in pieces:
             _write(piece)
         _write("\n")
 
 
+def _said(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
 def _data(prompt: str, row: Written) -> dict[str, object]:
-    return {
+    told = {
         "prompt": prompt,
         "text": row.text,
         "tokens": len(row.ids),
         "reason": row.reason,
         "logprob": row.logprob,
     }
+    return told if row.score is None else told | {"score": row.score}
 
 
 def _write(text: str) -> None:

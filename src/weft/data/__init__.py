@@ -1,6 +1,7 @@
 """Text in: where it comes from, how it becomes ids, what is held out, and in which order it is read."""
 
 from weft.data.blocks import Blocks, Pairs, stream
+from weft.data.chat import ChatTemplate, Message, chat_files, read_chat
 from weft.data.further import trained_before
 from weft.data.mixture import Mixture
 from weft.data.order import Shuffled, place, places
@@ -49,10 +50,12 @@ __all__ = [
     "BytePairs",
     "Bytes",
     "Characters",
+    "ChatTemplate",
     "DataSettings",
     "Document",
     "LibraryTokenizer",
     "MadeOf",
+    "Message",
     "Mixture",
     "Packed",
     "Pair",
@@ -78,6 +81,7 @@ __all__ = [
     "Words",
     "as_prompt",
     "as_source",
+    "chat_files",
     "encode_many",
     "is_store",
     "load_tokenizer",
@@ -87,6 +91,7 @@ __all__ = [
     "place",
     "places",
     "prepare",
+    "read_chat",
     "read_pairs",
     "read_records",
     "read_text",

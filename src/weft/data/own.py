@@ -13,8 +13,9 @@ from weft.files import DamagedFile, read_json
 _MODEL = ("config.json", "model.safetensors", "tokenizer.json")
 # fmt: off
 _RUN = (
-    *_MODEL, CONFIG, "generation_config.json", "chat_template.jinja", "modules.json", "1_Pooling",
-    "1_Pooling/config.json", "sentence_bert_config.json", "config_sentence_transformers.json",
+    *_MODEL, CONFIG, "generation_config.json", "chat_template.jinja", "additional_chat_templates",
+    "additional_chat_templates/tool_use.jinja", "modules.json", "1_Pooling", "1_Pooling/config.json",
+    "sentence_bert_config.json", "config_sentence_transformers.json",
     "run.json", "log.jsonl", "loss.png", "report.json", "report.html",
     "checkpoints", "tokens", "tensorboard", "wandb", "wandb.json",
 )

@@ -1,13 +1,15 @@
 """Generation: sampling and beam search from a cache, text as it comes."""
 
-from weft.generate.beam import Beam, beam_search
+from weft.generate.beam import Beam, Beams, EarlyStopping, beam_search
 from weft.generate.engine import Generated, Reason, Step, decode, generate
-from weft.generate.sampling import GREEDY, Sampling, choose, row_generators, row_seeds
+from weft.generate.sampling import GREEDY, Sampling, choose, distribution, row_generators, row_seeds
 from weft.generate.streaming import TextStream
 
 __all__ = [
     "GREEDY",
     "Beam",
+    "Beams",
+    "EarlyStopping",
     "Generated",
     "Reason",
     "Sampling",
@@ -16,6 +18,7 @@ __all__ = [
     "beam_search",
     "choose",
     "decode",
+    "distribution",
     "generate",
     "row_generators",
     "row_seeds",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -12,11 +14,55 @@ from weft.generate.cached import Cached, check_ids
 from weft.generate.engine import Reason, why
 from weft.generate.sampling import finite_best
 
+EarlyStopping = Literal["never", "likely", "always"]
+"""When a prompt's search ends before its open rows do, see `Beams`."""
+
+
+@dataclass(frozen=True)
+class Beams:
+    """How the likeliest row is searched for.
+
+    width:          rows that are continued side by side.
+    length_penalty: a row's score is its log-probability / length^length_penalty, the length counting new tokens, the
+                    stop id among them: 0 ranks by the probability of the whole row, 1 by the mean per token. Wu et al.
+                    (2016) divide by ((5 + length) / 6)^length_penalty instead.
+    early_stopping: when a prompt's search ends although rows are open,
+                    "never": as soon as none of them can come to a better score than those that are kept, at any length
+                    they may reach: as if it had never ended early;
+                    "likely": as soon as none has a better score, were it finished now, than the worst of the `width`
+                    best finished ones; a longer one might still have come to it, as a penalty favours length;
+                    "always": as soon as `width` rows are finished.
+
+    The reference library says "never", False and True for these three, and its defaults are False and a length_penalty
+    of 1. The same settings give the same rows and scores. ValueError for numbers that mean nothing.
+    """
+
+    width: int
+    length_penalty: float = 0.6
+    early_stopping: EarlyStopping = "never"
+
+    def __post_init__(self) -> None:
+        if self.width < 1:
+            raise ValueError(f"width = {self.width}, but a search continues at least 1 row")
+        if not (self.length_penalty >= 0 and math.isfinite(self.length_penalty)):
+            raise ValueError(
+                f"length_penalty = {self.length_penalty}, but it must be finite and at least 0: 0 ranks by "
+                "probability, 1 by its mean per token"
+            )
+        if self.early_stopping not in get_args(EarlyStopping):
+            raise ValueError(
+                f"early_stopping = {self.early_stopping!r}, but it is one of {', '.join(get_args(EarlyStopping))}"
+            )
+
+    def score(self, logprob: float, length: int) -> float:
+        """What rows are ranked by: of `length` new tokens with this log-probability in nats."""
+        return logprob / length**self.length_penalty
+
 
 @dataclass(frozen=True)
 class Beam:
     """A row that was found. ids: the new tokens, a stop id at the end included; logprob: of them all, in nats;
-    score: logprob / length^alpha, what rows are ranked by."""
+    score: logprob / length^length_penalty, what rows are ranked by."""
 
     ids: tuple[int, ...]
     logprob: float
@@ -32,6 +78,7 @@ def beam_search(
     new: int,
     best: int = 1,
     alpha: float = 0.6,
+    early_stopping: EarlyStopping = "never",
     stop: Collection[int] = (),
     start: int | None = None,
     context: int | None = None,
@@ -39,12 +86,10 @@ def beam_search(
 ) -> list[list[Beam]]:
     """For every prompt the `best` rows found, best first; fewer where there are no more.
 
-    A score is logprob / length^alpha, the length counting new tokens, the stop id among them: alpha 0 ranks by the
-    probability of the whole row, 1 by the mean per token. Wu et al. (2016) divide by ((5 + length) / 6)^alpha instead.
+    width, early_stopping and alpha, the length penalty: see `Beams`.
+
     A row is finished when a stop id is among the `width` best continuations of its prompt, or at `new` tokens, or when
-    the context is full. A prompt's search ends when no row that is still open can come to a better score than the
-    `best`-th finished one: log-probabilities only fall, so the bound is its logprob / (longest length)^alpha, and
-    stopping early never changes the result. Width 1 with alpha 0 is greedy decoding.
+    the context is full. Width 1 with alpha 0 is greedy decoding.
 
     A score does not depend on padding or on the other prompts. Other arguments and errors: see `decode`.
     """
@@ -54,11 +99,12 @@ def beam_search(
         )
     if alpha < 0:
         raise ValueError(f"alpha = {alpha}, but it must be at least 0: 0 ranks by probability, 1 by its mean per token")
+    beams = Beams(width, alpha, early_stopping)
     cached = Cached(module, prompts, new=new, start=start, context=context, chunk=chunk)
     check_ids("stop", [list(stop)], cached.vocab)
-    searches = [_Search(width, best, alpha, frozenset(stop), new, room) for room in cached.room]
+    searches = [_Search(beams, best, frozenset(stop), new, room) for room in cached.room]
     _run(cached, searches, width, len(frozenset(stop)))
-    return [search.finished for search in searches]
+    return [search.finished[:best] for search in searches]
 
 
 @torch.inference_mode()
@@ -105,12 +151,13 @@ class _Search:
     """One prompt's search. Of its `width` open rows: sums, their log-probabilities (-inf: no row); parents, which open
     row of the step before each continues; tokens, with what."""
 
-    def __init__(self, width: int, best: int, alpha: float, stop: frozenset[int], new: int, room: int) -> None:
-        self.width, self.best, self.alpha = width, best, alpha
+    def __init__(self, beams: Beams, best: int, stop: frozenset[int], new: int, room: int) -> None:
+        self.beams, self.width = beams, beams.width
+        self.kept = best if beams.early_stopping == "never" else beams.width  # finished rows that decide about the end
         self.stop, self.new, self.room = stop, new, room
-        self.open: list[tuple[int, ...]] = [()] * width
-        self.sums = [0.0] + [-torch.inf] * (width - 1)
-        self.parents, self.tokens = list(range(width)), [0] * width
+        self.open: list[tuple[int, ...]] = [()] * self.width
+        self.sums = [0.0] + [-torch.inf] * (self.width - 1)
+        self.parents, self.tokens = list(range(self.width)), [0] * self.width
         self.finished = [] if room else [Beam((), 0.0, 0.0, "context")]
         self.done = not room
 
@@ -127,17 +174,21 @@ class _Search:
             if reason is None:
                 rows.append((value, parent, ids))
             elif rank < self.width:
-                self._finish(Beam(ids, value, value / len(ids) ** self.alpha, reason))
+                self._finish(Beam(ids, value, self.beams.score(value, len(ids)), reason))
         missing = self.width - len(rows)
         self.open = [ids for *_, ids in rows] + [()] * missing
         self.sums = [value for value, *_ in rows] + [-torch.inf] * missing
         self.parents = [parent for _, parent, _ in rows] + [0] * missing
         self.tokens = [ids[-1] for *_, ids in rows] + [0] * missing
-        self.done = not rows or self._settled(rows[0][0])
+        self.done = not rows or self._settled(rows[0][0], len(rows[0][2]))
 
     def _finish(self, beam: Beam) -> None:
-        self.finished = sorted([*self.finished, beam], key=lambda beam: -beam.score)[: self.best]
+        self.finished = sorted([*self.finished, beam], key=lambda beam: -beam.score)[: self.kept]
 
-    def _settled(self, value: float) -> bool:
-        """True where no open row, the best of which has log-probability `value`, can come to a better score."""
-        return len(self.finished) == self.best and value / self.room**self.alpha <= self.finished[-1].score
+    def _settled(self, value: float, length: int) -> bool:
+        """True where the search ends although rows are open, the best of them with `length` tokens and log-probability
+        `value`. That only falls, so that none of them comes to a better score than its own at the length of `room`."""
+        if len(self.finished) < self.kept or self.beams.early_stopping == "always":
+            return len(self.finished) == self.kept
+        longest = self.room if self.beams.early_stopping == "never" else length
+        return self.beams.score(value, longest) <= self.finished[-1].score

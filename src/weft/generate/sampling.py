@@ -76,10 +76,28 @@ def choose(logits: Tensor, sampling: Sampling, generators: Sequence[torch.Genera
         return scores.argmax(dim=-1)  # [B], the first where several are best
     if len(generators) != scores.shape[0]:
         raise ValueError(f"{len(generators)} generators for {scores.shape[0]} rows: give one for each")
-    temperature = max(sampling.temperature, torch.finfo(torch.float32).tiny)  # 0 / 0 below
-    scores = _filter((scores - best) / temperature, sampling)
     draws = torch.cat([torch.rand(1, generator=generator) for generator in generators])  # [B]
-    return _draw(scores.softmax(dim=-1), draws.to(scores.device))  # [B]
+    return _draw(_probabilities(scores, best, sampling), draws.to(scores.device))  # [B]
+
+
+def distribution(logits: Tensor, sampling: Sampling) -> Tensor:
+    """What `choose` draws from: logits [B, V] -> probabilities fp32 [B, V], 0 for every token that is filtered out; a
+    greedy choice has probability 1. ValueError as there.
+
+    The same tokens and probabilities as the reference library's temperature, top-k and top-p in its order, but where
+    scores tie for the last place: it keeps all of them, we the lowest ids.
+    """
+    scores = logits.float()
+    best = finite_best(scores)
+    if sampling.greedy:
+        return torch.zeros_like(scores).scatter(-1, scores.argmax(dim=-1, keepdim=True), 1.0)
+    return _probabilities(scores, best, sampling)
+
+
+def _probabilities(scores: Tensor, best: Tensor, sampling: Sampling) -> Tensor:
+    """Scores [B, V], the best of each row [B, 1] -> what is drawn from, [B, V]."""
+    temperature = max(sampling.temperature, torch.finfo(torch.float32).tiny)  # 0 / 0 below
+    return _filter((scores - best) / temperature, sampling).softmax(dim=-1)
 
 
 def finite_best(scores: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,28 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from weft.batch import Tokenizer
-from weft.data import as_prompt, as_source, encode_many, template_of
-from weft.generate import Reason, Sampling, TextStream, beam_search, decode, generate
+from weft.data import ChatTemplate, Message, encode_many, template_of
+from weft.generate import Beams, Sampling
 from weft.generate.cached import evaluating
-from weft.hub.inputs import at_least_one, check_ids, nothing, ragged
+from weft.hub.inputs import check_ids, nothing, ragged
 from weft.hub.published import Origin
 from weft.hub.sentences import BATCH, Pooling, vectors
 from weft.hub.stops import Stops
 from weft.hub.weights import some
+from weft.hub.writing import Prompt, Writing, Written
 from weft.models import Blueprint
 from weft.nn import Decoder, Encoder, EncoderDecoder
-
-USUAL = Sampling(temperature=0.8)  # livelier than the likeliest token, tidier than the model's own distribution
-
-
-@dataclass(frozen=True)
-class Written:
-    """What a model added to one prompt. ids: the end id included where it ended itself; logprob: nats of all of it."""
-
-    text: str
-    ids: tuple[int, ...]
-    reason: Reason
-    logprob: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +31,7 @@ class Model:
     origin:  where it came from, for what saving keeps.
     pooling: how texts become vectors, where the folder declares it.
     stops:   what ends a text beside the tokenizer's end, and what a decoder starts with where that is another.
+    chat_template: how a conversation becomes one text, where the folder says it.
     """
 
     module: nn.Module
@@ -51,6 +41,7 @@ class Model:
     origin: Origin = field(default_factory=Origin)
     pooling: Pooling | None = None
     stops: Stops = field(default_factory=Stops)
+    chat_template: ChatTemplate | None = None
 
     @property
     def config(self) -> Any:
@@ -184,14 +175,18 @@ class Model:
         framed = ids[:longest] or [self.need_tokenizer().end]
         return template.one(ids[: longest - around]) if template and (ids or around) else (framed, [0] * len(framed))
 
-    def generate(self, prompt: str, sampling: Sampling | None = None, *, tokens: int = 200, beams: int = 1) -> Written:
+    def generate(
+        self, prompt: Prompt, sampling: Sampling | None = None, *, tokens: int = 200, beams: int | Beams = 1
+    ) -> Written:
         """What follows a prompt (or, for an encoder–decoder, translates it): at most `tokens` tokens.
 
             model.generate("Once", weft.Sampling(temperature=0.7), tokens=50).text
+            model.generate("Once", tokens=50, beams=weft.Beams(5, length_penalty=1.0, early_stopping="likely")).text
 
+        prompt:   a text; or ids, which are taken as they are.
         sampling: how tokens are drawn, the seed included; `Sampling(temperature=0)` takes the likeliest each time. None
                   is the usual one, of temperature 0.8.
-        beams:    above 1, a search for the likeliest row instead; nothing is drawn.
+        beams:    above 1, or a `Beams`: a search for the likeliest row instead; nothing is drawn.
 
         ValueError for a prompt that does not fit into the context, for numbers that mean nothing, and for a sampling
         that would have to be drawn from while beams search.
@@ -199,74 +194,55 @@ class Model:
         return self.generate_all([prompt], sampling, tokens=tokens, beams=beams)[0]
 
     def generate_all(
-        self, prompts: Sequence[str], sampling: Sampling | None = None, *, tokens: int = 200, beams: int = 1
+        self, prompts: Sequence[Prompt], sampling: Sampling | None = None, *, tokens: int = 200, beams: int | Beams = 1
     ) -> list[Written]:
         """`generate` for several prompts in one batch; each gets what it would get alone with its own seed."""
-        tokenizer, context = self.need_tokenizer(), self.config.context
-        at_least_one("tokens", tokens)
-        at_least_one("beams", beams)
-        if beams > self.config.vocab:
-            raise ValueError(
-                f"beams = {beams}, but there are only {self.config.vocab} tokens to choose from: ask for less"
-            )
-        if beams > 1 and sampling is not None and not sampling.greedy:
-            raise ValueError(
-                f"beams = {beams} search for the likeliest row and draw nothing, so {sampling} would not be heard: "
-                "leave out the beams, or temperature, top_k, top_p and seed"
-            )
-        ids, (stop, start) = [self._encode(prompt) for prompt in prompts], self._stops(tokenizer)
-        if beams > 1:
-            found = beam_search(self.module, ids, new=tokens, width=beams, stop=stop, start=start, context=context)
-            made = [best for best, *_ in found]
-        else:
-            drawn = sampling or USUAL
-            made = generate(self.module, ids, new=tokens, sampling=drawn, stop=stop, start=start, context=context)
-        texts = [self._text(row.ids, prompt) for prompt, row in zip(ids, made, strict=True)]
-        return [Written(text, row.ids, row.reason, row.logprob) for text, row in zip(texts, made, strict=True)]
+        return self._writing().all(prompts, sampling, tokens=tokens, beams=beams)
 
-    def stream(self, prompt: str, sampling: Sampling | None = None, *, tokens: int = 200) -> Iterator[str]:
+    def stream(self, prompt: Prompt, sampling: Sampling | None = None, *, tokens: int = 200) -> Iterator[str]:
         """The same text as `generate`, piece by piece, characters of several bytes intact.
 
         Arguments are checked at the call, not at the first piece.
         """
-        tokenizer, context = self.need_tokenizer(), self.config.context
-        at_least_one("tokens", tokens)
-        ids, (stop, start) = [self._encode(prompt)], self._stops(tokenizer)
-        drawn = sampling or USUAL
-        steps = decode(self.module, ids, new=tokens, sampling=drawn, stop=stop, start=start, context=context)
-        return _pieces((step.tokens[0] for step in steps), self._text_after(ids[0]), tokenizer.vocab)
+        return self._writing().stream(prompt, sampling, tokens=tokens)
 
-    def _stops(self, tokenizer: Tokenizer) -> tuple[tuple[int, ...], int]:
-        """The ids that end a text, and the one that a decoder with a memory starts with."""
-        return self.stops.ends or (tokenizer.end,), tokenizer.end if self.stops.start is None else self.stops.start
+    def chat(
+        self,
+        messages: Sequence[Message],
+        sampling: Sampling | None = None,
+        *,
+        tokens: int = 200,
+        beams: int | Beams = 1,
+        tools: Sequence[Message] | None = None,
+    ) -> Written:
+        """The answer to a conversation, as the folder's chat template lays it out.
 
-    def _text(self, ids: Sequence[int], prompt: Sequence[int]) -> str:
-        return "".join(_pieces(ids, self._text_after(prompt), self.need_tokenizer().vocab))
+            model.chat([{"role": "user", "content": "Who are you?"}]).text
 
-    def _text_after(self, prompt: Sequence[int]) -> TextStream:
-        """A decoder's text goes on from its prompt, a translation begins."""
-        return TextStream(self.need_tokenizer(), () if self.translates else prompt)
+        Messages and tools as in `ChatTemplate.render`, the rest as in `generate`. ValueError where the folder has no
+        chat template, and for what the template refuses.
+        """
+        return self.generate(self.chat_ids(messages, tools=tools), sampling, tokens=tokens, beams=beams)
 
-    def _encode(self, prompt: str) -> list[int]:
-        """The ids a prompt becomes, as its tokenizer declares it; weft's own say nothing: there a decoder continues END
-        prompt, and an encoder reads prompt END, as in training."""
-        tokenizer = self.need_tokenizer()
-        ids = tokenizer.encode(prompt)
-        if not self.translates:
-            return as_prompt(tokenizer, ids)
-        framed = as_source(tokenizer, ids)
-        if len(framed) > self.config.context:  # many schemes could go on, but the model never saw such a source
+    def chat_ids(
+        self,
+        messages: Sequence[Message],
+        *,
+        reply: bool = True,
+        tools: Sequence[Message] | None = None,
+        documents: Sequence[Message] | None = None,
+        variables: Message | None = None,
+    ) -> list[int]:
+        """The ids of a conversation, to be given to `generate` or `stream`; see `ChatTemplate.render`. What begins it
+        is the template's word: nothing is put around it, and no message can bring a special id in."""
+        if self.chat_template is None:
             raise ValueError(
-                f"the source has {len(framed)} tokens, the context {self.config.context}: shorten it, or use a model "
-                "with a longer context"
+                "this model's folder has no chat template (chat_template.jinja): give generate a prompt as the model "
+                "was trained on it, or save the template there"
             )
-        return framed
+        return self.chat_template.ids(
+            self.need_tokenizer(), messages, reply=reply, tools=tools, documents=documents, variables=variables
+        )
 
-
-def _pieces(tokens: Iterable[int | None], text: TextStream, vocab: int) -> Iterator[str]:
-    """The text of a model's ids; those that the tokenizer's `vocab` lacks (spare rows of the embedding) have none."""
-    for token in tokens:
-        if token is not None and token < vocab and (piece := text.push(token)):
-            yield piece
-    if rest := text.finish():
-        yield rest
+    def _writing(self) -> Writing:
+        return Writing(self.module, self.need_tokenizer(), self.stops, self.config)

@@ -18,6 +18,7 @@ from weft.hub.weights import INDEX, WEIGHTS, unlike
 KEPT = (
     "generation_config.json",
     "chat_template.jinja",
+    "additional_chat_templates/tool_use.jinja",
     "modules.json",
     "sentence_bert_config.json",
     "config_sentence_transformers.json",

@@ -14,16 +14,25 @@ FILE = "generation_config.json"
 _ENDS, _START = "eos_token_id", "decoder_start_token_id"
 
 
-# What changes which tokens the reference would choose, and is not done here; what each means where it does nothing.
-_UNHEARD = {
-    "repetition_penalty": 1.0,
-    "no_repeat_ngram_size": 0,
-    "suppress_tokens": None,
-    "begin_suppress_tokens": None,
-    "bad_words_ids": None,
-    "forced_bos_token_id": None,
-    "forced_eos_token_id": None,
-}
+# What says nothing where it has this value, or none: first what whoever calls generate decides, then what is not done.
+_CALLERS = {
+    "do_sample": False, "temperature": 1.0, "top_k": 50, "top_p": 1.0, "num_beams": 1, "length_penalty": 1.0,
+    "early_stopping": False, "max_length": 20, "max_new_tokens": None,
+}  # fmt: skip
+_UNDONE = {
+    "repetition_penalty": 1.0, "encoder_repetition_penalty": 1.0, "no_repeat_ngram_size": 0,
+    "encoder_no_repeat_ngram_size": 0, "min_length": 0, "typical_p": 1.0, "epsilon_cutoff": 0.0, "eta_cutoff": 0.0,
+    "num_beam_groups": 1, "diversity_penalty": 0.0, "remove_invalid_values": False, "renormalize_logits": False,
+}  # fmt: skip
+# What changes no token here: how the reference computes, and what else it returns.
+_SILENT = {
+    _ENDS, _START, "bos_token_id", "pad_token_id", "transformers_version", "_from_model_config", "use_cache",
+    "cache_implementation", "cache_config", "return_dict_in_generate", "output_attentions", "output_hidden_states",
+    "output_scores", "output_logits", "num_return_sequences", "disable_compile", "compile_config", "low_memory",
+    "prompt_lookup_num_tokens", "max_matching_ngram_size", "num_assistant_tokens", "num_assistant_tokens_schedule",
+    "assistant_confidence_threshold", "assistant_early_exit", "assistant_lookbehind", "target_lookbehind",
+    "is_assistant", "prefill_chunk_size",
+}  # fmt: skip
 
 
 class Stops(NamedTuple):
@@ -68,10 +77,27 @@ def read_stops(
             say(f"{role} is {number!r}, which is no id of the model's (0 to {vocab - 1}): it is left out")
         return there
 
-    unheard = [name for name, none in _UNHEARD.items() if said.get(name, none) not in (none, None, [])]
-    if unheard:
-        say(f"the folder asks for {', '.join(unheard)}, which generate does not do: its tokens will differ")
+    for text in _unheard(said):
+        say(text)
     own = [] if tokenizer is None else [tokenizer.end]
     kept = [number for number in ends if known(number, _ENDS)]
     begins = start is not None and known(start, _START)
     return Stops(tuple(dict.fromkeys([*own, *kept])), start if begins else None)
+
+
+def _unheard(said: Mapping[str, Any]) -> list[str]:
+    """What generation_config.json asks for and is not taken from it, in words; nothing where there is nothing."""
+
+    def speaks(name: str, silent: Any = None) -> bool:
+        value = said.get(name)
+        return value is not None and value != [] and value != silent
+
+    callers = [f"{name} = {said[name]}" for name, silent in _CALLERS.items() if speaks(name, silent)]
+    others = [name for name in said if name not in _SILENT and name not in _CALLERS]
+    undone = [name for name in others if speaks(name, _UNDONE.get(name))]
+    found = []
+    if callers:
+        found.append(f"the folder suggests {', '.join(callers)}: generate takes only what it is called with")
+    if undone:
+        found.append(f"the folder asks for {', '.join(undone)}, which generate does not do: its tokens will differ")
+    return found

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from weft.batch import Tokenizer
-from weft.data import LibraryTokenizer, Template, tokenizer_files
+from weft.data import ChatTemplate, LibraryTokenizer, Template, chat_files, read_chat, tokenizer_files
+from weft.data.tokenizers import CONFIG as SAID
 from weft.files import read_json, write_bytes, write_json
 from weft.hub.error import LoadError
 from weft.hub.fill import Device
@@ -62,8 +63,9 @@ def load(
     module, origin, more = read_module(plan, weights, folder / CONFIG, dtype=as_dtype(dtype), device=device)
     tokenizer, origin = belongings(folder, plan, origin)
     pooling = _pooling(origin.files, folder, notices.append)
+    chat = _chat(origin.files, folder)
     stops = read_stops(folder, plan.config, tokenizer, plan.blueprint.config.vocab, notices.append)
-    return Model(module, plan.blueprint, tokenizer, (*notices, *more), origin, pooling, stops)
+    return Model(module, plan.blueprint, tokenizer, (*notices, *more), origin, pooling, stops, chat)
 
 
 def belongings(folder: Path, plan: Plan, origin: Origin) -> tuple[Tokenizer | None, Origin]:
@@ -115,7 +117,9 @@ def read_language(folder: Path, say: Callable[[str], None] = lambda text: None) 
     tokenizer = published_tokenizer(folder) if published else read_tokenizer(folder)
     config = config if published else {}
     stops = read_stops(folder, config, tokenizer, vocab, say)
-    return Language(tokenizer, stops, read_said(folder, config), kept_files(folder))
+    files, beside = kept_files(folder), folder / SAID
+    chat = _chat(files | ({SAID: beside.read_bytes()} if published and beside.is_file() else {}), folder)
+    return Language(tokenizer, stops, read_said(folder, config), files | chat_files(chat))
 
 
 def kept_files(folder: Path) -> dict[str, bytes]:
@@ -176,7 +180,7 @@ def put(
             write_bytes(folder / name, data)
     if config is None and origin.config:  # which is not written
         said = with_ids(json.loads(origin.files.get(FILE, b"{}")), origin.config)
-        Language(tokenizer, Stops(), said, {}).write(folder)
+        Language(tokenizer, Stops(), said, chat_files(_chat(origin.files, folder))).write(folder)
     write_weights(folder, given, shard=shard, metadata=None if config is None else {"format": "pt"})
     return config is not None
 
@@ -238,6 +242,14 @@ def _pooling(files: Mapping[str, bytes], folder: Path, say: Callable[[str], None
     except ValueError as error:
         say(f"{folder}: {error}; embed(texts, pooling=…) takes another")
         return None
+
+
+def _chat(files: Mapping[str, bytes], folder: Path) -> ChatTemplate | None:
+    """The folder's chat template. LoadError for one that is damaged."""
+    try:
+        return read_chat(files)
+    except ValueError as error:
+        raise LoadError(f"{folder}: {error}") from error
 
 
 def weights_of(folder: Path, say: Callable[[str], None] = lambda text: None) -> Weights:

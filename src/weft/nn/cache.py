@@ -73,13 +73,14 @@ class Cache:
             slot.look(self.bucket)
 
     def begin(self, here: Layout, length: int) -> Layout:
-        """Number new tokens after those each row already has: the layout of this pass, [B, T]."""
+        """Number new tokens after those each row already has: the layout of this pass, [B, T]. A shared prefix and one
+        document after it are numbered as one; ValueError for more."""
         if here.order is not None:
             return here
         if here.segments is None:
             after = torch.arange(length, device=self.count.device)[None]  # [1, T]
             return replace(here, order=self.count[:, None] + after)  # [B, T]
-        if not torch.compiler.is_compiling() and bool(((here.segments != 0) & (here.segments != 1)).any()):
+        if not torch.compiler.is_compiling() and bool((here.segments > 1).any()):
             raise ValueError("a cache numbers one document a row: give several the order of their tokens yourself")
         real = here.segments != 0
         order = self.count[:, None] + real.long().cumsum(dim=1) - 1  # [B, T]
@@ -89,6 +90,11 @@ class Cache:
         """Enter new tokens into the books: for each field, where keys sit and where new ones are written."""
         placed = {}
         for name, book in self.books.items():
+            if here.prefix and book.ring:
+                raise ValueError(
+                    f"a windowed cache of {book.size} places would forget a shared prefix: make it with chunk = "
+                    f"{self.capacity}, so that it keeps all {self.capacity} tokens"
+                )
             index = book.index(here, self.count)
             if here.groups is not None and not torch.compiler.is_compiling():
                 book.check_groups(here.groups, self.count)

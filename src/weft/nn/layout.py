@@ -15,13 +15,14 @@ class Layout:
 
     None is a *static* fact, known when a graph is traced, so that the common case costs no mask and no gather:
 
-    order:    place within the document. None: 0..T-1, restarting with every segment when segments are given.
+    order:    place within the document. None: 0..T-1, restarting with every segment when segments are given; after a
+              prefix documents go on where it ended.
     segments: document number. None: one full document a row. 0: nothing is here (padding, an unwritten cache
               place); -1, where `prefix` allows it: seen by every segment.
     coords:   what the position scheme sees. None: the order.
     groups:   places of one group > 0 see each other both ways; 0: no group.
-    prefix:   static: True where some places may have segment -1 (a shared or trained prefix). They are seen however far
-              away they lie, so that no kernel may leave a part of the row out.
+    prefix:   static: True where some places may have segment -1 (a shared or trained prefix). Documents see them
+              however far away they lie, so that no kernel may leave a part of the row out.
 
     Tokens of one segment lie side by side in a row, in their order; anything else belongs into coords and the mask.
     """
@@ -51,6 +52,9 @@ class Layout:
         order = torch.arange(length, device=device)[None]  # [1, T]
         if self.segments is not None:
             order = restart(order, self.segments)  # [B, T]
+        if self.segments is not None and self.prefix:
+            before = (self.segments == -1).sum(dim=1, keepdim=True)  # [B, 1]
+            order = torch.where(self.segments > 0, order + before, order)
         return replace(self, order=order)
 
     def fold(self, share: int) -> Layout:

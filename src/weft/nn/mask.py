@@ -209,16 +209,18 @@ class Either(Mask):
 def visible(mask: Mask, q: Layout, k: Layout) -> Tensor:
     """The one rule: what the mask allows, within one document; bool, broadcastable to [B, T, S].
 
-    A key is seen if its segment is the query's and not 0, or if it is -1 and the keys' layout says `prefix`. ValueError
-    for a -1 that is not announced (on a CPU; elsewhere nobody sees it, as asking would wait for the device).
+    A key is seen if its segment is the query's and not 0; or, whatever the mask says, if it is -1, the query of a
+    document, and the keys' layout says `prefix`. A prefix sees itself as a document does, or what came later in it
+    would change what came before (contracts G1 and G2). ValueError for a -1 that is not announced (on a CPU; elsewhere
+    nobody sees it, as asking would wait for the device).
     """
     allowed = mask.allows(q, k)
     if q.segments is None and k.segments is None:
         return allowed
     ours, theirs = _segments(q)[:, :, None], _segments(k)[:, None, :]  # [B, T, 1], [B, 1, S]
-    own = allowed & (ours == theirs) & (ours > 0)  # [B, T, S]
+    own = allowed & (ours == theirs) & (ours != 0)  # [B, T, S]
     if k.prefix:
-        return own | ((theirs == -1) & (ours != 0))
+        return own | ((theirs == -1) & (ours > 0))
     if theirs.device.type == "cpu" and not torch.compiler.is_compiling() and bool((theirs < 0).any()):
         raise ValueError("a layout has segment -1, which every segment sees: announce it by Layout(prefix=True)")
     return own

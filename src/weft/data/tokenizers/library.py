@@ -6,6 +6,7 @@ import re
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -14,7 +15,7 @@ import tokenizers
 
 from weft.data.tokenizers.charsmap import check_charsmap
 from weft.data.tokenizers.folder import Published, read_published
-from weft.data.tokenizers.specials import CONFIG, ENDS, NOTHING, Specials, role_names, write_roles
+from weft.data.tokenizers.specials import CONFIG, ENDS, NOTHING, Specials, role_names, spoken, write_roles
 from weft.data.tokenizers.spelling import Speller, Spelt
 from weft.data.tokenizers.table import FILE, MOST_IDS, PieceTable, utf8
 from weft.data.tokenizers.template import Template, read_template, write_template
@@ -23,6 +24,7 @@ from weft.files import DamagedFile, write_bytes, write_json
 END = "<|end|>"  # what ends a text in a byte-level BPE of ours
 # Before a special's name this makes a text that no cutting into words leaves whole: letter, space, letter.
 _UNSPELLABLE = "x "
+_MARK = "\ufdd1"  # a noncharacter: no text has it
 
 # A single line break between two characters that are no space is a word of its own, or none, to the ways of cutting
 # that are `cuttable`: text may be cut after it without changing any id. One long text is then encoded on all cores, and
@@ -141,6 +143,32 @@ class LibraryTokenizer(PieceTable):
         if said := write_roles(self._roles, self._names):
             write_json(folder / CONFIG, said)
 
+    @property
+    def role_tokens(self) -> Mapping[str, str]:
+        """bos_token and its like, as published files name them -> the special token that plays this part."""
+        return spoken(self._roles)
+
+    def encode_parts(self, parts: Sequence[str | int]) -> list[int]:
+        """The ids of a text in which special ids stand already, as the library gives them: what is around a special
+        token may depend on it (spaces that it takes, the space that only the first word gets). ValueError for a text
+        with U+FDD1, a noncharacter, and for an id that is not special."""
+        for part in parts:
+            if isinstance(part, str) and _MARK in utf8(part).decode():
+                raise ValueError("the text has U+FDD1, which is no character: leave it out")
+        text = "".join(part if isinstance(part, str) else f"{_MARK}{self.name(part)}" for part in parts)
+        return self._marked.encode(text, add_special_tokens=False).ids
+
+    @cached_property
+    def _marked(self) -> tokenizers.Tokenizer:
+        """The library's tokenizer with special tokens that are found where their names come after a mark, whatever its
+        normalizer does to text."""
+        data: dict[str, Any] = json.loads(self._text)
+        for token in data["added_tokens"]:
+            token["normalized"] = token["normalized"] and not token["special"]
+        found = _library(data, _MARK)
+        found.encode_special_tokens = False
+        return found
+
     def encode_many(self, texts: Sequence[str]) -> list[np.ndarray]:
         """The ids of each text, int32 [length], on all cores. ValueError for a lone surrogate, which has no bytes."""
         found: list[list[np.ndarray]] = [[] for _ in texts]
@@ -165,15 +193,15 @@ class LibraryTokenizer(PieceTable):
             found[owner].append(np.asarray(encoding.ids, np.int32))
 
 
-def _library(data: dict[str, Any]) -> tokenizers.Tokenizer:
+def _library(data: dict[str, Any], mark: str = _UNSPELLABLE) -> tokenizers.Tokenizer:
     """The library's tokenizer for the ids of plain text: nothing is cut short, padded, added or drawn at random, and
-    specials have names that no text spells. `encode_special_tokens` alone would not do: a Unigram model finds "</s>" in
-    text by its own vocabulary."""
+    specials have names that no text spells, with `mark` before them. `encode_special_tokens` alone would not do: a
+    Unigram model finds "</s>" in text by its own vocabulary."""
     added = data.get("added_tokens") or []
     special = {token["content"] for token in added if token["special"]}
 
     def name(token: str) -> str:
-        return f"{_UNSPELLABLE}{token}" if token in special else token
+        return f"{mark}{token}" if token in special else token
 
     model = dict(data["model"])
     if isinstance(model["vocab"], dict):

@@ -110,6 +110,11 @@ def write_roles(names: Mapping[str, str], special: Mapping[str, int]) -> dict[st
     return {role: names.get(part) for part, (role, _) in _ROLES.items()}
 
 
+def spoken(names: Mapping[str, str]) -> dict[str, str]:
+    """The token that plays each part, by what published files call the part (bos_token)."""
+    return {_ROLES[part][0]: token for part, token in names.items()}
+
+
 def _object(path: Path) -> dict[str, Any]:
     told = read_json(path) if path.is_file() else {}
     if not isinstance(told, dict):

@@ -76,9 +76,23 @@ class PieceTable(ABC):
             raise ValueError(f"no special token is called {name!r}; {suggest(name, self._names)}")
         return self._names[name]
 
+    @property
+    def special_names(self) -> Mapping[str, int]:
+        """What its special tokens are called -> their ids."""
+        return self._names
+
+    @property
+    def role_tokens(self) -> Mapping[str, str]:
+        """bos_token and its like, as published files name them -> the special token that plays this part."""
+        return {}
+
     def encode(self, text: str) -> list[int]:
         """The ids of `text`; no special ids are added. ValueError for text that has none."""
         return self.encode_many([text])[0].tolist()
+
+    def encode_parts(self, parts: Sequence[str | int]) -> list[int]:
+        """The ids of a text in which special ids stand already: texts and ids, in their order."""
+        return [number for part in parts for number in (self.encode(part) if isinstance(part, str) else [part])]
 
     @abstractmethod
     def encode_many(self, texts: Sequence[str]) -> list[np.ndarray]:

@@ -1,0 +1,127 @@
+"""What a model writes after a prompt: the prompt to ids, what follows them, and that to text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from weft.batch import Tokenizer
+from weft.data import as_prompt, as_source
+from weft.generate import Beams, Reason, Sampling, TextStream, beam_search, decode, generate
+from weft.hub.inputs import at_least_one
+from weft.hub.stops import Stops
+from weft.nn import EncoderDecoder
+
+USUAL = Sampling(temperature=0.8)  # livelier than the likeliest token, tidier than the model's own distribution
+Prompt = str | Sequence[int]
+"""A text, or its ids with all that belongs before and after them (a chat's, say)."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a model added to one prompt. ids: the end id included where it ended itself; logprob: nats of all of it;
+    score: what beams ranked it by, see `Beams`, None where nothing was searched for."""
+
+    text: str
+    ids: tuple[int, ...]
+    reason: Reason
+    logprob: float
+    score: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Writing:
+    """A module that writes, with its tokenizer, what ends a text, and its family's settings."""
+
+    module: nn.Module
+    tokenizer: Tokenizer
+    stops: Stops
+    config: Any
+
+    def all(
+        self, prompts: Sequence[Prompt], sampling: Sampling | None, *, tokens: int, beams: int | Beams
+    ) -> list[Written]:
+        """See `Model.generate_all`."""
+        at_least_one("tokens", tokens)
+        search = self._search(beams, sampling)
+        ids, (stop, start) = [self.ids(prompt) for prompt in prompts], self._stops()
+        context = self.config.context
+        if search is None:
+            drawn = sampling or USUAL
+            rows = generate(self.module, ids, new=tokens, sampling=drawn, stop=stop, start=start, context=context)
+            made = [(row, None) for row in rows]
+        else:
+            found = beam_search(
+                self.module,
+                ids,
+                new=tokens,
+                width=search.width,
+                alpha=search.length_penalty,
+                early_stopping=search.early_stopping,
+                stop=stop,
+                start=start,
+                context=context,
+            )
+            made = [(best, best.score) for best, *_ in found]
+        return [
+            Written("".join(self._pieces(row.ids, prompt)), row.ids, row.reason, row.logprob, score)
+            for prompt, (row, score) in zip(ids, made, strict=True)
+        ]
+
+    def stream(self, prompt: Prompt, sampling: Sampling | None, *, tokens: int) -> Iterator[str]:
+        """See `Model.stream`."""
+        at_least_one("tokens", tokens)
+        ids, (stop, start) = self.ids(prompt), self._stops()
+        drawn, context = sampling or USUAL, self.config.context
+        steps = decode(self.module, [ids], new=tokens, sampling=drawn, stop=stop, start=start, context=context)
+        return self._pieces((step.tokens[0] for step in steps), ids)
+
+    def ids(self, prompt: Prompt) -> list[int]:
+        """The ids a prompt becomes, as its tokenizer declares it; weft's own say nothing: there a decoder continues END
+        prompt, and an encoder reads prompt END, as in training. ValueError for a source that is longer than the
+        context: many schemes could go on, but the model never saw one."""
+        if not isinstance(self.module, EncoderDecoder):
+            return as_prompt(self.tokenizer, self.tokenizer.encode(prompt)) if isinstance(prompt, str) else list(prompt)
+        ids = as_source(self.tokenizer, self.tokenizer.encode(prompt)) if isinstance(prompt, str) else list(prompt)
+        if len(ids) > self.config.context:
+            raise ValueError(
+                f"the source has {len(ids)} tokens, the context {self.config.context}: shorten it, or use a model "
+                "with a longer context"
+            )
+        return ids
+
+    def _search(self, beams: int | Beams, sampling: Sampling | None) -> Beams | None:
+        """How rows are searched for; None where they are drawn. ValueError where both are asked for."""
+        width = beams if isinstance(beams, int) else beams.width
+        at_least_one("beams", width)
+        if width > self.config.vocab:
+            raise ValueError(
+                f"beams = {width}, but there are only {self.config.vocab} tokens to choose from: ask for less"
+            )
+        if beams == 1:
+            return None
+        if sampling is not None and not sampling.greedy:
+            raise ValueError(
+                f"beams = {width} search for the likeliest row and draw nothing, so {sampling} would not be heard: "
+                "leave out the beams, or temperature, top_k, top_p and seed"
+            )
+        return Beams(beams) if isinstance(beams, int) else beams
+
+    def _stops(self) -> tuple[tuple[int, ...], int]:
+        """The ids that end a text, and the one that a decoder with a memory starts with."""
+        end, (ends, start) = self.tokenizer.end, self.stops
+        return ends or (end,), end if start is None else start
+
+    def _pieces(self, tokens: Iterable[int | None], prompt: Sequence[int]) -> Iterator[str]:
+        """The text of a model's ids: a decoder's goes on from its prompt, a translation begins. Ids that the tokenizer
+        lacks (spare rows of the embedding) have none."""
+        vocab, before = self.tokenizer.vocab, () if isinstance(self.module, EncoderDecoder) else prompt
+        text = TextStream(self.tokenizer, [token for token in before if token < vocab])
+        for token in tokens:
+            if token is not None and token < vocab and (piece := text.push(token)):
+                yield piece
+        if rest := text.finish():
+            yield rest
