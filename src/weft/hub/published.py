@@ -83,7 +83,7 @@ def understand(fields: Mapping[str, Any], described: Described, weights: Weights
     family, declared = family_of(fields.get("model_type"))
     try:
         config = described.blueprint.config
-        settled = settle(declared, family.table(config), config, weights, _same(weights))
+        settled = settle(declared, family.table(config), config, weights, _same(weights), described.dead)
     except MismatchError as error:
         raise LoadError(f"{path.parent}: {error}") from error
     _has_head(declared, fields, settled, path)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from weft.nn.branch import Auxiliary
 from weft.nn.context import Context
-from weft.nn.embed import Embed, LMHead
+from weft.nn.embed import Embed, LMHead, Types
 from weft.nn.feedforward import activation
 from weft.nn.layout import Layout
 from weft.nn.linear import Linear
@@ -94,6 +95,54 @@ class RowHead(Head):
 
     def forward(self, x: Tensor, table: Tensor | None = None) -> Tensor:
         return self.out(x)  # [B, C]
+
+
+class SpanHead(Head):
+    """token(norm(act(dense(left, right, place)))): which token stands in a span, of which nothing is read but the
+    states just outside it (Joshi et al. 2020, SpanBERT, §3.2).
+
+        head(SpanHead.outside(x, row, first, last), table, offset=offset)  # [N, V]
+
+    outside [N, 2, D]; offset int64 [N]: how far into the span the token stands, from 0, below `longest`, each with a
+    trained vector of `place` numbers. ValueError where none is given: `Encoder.logits` cannot know it.
+    """
+
+    def __init__(
+        self, token: TokenHead, *, longest: int = 10, place: int = 200, act: str = "gelu", norm: nn.Module
+    ) -> None:
+        super().__init__()
+        width = token.dense.width_in
+        self.places, self.act = Types(longest, place), activation(act)
+        self.dense, self.norm, self.token = Linear(2 * width + place, width), norm, token
+
+    @staticmethod
+    def outside(x: Tensor, row: Tensor, first: Tensor, last: Tensor) -> Tensor:
+        """The states just outside spans: x [B, T, D]; of each span its row, first and last place, int64 [N] ->
+        [N, 2, D]. ValueError for one that begins or ends its row."""
+        if not torch.compiler.is_compiling() and bool(((first < 1) | (last + 1 >= x.shape[1])).any()):
+            raise ValueError(f"a span from {first.tolist()} to {last.tolist()} in rows of {x.shape[1]} has no outside")
+        return torch.stack((x[row, first - 1], x[row, last + 1]), dim=1)  # [N, 2, D]
+
+    def states(self, outside: Tensor, offset: Tensor | None) -> Tensor:
+        """What the second of the two layers reads, [N, D]."""
+        if offset is None:
+            raise ValueError("a span's tokens are told by the states outside it: call heads['span'](.., offset=..)")
+        return self.norm(self.act(self.dense(torch.cat((outside.flatten(-2), self.places(offset)), dim=-1))))  # [N, D]
+
+    def forward(self, x: Tensor, table: Tensor | None = None, *, offset: Tensor | None = None) -> Tensor:
+        return self.token(self.states(x, offset), table)  # [N, V]
+
+    def nats(
+        self,
+        x: Tensor,
+        labels: Tensor,
+        table: Tensor | None = None,
+        *,
+        ignored: int = -100,
+        offset: Tensor | None = None,
+    ) -> Tensor:
+        """See `LMHead.nats`."""
+        return self.token.nats(self.states(x, offset), labels, table, ignored=ignored)
 
 
 class Pooler(nn.Module):

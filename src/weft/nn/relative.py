@@ -71,6 +71,39 @@ class Shaw(Relative):
         return torch.einsum("bhtn,nk->bthk", mass, self.values.to(probs.dtype))
 
 
+class RelativeKey(Relative):
+    """Trained vectors of clipped distance, held against the queries (Shaw et al. 2018, without their values) and, where
+    `both`, against the keys too (Huang et al. 2020, method 4).
+
+    distance: where it is clipped. weight [2·distance + 1, K], from the furthest ahead to the furthest behind.
+    """
+
+    table = True
+
+    def __init__(self, head_width: int, *, distance: int = 16, both: bool = True) -> None:
+        super().__init__()
+        if distance < 1:
+            raise ValueError(f"distance = {distance}, but relative positions are told apart up to one of at least 1")
+        self.distance, self.both = distance, both
+        self.weight = nn.Parameter(torch.empty(2 * distance + 1, head_width))
+        self.reset()
+
+    def reset(self) -> None:
+        nn.init.normal_(self.weight, std=0.02)
+
+    def bias(self, query: Tensor, keys: Tensor, q: Layout, k: Layout) -> Tensor:
+        weight = self.weight.to(query.dtype)
+        behind = q.places[:, :, None] - k.places[:, None, :]  # [B, T, S]
+        index = (behind.clamp(-self.distance, self.distance) + self.distance)[:, None]  # [B, 1, T, S]
+        asked = torch.einsum("bthk,nk->bhtn", query, weight)  # [B, H, T, 2·distance + 1]
+        scores = asked.gather(-1, index.expand(*asked.shape[:3], -1))  # [B, H, T, S]
+        if not self.both:
+            return scores
+        held = torch.einsum("bsgk,nk->bgsn", keys, weight * weight.shape[1] ** -0.5)  # [B, G, S, 2·distance + 1]
+        own = held.gather(-1, index.mT.expand(*held.shape[:3], -1)).mT  # [B, G, T, S]
+        return scores + own.repeat_interleave(query.shape[2] // keys.shape[2], dim=1)  # [B, H, T, S]
+
+
 class Music(Relative):
     """Trained vectors of distance for each head, on the key side alone (Huang et al. 2018, Music Transformer).
 
