@@ -24,20 +24,14 @@ class Settled:
 
 
 def settle(
-    declared: Published,
-    table: Table,
-    config: Any,
-    names: Iterable[str],
-    same: Callable[[str, str], bool],
-    unread: Iterable[str] = (),
+    declared: Published, table: Table, config: Any, names: Iterable[str], same: Callable[[str, str], bool]
 ) -> Settled:
     """The names of a file, settled against the declaration.
 
-    same: whether two tensors of the file are equal; unread: those that nothing is computed with, where they are there.
-    MismatchError where two names mean one tensor, or tensors differ that can only be one.
+    same: whether two tensors of the file are equal. MismatchError where two names mean one tensor, or tensors differ
+    that can only be one.
     """
     there = _canonical(declared, table, names)
-    dead = {name: there.pop(name) for name in unread if name in there}
     there = {name: file for name, file in there.items() if not _matches(declared.ignored, name)}
     notices = list[str]()
     for tie in declared.ties:
@@ -58,6 +52,7 @@ def settle(
             config = dataclasses.replace(config, **{tie.flag: False})
         elif tied:
             del there[tie.copy]
+    dead = dict[str, str]()
     for twin in declared.twins:
         if twin.used in there and twin.other in there:
             dead[twin.other] = there[twin.other]

@@ -98,51 +98,36 @@ class RowHead(Head):
 
 
 class SpanHead(Head):
-    """token(norm(act(dense(left, right, place)))): which token stands in a span, of which nothing is read but the
-    states just outside it (Joshi et al. 2020, SpanBERT, §3.2).
+    """token(norm(act(dense(x)))): which token stands in a span, of which only the states just outside it are read and
+    how far into it the token stands (Joshi et al. 2020, SpanBERT, §3.2). x [.., 2·D + place], see `read`, -> [.., V].
 
-        head(SpanHead.outside(x, row, first, last), table, offset=offset)  # [N, V]
-
-    outside [N, 2, D]; offset int64 [N]: how far into the span the token stands, from 0, below `longest`, each with a
-    trained vector of `place` numbers. ValueError where none is given: `Encoder.logits` cannot know it.
+        encoder.logits(head.read(x[row, first - 1], x[row, last + 1], at - first), "span")  # of the tokens x[row, at]
     """
 
     def __init__(
         self, token: TokenHead, *, longest: int = 10, place: int = 200, act: str = "gelu", norm: nn.Module
     ) -> None:
+        """token: the second layer and the scores; longest: how many offsets have a trained vector, of `place` numbers."""
         super().__init__()
         width = token.dense.width_in
-        self.places, self.act = Types(longest, place), activation(act)
-        self.dense, self.norm, self.token = Linear(2 * width + place, width), norm, token
+        self.places, self.act, self.norm, self.token = Types(longest, place), activation(act), norm, token
+        self.dense = Linear(2 * width + place, width)
 
-    @staticmethod
-    def outside(x: Tensor, row: Tensor, first: Tensor, last: Tensor) -> Tensor:
-        """The states just outside spans: x [B, T, D]; of each span its row, first and last place, int64 [N] ->
-        [N, 2, D]. ValueError for one that begins or ends its row."""
-        if not torch.compiler.is_compiling() and bool(((first < 1) | (last + 1 >= x.shape[1])).any()):
-            raise ValueError(f"a span from {first.tolist()} to {last.tolist()} in rows of {x.shape[1]} has no outside")
-        return torch.stack((x[row, first - 1], x[row, last + 1]), dim=1)  # [N, 2, D]
+    def read(self, before: Tensor, behind: Tensor, offset: Tensor) -> Tensor:
+        """What the head reads: hidden states [.., D] before the span's first token and behind its last, and the
+        token's offset from the first, int64 [..], below `longest` -> [.., 2·D + place]."""
+        return torch.cat((before, behind, self.places(offset).to(before.dtype)), dim=-1)
 
-    def states(self, outside: Tensor, offset: Tensor | None) -> Tensor:
-        """What the second of the two layers reads, [N, D]."""
-        if offset is None:
-            raise ValueError("a span's tokens are told by the states outside it: call heads['span'](.., offset=..)")
-        return self.norm(self.act(self.dense(torch.cat((outside.flatten(-2), self.places(offset)), dim=-1))))  # [N, D]
+    def forward(self, x: Tensor, table: Tensor | None = None) -> Tensor:
+        return self.token(self._within(x), table)  # [.., V]
 
-    def forward(self, x: Tensor, table: Tensor | None = None, *, offset: Tensor | None = None) -> Tensor:
-        return self.token(self.states(x, offset), table)  # [N, V]
+    def nats(self, x: Tensor, labels: Tensor, table: Tensor | None = None, *, ignored: int = -100) -> Tensor:
+        return self.token.nats(self._within(x), labels, table, ignored=ignored)
 
-    def nats(
-        self,
-        x: Tensor,
-        labels: Tensor,
-        table: Tensor | None = None,
-        *,
-        ignored: int = -100,
-        offset: Tensor | None = None,
-    ) -> Tensor:
-        """See `LMHead.nats`."""
-        return self.token.nats(self.states(x, offset), labels, table, ignored=ignored)
+    def _within(self, x: Tensor) -> Tensor:
+        if x.shape[-1] != self.dense.width_in:
+            raise ValueError(f"a span's head reads {self.dense.width_in} numbers, not {x.shape[-1]}: see SpanHead.read")
+        return self.norm(self.act(self.dense(x)))  # [.., D]
 
 
 class Pooler(nn.Module):
