@@ -107,7 +107,7 @@ class SpanHead(Head):
     def __init__(
         self, token: TokenHead, *, longest: int = 10, place: int = 200, act: str = "gelu", norm: nn.Module
     ) -> None:
-        """token: the second layer and the scores; longest: how many offsets have a trained vector, of `place` numbers."""
+        """token: the second layer and the scores; longest: how many offsets have a vector, each of `place` numbers."""
         super().__init__()
         width = token.dense.width_in
         self.places, self.act, self.norm, self.token = Types(longest, place), activation(act), norm, token
