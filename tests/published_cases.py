@@ -16,7 +16,7 @@ from torch import Tensor, nn
 import weft
 from weft.generate import GREEDY, generate
 from weft.models import FAMILIES
-from weft.nn import Decoder, EncoderDecoder, Layout
+from weft.nn import Decoder, Encoder, EncoderDecoder, Layout
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,9 @@ class Rows:
     def real(self, lengths: Tensor) -> Tensor:
         return torch.arange(self.tokens.shape[1]) < lengths[:, None]
 
-    def theirs(self, model: Any) -> Tensor:
-        """The reference's scores; of a class without a head, its hidden states times its token table."""
+    def theirs(self, model: Any, *, states: bool = False) -> Tensor:
+        """The reference's scores; of a class without a head, its hidden states times its token table, or, asked for
+        `states`, these themselves, a row's pooled vector added where there is one."""
         if model.config.is_encoder_decoder:
             source = dict(input_ids=self.source, attention_mask=self.real(self.source_lengths).long())
             out = model(**source, decoder_input_ids=self.tokens, decoder_attention_mask=self.real(self.lengths).long())
@@ -93,6 +94,8 @@ class Rows:
         for name in ("logits", "prediction_logits"):
             if name in out:
                 return out[name]
+        if states:
+            return out["last_hidden_state"] + (out["pooler_output"][:, None] if "pooler_output" in out else 0)
         return out["last_hidden_state"] @ model.get_input_embeddings().weight.T
 
     def ours(self, module: nn.Module) -> Tensor:
@@ -103,11 +106,18 @@ class Rows:
             hidden, _ = module(self.source, self.tokens, Layout.ragged(self.source_lengths, width), here)
         else:
             hidden, _ = module(self.tokens, here)
+        if headless(module):
+            return hidden + (module.pool(hidden)[:, None] if module.pooler is not None else 0)  # type: ignore[operator]
         return module.logits(hidden)  # type: ignore[operator]
 
     def kept(self, scores: Tensor) -> Tensor:
         """Without padding; a row's own scores [B, C] are all kept."""
         return scores[self.real(self.lengths)] if scores.shape[:2] == self.tokens.shape else scores
+
+
+def headless(module: nn.Module) -> bool:
+    """An encoder that scores nothing."""
+    return isinstance(module, Encoder) and not module.heads
 
 
 def measure(case: Case, folder: Path, *, shards: bool = False) -> Figures:
@@ -122,7 +132,7 @@ def measure(case: Case, folder: Path, *, shards: bool = False) -> Figures:
 
 
 def _compare(theirs: Any, module: nn.Module, rows: Rows) -> tuple[float, float]:
-    wanted, got = rows.kept(rows.theirs(theirs)), rows.kept(rows.ours(module))
+    wanted, got = rows.kept(rows.theirs(theirs, states=headless(module))), rows.kept(rows.ours(module))
     assert wanted.shape == got.shape
     off = float((got - wanted).detach().abs().max() / wanted.detach().std())
     some = torch.randn(wanted.shape, generator=torch.Generator().manual_seed(2))

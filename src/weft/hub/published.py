@@ -89,9 +89,11 @@ def understand(fields: Mapping[str, Any], described: Described, weights: Weights
     _has_head(declared, fields, settled, path)
     blueprint = replace(described.blueprint, config=settled.config)
     notices = described.notices + settled.notices + _code(fields, path.parent)
-    dead = {name: weights[file] for name, file in settled.dead.items()}
+    unread = {name: file for name, file in settled.names.items() if name in described.dead}
+    names = {name: file for name, file in settled.names.items() if name not in unread}
+    dead = {name: weights[file] for name, file in (settled.dead | unread).items()}
     head = described.heads[0] if described.heads else None
-    return Plan(blueprint, settled.names, head, fields, dead, notices)
+    return Plan(blueprint, names, head, fields, dead, notices)
 
 
 def _has_head(declared: Published, fields: Mapping[str, Any], settled: Settled, path: Path) -> None:

@@ -35,8 +35,10 @@ class Outgoing(Mapping[str, Tensor]):
         dtype: Callable[[str], torch.dtype],
         dead: Mapping[str, Tensor] | None = None,
     ) -> None:
-        """dtype: of our tensor of a name, where it is a floating-point number; dead: what stands in place of ours."""
+        """dtype: of our tensor of a name, where it is a floating-point number; dead: what stands in place of ours, or
+        beside them."""
         self._moves, self._ours, self._dtype, self._dead = moves, ours, dtype, dead or {}
+        self._names = tuple(dict.fromkeys((*moves, *self._dead)))
 
     def __getitem__(self, name: str) -> Tensor:
         if name in self._dead:
@@ -50,10 +52,10 @@ class Outgoing(Mapping[str, Tensor]):
         return given
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._moves)
+        return iter(self._names)
 
     def __len__(self) -> int:
-        return len(self._moves)
+        return len(self._names)
 
 
 def published_config(blueprint: Blueprint, origin: Origin, dtype: torch.dtype) -> dict[str, Any] | None:
@@ -85,7 +87,8 @@ def outgoing(
     moves = writing(family.table(blueprint.config), tensors)
     named = partial(names_of, family.published, blueprint.config, bare=bare)
     written = {name: move for move in moves for name in named(move.theirs)}
-    dead = {named(name)[0]: tensor for name, tensor in origin.dead.items() if len(named(name)) > 1}
+    ours = {move.theirs for move in moves}
+    dead = {named(name)[0]: tensor for name, tensor in origin.dead.items() if name not in ours or len(named(name)) > 1}
     return Outgoing(written, tensors, kept, dead)
 
 

@@ -46,6 +46,7 @@ class Family:
         return self.weights(config) if callable(self.weights) else self.weights
 
 
-FAMILIES: Registry[Family] = Registry(
-    "family", "weft.families", tuple(f"weft.models.{name}" for name in ("bert", "gpt2", "llama", "t5", "transformer"))
-)
+_FILES = (
+    "albert", "bert", "distilbert", "electra", "gpt2", "llama", "roberta", "t5", "transformer",
+)  # fmt: skip
+FAMILIES: Registry[Family] = Registry("family", "weft.families", tuple(f"weft.models.{name}" for name in _FILES))

@@ -9,7 +9,7 @@ from typing import Any
 
 from weft.models.blueprint import Blueprint
 from weft.models.family import FAMILIES, Family
-from weft.models.published import INERT, ONLY, Key, Published
+from weft.models.published import INERT, ONLY, Key, Published, Read
 from weft.registry import suggest
 from weft.settings import field_from_data, to_data
 
@@ -19,11 +19,12 @@ OWN = "weft"  # the field under which a published config keeps what its own libr
 @dataclass(frozen=True)
 class Described:
     """What a config.json says. heads: those of its class, the one that answers by default first; None where it names no
-    class. notices: for people."""
+    class. notices: for people. dead: tensors that nothing is computed with."""
 
     blueprint: Blueprint
     heads: tuple[str, ...] | None = None
     notices: tuple[str, ...] = ()
+    dead: tuple[str, ...] = ()
 
 
 def family_of(model_type: object) -> tuple[Family, Published]:
@@ -50,13 +51,12 @@ def read_fields(data: Mapping[str, Any]) -> Described:
             raise ValueError(f"{key.theirs} makes {key.ours} {value!r}, another field {fields[key.ours]!r}")
         elif fields[key.ours] != value:
             notices.append(f"{key.theirs} is {value}, but weft has one {key.ours} for both: {fields[key.ours]}")
-    position = None
+    read = Read({})
     if declared.seam is not None:
         read = declared.seam.read(data)
         fields |= {
             name: field_from_data(family.config, name, value, called=name) for name, value in read.fields.items()
         }
-        position = read.position
         left = {name: value for name, value in left.items() if name not in declared.seam.names}
     fields |= _own(left.pop(OWN, {}), declared, family.config)
     plain = to_data(family.config())
@@ -64,8 +64,8 @@ def read_fields(data: Mapping[str, Any]) -> Described:
         if key.follows and fields[key.ours] == fields.get(key.follows, plain[key.follows]):
             fields[key.ours] = None
     _understood(left, {**ONLY, **declared.only}, declared)
-    blueprint = Blueprint(family.name, family.config(**fields), position)
-    return Described(blueprint, _heads(data.get("architectures"), declared), tuple(notices))
+    blueprint = Blueprint(family.name, family.config(**fields), read.position)
+    return Described(blueprint, _heads(data.get("architectures"), declared), tuple(notices), read.dead)
 
 
 def _take(left: dict[str, Any], key: Key, config: type[Any]) -> Any:

@@ -125,10 +125,11 @@ class Found:
 
 class Read(NamedTuple):
     """What the seam of a declaration makes of fields of theirs: fields of ours, and a position scheme in place of the
-    family's own."""
+    family's own. dead: tensors that nothing is computed with then; they are kept as they are."""
 
     fields: dict[str, Any]
     position: Scheme | None = None
+    dead: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from weft.nn.branch import Auxiliary, Branch
 from weft.nn.cache import Cache
 from weft.nn.context import Context, Field, Memory, Sight
 from weft.nn.embed import Embed, LMHead
-from weft.nn.encoder import Encoder, Head, PlaceHead, Pooler, RowHead, TokenHead
+from weft.nn.encoder import Encoder, Head, PlaceHead, Pooler, RowHead, SpanHead, TokenHead
 from weft.nn.experts import Experts, balance
 from weft.nn.feedforward import ACTIVATIONS, GLU, MLP
 from weft.nn.kernels import KERNELS, Scoring, attend
@@ -20,13 +20,14 @@ from weft.nn.mask import Blocks, Causal, Chunk, Full, Global, Mask, SameGroup, W
 from weft.nn.model import Decoder, EncoderDecoder, Writer
 from weft.nn.norm import Joined, LayerNorm, RMSNorm
 from weft.nn.position import Alibi, Learned, Placed, Position, Sinusoid, SinusoidHalves, StemPosition, T5Bias
-from weft.nn.relative import Music, PerLayer, Relative, RelativeXL, Shaw
+from weft.nn.relative import Music, PerLayer, Relative, RelativeKey, RelativeXL, Shaw
 from weft.nn.rope import AnyScaling, Rope, Scaling
 from weft.nn.scheme import (
     SCHEMES,
     AlibiScheme,
     LearnedScheme,
     MusicScheme,
+    RelativeKeyScheme,
     RelativeXLScheme,
     RopeScheme,
     Scheme,

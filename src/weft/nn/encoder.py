@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from weft.nn.branch import Auxiliary
 from weft.nn.context import Context
-from weft.nn.embed import Embed, LMHead
+from weft.nn.embed import Embed, LMHead, Types
 from weft.nn.feedforward import activation
 from weft.nn.layout import Layout
 from weft.nn.linear import Linear
@@ -94,6 +95,39 @@ class RowHead(Head):
 
     def forward(self, x: Tensor, table: Tensor | None = None) -> Tensor:
         return self.out(x)  # [B, C]
+
+
+class SpanHead(Head):
+    """token(norm(act(dense(x)))): which token stands in a span, of which only the states just outside it are read and
+    how far into it the token stands (Joshi et al. 2020, SpanBERT, §3.2). x [.., 2·D + place], see `read`, -> [.., V].
+
+        encoder.logits(head.read(x[row, first - 1], x[row, last + 1], at - first), "span")  # of the tokens x[row, at]
+    """
+
+    def __init__(
+        self, token: TokenHead, *, longest: int = 10, place: int = 200, act: str = "gelu", norm: nn.Module
+    ) -> None:
+        """token: the second layer and the scores; longest: how many offsets have a vector, each of `place` numbers."""
+        super().__init__()
+        width = token.dense.width_in
+        self.places, self.act, self.norm, self.token = Types(longest, place), activation(act), norm, token
+        self.dense = Linear(2 * width + place, width)
+
+    def read(self, before: Tensor, behind: Tensor, offset: Tensor) -> Tensor:
+        """What the head reads: hidden states [.., D] before the span's first token and behind its last, and the
+        token's offset from the first, int64 [..], below `longest` -> [.., 2·D + place]."""
+        return torch.cat((before, behind, self.places(offset).to(before.dtype)), dim=-1)
+
+    def forward(self, x: Tensor, table: Tensor | None = None) -> Tensor:
+        return self.token(self._within(x), table)  # [.., V]
+
+    def nats(self, x: Tensor, labels: Tensor, table: Tensor | None = None, *, ignored: int = -100) -> Tensor:
+        return self.token.nats(self._within(x), labels, table, ignored=ignored)
+
+    def _within(self, x: Tensor) -> Tensor:
+        if x.shape[-1] != self.dense.width_in:
+            raise ValueError(f"a span's head reads {self.dense.width_in} numbers, not {x.shape[-1]}: see SpanHead.read")
+        return self.norm(self.act(self.dense(x)))  # [.., D]
 
 
 class Pooler(nn.Module):

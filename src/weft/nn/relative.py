@@ -27,38 +27,61 @@ class Relative(nn.Module, ABC):
         return None
 
 
-class Shaw(Relative):
-    """Trained vectors of clipped distance on the key and the value side (Shaw et al. 2018), one of these per layer.
+class RelativeKey(Relative):
+    """Trained vectors of clipped distance, held against the queries (Shaw et al. 2018, without what is added to values)
+    and, where `both`, against the keys too (Huang et al. 2020, method 4).
 
-    distance: where it is clipped. keys, values: [2·distance + 1, K]. Both go through the 2·distance + 1 buckets, never
-    through a [T, S, K] gather.
+    distance: where it is clipped. keys [2·distance + 1, K], from the furthest ahead to the furthest behind. All goes
+    through the 2·distance + 1 buckets, never through a [T, S, K] gather.
     """
 
     table = True
 
-    def __init__(self, head_width: int, *, distance: int = 16) -> None:
+    def __init__(self, head_width: int, *, distance: int = 16, both: bool = True) -> None:
         super().__init__()
         if distance < 1:
             raise ValueError(f"distance = {distance}, but relative positions are told apart up to one of at least 1")
-        self.distance = distance
+        self.distance, self.both = distance, both
         self.keys = nn.Parameter(torch.empty(2 * distance + 1, head_width))
-        self.values = nn.Parameter(torch.empty(2 * distance + 1, head_width))
-        self.reset()
+        nn.init.normal_(self.keys, std=0.02)
 
     def reset(self) -> None:
         nn.init.normal_(self.keys, std=0.02)
-        nn.init.normal_(self.values, std=0.02)
 
     def _bucket(self, q: Layout, k: Layout) -> Tensor:
         """Which vector belongs to each pair, [B, T, S]."""
-        ahead = k.places[:, None, :] - q.places[:, :, None]  # [B, T, S]
-        return ahead.clamp(-self.distance, self.distance) + self.distance
+        behind = q.places[:, :, None] - k.places[:, None, :]  # [B, T, S]
+        return behind.clamp(-self.distance, self.distance) + self.distance
 
     def bias(self, query: Tensor, keys: Tensor, q: Layout, k: Layout) -> Tensor:
-        """Each query against the vector of each distance."""
-        scores = torch.einsum("bthk,nk->bhtn", query, self.keys.to(query.dtype))  # [B, H, T, 2·distance + 1]
-        index = self._bucket(q, k)[:, None].expand(*scores.shape[:3], -1)  # [B, H, T, S]
-        return scores.gather(-1, index)  # [B, H, T, S]
+        """Each query, and each key, against the vector of each distance."""
+        table, index = self.keys.to(query.dtype), self._bucket(q, k)[:, None]  # [2·distance + 1, K], [B, 1, T, S]
+        asked = torch.einsum("bthk,nk->bhtn", query, table)  # [B, H, T, 2·distance + 1]
+        scores = asked.gather(-1, index.expand(*asked.shape[:3], -1))  # [B, H, T, S]
+        if not self.both:
+            return scores
+        held = torch.einsum("bsgk,nk->bgsn", keys, table * table.shape[1] ** -0.5)  # [B, G, S, 2·distance + 1]
+        own = held.gather(-1, index.mT.expand(*held.shape[:3], -1)).mT  # [B, G, T, S]
+        return scores + own.repeat_interleave(query.shape[2] // keys.shape[2], dim=1)  # [B, H, T, S]
+
+
+class Shaw(RelativeKey):
+    """Trained vectors of clipped distance on the key and the value side (Shaw et al. 2018), one of these per layer.
+
+    distance: where it is clipped. keys, values [2·distance + 1, K], from the furthest behind to the furthest ahead.
+    """
+
+    def __init__(self, head_width: int, *, distance: int = 16) -> None:
+        super().__init__(head_width, distance=distance, both=False)
+        self.values = nn.Parameter(torch.empty_like(self.keys))
+        self.reset()
+
+    def reset(self) -> None:
+        super().reset()
+        nn.init.normal_(self.values, std=0.02)
+
+    def _bucket(self, q: Layout, k: Layout) -> Tensor:
+        return 2 * self.distance - super()._bucket(q, k)
 
     def mixer(self, q: Layout, k: Layout) -> Callable[[Tensor], Tensor]:
         return partial(self.mix, q=q, k=k)

@@ -7,7 +7,7 @@ with a swapped part saves and loads.
 from dataclasses import dataclass
 
 from weft.nn.position import Alibi, Learned, Position, Sinusoid, SinusoidHalves, StemPosition, T5Bias
-from weft.nn.relative import Music, PerLayer, Relative, RelativeXL, Shaw
+from weft.nn.relative import Music, PerLayer, Relative, RelativeKey, RelativeXL, Shaw
 from weft.nn.rope import AnyScaling, Rope
 
 
@@ -102,6 +102,17 @@ class ShawScheme(Scheme):
 
 
 @dataclass(frozen=True)
+class RelativeKeyScheme(Scheme):
+    """Shaw's vectors on the key side alone, held against queries and, where `both`, keys (Huang et al. 2020)."""
+
+    distance: int = 16
+    both: bool = True
+
+    def relative(self, heads: int, head_width: int, *, bidirectional: bool = False) -> Relative | None:
+        return RelativeKey(head_width, distance=self.distance, both=self.both)
+
+
+@dataclass(frozen=True)
 class MusicScheme(Scheme):
     """Huang et al. 2018."""
 
@@ -140,6 +151,7 @@ SCHEMES: dict[str, type[Scheme]] = {
     "t5": T5Scheme,
     "distance_per_layer": T5LayerScheme,
     "shaw": ShawScheme,
+    "relative_key": RelativeKeyScheme,
     "music": MusicScheme,
     "relative_xl": RelativeXLScheme,
 }
