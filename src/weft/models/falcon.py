@@ -1,0 +1,139 @@
+"""Falcon (Almazrouei et al. 2023): branches side by side, few keys, rotary positions or ALiBi.
+
+7B: one key for all heads, one norm for both branches ("shared"). 40B: grouped keys, a norm for each ("parallel"). RW: a
+key for each head, ALiBi, biases, branches one after the other ("sequential"). Dropout of the attention weights is used
+everywhere; the reference forgets it beside rotary positions, and uses its rate in the stream where branches follow each
+other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from weft.models.family import FAMILIES, Family
+from weft.models.megatron import Megatron, decoder, names
+from weft.models.published import ACTIVATIONS, Key, Published, Read, Seam, Tie
+from weft.models.rotary import rope
+from weft.nn import Alibi, AlibiScheme, Attention, Decoder, Embed, Layout, Placed, RopeScheme, Scheme, initialise
+
+
+@dataclass(frozen=True)
+class Falcon(Megatron):
+    vocab: int = 65024
+    width: int = 4544
+    heads: int = 71
+    kv_heads: int | None = 1  # None: heads
+    wiring: str = "shared"
+    theta: float = 10000.0
+    alibi: bool = False  # in place of rotary positions
+    bias: bool = False
+
+
+class RoundedAlibi(Alibi):
+    """bf16(slope) · place / √K, the product rounded to bf16, too, as the weights were trained: so what counts is the
+    key's place, not the distance."""
+
+    relative = False
+
+    def __init__(self, heads: int, head_width: int) -> None:
+        super().__init__(heads)
+        self.head_width = head_width
+
+    def at(self, q: Layout, k: Layout, new: Layout, length: int) -> Placed:
+        slopes = torch.tensor(self.slopes(self.heads), device=k.places.device).bfloat16()
+        bias = (slopes[:, None] * k.places[:, None]).float() / self.head_width**0.5  # [B, H, S]
+        return Placed(bias=bias[:, :, None].expand(-1, -1, q.places.shape[1], -1))  # [B, H, T, S]
+
+
+class RoundedAlibiScheme(AlibiScheme):
+    def field(self, heads: int, head_width: int, *, bidirectional: bool = False) -> RoundedAlibi:
+        return RoundedAlibi(heads, head_width)
+
+
+def build(c: Falcon, *, position: Scheme | None = None, attention: type[Attention] = Attention) -> Decoder:
+    scheme = position or (RoundedAlibiScheme() if c.alibi else RopeScheme(c.theta))
+    embed = Embed(c.vocab, c.width, position=scheme.stem(c.width, c.context))
+    return decoder(c, scheme, attention, embed, bias="qkvo" if c.bias else "", mlp_bias=c.bias)
+
+
+ROTARY = rope(10000.0, 2048)
+NORMS = {
+    "shared": "input_layernorm",
+    "parallel": "{ln_attn,ln_mlp}",
+    "sequential": "{input_layernorm,post_attention_layernorm}",
+}
+SWITCHES = {"new_decoder_architecture": False, "multi_query": True, "parallel_attn": True, "alibi": False}
+
+
+def _read(theirs: Mapping[str, Any]) -> Read:
+    """The new architecture overrules what is said of keys, and the old ones what is said of their number."""
+    new, single, beside, alibi = (theirs.get(name, default) for name, default in SWITCHES.items())
+    wrong = [f"{name} is {theirs[name]!r}" for name in SWITCHES if not isinstance(theirs.get(name, True), bool)]
+    heads = theirs.get("num_attention_heads", 71)
+    keys = theirs.get("num_kv_heads", heads)
+    norms = theirs.get("num_ln_in_parallel_attn", 2 if new else 1)
+    if beside and norms not in ((1, 2) if new else (1,)):
+        wrong.append(f"num_ln_in_parallel_attn is {norms!r}; understood is 1, or with new_decoder_architecture 2")
+    if new and not beside:
+        wrong.append("parallel_attn is false beside new_decoder_architecture, which knows no other")
+    if not new and not single and keys != heads:
+        wrong.append(f"num_kv_heads is {keys!r} beside {heads!r} heads: without multi_query there is one for each")
+    if wrong:
+        raise ValueError("; ".join(wrong))
+    kind = "sequential" if not beside else "parallel" if norms == 2 else "shared"
+    keys = keys if new else 1 if single else heads
+    rotary = ROTARY.read(theirs)
+    fields = rotary.fields | dict(kv_heads=None if keys == heads else keys, wiring=kind, alibi=alibi)
+    return Read(fields, None if alibi else rotary.position)
+
+
+def _write(c: Falcon, position: Scheme | None) -> dict[str, Any] | None:
+    """The old architecture where it can say it."""
+    keys = c.heads if c.kv_heads is None else c.kv_heads
+    new = keys not in (1, c.heads) or c.wiring == "parallel"
+    rotary = ROTARY.write(c, position)
+    if rotary is None or (c.alibi and position is not None) or (new and c.wiring == "sequential"):
+        return None
+    switches = dict(zip(SWITCHES, (new, keys == 1, c.wiring != "sequential", c.alibi), strict=True))
+    return rotary | switches | dict(num_kv_heads=keys, num_ln_in_parallel_attn=2 if c.wiring == "parallel" else 1)
+
+
+# fmt: off
+PUBLISHED = Published(
+    model_type="falcon", prefix="transformer.", bare=frozenset({"FalconModel"}), kernel="sdpa",
+    classes={"FalconForCausalLM": ("lm",), "FalconModel": ("lm",)},
+    keys=(
+        Key("vocab_size", "vocab", 65024), Key("max_position_embeddings", "context", 2048),
+        Key("hidden_size", "width", 4544, also=("n_embed",)), Key("num_hidden_layers", "depth", 32),
+        Key("num_attention_heads", "heads", 71), Key("ffn_hidden_size", "hidden", None),
+        Key("activation", "act", "gelu", words=ACTIVATIONS), Key("layer_norm_epsilon", "eps", 1e-5),
+        Key("bias", "bias", False), Key("hidden_dropout", "dropout", 0.0),
+        Key("attention_dropout", "attention_dropout", 0.0, follows="dropout"), Key("tie_word_embeddings", "tied", True),
+    ),
+    only={"apply_residual_connection_post_layernorm": (False,)},
+    seam=Seam(
+        (*ROTARY.names, "num_kv_heads", "num_ln_in_parallel_attn", *SWITCHES),
+        ("theta", "kv_heads", "wiring", "alibi"), _read, _write,
+    ),
+    ties=(Tie("lm_head.weight", "transformer.word_embeddings.weight", "tied"),),
+    ignored=("transformer.h.*.self_attention.rotary_emb.inv_freq",),
+)
+FAMILIES.register("falcon", Family(
+    name="falcon", config=Falcon, build=build, published=PUBLISHED,
+    initialise=lambda module, c: initialise.normal(module, std=0.02),
+    sizes={
+        "debug": dict(vocab=131, context=64, width=48, depth=2, heads=4),
+        "small": dict(vocab=4096, context=256, width=384, depth=6, heads=6),
+        "7b": {}, "40b": dict(width=8192, depth=60, heads=128, kv_heads=8, wiring="parallel"),
+        "rw-1b": dict(width=2048, depth=24, heads=32, kv_heads=None, alibi=True, wiring="sequential", bias=True),
+    },
+    weights=lambda c: names(
+        c, "transformer.word_embeddings", "transformer.h.*", "self_attention", NORMS.get(c.wiring, ""),
+        "transformer.ln_f", "lm_head",
+    ),
+    summary="decoder, parallel branches, one key or few, rotary or ALiBi",
+))
