@@ -53,9 +53,6 @@ FAMILIES.register("bloom", Family(
         "small": dict(vocab=4096, context=256, width=384, depth=6, heads=6),
         "560m": dict(width=1024, depth=24, heads=16), "7b": {},
     },
-    weights=lambda c: (("embed.norm", "transformer.word_embeddings_layernorm", ""), *names(
-        c, "transformer.word_embeddings", "transformer.h.*", "self_attention",
-        "{input_layernorm,post_attention_layernorm}", "transformer.ln_f", "lm_head",
-    )),
+    weights=lambda c: (("embed.norm", "transformer.word_embeddings_layernorm", ""), *names(c)),
     summary="decoder, pre-LN, ALiBi, a norm after the embedding",
 ))

@@ -1,9 +1,7 @@
-"""Falcon (Almazrouei et al. 2023): branches side by side, few keys, rotary positions or ALiBi.
+"""Falcon (Almazrouei et al. 2023): 7B has one key for all heads, and branches side by side that read one norm (shared);
+40B grouped keys and two norms (parallel); RW a key for each head, ALiBi, biases, and branches one after the other.
 
-7B: one key for all heads, one norm for both branches ("shared"). 40B: grouped keys, a norm for each ("parallel"). RW: a
-key for each head, ALiBi, biases, branches one after the other ("sequential"). Dropout of the attention weights is used
-everywhere; the reference forgets it beside rotary positions, and uses its rate in the stream where branches follow each
-other.
+Dropout of attention weights is used everywhere; the reference forgets it beside rotary positions.
 """
 
 from __future__ import annotations
@@ -61,29 +59,21 @@ def build(c: Falcon, *, position: Scheme | None = None, attention: type[Attentio
 
 
 ROTARY = rope(10000.0, 2048)
-NORMS = {
-    "shared": "input_layernorm",
-    "parallel": "{ln_attn,ln_mlp}",
-    "sequential": "{input_layernorm,post_attention_layernorm}",
-}
 SWITCHES = {"new_decoder_architecture": False, "multi_query": True, "parallel_attn": True, "alibi": False}
 
 
 def _read(theirs: Mapping[str, Any]) -> Read:
     """The new architecture overrules what is said of keys, and the old ones what is said of their number."""
     new, single, beside, alibi = (theirs.get(name, default) for name, default in SWITCHES.items())
-    wrong = [f"{name} is {theirs[name]!r}" for name in SWITCHES if not isinstance(theirs.get(name, True), bool)]
     heads = theirs.get("num_attention_heads", 71)
-    keys = theirs.get("num_kv_heads", heads)
-    norms = theirs.get("num_ln_in_parallel_attn", 2 if new else 1)
-    if beside and norms not in ((1, 2) if new else (1,)):
-        wrong.append(f"num_ln_in_parallel_attn is {norms!r}; understood is 1, or with new_decoder_architecture 2")
-    if new and not beside:
-        wrong.append("parallel_attn is false beside new_decoder_architecture, which knows no other")
-    if not new and not single and keys != heads:
-        wrong.append(f"num_kv_heads is {keys!r} beside {heads!r} heads: without multi_query there is one for each")
-    if wrong:
-        raise ValueError("; ".join(wrong))
+    keys, norms = theirs.get("num_kv_heads", heads), theirs.get("num_ln_in_parallel_attn", 2 if new else 1)
+    wrong = {f"{name} is {theirs.get(name)!r}": not isinstance(theirs.get(name, True), bool) for name in SWITCHES} | {
+        f"num_ln_in_parallel_attn is {norms!r}": beside and norms not in (1, 2 if new else 1),
+        "parallel_attn is false, which the new one does not know": new and not beside,
+        f"num_kv_heads is {keys!r}, but there is one for each of {heads}": not (new or single) and keys != heads,
+    }
+    if any(wrong.values()):
+        raise ValueError(f"{'; '.join(text for text in wrong if wrong[text])} ; new_decoder_architecture is {new!r}")
     kind = "sequential" if not beside else "parallel" if norms == 2 else "shared"
     keys = keys if new else 1 if single else heads
     rotary = ROTARY.read(theirs)
@@ -95,8 +85,8 @@ def _write(c: Falcon, position: Scheme | None) -> dict[str, Any] | None:
     """The old architecture where it can say it."""
     keys = c.heads if c.kv_heads is None else c.kv_heads
     new = keys not in (1, c.heads) or c.wiring == "parallel"
-    rotary = ROTARY.write(c, position)
-    if rotary is None or (c.alibi and position is not None) or (new and c.wiring == "sequential"):
+    rotary, kinds = ROTARY.write(c, position), ("shared", "parallel" if new else "sequential")
+    if rotary is None or (c.alibi and position is not None) or c.wiring not in kinds:
         return None
     switches = dict(zip(SWITCHES, (new, keys == 1, c.wiring != "sequential", c.alibi), strict=True))
     return rotary | switches | dict(num_kv_heads=keys, num_ln_in_parallel_attn=2 if c.wiring == "parallel" else 1)
@@ -131,9 +121,6 @@ FAMILIES.register("falcon", Family(
         "7b": {}, "40b": dict(width=8192, depth=60, heads=128, kv_heads=8, wiring="parallel"),
         "rw-1b": dict(width=2048, depth=24, heads=32, kv_heads=None, alibi=True, wiring="sequential", bias=True),
     },
-    weights=lambda c: names(
-        c, "transformer.word_embeddings", "transformer.h.*", "self_attention", NORMS.get(c.wiring, ""),
-        "transformer.ln_f", "lm_head",
-    ),
+    weights=lambda c: names(c, norms=("ln_attn", "ln_mlp")) if c.wiring == "parallel" else names(c),
     summary="decoder, parallel branches, one key or few, rotary or ALiBi",
 ))

@@ -1,8 +1,7 @@
 """GPT 1 to 3 (Radford et al. 2018, 2019; Brown et al. 2020): decoders with trained positions and a tied head.
 
-GPT-1 is post-LN, without a norm at the end; its "gelu" is the tanh form. GPT-2 is pre-LN. GPT-3 is GPT-2 with
-"alternating dense and locally banded sparse attention patterns" (§2.1, after Child et al. 2019): every second layer
-looks through a window. How wide it is the paper does not say; 256 is GPT-Neo's. Nobody else has published a GPT-3.
+GPT-1 is post-LN, without a norm at the end; its "gelu" is the tanh form. GPT-3 is GPT-2 with every second layer looking
+through a band (§2.1, after Child et al. 2019), of a width that the paper does not say: 256 is GPT-Neo's.
 """
 
 from __future__ import annotations

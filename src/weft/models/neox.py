@@ -76,8 +76,8 @@ FAMILIES.register("neox", Family(
         "160m": dict(vocab=50304, width=768, depth=12, heads=12, hidden=3072), "20b": dict(hidden=24576),
     },
     weights=lambda c: names(
-        c, "gpt_neox.embed_in", "gpt_neox.layers.*", "attention", "{input_layernorm,post_attention_layernorm}",
-        "gpt_neox.final_layer_norm", "embed_out",
+        c, embed="gpt_neox.embed_in", layer="gpt_neox.layers.*", attention="attention",
+        last="gpt_neox.final_layer_norm", head="embed_out",
     ),
     summary="decoder, parallel branches, a part of each head rotary",
 ))
