@@ -16,6 +16,7 @@ from torch import Tensor, nn
 import weft
 from weft.generate import GREEDY, generate
 from weft.models import FAMILIES
+from weft.models.fields import family_of
 from weft.nn import Decoder, Encoder, EncoderDecoder, Layout
 
 
@@ -46,7 +47,8 @@ def reference(case: Case, seed: int = 0) -> Any:
 
     torch.manual_seed(seed)
     config = getattr(transformers, case.config)(**case.fields)
-    model = getattr(transformers, case.kind)._from_config(config, attn_implementation="eager")
+    _, declared = family_of(config.model_type)
+    model = getattr(transformers, case.kind)._from_config(config, attn_implementation=declared.kernel)
     if case.apart:
         head = model.get_submodule(case.apart)
         head.weight = nn.Parameter(head.weight.detach().clone())

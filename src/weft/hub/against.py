@@ -16,6 +16,7 @@ from weft.hub.error import LoadError
 from weft.hub.model import Model
 from weft.hub.probe import Probe
 from weft.models import FAMILIES
+from weft.models.published import Published
 from weft.nn import EncoderDecoder, Stack
 
 LIBRARIES = ("transformers",)
@@ -83,7 +84,7 @@ class Seen:
 
 
 def compare(model: Model, folder: Path, probe: Probe, library: str, tolerance: float) -> Comparison:
-    """Run the probe in `model` and in the library's own model of `folder`, eagerly and in fp32 on the CPU.
+    """Run the probe in `model` and in the library's own model of `folder`, in fp32 on the CPU.
 
     ValueError where the library is not known or not installed; LoadError where it has no class for the folder, or one
     whose layers are not ours.
@@ -96,10 +97,10 @@ def compare(model: Model, folder: Path, probe: Probe, library: str, tolerance: f
         raise ValueError(
             f"{library} is not installed here, so there is nothing to compare with: pip install {library}"
         ) from error
-    kind, bare = _class_of(model, folder)
-    theirs = _load(reference, kind, folder)
+    published, kind = _class_of(model, folder)
+    theirs = _load(reference, kind, folder, published.kernel)
     ours_seen, theirs_seen = _run_ours(model, probe), _run_theirs(theirs, probe, _depths(model.module), folder)
-    if bare:  # a class without a head has no logits to compare
+    if kind in published.bare:  # a class without a head has no logits to compare
         ours_seen.pop()
     rows = [
         Row(mine.name, other.name, _off(mine.states, other.states, probe.kept(other.states, of_source=mine.of_source)))
@@ -108,16 +109,16 @@ def compare(model: Model, folder: Path, probe: Probe, library: str, tolerance: f
     return Comparison(library, reference.__version__, kind, tolerance, tuple(rows))
 
 
-def _class_of(model: Model, folder: Path) -> tuple[str, bool]:
-    """The class a folder is of, and whether it is one without a head."""
+def _class_of(model: Model, folder: Path) -> tuple[Published, str]:
+    """How a folder is published, and the class it is of."""
     published = FAMILIES.get(model.blueprint.family).published
     if published is None or not model.origin.config:
         raise LoadError(f"{folder} is in weft's own layout, which no other library reads: there is nothing to compare")
     kind = (model.origin.config.get("architectures") or [next(iter(published.classes))])[0]
-    return kind, kind in published.bare
+    return published, kind
 
 
-def _load(reference: Any, kind: str, folder: Path) -> nn.Module:
+def _load(reference: Any, kind: str, folder: Path, kernel: str) -> nn.Module:
     """Their model. Its class is named, not looked up: code in the folder is never run."""
     before = reference.logging.get_verbosity()
     reference.logging.set_verbosity_error()
@@ -125,7 +126,7 @@ def _load(reference: Any, kind: str, folder: Path) -> nn.Module:
     try:
         built = getattr(reference, kind)
         made = built.from_pretrained(
-            folder, local_files_only=True, attn_implementation="eager", dtype=torch.float32, use_safetensors=True
+            folder, local_files_only=True, attn_implementation=kernel, dtype=torch.float32, use_safetensors=True
         )
     except (OSError, ValueError, AttributeError, RuntimeError) as error:
         raise LoadError(f"{folder}: {reference.__name__} cannot load it as {kind}: {error}") from error

@@ -47,6 +47,6 @@ class Family:
 
 
 _FILES = (
-    "albert", "bert", "distilbert", "electra", "gpt2", "llama", "roberta", "t5", "transformer",
+    "albert", "bert", "bloom", "distilbert", "electra", "falcon", "gpt", "llama", "neox", "roberta", "t5", "transformer",
 )  # fmt: skip
 FAMILIES: Registry[Family] = Registry("family", "weft.families", tuple(f"weft.models.{name}" for name in _FILES))

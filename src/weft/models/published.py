@@ -165,6 +165,7 @@ class Published:
     prefix:     what tensors' names begin with in a file of a class with heads; bare classes' names lack it, and either
                 is read.
     bare:       the classes whose files are written without the prefix.
+    kernel:     which of the reference's attentions is right ("eager", "sdpa").
     ties, twins, found, ignored: of tensors; ignored ones are left out on purpose (position buffers, causal masks).
     renamed:    old endings of tensors' names and what they are now.
     """
@@ -179,6 +180,7 @@ class Published:
     seam: Seam | None = None
     prefix: str = ""
     bare: frozenset[str] = frozenset()
+    kernel: str = "eager"
     ties: tuple[Tie, ...] = ()
     twins: tuple[Twin, ...] = ()
     found: tuple[Found, ...] = ()

@@ -48,28 +48,34 @@ _FORMS = {
 }
 
 
-def rope(theta: float, longest: int) -> Seam:
-    """The seam of a family with a field `theta` and a `context`; `theta` and `longest` are what missing ones mean."""
-    return Seam(("rope_parameters",), ("theta",), partial(_read, theta, longest), _write)
+def rope(theta: float, longest: int, *, part: str = "") -> Seam:
+    """The seam of a family with a field `theta` and a `context`; `theta` and `longest` are what missing ones mean.
+    part: the field of ours for the share of a head that turns; "": all of it does."""
+    own = ("theta", part) if part else ("theta",)
+    return Seam(("rope_parameters",), own, partial(_read, theta, longest, part), partial(_write, part))
 
 
-def _read(theta: float, longest: int, fields: Mapping[str, Any]) -> Read:
+def _read(theta: float, longest: int, part: str, fields: Mapping[str, Any]) -> Read:
     """theta, and a scheme in place of the family's own where frequencies are scaled."""
     given = dict(fields.get("rope_parameters", {}))
     kind, theta = given.pop("rope_type", "default"), given.pop("rope_theta", theta)
-    if (part := given.pop("partial_rotary_factor", 1.0)) != 1:
-        raise ValueError(f"rope_parameters: partial_rotary_factor is {part!r}: this family turns whole heads (1.0)")
+    share = given.pop("partial_rotary_factor", 1.0)
+    if share != 1 and not part:
+        raise ValueError(f"rope_parameters: partial_rotary_factor is {share!r}: this family turns whole heads (1.0)")
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
+        raise ValueError(f"rope_parameters: partial_rotary_factor is {share!r}, but it must be above 0 and at most 1")
     if not isinstance(theta, int | float) or isinstance(theta, bool):
         raise ValueError(f"rope_parameters: rope_theta is a number, not {theta!r}")
     if not 0 < theta <= 2**53:
         raise ValueError(f"rope_parameters: rope_theta is {theta!r}, but rotations are its powers: above 0, below 2^53")
-    theta = float(theta)
+    theta, share = float(theta), float(share)
+    own = {"theta": theta} | ({part: share} if part else {})
     if kind == "default":
         given.pop(_ORIGINAL, None)  # the reference writes it and does not read it
         _none_left(given, kind)
-        return Read({"theta": theta})
+        return Read(own)
     scaling = _scaling(kind, given, fields.get(_LONGEST, longest))
-    return Read({"theta": theta}, RopeScheme(theta, scaling=scaling))
+    return Read(own, RopeScheme(theta, share, scaling))
 
 
 def _scaling(kind: object, given: dict[str, Any], longest: int) -> AnyScaling:
@@ -118,16 +124,17 @@ def _none_left(given: Mapping[str, Any], kind: str) -> None:
         raise ValueError(f"rope_parameters: {', '.join(given)} is not understood for rope_type {kind!r}")
 
 
-def _write(config: Any, position: Scheme | None) -> dict[str, Any] | None:
-    """None for a scheme that is not rotary, or turns a part of each head."""
-    scheme = position or RopeScheme(config.theta)
-    if type(scheme) is not RopeScheme or scheme.part != 1.0:
+def _write(part: str, config: Any, position: Scheme | None) -> dict[str, Any] | None:
+    """None for a scheme that is not rotary, or turns a part of each head where the family turns all."""
+    scheme = position or RopeScheme(config.theta, getattr(config, part) if part else 1.0)
+    if type(scheme) is not RopeScheme or (scheme.part != 1.0 and not part):
         return None
+    base = {"rope_theta": scheme.theta} | ({"partial_rotary_factor": scheme.part} if part else {})
     if scheme.scaling is None:
-        return {"rope_parameters": {"rope_type": "default", "rope_theta": scheme.theta}}
+        return {"rope_parameters": {"rope_type": "default", **base}}
     kind, form = next((kind, form) for kind, form in _FORMS.items() if type(scheme.scaling) is form.kind)
     if isinstance(scheme.scaling, Dynamic) and scheme.scaling.original != config.context:
         return None
     numbers = {theirs: getattr(scheme.scaling, ours) for theirs, ours in form.numbers.items()}
     said = {theirs: value for theirs, value in numbers.items() if value is False or value}  # mscale 0.0 is none
-    return {"rope_parameters": {"rope_type": kind, "rope_theta": scheme.theta, **said}}
+    return {"rope_parameters": {"rope_type": kind, **base, **said}}

@@ -98,6 +98,8 @@ class Yarn(Scaling):
         _positive(self, factor=self.factor, original=self.original, fast=self.fast, slow=self.slow)
 
     def check(self, theta: float, width: int) -> None:
+        if width % 2:
+            raise ValueError(f"Yarn ramps over pairs, and the rotated head width {width} is odd: take another part")
         if theta <= 1:
             raise ValueError(f"Yarn counts in logarithms of theta, which is {theta}: it must be above 1")
 
@@ -155,23 +157,26 @@ AnyScaling = Linear | Dynamic | Yarn | Llama3  # what a saved scheme may hold
 class Rope(Position):
     """Rotations of queries and keys by place · θ^(-2i/R) (Su et al. 2021), pairing i with i + R/2.
 
-    width: how many of a head's K numbers turn (R, even). Angles are fp32, computed where they are used: there is no
+    width: how many of a head's K numbers turn (R, even). over: what takes R's place in the exponent, where a part of a
+    head comes to an odd number and is rounded up (NeoX). Angles are fp32, computed where they are used: there is no
     buffer to lose, and they stay exact beyond place 8192 in bf16 runs.
     """
 
-    def __init__(self, width: int, *, theta: float = 10000.0, scaling: Scaling | None = None) -> None:
+    def __init__(
+        self, width: int, *, theta: float = 10000.0, scaling: Scaling | None = None, over: int | None = None
+    ) -> None:
         super().__init__()
         if width % 2 or width < 2:
             raise ValueError(f"rotary positions turn pairs: the rotated head width {width} must be even and at least 2")
         if not theta > 0:
             raise ValueError(f"theta = {theta}, but rotations are its powers: it must be above 0")
-        self.width, self.theta, self.scaling = width, theta, scaling or Scaling()
-        self.scaling.check(theta, width)
+        self.width, self.theta, self.scaling, self.over = width, theta, scaling or Scaling(), over or width
+        self.scaling.check(theta, self.over)
 
     def _angles(self, here: Layout, length: int) -> tuple[Tensor, Tensor]:
         """cos and sin of every place, fp32 [B, T, 1, R/2] each."""
         places = here.places
-        speed = self.scaling.frequencies(self.theta, self.width, length, places.device)
+        speed = self.scaling.frequencies(self.theta, self.over, length, places.device)
         with torch.autocast(places.device.type, enabled=False):
             angle = (places.float()[..., None] * speed)[:, :, None]  # [B, T, 1, R/2]
             grow = self.scaling.attention()

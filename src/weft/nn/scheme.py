@@ -69,7 +69,9 @@ class RopeScheme(Scheme):
             raise ValueError(f"part = {self.part} of a head's width cannot turn: it must be above 0 and at most 1")
 
     def field(self, heads: int, head_width: int, *, bidirectional: bool = False) -> Position:
-        return Rope(int(head_width * self.part), theta=self.theta, scaling=self.scaling)
+        width = int(head_width * self.part)
+        even = width + width % 2 if width < head_width else width
+        return Rope(even, theta=self.theta, scaling=self.scaling, over=width)
 
 
 @dataclass(frozen=True)
