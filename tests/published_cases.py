@@ -16,7 +16,7 @@ from torch import Tensor, nn
 import weft
 from weft.generate import GREEDY, generate
 from weft.models import FAMILIES
-from weft.nn import Decoder, EncoderDecoder, Layout
+from weft.nn import Decoder, Encoder, EncoderDecoder, Layout
 
 
 @dataclass(frozen=True)
@@ -96,13 +96,15 @@ class Rows:
         return out["last_hidden_state"] @ model.get_input_embeddings().weight.T
 
     def ours(self, module: nn.Module) -> Tensor:
-        """Ours, with a graph."""
+        """Ours, with a graph; of an encoder without heads likewise."""
         width = self.tokens.shape[1]
         here = Layout.ragged(self.lengths, width)
         if isinstance(module, EncoderDecoder):
             hidden, _ = module(self.source, self.tokens, Layout.ragged(self.source_lengths, width), here)
         else:
             hidden, _ = module(self.tokens, here)
+        if isinstance(module, Encoder) and not module.heads:
+            return hidden @ module.get_parameter("embed.weight").T
         return module.logits(hidden)  # type: ignore[operator]
 
     def kept(self, scores: Tensor) -> Tensor:

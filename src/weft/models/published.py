@@ -35,6 +35,7 @@ ACTIVATIONS = {
     "relu2": "relu2",
     "silu": "silu",
     "swish": "silu",
+    "tanh": "tanh",
 }
 
 # Fields that change nothing of what a model computes, in any family: bookkeeping, ids that the tokenizer and generation
@@ -164,7 +165,8 @@ class Published:
     prefix:     what tensors' names begin with in a file of a class with heads; bare classes' names lack it, and either
                 is read.
     bare:       the classes whose files are written without the prefix.
-    ties, twins, found, ignored: of tensors; ignored ones are left out on purpose (position buffers, causal masks).
+    ties, twins, found, ignored: of tensors; ignored ones are left out on purpose (position buffers, causal masks), but
+                where the config's table has a row for them.
     renamed:    old endings of tensors' names and what they are now.
     """
 
