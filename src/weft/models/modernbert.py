@@ -65,11 +65,12 @@ def build(c: ModernBert, *, position: Scheme | None = None, attention: type[Atte
         attn = parts.Residual(look, pre=norm() if number else None, drop=attention_dropout)
         return parts.Block(attn=attn, mlp=parts.Residual(mlp, pre=norm()))
 
+    layers = [layer(*pair) for pair in enumerate(kinds)]
     fields = {
         names[kind]: parts.Field(schemes[kind].field(c.heads, head_width, bidirectional=True), masks[kind])
         for kind in sorted(set(kinds))
     }
-    stack = parts.Stack([layer(*pair) for pair in enumerate(kinds)], fields=fields, norm=norm())
+    stack = parts.Stack(layers, fields=fields, norm=norm())
     stem = schemes["G"].stem(c.width, c.context)
     embed = parts.Embed(c.vocab, c.width, position=stem, norm=norm(), dropout=c.dropout)
     masked = partial(parts.TokenHead, act=c.head_act, tied=c.tied, bias=c.head_bias, out_bias=c.out_bias)
@@ -80,32 +81,37 @@ TYPES = {"full_attention": "G", "sliding_attention": "L"}
 THETAS = {"full_attention": ("global_rope_theta", 160000.0), "sliding_attention": ("local_rope_theta", 10000.0)}
 
 
+def _pattern(types: list[str], every: int) -> str:
+    """The pattern that makes these types of layers: what `every` says where it says them, else the shortest."""
+    letters = "".join(TYPES[kind] for kind in types)
+    shorter = ("G" + "L" * (every - 1), *(letters[:size] for size in range(1, len(letters) + 1)))
+    return next(short for short in shorter if (short * len(letters))[:len(letters)] == letters)
+
+
 def _read(theirs: Mapping[str, Any]) -> Read:
     """Which layers are local, and the thetas, by types of layers or in the fields of version 4."""
     every, types = theirs.get("global_attn_every_n_layers", 3), theirs.get("layer_types")
-    pattern = "G" + "L" * (every - 1)
-    if types is not None:
-        letters = "".join(TYPES.get(kind, "?") for kind in types)
-        if "?" in letters or len(letters) != theirs.get("num_hidden_layers", 22):
-            raise ValueError(f"layer_types is {types}; understood is, for each layer, one of {', '.join(TYPES)}")
-        repeats = (letters[:size] for size in range(1, len(letters) + 1))
-        pattern = next(short for short in repeats if (short * len(letters))[:len(letters)] == letters)
+    if not 1 <= every <= 10_000:
+        raise ValueError(f"global_attn_every_n_layers is {every}: it counts layers, 1 to 10000")
+    if types is not None and (set(types) - set(TYPES) or len(types) != theirs.get("num_hidden_layers", 22)):
+        raise ValueError(f"layer_types is {types}; understood is, for each layer, one of {', '.join(TYPES)}")
     given, thetas = theirs.get("rope_parameters", {}), list[float]()
     for kind, (old, theta) in THETAS.items():
         own = {"rope_type": "default", "rope_theta": theirs.get(old, theta)} | (given.get(kind) or {})
         thetas.append(own.pop("rope_theta"))
         if own != {"rope_type": "default"} or set(given) - set(THETAS):
             raise ValueError(f"rope_parameters is {given}; understood is a rope_theta for each of {', '.join(THETAS)}")
-    return Read({"pattern": pattern, "theta": thetas[0], "local_theta": thetas[1]})
+    return Read({"pattern": _pattern(types or [], every), "theta": thetas[0], "local_theta": thetas[1]})
 
 
 def _write(c: ModernBert, position: Scheme | None) -> dict[str, Any] | None:
-    if position is not None:
+    """None, too, for a pattern that goes beyond the depth."""
+    kinds, every = {letter: kind for kind, letter in TYPES.items()}, len(c.pattern)
+    types = [kinds[c.pattern[i % every]] for i in range(c.depth)]
+    if position is not None or _pattern(types, every) != c.pattern:
         return None
-    types = [next(kind for kind in TYPES if TYPES[kind] == c.pattern[i % len(c.pattern)]) for i in range(c.depth)]
-    thetas = zip(THETAS, (c.theta, c.local_theta), strict=True)
-    rope = {kind: {"rope_type": "default", "rope_theta": theta} for kind, theta in thetas}
-    return {"layer_types": types, "rope_parameters": rope}
+    rope = {kind: {"rope_type": "default", "rope_theta": theta} for kind, theta in zip(TYPES, (c.theta, c.local_theta))}
+    return {"global_attn_every_n_layers": every, "layer_types": types, "rope_parameters": rope}
 
 
 PUBLISHED = Published(
