@@ -101,7 +101,7 @@ class Rows:
         return out["last_hidden_state"] @ model.get_input_embeddings().weight.T
 
     def ours(self, module: nn.Module) -> Tensor:
-        """Ours, with a graph."""
+        """Ours, with a graph; of an encoder without heads likewise."""
         width = self.tokens.shape[1]
         here = Layout.ragged(self.lengths, width)
         if isinstance(module, EncoderDecoder):

@@ -60,27 +60,31 @@ class Place(NamedTuple):
 
 
 class Seen:
-    """What passes through a stack of layers: a list of tensors, the input of the first layer first."""
+    """What passes through a stack of layers: what each of them is given, and what the last one gives. (The first of
+    theirs may not give what the second is given: a convolution beside it belongs to our layer.)"""
 
     def __init__(self) -> None:
-        self.states: list[Tensor] = []
+        self.given: list[Tensor] = []
+        self.last: list[Tensor] = []
+
+    @property
+    def states(self) -> list[Tensor]:
+        return [*self.given, *self.last]
 
     @contextmanager
     def watching(self, layers: Sequence[nn.Module]) -> Iterator[None]:
         """As long as it lasts. The layers give a tensor, or a tuple that begins with one."""
         with ExitStack() as hooks:
-            first = layers[0].register_forward_pre_hook(self._enter, with_kwargs=True)
-            hooks.callback(first.remove)
             for layer in set(layers):
+                hooks.callback(layer.register_forward_pre_hook(self._enter, with_kwargs=True).remove)
                 hooks.callback(layer.register_forward_hook(self._leave).remove)
             yield
 
     def _enter(self, layer: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
-        if not self.states:  # a layer that is executed again goes on
-            self.states.append(arguments[0] if arguments else named["hidden_states"])
+        self.given.append(arguments[0] if arguments else named["hidden_states"])
 
     def _leave(self, layer: nn.Module, arguments: Any, output: Any) -> None:
-        self.states.append(output[0] if isinstance(output, tuple) else output)
+        self.last = [output[0] if isinstance(output, tuple) else output]
 
 
 def compare(model: Model, folder: Path, probe: Probe, library: str, tolerance: float) -> Comparison:

@@ -47,6 +47,7 @@ class Family:
 
 
 _FILES = (
-    "albert", "bert", "bloom", "distilbert", "electra", "falcon", "gpt", "llama", "neox", "roberta", "t5", "transformer",
+    "albert", "bert", "bloom", "deberta", "distilbert", "electra", "falcon", "gpt", "llama", "modernbert", "neox",
+    "roberta", "t5", "transformer",
 )  # fmt: skip
 FAMILIES: Registry[Family] = Registry("family", "weft.families", tuple(f"weft.models.{name}" for name in _FILES))

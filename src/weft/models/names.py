@@ -31,8 +31,8 @@ def settle(
     same: whether two tensors of the file are equal. MismatchError where two names mean one tensor, or tensors differ
     that can only be one.
     """
-    there = _canonical(declared, table, names)
-    there = {name: file for name, file in there.items() if not _matches(declared.ignored, name)}
+    there, known = _canonical(declared, table, names), named(table)
+    there = {name: file for name, file in there.items() if known(name) or not _matches(declared.ignored, name)}
     notices = list[str]()
     for tie in declared.ties:
         if tie.copy not in there:

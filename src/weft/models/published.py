@@ -35,6 +35,7 @@ ACTIVATIONS = {
     "relu2": "relu2",
     "silu": "silu",
     "swish": "silu",
+    "tanh": "tanh",
 }
 
 # Fields that change nothing of what a model computes, in any family: bookkeeping, ids that the tokenizer and generation
@@ -166,7 +167,8 @@ class Published:
                 is read.
     bare:       the classes whose files are written without the prefix.
     kernel:     which of the reference's attentions is right ("eager", "sdpa").
-    ties, twins, found, ignored: of tensors; ignored ones are left out on purpose (position buffers, causal masks).
+    ties, twins, found, ignored: of tensors; ignored ones are left out on purpose (position buffers, causal masks), but
+                where the config's table has a row for them.
     renamed:    old endings of tensors' names and what they are now.
     """
 

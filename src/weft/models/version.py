@@ -56,6 +56,8 @@ def _rope(fields: dict[str, Any]) -> dict[str, Any]:
         raise ValueError("rope_scaling and rope_parameters are objects of numbers by name")
     if scaling and given and scaling != given:
         raise ValueError(f"rope_scaling is {scaling} and rope_parameters {given}: the file contradicts itself")
+    if any(isinstance(value, dict) for value in given.values()):  # by types of layers
+        return fields
     parameters = {name: value for name, value in (scaling or given).items() if value is not None}
     for name in ("rope_theta", "partial_rotary_factor"):
         if name in fields:

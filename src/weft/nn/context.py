@@ -69,8 +69,7 @@ class Field(nn.Module):
         """Queries and keys are the same tokens, [B, T] both."""
         q = here.numbered(length, device)
         columns = self.position.relative and here.order is None and here.coords is None and not here.prefix
-        near = Layout().numbered(length, device) if columns else q
-        placed = self.position.at(near, near, near, length)
+        placed = self.position.along(length, device) if columns else self.position.at(q, q, q, length)
         if here.plain and isinstance(self.mask, Full | Causal):  # no mask is ever built
             causal = isinstance(self.mask, Causal)
             return Sight(q, q, placed, self.kernel, causal=causal, reach=self.mask.reach())

@@ -37,8 +37,8 @@ class Head(nn.Module, ABC):
 class TokenHead(Head):
     """out(norm(act(dense(x)))): which token stands, or stood, at each place. x [B, T, D] -> [B, T, V].
 
-    The last step is an `LMHead` with a bias; tied, it reads the embeddings. inner: the width of these, where it is not
-    D; norm is of that width. bias: of the first step.
+    The last step is an `LMHead`; tied, it reads the embeddings. inner: the width of these, where it is not D; norm is
+    of that width. bias: of the first step; out_bias: of the last.
     """
 
     def __init__(
@@ -51,11 +51,12 @@ class TokenHead(Head):
         norm: nn.Module,
         tied: bool = True,
         bias: bool = True,
+        out_bias: bool = True,
     ) -> None:
         super().__init__()
         inner = width if inner is None else inner
         self.dense, self.act, self.norm = Linear(width, inner, bias=bias), activation(act), norm
-        self.out = LMHead(inner, vocab, bias=True, tied=tied)
+        self.out = LMHead(inner, vocab, bias=out_bias, tied=tied)
 
     def forward(self, x: Tensor, table: Tensor | None = None) -> Tensor:
         return self.out(self.norm(self.act(self.dense(x))), table)  # [B, T, V]

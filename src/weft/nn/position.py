@@ -13,16 +13,29 @@ from weft.nn.layout import Layout
 
 
 @dataclass(frozen=True)
+class Distances:
+    """Vectors of distance [N, D], which each layer projects for itself (He et al. 2021).
+
+    rows: which of them stands between query t and key s, int64 [B or 1, T, S]; where both are the columns 0..T-1 of a
+    row, which one belongs to T, T-1 .. -T places from key to query, int64 [2T + 1].
+    """
+
+    vectors: Tensor
+    rows: Tensor
+
+
+@dataclass(frozen=True)
 class Placed:
     """A field's positions, resolved once per pass; the identity by default.
 
     rotation_q, rotation_k: (cos, sin), each [B or 1, T, 1, R/2], of the queries' and the *new* keys' places.
-    bias: content-free scores [B or 1, H, T, S], added after scaling.
+    bias: content-free scores [B or 1, H, T, S], added after scaling. distances: what attentions may read for themselves.
     """
 
     rotation_q: tuple[Tensor, Tensor] | None = None
     rotation_k: tuple[Tensor, Tensor] | None = None
     bias: Tensor | None = None
+    distances: Distances | None = None
 
     def rotate_q(self, x: Tensor) -> Tensor:
         """Queries [B, T, H, K], the first R of each K turned."""
@@ -81,6 +94,11 @@ class Position(nn.Module):
         """Place queries q and keys k; `new` are the keys written in this pass; `length` is the row's length that
         any scaling is fixed for (the cache's, where there is one)."""
         return Placed()
+
+    def along(self, length: int, device: torch.device) -> Placed:
+        """`at` for queries and keys that are the columns 0..T-1 of a row, which is a static fact here."""
+        columns = Layout().numbered(length, device)
+        return self.at(columns, columns, columns, length)
 
 
 class StemPosition(nn.Module):

@@ -1,0 +1,129 @@
+"""Disentangled attention (He et al. 2021): what a token is and where it stands are scored apart, in one softmax.
+
+(q · k + q · K r(i - j) + k · Q r(i - j)) / √(K · (1 + terms)), r(i - j) from one table that all layers share. Products
+are taken with the vectors of distance, never with those of each pair; among neighbours, whose distances fall by one from
+column to column, a row of scores is then a part of a row of products, and nothing is gathered.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from weft.nn import Attention, Block, Distances, Layout, Linear, Placed, Position, Residual, Sight
+from weft.nn.branch import Auxiliary, Slots
+from weft.nn.context import Context
+from weft.nn.feedforward import activation
+
+
+class DistanceTable(Position):
+    """Trained vectors of signed distance, query - key, clipped. weight [2 · span, D]; norm: of its rows.
+
+    reach: where distances end. buckets: half as many distances each way are exact, the rest logarithmic up to the
+    reach, and the span is their number; None: all are exact, and the span is the reach. ValueError for one bucket.
+    """
+
+    table, relative = True, True
+
+    def __init__(self, width: int, reach: int, *, buckets: int | None = None, norm: nn.Module | None = None) -> None:
+        super().__init__()
+        if buckets == 1:
+            raise ValueError("buckets = 1, but half of them are exact: take at least 2, or None for all distances")
+        self.reach, self.buckets, self.span = reach, buckets, buckets or reach
+        self.weight, self.norm = nn.Parameter(torch.empty(2 * self.span, width)), norm or nn.Identity()
+        self.reset()
+
+    def reset(self) -> None:
+        nn.init.normal_(self.weight, std=0.02)
+
+    def at(self, q: Layout, k: Layout, new: Layout, length: int) -> Placed:
+        rows = self.row(q.places[:, :, None] - k.places[:, None, :])  # [B, T, S]
+        return Placed(distances=Distances(self.norm(self.weight), rows))
+
+    def along(self, length: int, device: torch.device) -> Placed:
+        first, last = 0, 2 * self.span
+        if self.buckets is None:  # the vectors that a row of this length can ask for
+            first, last = max(0, self.span - length), min(last, self.span + length + 1)
+        rows = self.row(torch.arange(length, -length - 1, -1, device=device)) - first  # [2T + 1]
+        return Placed(distances=Distances(self.norm(self.weight[first:last]), rows))
+
+    def row(self, apart: Tensor) -> Tensor:
+        """Which vector belongs to each distance, int64 of the same shape."""
+        if self.buckets is not None:
+            half = self.buckets // 2
+            far = torch.log(apart.abs().clamp(min=1) / half) / torch.log(torch.tensor((self.reach - 1) / half))
+            far = ((far * (half - 1)).ceil() + half) * apart.sign()
+            apart = torch.where(apart.abs() <= half, apart, far.long())
+        return (apart + self.span).clamp(0, 2 * self.span - 1)
+
+
+class Disentangled(Attention):
+    """Attention with `terms` of distance: "c2p", queries against its vectors, and "p2c", keys against them.
+
+    The field must be a `DistanceTable`'s. shared: the layer's own k and q make keys and queries of the vectors; else
+    place_k, with a bias where k has one, and place_q. forget: the share of the vectors' numbers dropped in training.
+    """
+
+    def __init__(
+        self, width: int, heads: int, *, terms: tuple[str, ...], shared: bool, forget: float, scale: float,
+        bias: str, dropout: float,
+    ) -> None:  # fmt: skip
+        super().__init__(width, heads, bias=bias, scale=scale, dropout=dropout)
+        self.terms, self.forget, self.factor = terms, forget, scale
+        self.place_k = Linear(width, width, bias="k" in bias) if "c2p" in terms and not shared else None
+        self.place_q = Linear(width, width) if "p2c" in terms and not shared else None
+
+    def bias(self, q: Tensor, k: Tensor, sight: Sight) -> Tensor | None:
+        apart, total = sight.placed.distances, None
+        assert apart is not None, "the field of a disentangled attention is a table of distances"
+        rows, vectors = apart.rows, functional.dropout(apart.vectors, self.forget, self.training)  # [N, D]
+        if "c2p" in self.terms:
+            total = _scores(q, (self.place_k or self.k)(vectors) * self.factor, rows)  # [B, H, T, S]
+        if "p2c" in self.terms:
+            rows = rows.flip(0) if rows.ndim == 1 else rows.transpose(1, 2)  # seen from the keys
+            turned = _scores(k, (self.place_q or self.q)(vectors) * self.factor, rows).transpose(2, 3)  # [B, H, T, S]
+            total = turned if total is None else total + turned
+        return total
+
+
+def _scores(x: Tensor, vectors: Tensor, rows: Tensor) -> Tensor:
+    """x [B, T, H, K] against those of the vectors [N, H · K] that `Distances.rows` names -> [B, H, T, S]."""
+    b, t, h, _ = x.shape
+    vectors = (vectors.index_select(0, rows[1:]) if rows.ndim == 1 else vectors).unflatten(-1, (h, -1))  # [N, H, K]
+    found = torch.bmm(x.flatten(0, 1).transpose(0, 1), vectors.permute(1, 2, 0))  # [H, B · T, N]
+    found = found.unflatten(1, (b, t)).transpose(0, 1)  # [B, H, T, N]
+    if rows.ndim > 1:
+        return found.gather(-1, rows[:, None].expand(b, h, -1, -1))  # [B, H, T, S]
+    # a place further on, a vector further back: rows that are one number too short in a line begin where they should
+    line = found.flatten(2)[..., t - 1 : t - 1 + t * (2 * t - 1)]  # [B, H, T · (2T - 1)]
+    return line.unflatten(-1, (t, -1))[..., :t]  # [B, H, T, T]
+
+
+class Convolved(Block):
+    """after(block(x) + act(drop(conv(x)))): beside a block, a convolution over the places around each, among which other
+    segments and padding count as zeros. x [B, T, D] -> [B, T, D]. ValueError for an even kernel."""
+
+    def __init__(
+        self, attn: Residual, mlp: Residual, *, width: int, kernel: int, groups: int, act: str, drop: float,
+        after: nn.Module,
+    ) -> None:  # fmt: skip
+        super().__init__(attn=attn, mlp=mlp)
+        if kernel % 2 == 0:
+            raise ValueError(f"kernel = {kernel}, but as many places lie on either side of its middle: it must be odd")
+        self.conv = nn.Conv1d(width, width, kernel, stride=kernel, groups=groups)
+        self.act, self.drop, self.after = activation(act), nn.Dropout(drop), after
+
+    def reset(self) -> None:
+        self.conv.reset_parameters()
+
+    def forward(self, x: Tensor, ctx: Context, slots: dict[str, Slots] | None = None) -> tuple[Tensor, Auxiliary]:
+        y, auxiliary = super().forward(x, ctx, slots)
+        (kernel,), segments = self.conv.kernel_size, ctx.here.segments
+        sides = (kernel // 2, kernel // 2)
+        near = functional.pad(x, (0, 0, *sides)).unfold(1, kernel, 1)  # [B, T, D, kernel]
+        if segments is not None:
+            beside = functional.pad(segments, sides).unfold(1, kernel, 1)  # [B, T, kernel]
+            near = near.masked_fill((beside != segments[..., None])[:, :, None], 0.0)
+        found = self.conv(near.transpose(1, 2).flatten(2)).transpose(1, 2)  # of [B, D, T · kernel], [B, T, D]
+        return self.after(y + self.act(self.drop(found))), auxiliary
