@@ -140,7 +140,6 @@ BAD = [
     ),
     ("generate RUN --prompt a --beams 0 --length-penalty 1", "beams = 0, but it must be at least 1"),
     ("generate RUN --prompt a --chat", "this model's folder has no chat template"),
-    ("generate RUN --prompt a --system b", "--system belongs to a chat: give --chat too"),
     ("generate RUN --prompt a --beams 3 --temperature 0.5 --top-k 4", "beams = 3 search for the likeliest row"),
     ("generate RUN --prompt a --beams 3 --seed 1 --json", "leave out the beams, or temperature, top_k, top_p and seed"),
     ("generate RUN --prompt a --temperature -1", "temperature = -1.0"),

@@ -151,19 +151,18 @@ def generate(
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="the same seed gives the same text; default: 0")] = None,
     chat: Annotated[bool, typer.Option("--chat", help="the prompt is a user's message in a chat")] = False,
-    system: Annotated[str | None, typer.Option("--system", help="of a chat: what it begins with")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Continue a prompt, streaming as it is written.
 
     weft generate runs/notes --prompt "Once" --beams 5 --length-penalty 0.8 --early-stopping likely
-    weft generate owner/name --chat --system "Be brief." --prompt "Who are you?"
+    weft generate owner/name --chat --prompt "Who are you?"
     """
     from weft.cli.generate import Asked, command
 
     drawn = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
     searched = {"length_penalty": length_penalty, "early_stopping": early_stopping}
-    asked = Asked(prompt, drawn, beams, searched, chat=chat, system=system)
+    asked = Asked(prompt, drawn, beams, searched, chat=chat)
     command(name, asked, tokens=tokens, as_json=as_json)
 
 

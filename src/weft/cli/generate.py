@@ -16,14 +16,13 @@ from weft.hub import USUAL, Model, Written, find
 @dataclass(frozen=True)
 class Asked:
     """What was asked for. drawn, searched: fields of a Sampling and of a Beams; None where nobody said. chat: prompts
-    are a user's messages, after a system's, if any."""
+    are a user's messages."""
 
     prompts: Sequence[str]
     drawn: Mapping[str, float | None]
     beams: int
     searched: Mapping[str, Any]
     chat: bool = False
-    system: str | None = None
 
     @property
     def sampling(self) -> Sampling | None:
@@ -41,13 +40,8 @@ class Asked:
         return Beams(self.beams, **said) if said and self.beams > 1 else self.beams
 
     def given(self, model: Model, prompt: str) -> str | list[int]:
-        """What the model goes on with; ValueError for a system's message without a chat."""
-        if self.system is not None and not self.chat:
-            raise ValueError("--system belongs to a chat: give --chat too")
-        if not self.chat:
-            return prompt
-        first = [] if self.system is None else [{"role": "system", "content": self.system}]
-        return model.chat_ids([*first, {"role": "user", "content": prompt}])
+        """What the model goes on with."""
+        return model.chat_ids([{"role": "user", "content": prompt}]) if self.chat else prompt
 
 
 def command(name: str, asked: Asked, *, tokens: int, as_json: bool) -> None:
