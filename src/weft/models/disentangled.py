@@ -16,6 +16,8 @@ from weft.nn.branch import Auxiliary, Slots
 from weft.nn.context import Context
 from weft.nn.feedforward import activation
 
+BLOCK = 64  # queries whose products are taken together: of T + 64 distances, where each of them asks for T
+
 
 class DistanceTable(Position):
     """Trained vectors of signed distance, query - key, clipped. weight [2 · span, D]; norm: of its rows.
@@ -90,14 +92,19 @@ class Disentangled(Attention):
 def _scores(x: Tensor, vectors: Tensor, rows: Tensor) -> Tensor:
     """x [B, T, H, K] against those of the vectors [N, H · K] that `Distances.rows` names -> [B, H, T, S]."""
     b, t, h, _ = x.shape
-    vectors = (vectors.index_select(0, rows[1:]) if rows.ndim == 1 else vectors).unflatten(-1, (h, -1))  # [N, H, K]
-    found = torch.bmm(x.flatten(0, 1).transpose(0, 1), vectors.permute(1, 2, 0))  # [H, B · T, N]
-    found = found.unflatten(1, (b, t)).transpose(0, 1)  # [B, H, T, N]
+    vectors = vectors.unflatten(-1, (h, -1)).permute(1, 2, 0)  # [H, K, N]
     if rows.ndim > 1:
-        return found.gather(-1, rows[:, None].expand(b, h, -1, -1))  # [B, H, T, S]
-    # a place further on, a vector further back: rows that are one number too short in a line begin where they should
-    line = found.flatten(2)[..., t - 1 : t - 1 + t * (2 * t - 1)]  # [B, H, T · (2T - 1)]
-    return line.unflatten(-1, (t, -1))[..., :t]  # [B, H, T, T]
+        return (x.transpose(1, 2) @ vectors).gather(-1, rows[:, None].expand(b, h, -1, -1))  # [B, H, T, S]
+    vectors, parts = vectors.index_select(2, rows[1:]), []  # [H, K, 2T]
+    for start in range(0, t, BLOCK):
+        some = x[:, start : start + BLOCK]  # [B, n, H, K]
+        n = some.shape[1]
+        near = vectors[:, :, t - start - n : 2 * t - start]  # [H, K, T + n]
+        found = torch.bmm(some.permute(2, 0, 1, 3).flatten(1, 2), near)  # [H, B · n, T + n]
+        # a place further on, a vector further back: rows that are one number too short begin where they should
+        strides = (n * (t + n), b * n * (t + n), t + n - 1, 1)
+        parts.append(found.as_strided((b, h, n, t), strides, n - 1))
+    return torch.cat(parts, dim=2)  # [B, H, T, T]
 
 
 class Convolved(Block):
