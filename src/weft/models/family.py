@@ -23,6 +23,7 @@ class Family:
     initialise: (module, config) -> None, from torch's default generator.
     sizes:      fields of the config by size; "debug" trains on a CPU in seconds, "small" in minutes.
     objective:  the name of what it is pretrained with.
+    terms:      of a config, the weights of auxiliary terms by name (experts' balance), which the objective is told.
     packs:      rows may hold several documents (segments) without one seeing another.
     weights:    (ours, theirs, transform) names, see `weft.models.weights`; or what makes them of a config, where how
                 tensors are joined depends on its sizes.
@@ -36,6 +37,7 @@ class Family:
     initialise: Callable[[nn.Module, Any], None]
     sizes: Mapping[str, Mapping[str, Any]]
     objective: str = "next_token"
+    terms: Callable[[Any], Mapping[str, float]] = lambda config: {}
     packs: bool = True
     weights: Table | Callable[[Any], Table] = ()
     published: Published | None = None
@@ -46,6 +48,7 @@ class Family:
         return self.weights(config) if callable(self.weights) else self.weights
 
 
-FAMILIES: Registry[Family] = Registry(
-    "family", "weft.families", tuple(f"weft.models.{name}" for name in ("bert", "gpt2", "llama", "t5", "transformer"))
-)
+# fmt: off
+_MODULES = ("bert", "gemma", "gpt2", "gpt_oss", "llama", "olmo2", "phi3", "qwen", "t5", "transformer")
+# fmt: on
+FAMILIES: Registry[Family] = Registry("family", "weft.families", tuple(f"weft.models.{name}" for name in _MODULES))
