@@ -26,7 +26,7 @@ CASES = {
                 attention_bias=True),
         _gemma2(**_SMALL | dict(num_hidden_layers=4), layer_types=_ODD,
                 rope_parameters=dict(rope_type="linear", factor=3.0, rope_theta=777.0)),
-        _gemma2("Gemma2Model", **_SMALL | dict(num_hidden_layers=1, sliding_window=1)),
+        _gemma2("Gemma2Model", **_SMALL | dict(num_hidden_layers=1, sliding_window=1), final_logit_softcapping=None),
     ),
     "gemma3": (
         _gemma3(**_SMALL | dict(num_hidden_layers=2), rms_norm_eps=1e-3, query_pre_attn_scalar=17,

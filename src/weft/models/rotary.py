@@ -93,7 +93,7 @@ def rope_by_layer(thetas: Mapping[str, tuple[str, float]], longest: int, local: 
         if not nested:
             first, second = thetas
             nested = {first: given, second: {"rope_theta": fields[local]} if local in fields else {}}
-        elif given.pop("rope_type", "default") != "default" or given.keys() - {"rope_theta"}:
+        elif given:
             raise ValueError(f"rope_parameters holds {', '.join(given)} beside {', '.join(nested)}: which is meant?")
         found = {
             ours: read_scheme(nested.get(kind, {}), theta, fields.get(_LONGEST, longest))

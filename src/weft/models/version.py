@@ -59,6 +59,8 @@ def _rope(fields: dict[str, Any]) -> dict[str, Any]:
     if scaling and given and scaling != given:
         raise ValueError(f"rope_scaling is {scaling} and rope_parameters {given}: the file contradicts itself")
     parameters = {name: value for name, value in (scaling or given).items() if value is not None}
+    if any(isinstance(value, dict) for value in parameters.values()):  # of each kind of layer its own
+        return fields | {"rope_parameters": parameters}
     for name in ("rope_theta", "partial_rotary_factor"):
         if name in fields:
             parameters.setdefault(name, fields.pop(name))
