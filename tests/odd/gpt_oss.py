@@ -21,6 +21,7 @@ CASES = {
              rope_parameters=dict(rope_type="default", rope_theta=777.0)),
         _oss(**_SMALL, num_local_experts=4, router_aux_loss_coef=0.9, rope_parameters=dict(
             rope_type="yarn", factor=4.0, rope_theta=777.0, original_max_position_embeddings=16, truncate=False)),
-        _oss("GptOssModel", **_SMALL | dict(num_hidden_layers=1, tie_word_embeddings=True), num_local_experts=3, num_experts_per_tok=2),
+        _oss("GptOssModel", **_SMALL | dict(num_hidden_layers=1), num_local_experts=3, num_experts_per_tok=2,
+             tie_word_embeddings=True),
     ),
 }  # fmt: skip

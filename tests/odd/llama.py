@@ -56,6 +56,7 @@ CASES = {
         _mixtral(vocab_size=53, hidden_size=20, num_hidden_layers=3, num_attention_heads=5, num_key_value_heads=1,
                  head_dim=8, intermediate_size=28, tie_word_embeddings=True, num_local_experts=3,
                  num_experts_per_tok=1, hidden_act="gelu", rope_parameters=dict(rope_theta=777.0)),
-        _mixtral("MixtralModel", **_SMALL | dict(num_hidden_layers=1, intermediate_size=52), num_local_experts=2, tie_word_embeddings=True),
+        _mixtral("MixtralModel", **_SMALL | dict(num_hidden_layers=1, intermediate_size=52), num_local_experts=2,
+                 tie_word_embeddings=True),
     ),
 }  # fmt: skip

@@ -24,7 +24,7 @@ def _cases(number: int, **more: Any) -> tuple[Case, ...]:
         _qwen(number, **_TIED, rope_parameters=_LONG),
         _qwen(number, **_SMALL | dict(num_hidden_layers=4), layer_types=_ODD, use_sliding_window=True,
               sliding_window=3, rope_parameters=dict(rope_theta=777.0)),
-        _qwen(number, "Model", **_SMALL | dict(num_hidden_layers=1, tie_word_embeddings=True), use_sliding_window=False),
+        _qwen(number, "Model", **_SMALL, tie_word_embeddings=True, use_sliding_window=False),
     )  # fmt: skip
 
 

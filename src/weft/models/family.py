@@ -23,7 +23,7 @@ class Family:
     initialise: (module, config) -> None, from torch's default generator.
     sizes:      fields of the config by size; "debug" trains on a CPU in seconds, "small" in minutes.
     objective:  the name of what it is pretrained with.
-    terms:      of a config, the weights of auxiliary terms by name (experts' balance), which the objective is told.
+    terms:      of a config, the weights of the model's auxiliary terms by name ("balance"), for the objective.
     packs:      rows may hold several documents (segments) without one seeing another.
     weights:    (ours, theirs, transform) names, see `weft.models.weights`; or what makes them of a config, where how
                 tensors are joined depends on its sizes.
