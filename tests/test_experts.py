@@ -1,4 +1,4 @@
-"""Feed-forwards of which each token takes a few: what they compute, their gradient, their balance, and training them."""
+"""Feed-forwards of which each token takes a few: what they compute, their gradient, their balance, training them."""
 
 from dataclasses import replace
 
