@@ -137,7 +137,7 @@ class Alphabet:
     vocab, begin, end = 11, END, END
 
 
-DATA: dict[str, tuple[Callable[[], Any], Callable[[], Any], int]] = {  # what each objective reads, and of how many ids
+DATA: dict[str, tuple[Callable[[], Any], Callable[..., Any], int]] = {  # what each objective reads, and of how many ids
     "next_token": (decoder_rows, NextToken, Alphabet.vocab),
     "masked": (masked_rows, MaskedTokens, Alphabet.vocab + 1),
     "translate": (pairs, Translate, Bytes().vocab),
@@ -146,7 +146,10 @@ DATA: dict[str, tuple[Callable[[], Any], Callable[[], Any], int]] = {  # what ea
 
 def family_case(family: str) -> Case:
     """A family at its debug size, on what its objective reads."""
-    data, objective, vocab = DATA[FAMILIES.get(family).objective]
+    data, kind, vocab = DATA[FAMILIES.get(family).objective]
+
+    def objective() -> Any:
+        return kind(**FAMILIES.get(family).terms(Blueprint.of(family, "debug").config))
 
     def build(seed: int, dropout: float) -> nn.Module:
         return Blueprint.of(family, "debug", vocab=vocab, context=CONTEXT, dropout=dropout).build(seed=seed)
@@ -211,6 +214,21 @@ def traces(out: Path) -> dict[str, object]:
     state["progress"] = {name: value for name, value in state["progress"].items() if name != "seconds"}
     lines = [{name: value for name, value in line.items() if name not in MEASURED} for line in read(out / "log.jsonl")]
     return {**files, "state": json.dumps(state, sort_keys=True), "log": lines}
+
+
+class Uncoupled:
+    """An objective without the terms that it says couple the samples of a batch."""
+
+    def __init__(self, objective: Any):
+        self.objective = as_objective(objective)
+        self.left_out = set(self.objective.couples) if isinstance(objective, NextToken | Translate) else set()
+
+    def counts(self, batch: Any) -> Mapping[str, int]:
+        return {name: count for name, count in self.objective.counts(batch).items() if name not in self.left_out}
+
+    def losses(self, module: nn.Module, batch: Any) -> Mapping[str, Any]:
+        losses = self.objective.losses(module, batch)
+        return {name: loss for name, loss in losses.items() if name not in self.left_out}
 
 
 class Fatal:

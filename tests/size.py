@@ -1,6 +1,6 @@
 """Lines of the parts and the families, per file, docstrings included: `make size`. More than the house allows is an error.
 
-    python tests/size.py
+python tests/size.py
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ def lines(path: Path) -> int:
 
 def families() -> list[Path]:
     """The files that register a family."""
-    return [path for path in sorted((SOURCE / "models").glob("*.py")) if "FAMILIES.register(" in path.read_text("utf-8")]
+    return [
+        path for path in sorted((SOURCE / "models").glob("*.py")) if "FAMILIES.register(" in path.read_text("utf-8")
+    ]
 
 
 def files() -> list[Path]:

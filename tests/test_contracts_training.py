@@ -30,6 +30,7 @@ from representatives import (
     Child,
     Death,
     Stranger,
+    Uncoupled,
     decoder_rows,
     go,
     pairs,
@@ -335,7 +336,8 @@ def gradient(case: str, data: Any, parts: int) -> tuple[float, Tensor]:
     """Loss and gradient of the first step, of eight rows in so many parts."""
     module = EVERY[case].module(0, 0.0)
     settings = without_dropout(batch=8, micro_batches=parts, steps=1, clip=0.0, warmup=0)
-    loss = go(EVERY[case], None, settings, module=module, data=data).progress.loss
+    objective = Uncoupled(EVERY[case].objective())  # what couples the samples of a batch is exempt, being declared
+    loss = go(EVERY[case], None, settings, module=module, data=data, objective=objective).progress.loss
     assert loss is not None
     return loss, torch.cat([p.grad.flatten() for p in module.parameters() if p.grad is not None])
 

@@ -23,6 +23,7 @@ class Family:
     initialise: (module, config) -> None, from torch's default generator.
     sizes:      fields of the config by size; "debug" trains on a CPU in seconds, "small" in minutes.
     objective:  the name of what it is pretrained with.
+    terms:      of a config, the weights of the model's auxiliary terms by name ("balance"), for the objective.
     packs:      rows may hold several documents (segments) without one seeing another.
     weights:    (ours, theirs, transform) names, see `weft.models.weights`; or what makes them of a config, where how
                 tensors are joined depends on its sizes.
@@ -36,6 +37,7 @@ class Family:
     initialise: Callable[[nn.Module, Any], None]
     sizes: Mapping[str, Mapping[str, Any]]
     objective: str = "next_token"
+    terms: Callable[[Any], Mapping[str, float]] = lambda config: {}
     packs: bool = True
     weights: Table | Callable[[Any], Table] = ()
     published: Published | None = None
@@ -46,8 +48,10 @@ class Family:
         return self.weights(config) if callable(self.weights) else self.weights
 
 
+# fmt: off
 _FILES = (
-    "albert", "bert", "bloom", "deberta", "distilbert", "electra", "falcon", "gpt", "llama", "modernbert", "neox",
-    "roberta", "t5", "transformer",
-)  # fmt: skip
+    "albert", "bert", "bloom", "deberta", "distilbert", "electra", "falcon", "gemma", "gpt", "gpt_oss", "llama",
+    "modernbert", "neox", "olmo2", "phi3", "qwen", "roberta", "t5", "transformer",
+)
+# fmt: on
 FAMILIES: Registry[Family] = Registry("family", "weft.families", tuple(f"weft.models.{name}" for name in _FILES))

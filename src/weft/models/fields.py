@@ -9,7 +9,7 @@ from typing import Any
 
 from weft.models.blueprint import Blueprint
 from weft.models.family import FAMILIES, Family
-from weft.models.published import INERT, ONLY, Key, Published, Read
+from weft.models.published import INERT, ONLY, TELLING, Key, Published, Read
 from weft.registry import suggest
 from weft.settings import field_from_data, to_data
 
@@ -93,6 +93,8 @@ def _own(data: object, declared: Published, config: type[Any]) -> dict[str, Any]
 def _understood(left: Mapping[str, Any], only: Mapping[str, tuple[Any, ...]], declared: Published) -> None:
     """ValueError where a field is left that is not understood, or has a value that is not."""
     for name, value in left.items():
+        if value is None and name in TELLING:  # it tells nothing here
+            continue
         if name not in only:
             raise ValueError(
                 f"the field {name!r} ({str(value)[:60]}) is not understood for model_type {declared.model_type!r}, and "
@@ -165,7 +167,7 @@ def _write(blueprint: Blueprint, declared: Published) -> dict[str, Any] | None:
             if not words:
                 return None
             value = words[0]
-        if value is not None:
+        if value is not None or (key.theirs in TELLING and key.default is not None):
             written[key.theirs] = value
         elif key.default is not None:  # null would mean that
             return None

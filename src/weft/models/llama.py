@@ -1,132 +1,114 @@
-"""LLaMA (Touvron et al. 2023): RMSNorm before each branch, rotary positions, grouped keys, a gated feed-forward."""
+"""LLaMA (Touvron et al. 2023): RMSNorm before each branch, rotary positions, grouped keys, a gated feed-forward.
+
+Mistral (Jiang et al. 2023) is that with a window in every layer; Mixtral (Jiang et al. 2024) has experts in place of
+the feed-forward, of which each token takes a few. Where the reference adds the balance of its experts to the loss only
+where it is told to output the router's scores, training here always does, times `balance`.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
 
-from torch import nn
-
 from weft.models.family import FAMILIES, Family
-from weft.models.published import ACTIVATIONS, Key, Published, Tie
+from weft.models.kin import BIAS, GATED, LOOK, PRE, Kin, back, decoder, look, published, start, table
+from weft.models.published import Key
 from weft.models.rotary import rope
-from weft.nn import (
-    GLU,
-    Attention,
-    Block,
-    Causal,
-    Decoder,
-    Embed,
-    Field,
-    LMHead,
-    Residual,
-    RMSNorm,
-    RopeScheme,
-    Scheme,
-    Stack,
-    initialise,
-)
+from weft.nn import GLU, Attention, Causal, Decoder, Experts, RopeScheme, Scheme
 
 
 @dataclass(frozen=True)
-class Llama:
-    vocab: int = 32000
-    context: int = 4096
-    width: int = 4096
-    depth: int = 32
-    heads: int = 32
-    kv_heads: int | None = None  # None: heads
-    head_width: int | None = None  # None: width / heads
-    hidden: int = 11008
-    act: str = "silu"
-    eps: float = 1e-5
-    theta: float = 10000.0
-    dropout: float = 0.0
-    attention_dropout: float | None = None  # of the attention weights; None: dropout. Above 0 it takes slower kernels
-    tied: bool = False
+class Llama(Kin):
     attention_bias: bool = False
     mlp_bias: bool = False
 
 
+@dataclass(frozen=True)
+class Mistral(Kin):
+    context: int = 131072
+    kv_heads: int | None = 8
+    hidden: int = 14336
+    window: int | None = 4096  # how many places each layer sees, its own among them; None: all that came before
+
+
+@dataclass(frozen=True)
+class Mixtral(Mistral):
+    theta: float = 1e6
+    window: int | None = None
+    experts: int = 8
+    top: int = 2  # of them for each token
+    balance: float = 0.01  # the weight of their balance in training
+
+
 def build(c: Llama, *, position: Scheme | None = None, attention: type[Attention] = Attention) -> Decoder:
-    scheme = position or RopeScheme(c.theta)
-    norm = partial(RMSNorm, c.width, eps=c.eps)
-    head_width = c.head_width or c.width // c.heads
-    bias = "qkvo" if c.attention_bias else ""
-    attention_dropout = c.dropout if c.attention_dropout is None else c.attention_dropout
-    look = partial(attention, c.width, c.heads, c.kv_heads, c.head_width, bias=bias, dropout=attention_dropout)
-    layers = [
-        Block(
-            attn=Residual(look(relative=scheme.relative(c.heads, head_width)), pre=norm(), drop=c.dropout),
-            mlp=Residual(GLU(c.width, c.hidden, act=c.act, bias=c.mlp_bias), pre=norm(), drop=c.dropout),
-        )
-        for _ in range(c.depth)
-    ]
-    stack = Stack(layers, fields={"self": Field(scheme.field(c.heads, head_width), Causal())}, norm=norm())
-    embed = Embed(c.vocab, c.width, position=scheme.stem(c.width, c.context))
-    return Decoder(embed, stack, head=LMHead(c.width, c.vocab, tied=c.tied))
+    attn = look(c, partial(attention, bias="qkvo" if c.attention_bias else ""))
+    mlp = partial(GLU, c.width, c.hidden, act=c.act, bias=c.mlp_bias)
+    return decoder(c, attn, mlp, {"self": (position or RopeScheme(c.theta), Causal())})
 
 
-def start(module: nn.Module, c: Llama) -> None:
-    initialise.normal(module, std=0.02)
+def mistral(c: Mistral, *, position: Scheme | None = None, attention: type[Attention] = Attention) -> Decoder:
+    mlp, places = partial(GLU, c.width, c.hidden, act=c.act), (position or RopeScheme(c.theta), back(c.window))
+    return decoder(c, look(c, partial(attention, bias="")), mlp, {"self": places})
 
 
-PUBLISHED = Published(
-    model_type="llama",
-    classes={"LlamaForCausalLM": ("lm",), "LlamaModel": ("lm",)},
-    keys=(
-        Key("vocab_size", "vocab", 32000),
-        Key("max_position_embeddings", "context", 2048),
-        Key("hidden_size", "width", 4096),
-        Key("num_hidden_layers", "depth", 32),
-        Key("num_attention_heads", "heads", 32),
-        Key("num_key_value_heads", "kv_heads", None, follows="heads"),
-        Key("head_dim", "head_width", None),
-        Key("intermediate_size", "hidden", 11008),
-        Key("hidden_act", "act", "silu", words=ACTIVATIONS),
-        Key("rms_norm_eps", "eps", 1e-6),
-        Key("attention_bias", "attention_bias", False),
-        Key("mlp_bias", "mlp_bias", False),
-        Key("attention_dropout", "attention_dropout", 0.0, follows="dropout"),
-        Key("tie_word_embeddings", "tied", False),
-    ),
-    only={"pretraining_tp": (1,), "rope_interleaved": (False,)},
-    inert=frozenset({"is_llama_config", "max_sequence_length"}),  # of converters; the reference reads neither
-    training=("dropout",),
-    seam=rope(10000.0, 2048),
-    prefix="model.",
-    bare=frozenset({"LlamaModel"}),
-    ties=(Tie("lm_head.weight", "model.embed_tokens.weight", "tied"),),
-    ignored=("model.layers.*.self_attn.rotary_emb.inv_freq", "model.rotary_emb.inv_freq"),
+def mixtral(c: Mixtral, *, position: Scheme | None = None, attention: type[Attention] = Attention) -> Decoder:
+    def mlp() -> Experts:
+        return Experts(c.width, [GLU(c.width, c.hidden, act=c.act) for _ in range(c.experts)], top=c.top)
+
+    places = (position or RopeScheme(c.theta), back(c.window))
+    return decoder(c, look(c, partial(attention, bias="")), mlp, {"self": places})
+
+
+# fmt: off
+MISTRAL = dict(context=131072, kv_heads=8, hidden=14336)
+EXPERTS = (
+    ("stack.layers.*.mlp.branch.router", "model.layers.*.block_sparse_moe.gate", ""),
+    ("stack.layers.*.mlp.branch.experts.*.{gate,down,up}", "model.layers.*.block_sparse_moe.experts.*.{w1,w2,w3}", ""),
 )
-
-FAMILIES.register(
-    "llama",
-    Family(
-        name="llama",
-        config=Llama,
-        build=build,
-        initialise=start,
-        sizes={
-            "debug": dict(vocab=131, context=64, width=48, depth=2, heads=4, kv_heads=2, hidden=96),
-            "small": dict(vocab=4096, context=256, width=384, depth=6, heads=6, hidden=1024, tied=True),
-            "7b": dict(),
-        },
-        weights=(
-            ("embed.weight", "model.embed_tokens.weight", ""),
-            ("stack.layers.*.attn.pre", "model.layers.*.input_layernorm", ""),
-            ("stack.layers.*.attn.branch.q", "model.layers.*.self_attn.q_proj", ""),
-            ("stack.layers.*.attn.branch.k", "model.layers.*.self_attn.k_proj", ""),
-            ("stack.layers.*.attn.branch.v", "model.layers.*.self_attn.v_proj", ""),
-            ("stack.layers.*.attn.branch.out", "model.layers.*.self_attn.o_proj", ""),
-            ("stack.layers.*.mlp.pre", "model.layers.*.post_attention_layernorm", ""),
-            ("stack.layers.*.mlp.branch.gate", "model.layers.*.mlp.gate_proj", ""),
-            ("stack.layers.*.mlp.branch.up", "model.layers.*.mlp.up_proj", ""),
-            ("stack.layers.*.mlp.branch.down", "model.layers.*.mlp.down_proj", ""),
-            ("stack.norm", "model.norm", ""),
-            ("head.weight", "lm_head.weight", "optional"),
-        ),
-        published=PUBLISHED,
-        summary="decoder, RMSNorm, rotary positions, gated feed-forward",
+FAMILIES.register("llama", Family(
+    name="llama", config=Llama, build=build, initialise=start,
+    sizes={
+        "debug": dict(vocab=131, context=64, width=48, depth=2, heads=4, kv_heads=2, hidden=96),
+        "small": dict(vocab=4096, context=256, width=384, depth=6, heads=6, hidden=1024, tied=True),
+        "7b": dict(),
+    },
+    weights=table(PRE, LOOK, GATED),
+    published=published(
+        "llama", "LlamaForCausalLM", "LlamaModel", rope(10000.0, 2048), BIAS,
+        Key("mlp_bias", "mlp_bias", False), defaults={},
+        only={"pretraining_tp": (1,), "rope_interleaved": (False,)},
+        inert=("is_llama_config", "max_sequence_length"),  # of converters; the reference reads neither
     ),
-)
+    summary="decoder, RMSNorm, rotary positions, gated feed-forward",
+))
+FAMILIES.register("mistral", Family(
+    name="mistral", config=Mistral, build=mistral, initialise=start,
+    sizes={
+        "debug": dict(vocab=131, context=64, width=48, depth=2, heads=4, kv_heads=2, hidden=96, window=7),
+        "small": dict(vocab=4096, context=256, width=384, depth=6, heads=6, kv_heads=2, hidden=1024, window=64),
+        "7b": dict(context=32768),
+    },
+    weights=table(PRE, LOOK, GATED),
+    published=published(
+        "mistral", "MistralForCausalLM", "MistralModel", rope(10000.0, 131072),
+        Key("sliding_window", "window", 4096), defaults=MISTRAL, only={"attention_bias": (False,)},
+    ),
+    summary="decoder, as LLaMA, a window in every layer",
+))
+FAMILIES.register("mixtral", Family(
+    name="mixtral", config=Mixtral, build=mixtral, initialise=start,
+    sizes={
+        "debug": dict(vocab=131, context=64, width=48, depth=2, heads=4, kv_heads=2, hidden=40, experts=4,
+                      top=3),  # so that a near tie weighs little
+        "small": dict(vocab=4096, context=256, width=256, depth=6, heads=4, kv_heads=2, hidden=512, experts=4),
+        "8x7b": dict(context=32768),
+    },
+    terms=lambda c: {"balance": c.balance}, weights=table(PRE, LOOK, *EXPERTS),
+    published=published(
+        "mixtral", "MixtralForCausalLM", "MixtralModel", rope(1e6, 131072), Key("sliding_window", "window", None),
+        Key("num_local_experts", "experts", 8, also=("num_experts",)), Key("num_experts_per_tok", "top", 2),
+        Key("router_aux_loss_coef", "balance", 0.001), defaults=MISTRAL | dict(eps=1e-5),
+        only={"attention_bias": (False,), "router_jitter_noise": (0.0,)}, inert=("output_router_logits",),
+    ),
+    summary="decoder, as Mistral, experts for feed-forwards",
+))

@@ -68,11 +68,15 @@ ONLY: dict[str, tuple[Any, ...]] = {
 }
 
 
+# Fields whose null says something: there is no window, no cap, where the default is one. Elsewhere null is the default.
+TELLING = frozenset({"sliding_window", "attn_logit_softcapping", "final_logit_softcapping"})
+
+
 @dataclass(frozen=True)
 class Key:
     """A field of theirs that is one of ours.
 
-    default:  theirs, where the field is missing or null.
+    default:  theirs, where the field is missing or null (see `TELLING`).
     words:    theirs to ours, for names that differ; where several mean one, the first is written.
     also:     other names under which the reference library reads it.
     follows:  the field of ours whose value None of this one stands for.
@@ -147,6 +151,23 @@ class Seam:
     fields: tuple[str, ...]
     read: Callable[[Mapping[str, Any]], Read]
     write: Callable[[Any, Scheme | None], dict[str, Any] | None]
+
+
+def together(*seams: Seam) -> Seam:
+    """Several seams as one; the position is that of the last one that has one."""
+
+    def read(theirs: Mapping[str, Any]) -> Read:
+        found = [seam.read(theirs) for seam in seams]
+        positions = [one.position for one in found if one.position is not None]
+        fields = {name: value for one in found for name, value in one.fields.items()}
+        return Read(fields, positions[-1] if positions else None)
+
+    def write(config: Any, position: Scheme | None) -> dict[str, Any] | None:
+        written = [seam.write(config, position) for seam in seams]
+        return None if None in written else {name: value for one in written if one for name, value in one.items()}
+
+    names, fields = (tuple(name for seam in seams for name in getattr(seam, of)) for of in ("names", "fields"))
+    return Seam(names, fields, read, write)
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from weft.models.published import Read, Seam
 from weft.nn import RopeScheme, Scheme
-from weft.nn.rope import AnyScaling, Dynamic, Linear, Llama3, Yarn
+from weft.nn.rope import AnyScaling, Dynamic, Linear, Llama3, LongRope, Yarn
+from weft.settings import to_data
 
 
 @dataclass(frozen=True)
@@ -23,59 +23,107 @@ class _Form:
 
 _ORIGINAL = "original_max_position_embeddings"
 _LONGEST = "max_position_embeddings"
+# fmt: off
 _FORMS = {
     "linear": _Form(Linear, {"factor": "factor"}, ("factor",)),
     "dynamic": _Form(Dynamic, {"factor": "factor"}, ("factor",)),
-    "yarn": _Form(
-        Yarn,
-        {
-            "factor": "factor",
-            _ORIGINAL: "original",
-            "beta_fast": "fast",
-            "beta_slow": "slow",
-            "truncate": "truncate",
-            "attention_factor": "attention_factor",
-            "mscale": "mscale",
-            "mscale_all_dim": "mscale_all_dim",
-        },
-        (),
-    ),
+    "yarn": _Form(Yarn, {
+        "factor": "factor", _ORIGINAL: "original", "beta_fast": "fast", "beta_slow": "slow", "truncate": "truncate",
+        "attention_factor": "attention_factor", "mscale": "mscale", "mscale_all_dim": "mscale_all_dim",
+    }, ()),
     "llama3": _Form(
-        Llama3,
-        {"factor": "factor", _ORIGINAL: "original", "low_freq_factor": "low", "high_freq_factor": "high"},
+        Llama3, {"factor": "factor", _ORIGINAL: "original", "low_freq_factor": "low", "high_freq_factor": "high"},
         ("factor", "low_freq_factor", "high_freq_factor"),
     ),
+    "longrope": _Form(LongRope, {
+        "factor": "factor", _ORIGINAL: "original", "short_factor": "short", "long_factor": "long",
+        "attention_factor": "attention_factor",
+    }, ("short_factor", "long_factor")),
 }
+# fmt: on
 
 
-def rope(theta: float, longest: int, *, part: str = "") -> Seam:
+def rope(
+    theta: float,
+    longest: int,
+    *,
+    part: str = "",
+    scaling: AnyScaling | None = None,
+    original: int | None = None,
+    kinds: Mapping[str, str] | None = None,
+) -> Seam:
     """The seam of a family with a field `theta` and a `context`; `theta` and `longest` are what missing ones mean.
-    part: the field of ours for the share of a head that turns; "": all of it does."""
-    own = ("theta", part) if part else ("theta",)
-    return Seam(("rope_parameters",), own, partial(_read, theta, longest, part), partial(_write, part))
+
+    part: the field for the share of each head that turns; "": all of it does. scaling: the family's own, where nothing
+    is said. original: what a missing original_max_position_embeddings means where it stands beside rope_parameters, and
+    wins over the one inside (Phi-3). kinds: old names of kinds.
+    """
+
+    def read(fields: Mapping[str, Any]) -> Read:
+        given = dict(fields.get("rope_parameters", {}))
+        scheme = RopeScheme(theta, scaling=scaling)
+        if given:
+            given["rope_type"] = (kinds or {}).get(str(given.get("rope_type")), given.get("rope_type"))
+            beside = {} if original is None else {_ORIGINAL: fields.get(_ORIGINAL, original)}
+            scheme = read_scheme(given | beside, theta, fields.get(_LONGEST, longest), parts=bool(part))
+        own = {"theta": scheme.theta} | ({part: scheme.part} if part else {})
+        return Read(own, None if scheme.scaling == scaling else scheme)
+
+    def write(config: Any, position: Scheme | None) -> dict[str, Any] | None:
+        """None for a scheme that is not rotary, or turns a part of each head where it cannot."""
+        scheme = position or RopeScheme(config.theta, getattr(config, part) if part else 1.0, scaling)
+        said = write_scheme(scheme, config.context, parts=bool(part)) if type(scheme) is RopeScheme else None
+        beside = {} if said is None or original is None else {_ORIGINAL: said.get(_ORIGINAL, original)}
+        return None if said is None else {"rope_parameters": said, **beside}
+
+    names = ("rope_parameters",) if original is None else ("rope_parameters", _ORIGINAL)
+    return Seam(names, ("theta", part) if part else ("theta",), read, write)
 
 
-def _read(theta: float, longest: int, part: str, fields: Mapping[str, Any]) -> Read:
-    """theta, and a scheme in place of the family's own where frequencies are scaled."""
-    given = dict(fields.get("rope_parameters", {}))
-    kind, theta = given.pop("rope_type", "default"), given.pop("rope_theta", theta)
-    share = given.pop("partial_rotary_factor", 1.0)
-    if share != 1 and not part:
-        raise ValueError(f"rope_parameters: partial_rotary_factor is {share!r}: this family turns whole heads (1.0)")
-    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
-        raise ValueError(f"rope_parameters: partial_rotary_factor is {share!r}, but it must be above 0 and at most 1")
-    if not isinstance(theta, int | float) or isinstance(theta, bool):
-        raise ValueError(f"rope_parameters: rope_theta is a number, not {theta!r}")
-    if not 0 < theta <= 2**53:
+def rope_by_layer(thetas: Mapping[str, tuple[str, float]], longest: int, local: str) -> Seam:
+    """The seam of a family whose layers turn in several ways: `rope_parameters` nested by their names for a kind of
+    layer, each of which is a field of ours, a RopeScheme, with the theta of a missing one.
+
+    local: the field that once held the theta of the second kind, when the first one's stood as in other families.
+    """
+
+    def read(fields: Mapping[str, Any]) -> Read:
+        given = dict(fields.get("rope_parameters", {}))
+        nested = {kind: given.pop(kind) or {} for kind in thetas if kind in given}
+        if not nested:
+            first, second = thetas
+            nested = {first: given, second: {"rope_theta": fields[local]} if local in fields else {}}
+        elif given:
+            raise ValueError(f"rope_parameters holds {', '.join(given)} beside {', '.join(nested)}: which is meant?")
+        found = {
+            ours: read_scheme(nested.get(kind, {}), theta, fields.get(_LONGEST, longest))
+            for kind, (ours, theta) in thetas.items()
+        }
+        return Read({ours: to_data(scheme) for ours, scheme in found.items()})
+
+    def write(config: Any, position: Scheme | None) -> dict[str, Any] | None:
+        said = {kind: write_scheme(getattr(config, ours), config.context) for kind, (ours, _) in thetas.items()}
+        return {"rope_parameters": said} if position is None and None not in said.values() else None
+
+    return Seam(("rope_parameters", local), tuple(ours for ours, _ in thetas.values()), read, write)
+
+
+def read_scheme(given: Mapping[str, Any], theta: float, longest: int, *, parts: bool = False) -> RopeScheme:
+    """What an object of rope parameters says. parts: of a family that may turn a part of each head."""
+    given = {name: value for name, value in given.items() if value is not None}
+    old = given.pop("type", "default")
+    kind, theta = given.pop("rope_type", old), given.pop("rope_theta", theta)
+    part = given.pop("partial_rotary_factor", 1.0)
+    if not parts and part != 1:
+        raise ValueError(f"rope_parameters: partial_rotary_factor is {part!r}: this family turns whole heads (1.0)")
+    theta, part = _number("", theta, "rope_theta"), _number("", part, "partial_rotary_factor")
+    if theta <= 0:
         raise ValueError(f"rope_parameters: rope_theta is {theta!r}, but rotations are its powers: above 0, below 2^53")
-    theta, share = float(theta), float(share)
-    own = {"theta": theta} | ({part: share} if part else {})
     if kind == "default":
         given.pop(_ORIGINAL, None)  # the reference writes it and does not read it
         _none_left(given, kind)
-        return Read(own)
-    scaling = _scaling(kind, given, fields.get(_LONGEST, longest))
-    return Read(own, RopeScheme(theta, share, scaling))
+        return RopeScheme(theta, part)
+    return RopeScheme(theta, part, _scaling(kind, given, longest))
 
 
 def _scaling(kind: object, given: dict[str, Any], longest: int) -> AnyScaling:
@@ -108,9 +156,11 @@ def _scaling(kind: object, given: dict[str, Any], longest: int) -> AnyScaling:
 
 
 def _number(ours: str, value: object, theirs: str) -> Any:
-    """A number of a scaling, of the type that ours has; ValueError names theirs."""
+    """A number of a scaling, or a list of them, of the type that ours has; ValueError names theirs."""
     if ours == "truncate" and isinstance(value, bool):
         return value
+    if ours in ("short", "long") and isinstance(value, list):
+        return tuple(_number(theirs, number, theirs) for number in value)
     whole = ours == "original"
     if isinstance(value, bool) or not isinstance(value, int | float) or not -(2**53) <= value <= 2**53:
         raise ValueError(f"rope_parameters: {theirs} is {value!r}, but it must be a number of at most 2^53")
@@ -124,17 +174,21 @@ def _none_left(given: Mapping[str, Any], kind: str) -> None:
         raise ValueError(f"rope_parameters: {', '.join(given)} is not understood for rope_type {kind!r}")
 
 
-def _write(part: str, config: Any, position: Scheme | None) -> dict[str, Any] | None:
-    """None for a scheme that is not rotary, or turns a part of each head where the family turns all."""
-    scheme = position or RopeScheme(config.theta, getattr(config, part) if part else 1.0)
-    if type(scheme) is not RopeScheme or (scheme.part != 1.0 and not part):
+def write_scheme(scheme: RopeScheme, context: int, *, parts: bool = False) -> dict[str, Any] | None:
+    """A scheme as rope parameters; None where rows of another length are meant than those of the config, or a part of
+    each head turns and none of theirs does."""
+    if scheme.part != 1.0 and not parts:
         return None
-    base = {"rope_theta": scheme.theta} | ({"partial_rotary_factor": scheme.part} if part else {})
+    part = {} if scheme.part == 1.0 else {"partial_rotary_factor": scheme.part}
     if scheme.scaling is None:
-        return {"rope_parameters": {"rope_type": "default", **base}}
+        return {"rope_type": "default", "rope_theta": scheme.theta, **part}
     kind, form = next((kind, form) for kind, form in _FORMS.items() if type(scheme.scaling) is form.kind)
-    if isinstance(scheme.scaling, Dynamic) and scheme.scaling.original != config.context:
+    if isinstance(scheme.scaling, Dynamic) and scheme.scaling.original != context:
         return None
     numbers = {theirs: getattr(scheme.scaling, ours) for theirs, ours in form.numbers.items()}
-    said = {theirs: value for theirs, value in numbers.items() if value is False or value}  # mscale 0.0 is none
-    return {"rope_parameters": {"rope_type": kind, **base, **said}}
+    said = {
+        theirs: list(value) if isinstance(value, tuple) else value
+        for theirs, value in numbers.items()
+        if value is False or value  # mscale 0.0 is none
+    }
+    return {"rope_type": kind, "rope_theta": scheme.theta, **part, **said}

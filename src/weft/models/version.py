@@ -2,7 +2,7 @@
 
 - `torch_dtype` is `dtype`;
 - `rope_scaling` (its kind under `type` or `rope_type`), `rope_theta` and `partial_rotary_factor` are `rope_parameters`;
-- null is a field that is not there: the default;
+- null is a field that is not there: the default, but in fields where it tells something (`TELLING`);
 - {"__float__": "Infinity"} is a number that JSON has no word for.
 """
 
@@ -12,13 +12,15 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from weft.models.published import TELLING
+
 _FLOATS = {"Infinity": float("inf"), "-Infinity": float("-inf"), "NaN": float("nan")}
 
 
 def modern(data: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a config.json in the form of version 5, null ones left out. ValueError where both forms are there
     and contradict each other."""
-    fields = {name: _value(value) for name, value in data.items() if value is not None}
+    fields = {name: _value(value) for name, value in data.items() if value is not None or name in TELLING}
     _same(fields, "torch_dtype", "dtype")
     if "torch_dtype" in fields:
         fields["dtype"] = fields.pop("torch_dtype")
@@ -59,6 +61,8 @@ def _rope(fields: dict[str, Any]) -> dict[str, Any]:
     if any(isinstance(value, dict) for value in given.values()):  # by types of layers
         return fields
     parameters = {name: value for name, value in (scaling or given).items() if value is not None}
+    if any(isinstance(value, dict) for value in parameters.values()):  # of each kind of layer its own
+        return fields | {"rope_parameters": parameters}
     for name in ("rope_theta", "partial_rotary_factor"):
         if name in fields:
             parameters.setdefault(name, fields.pop(name))

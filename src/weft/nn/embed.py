@@ -38,6 +38,7 @@ class Embed(nn.Module):
     [V, D], or of the narrower width that `lift` widens (ALBERT, ELECTRA).
 
     own=False: the table is another module's and is handed in at each call, so that there is never a second copy.
+    scale: a number, or a module in its place (Gemma's is rounded as the table is).
     types: how many kinds of token there are (BERT's first and second sentence), each with a trained vector; 0: none.
     Under autocast the residual stream starts in the autocast precision.
     """
@@ -50,7 +51,7 @@ class Embed(nn.Module):
         width: int,
         *,
         position: StemPosition | None = None,
-        scale: float = 1.0,
+        scale: float | nn.Module = 1.0,
         norm: nn.Module | None = None,
         dropout: float = 0.0,
         own: bool = True,
@@ -84,7 +85,9 @@ class Embed(nn.Module):
             table = self.weight if weight is None else weight
             assert table is not None, "this embedding owns no table: hand one in"
             x = functional.embedding(tokens, table)  # [B, T, D]
-        if self.scale != 1.0:
+        if isinstance(self.scale, nn.Module):
+            x = self.scale(x)
+        elif self.scale != 1.0:
             x = x * self.scale
         x = self.position.add(x, here.numbered(x.shape[1], x.device))
         if self.types is not None:

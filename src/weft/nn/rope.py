@@ -151,7 +151,43 @@ class Llama3(Scaling):
         return (1 - smooth) * plain / self.factor + smooth * plain
 
 
-AnyScaling = Linear | Dynamic | Yarn | Llama3  # what a saved scheme may hold
+@dataclass(frozen=True)
+class LongRope(Scaling):
+    """A divisor for each frequency: `short` ones in rows of up to `original` places, `long` ones, for every place, in
+    longer rows (Ding et al. 2024, as published for Phi-3). Fixed when a cache is made.
+
+    cos and sin grow by √(1 + ln(factor) / ln(original)), or by attention_factor where it is given.
+    """
+
+    original: int
+    short: tuple[float, ...]
+    long: tuple[float, ...]
+    factor: float = 1.0
+    attention_factor: float | None = None
+
+    def __post_init__(self) -> None:
+        _positive(self, short=min(self.short, default=1), long=min(self.long, default=1), factor=self.factor)
+        if self.original < 2:
+            raise ValueError(f"LongRope: original = {self.original}, but it must be at least 2")
+
+    def check(self, theta: float, width: int) -> None:
+        if {len(self.short), len(self.long)} != {width // 2}:
+            raise ValueError(
+                f"LongRope has {len(self.short)} short and {len(self.long)} long factors, and {width // 2} pairs turn: "
+                "give one for each"
+            )
+
+    def frequencies(self, theta: float, width: int, length: int, device: torch.device) -> Tensor:
+        divisors = self.long if length > self.original else self.short
+        return frequencies(theta, width, device) / torch.tensor(divisors, device=device, dtype=torch.float32)
+
+    def attention(self) -> float:
+        if self.attention_factor is not None:
+            return self.attention_factor
+        return math.sqrt(1 + math.log(self.factor) / math.log(self.original)) if self.factor > 1 else 1.0
+
+
+AnyScaling = Linear | Dynamic | Yarn | Llama3 | LongRope  # what a saved scheme may hold
 
 
 class Rope(Position):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -72,4 +73,4 @@ def predicted(objective: Objective) -> float:
     return objective.predicted if isinstance(objective, Turns) else 1.0
 
 
-OBJECTIVES: Registry[type[Objective]] = Registry("objective", "weft.objectives", ("weft.objectives.builtin",))
+OBJECTIVES: Registry[Callable[..., Objective]] = Registry("objective", "weft.objectives", ("weft.objectives.builtin",))

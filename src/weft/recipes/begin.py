@@ -105,8 +105,9 @@ def check_model(recipe: Recipe) -> bool:
 
 
 def objective_of(recipe: Recipe) -> Objective:
-    """What the recipe's family minimises."""
-    return OBJECTIVES.get(FAMILIES.get(recipe.model.family).objective)()
+    """What the recipe's family minimises, told how its model weighs auxiliary terms."""
+    family = FAMILIES.get(recipe.model.family)
+    return OBJECTIVES.get(family.objective)(**family.terms(recipe.model.config))
 
 
 def _built(recipe: Recipe, blueprint: Blueprint) -> nn.Module:

@@ -1,0 +1,168 @@
+"""What LLaMA's kin have in common: fields, names in published folders, and how a decoder is put together.
+
+A family of them says what a layer's branches are, and for each receptive field how it places and whom it sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+from weft.models.local import spread
+from weft.models.published import ACTIVATIONS, Key, Published, Seam, Tie
+from weft.models.weights import Table
+from weft.nn import (
+    Attention,
+    Block,
+    Branch,
+    Causal,
+    Decoder,
+    Embed,
+    Field,
+    LMHead,
+    Mask,
+    Relative,
+    Residual,
+    RMSNorm,
+    Scheme,
+    Stack,
+    Window,
+    initialise,
+)
+
+
+@dataclass(frozen=True)
+class Kin:
+    vocab: int = 32000
+    context: int = 4096
+    width: int = 4096
+    depth: int = 32
+    heads: int = 32
+    kv_heads: int | None = None  # None: heads
+    head_width: int | None = None  # None: width / heads
+    hidden: int = 11008
+    act: str = "silu"
+    eps: float = 1e-5
+    theta: float = 10000.0
+    dropout: float = 0.0
+    attention_dropout: float | None = None  # of the attention weights; None: dropout. Above 0 it takes slower kernels
+    tied: bool = False
+
+    @property
+    def per_head(self) -> int:
+        return self.head_width or self.width // self.heads
+
+
+def look(
+    c: Kin,
+    attention: Callable[..., Attention],
+    q_norm: Callable[[], nn.Module] = nn.Identity,
+    k_norm: Callable[[], nn.Module] | None = None,
+) -> Callable[[str, Relative | None], Attention]:
+    """What makes a layer's attention, of a config's sizes, for a field and what the scheme has in each layer.
+
+    attention: with whatever else there is to say of it; q_norm, k_norm: new norms, the second one like the first.
+    """
+
+    def made(field: str, relative: Relative | None) -> Attention:
+        dropout = c.dropout if c.attention_dropout is None else c.attention_dropout
+        norms = dict(q_norm=q_norm(), k_norm=(k_norm or q_norm)())
+        sizes = (c.width, c.heads, c.kv_heads, c.head_width)
+        return attention(*sizes, field=field, relative=relative, dropout=dropout, **norms)
+
+    return made
+
+
+def pre_norm(c: Kin, attn: Branch, mlp: Branch) -> Block:
+    """A layer with an RMSNorm before each branch."""
+    norm = partial(RMSNorm, c.width, eps=c.eps)
+    return Block(attn=Residual(attn, pre=norm(), drop=c.dropout), mlp=Residual(mlp, pre=norm(), drop=c.dropout))
+
+
+Places = Mapping[str, tuple[Scheme, Mask]]  # of each field, how it places and whom it sees
+
+
+def back(window: int | None) -> Mask:
+    """What came before: all of it, or the last `window` places."""
+    return Causal() if window is None else Window(window)
+
+
+def near_and_far(window: int | None, scheme: Scheme, near: Scheme | None = None) -> Places:
+    """The field "self", and, where there is a window, "local", which may be placed by another scheme."""
+    return {"self": (scheme, Causal())} | ({} if window is None else {"local": (near or scheme, Window(window))})
+
+
+def decoder(
+    c: Kin,
+    attn: Callable[[str, Relative | None], Branch],
+    mlp: Callable[[], Branch],
+    places: Places,
+    pattern: Sequence[str] = ("self",),
+    *,
+    layer: Callable[[Any, Branch, Branch], Block] = pre_norm,
+    norm: nn.Module | None = None,
+    scale: float | nn.Module = 1.0,
+    dropout: float = 0.0,
+    softcap: float | None = None,
+) -> Decoder:
+    """attn, mlp, layer: new branches, and a layer of both. pattern: the field that each layer looks through, over and
+    over. norm: the last one; scale, dropout: of the embeddings; softcap: of the head's scores. ValueError for a pattern
+    that names no field."""
+    names = spread(pattern, c.depth)
+    if missing := set(names) - set(places):
+        raise ValueError(f"pattern names {missing.pop()!r}; there are {', '.join(places)} (local needs a window)")
+    schemes = {name: scheme for name, (scheme, _) in places.items() if name in names}  # no table that nobody reads
+    layers = [layer(c, attn(name, schemes[name].relative(c.heads, c.per_head)), mlp()) for name in names]
+    fields = {name: Field(scheme.field(c.heads, c.per_head), places[name][1]) for name, scheme in schemes.items()}
+    stack = Stack(layers, fields=fields, norm=norm or RMSNorm(c.width, eps=c.eps))
+    stem = schemes[names[0]].stem(c.width, c.context)
+    embed = Embed(c.vocab, c.width, position=stem, scale=scale, dropout=dropout)
+    return Decoder(embed, stack, head=LMHead(c.width, c.vocab, tied=c.tied, softcap=softcap))
+
+
+def start(module: nn.Module, c: Kin) -> None:
+    initialise.normal(module, std=0.02)
+
+
+# fmt: off
+_KEYS = (
+    Key("vocab_size", "vocab", 32000), Key("max_position_embeddings", "context", 2048),
+    Key("hidden_size", "width", 4096), Key("num_hidden_layers", "depth", 32), Key("num_attention_heads", "heads", 32),
+    Key("num_key_value_heads", "kv_heads", None, follows="heads"), Key("head_dim", "head_width", None),
+    Key("intermediate_size", "hidden", 11008), Key("hidden_act", "act", "silu", words=ACTIVATIONS),
+    Key("rms_norm_eps", "eps", 1e-6), Key("attention_dropout", "attention_dropout", 0.0, follows="dropout"),
+    Key("tie_word_embeddings", "tied", False),
+)
+BIAS = Key("attention_bias", "attention_bias", False)  # of those that have it
+PRE = ("stack.layers.*.{attn,mlp}.pre", "model.layers.*.{input_layernorm,post_attention_layernorm}", "")
+LOOK = ("stack.layers.*.attn.branch.{q,k,v,out}", "model.layers.*.self_attn.{q,k,v,o}_proj", "")
+OWN = ("stack.layers.*.attn.branch.{q_norm,k_norm}", "model.layers.*.self_attn.{q_norm,k_norm}", "")
+GATED = ("stack.layers.*.mlp.branch.{gate,up,down}", "model.layers.*.mlp.{gate,up,down}_proj", "")
+
+
+def table(*rows: tuple[str, str, str]) -> Table:
+    """The tensors of a decoder whose layers have these."""
+    first, last = ("embed.weight", "model.embed_tokens.weight", ""), ("stack.norm", "model.norm", "")
+    return (first, *rows, last, ("head.weight", "lm_head.weight", "optional"))
+
+
+def published(
+    model_type: str, whole: str, bare: str, seam: Seam, *more: Key, defaults: Mapping[str, Any],
+    only: Mapping[str, Any] | None = None, inert: Sequence[str] = (), training: tuple[str, ...] = ("dropout",),
+) -> Published:
+    """How one of them stands in published folders. whole, bare: the reference's classes, with a head and without; more:
+    further fields, in place of LLaMA's for the same of ours; defaults: what missing ones of LLaMA's mean, by our names.
+    """
+    own = {key.ours for key in more}
+    keys = [replace(key, default=defaults.get(key.ours, key.default)) for key in _KEYS if key.ours not in own]
+    return Published(
+        model_type, {whole: ("lm",), bare: ("lm",)}, (*keys, *more), only=only or {},
+        inert=frozenset(inert), training=training, seam=seam, prefix="model.", bare=frozenset({bare}),
+        ties=(Tie("lm_head.weight", "model.embed_tokens.weight", "tied"),),
+        ignored=("model.layers.*.self_attn.rotary_emb.inv_freq", "model.rotary_emb.inv_freq"),
+    )
+# fmt: on
