@@ -24,6 +24,7 @@ class Family:
     sizes:      fields of the config by size; "debug" trains on a CPU in seconds, "small" in minutes.
     objective:  the name of what it is pretrained with.
     packs:      rows may hold several documents (segments) without one seeing another.
+    swaps:      what build takes in place of the family's own, of "position" and "attention"; the rest it refuses.
     weights:    (ours, theirs, transform) names, see `weft.models.weights`; or what makes them of a config, where how
                 tensors are joined depends on its sizes.
     published:  how it stands in published folders; None where nobody else publishes it.
@@ -37,6 +38,7 @@ class Family:
     sizes: Mapping[str, Mapping[str, Any]]
     objective: str = "next_token"
     packs: bool = True
+    swaps: tuple[str, ...] = ("position", "attention")
     weights: Table | Callable[[Any], Table] = ()
     published: Published | None = None
     summary: str = ""
@@ -47,5 +49,5 @@ class Family:
 
 
 FAMILIES: Registry[Family] = Registry(
-    "family", "weft.families", tuple(f"weft.models.{name}" for name in ("bert", "gpt2", "llama", "t5", "transformer"))
+    "family", "weft.families", tuple(f"weft.models.{name}" for name in ("bert", "gpt2", "llama", "rnn", "t5", "transformer"))
 )

@@ -34,6 +34,7 @@ class GPT2:
     width: int = 768
     depth: int = 12
     heads: int = 12
+    kv_heads: int | None = None  # None: heads, as published
     hidden: int | None = None  # None: 4 · width
     act: str = "gelu_tanh"
     eps: float = 1e-5
@@ -48,7 +49,7 @@ def build(c: GPT2, *, position: Scheme | None = None, attention: type[Attention]
     norm = partial(LayerNorm, c.width, eps=c.eps, bias=c.bias)
     bias, hidden, head_width = "qkvo" if c.bias else "", c.hidden or 4 * c.width, c.width // c.heads
     attention_dropout = c.dropout if c.attention_dropout is None else c.attention_dropout
-    look = partial(attention, c.width, c.heads, bias=bias, dropout=attention_dropout)
+    look = partial(attention, c.width, c.heads, c.kv_heads, bias=bias, dropout=attention_dropout)
     layers = [
         Block(
             attn=Residual(look(relative=scheme.relative(c.heads, head_width)), pre=norm(), drop=c.dropout),
