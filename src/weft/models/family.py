@@ -49,5 +49,7 @@ class Family:
 
 
 FAMILIES: Registry[Family] = Registry(
-    "family", "weft.families", tuple(f"weft.models.{name}" for name in ("bert", "gpt2", "llama", "rnn", "t5", "transformer"))
+    "family",
+    "weft.families",
+    tuple(f"weft.models.{name}" for name in ("bert", "gpt2", "llama", "rnn", "t5", "transformer")),
 )

@@ -1,5 +1,5 @@
-"""RNNsearch (Bahdanau, Cho, Bengio 2015): a GRU from each end reads the source, a third one writes, and before each word
-it looks for where to read on. The attention that the Transformer was made of.
+"""RNNsearch (Bahdanau, Cho, Bengio 2015): a GRU from each end reads the source, a third one writes, and before each
+word it looks for where to read on. The attention that the Transformer was made of.
 
 Each target word y follows from weights over the source, c = Σ softmax(v · tanh(W s + U h)) h, which the state s that
 has written so far makes, and the next state, s' = GRU([y; c], s). A row begins with tanh(W h) of the first place's
@@ -78,8 +78,10 @@ class Search(nn.Module):
         if state.shape[0] != rows:
             raise ValueError(f"a memory of {state.shape[0]} rows for {rows} rows of words: give each row its own")
         seen = None if sight.allowed is None else sight.allowed.expand(keys.shape[0], sight.share * length, -1)
-        shown = [None] * length if seen is None else seen.unflatten(1, (sight.share, length)).unbind(2)  # each [M, n, S]
-        states, weights = list[Tensor](), list[Tensor]()
+        shown = (
+            [None] * length if seen is None else seen.unflatten(1, (sight.share, length)).unbind(2)
+        )  # T of [M, n, S]
+        states, weights = [], []
         for place, gates in enumerate(self.cell.input(x).unbind(1)):  # [B, 3·D]
             p = self.look(state, keys, shown[place])  # [M, n, S]
             found = self.found(p @ values) if read is None else p @ read  # [M, n, 3·D]
@@ -115,7 +117,7 @@ def build(c: RNN, *, position: Scheme | None = None, attention: type[Attention] 
     if position not in (None, Scheme()):
         raise ValueError(f"position = {position}, but a recurrent network reads order by itself: leave it out")
     if attention is not Attention:
-        raise ValueError(f"attention = {attention.__name__}, but a recurrent network has no self-attention: leave it out")
+        raise ValueError(f"attention = {attention.__name__}, but there is no self-attention here: leave it out")
     encoder = Stack([BothWays(c.embedding, c.width)], fields={})
     memory = Field(Position(), Full(), keys="memory")
     return EncoderDecoder(

@@ -25,7 +25,8 @@ class Branch(nn.Module, ABC):
         """x [B, T, D] -> [B, T, D] and auxiliary terms; slot: its own part of a cache, None without one."""
 
     def slots(self, make: Callable[[Any], Kept]) -> Slots:
-        """The cache places this branch wants; `make` turns an attention, or what has a state, into a slot. None: it keeps nothing."""
+        """The cache places this branch wants; `make` turns an attention, or what has a state, into a slot. None: it
+        keeps nothing."""
         return None
 
     def fill(self, slot: Slots, ctx: Context) -> None:

@@ -96,9 +96,9 @@ class StateSlot(Kept):
         self.count = torch.zeros(states.shape[0], dtype=torch.int64, device=states.device)
 
     def set(self, state: Tensor) -> None:
-        """What rows begin with: [B, D], or [B/n, D] where n neighbours begin alike. ValueError for rows on their way."""
+        """What rows begin with: [B, D], or [B/n, D] where n neighbours begin alike. ValueError for rows under way."""
         if bool(self.count.any()):
-            raise ValueError("rows on their way keep the memory their state was made from: make another cache")
+            raise ValueError("rows under way keep the memory that their states began with: make another cache")
         rows = state.repeat_interleave(self.states.shape[0] // state.shape[0], dim=0)  # [B, D]
         self.states = rows[:, None].repeat(1, self.states.shape[1], 1).to(self.states.dtype)  # [B, N + 1, D]
 

@@ -88,9 +88,9 @@ class Stack(nn.Module):
     ) -> Cache:
         """An empty cache for `rows` rows of up to `capacity` tokens, taken at most `chunk` at a time (default: all).
 
-        A windowed field gets a ring of window + chunk - 1 places, a state as many as a chunk has. length: what a position scaling is fixed for
-        (default: the capacity). dtype: of keys and values (default: the parameters'). ValueError for sizes below 1, and
-        for a stack that cannot go token by token.
+        A windowed field gets a ring of window + chunk - 1 places, a state as many as a chunk has. length: what a
+        position scaling is fixed for (default: the capacity). dtype: of keys and values (default: the parameters').
+        ValueError for sizes below 1, and for a stack that cannot go token by token.
         """
         self.check_causal()
         length, chunk = (capacity if size is None else size for size in (length, chunk))
