@@ -50,8 +50,9 @@ def convert(
 ) -> Converted:
     """Write the model in `source` (a folder, a name on the hub) as the new folder `target`: whole, or not at all.
 
-    dtype, shard: as `save` has them. kv_heads: make a grouped-query model of it, see `weft.hub.heads`. unsafe_pickle: take the folder's pickled weights, or `source` itself where it is
-    such a file; see `weft.hub.foreign`. Tensors are read, checked and written one at a time; no module is filled.
+    dtype, shard: as `save` has them. kv_heads: make a grouped-query model of it, see `weft.hub.heads`. unsafe_pickle:
+    take the folder's pickled weights, or `source` itself where it is such a file; see `weft.hub.foreign`. Tensors are
+    read, checked and written one at a time; no module is filled.
 
     LoadError for a source that does not load; ValueError for a target that has content already, and for a number of
     key/value heads that this model's cannot be made into.

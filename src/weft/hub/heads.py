@@ -1,7 +1,7 @@
-"""Fewer key/value heads: a trained multi-head model as a grouped-query or a multi-query one (Ainslie et al. 2023, §2.1).
+"""Fewer key/value heads: a trained multi-head model as a grouped-query or multi-query one (Ainslie et al. 2023, §2.1).
 
-Each new head is the mean of the heads of its group, in the projections of keys and of values, biases too; all else stays
-as it is. What was lost comes back in a short further training: 5% of the steps, say the authors.
+Each new head is the mean of the heads of its group, in the projections of keys and of values, biases too; all else
+stays as it is. Much of what was lost comes back in a short further training: 5% of the steps, say the authors.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 
-import torch
 from torch import Tensor, nn
 
 from weft.models import FAMILIES, Blueprint
