@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from parts import schemes
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -121,7 +122,7 @@ def family(request: pytest.FixtureRequest) -> Iterator[str]:
 
 def blueprint(family: str, position: str = "own", **changes: object) -> Blueprint:
     """The family's debug size with the changes that its config knows. A scheme it does not take ends the test."""
-    if position not in ("own", "none") and "position" not in FAMILIES.get(family).swaps:
+    if position not in ("own", *schemes(family)):
         pytest.skip("says that it takes no position scheme")
     known = {field.name for field in dataclasses.fields(FAMILIES.get(family).config)}
     plan = Blueprint.of(family, "debug", **{name: value for name, value in changes.items() if name in known})
