@@ -4,9 +4,9 @@
 
 A LLaMA of 4 layers, width 128 and 8 heads learns the bytes of Python's standard library (or --data) for 800 steps, two
 minutes on one thread, and is converted to 4, 2 and 1 key/value heads, each the mean of a group (Ainslie et al. 2023,
-§2.1), as `weft convert --kv-heads` does it. Each model then learns on for 5% of the steps on the same rows at a lower rate, and
-so does the unconverted one, beside which the others have to be seen. Losses are nats per byte of held-out documents,
-the first 100,000 of them; cache: bytes of keys and values of a token in fp32. Four minutes in all.
+§2.1), as `weft convert --kv-heads` does it. Each model then learns on for 5% of the steps on the same rows at a lower
+rate, and so does the unconverted one, beside which the others have to be seen. Losses are nats per byte of held-out
+documents, the first 100,000 of them; cache: bytes of keys and values of a token in fp32. Four minutes in all.
 """
 
 from __future__ import annotations
