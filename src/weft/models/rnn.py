@@ -1,12 +1,11 @@
 """RNNsearch (Bahdanau, Cho, Bengio 2015): a GRU from each end reads the source, a third one writes, and before each
 word it looks for where to read on. The attention that the Transformer was made of.
 
-Each target word y follows from weights over the source, c = Σ softmax(v · tanh(W s + U h)) h, which the state s that
-has written so far makes, and the next state, s' = GRU([y; c], s). A row begins with tanh(W h) of the first place's
-backward state. Where we differ: the reset gate stands where torch and cuDNN have it (see `weft.nn.GRU`); the maxout
-layer reads the new state, as the paper's equation 4 says, and not the old one, as its appendix does; every layer has a
-bias; projections begin at a spread of 1/√inputs and v as they do (the paper: 0.01, 0.001 and 0 for its one size).
-A recurrent network reads order by itself and its state cannot keep documents of a row apart: no schemes, no packing.
+Each word y comes with weights over the source, made from the state s that wrote so far: c = Σ softmax(v · tanh(W s +
+U h)) h, s' = GRU([y; c], s); a row begins with tanh(W h) of the first place's backward state. Where we differ: the reset
+gate stands where torch and cuDNN have it (see `weft.nn.GRU`); the maxout layer reads the new state, as the paper's
+equation 4 says, not the old one, as its appendix has it; layers have biases, and all but the products of states begin
+as Glorot's. The state reads order by itself, and cannot keep documents of a row apart: no schemes, no packing.
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ from weft.nn import (
     Attention,
     Auxiliary,
     BothWays,
+    Branch,
     Context,
     Embed,
     EncoderDecoder,
@@ -53,11 +53,9 @@ class RNN:
     dropout: float = 0.0  # of embeddings and of what the head reads
 
 
-class Search(nn.Module):
-    """The decoder's layer: words [B, T, E] -> what the head reads, [B, T, L].
-
-    All products of words are made before the loop over places, and all of the maxout layer after it.
-    """
+class Search(Branch):
+    """The decoder's layer: words [B, T, E] -> what the head reads, [B, T, L]. All products of words are made before the
+    loop over places, and all of the maxout layer after it."""
 
     def __init__(self, c: RNN) -> None:
         super().__init__()
@@ -67,20 +65,20 @@ class Search(nn.Module):
         self.of_state, self.of_word = Linear(c.width, 2 * c.hidden), Linear(c.embedding, 2 * c.hidden, bias=False)
         self.of_memory = Linear(2 * c.width, 2 * c.hidden, bias=False)
 
-    def forward(self, x: Tensor, ctx: Context, slots: Slots = None) -> tuple[Tensor, Auxiliary]:
+    def forward(self, x: Tensor, ctx: Context, slot: Slots = None) -> tuple[Tensor, Auxiliary]:
         sight, there, (rows, length, _) = ctx.sight(self.look.field), tokens(ctx.here, x.shape[0]), x.shape
-        if slots is None:
+        if slot is None:
             assert ctx.memory is not None, "there is no sight of a memory without one"
             keys, values = self.look.k(ctx.memory.states), ctx.memory.states  # [B, S, A], [B, S, 2·D]
             state, read = self.begin(ctx.memory), self.found(values)  # [B, S, 3·D]: once, and not for each place
         else:
-            (keys, values), state, read = slots["memory"].read(), slots["state"].read().to(x.dtype), None
+            (keys, values), state, read = slot["memory"].read(), slot["state"].read().to(x.dtype), None
         if state.shape[0] != rows:
             raise ValueError(f"a memory of {state.shape[0]} rows for {rows} rows of words: give each row its own")
-        seen = None if sight.allowed is None else sight.allowed.expand(keys.shape[0], sight.share * length, -1)
-        shown = (
-            [None] * length if seen is None else seen.unflatten(1, (sight.share, length)).unbind(2)
-        )  # T of [M, n, S]
+        shown = [None] * length  # of each place what it sees, [M, n, S]
+        if sight.allowed is not None:
+            seen = sight.allowed.expand(keys.shape[0], sight.share * length, -1)  # [M, n·T, S]
+            shown = seen.unflatten(1, (sight.share, length)).unbind(2)
         states, weights = [], []
         for place, gates in enumerate(self.cell.input(x).unbind(1)):  # [B, 3·D]
             p = self.look(state, keys, shown[place])  # [M, n, S]
@@ -90,8 +88,8 @@ class Search(nn.Module):
             states.append(state)
             weights.append(p)
         made = torch.stack(states, dim=1)  # [B, T, D]
-        if slots is not None:
-            slots["state"].write(made, there)
+        if slot is not None:
+            slot["state"].write(made, there)
         memory = (torch.stack(weights, dim=2).flatten(1, 2) @ values).view(rows, length, -1)  # [B, T, 2·D]
         pairs = self.of_state(made) + self.of_word(x) + self.of_memory(memory)  # [B, T, 2·L]
         return pairs.unflatten(-1, (-1, 2)).amax(dim=-1), None
@@ -106,11 +104,10 @@ class Search(nn.Module):
     def slots(self, make: Callable[[Any], Any]) -> Slots:
         return {"state": make(self.cell), "memory": make(self.look)}
 
-    def fill(self, slots: Slots, ctx: Context) -> None:
-        """Keep the memory, what weights are made of, and the state that rows begin with."""
+    def fill(self, slot: Slots, ctx: Context) -> None:
         assert ctx.memory is not None
-        slots["memory"].set(self.look.k(ctx.memory.states), ctx.memory.states)
-        slots["state"].set(self.begin(ctx.memory))
+        slot["memory"].set(self.look.k(ctx.memory.states), ctx.memory.states)
+        slot["state"].set(self.begin(ctx.memory))
 
 
 def build(c: RNN, *, position: Scheme | None = None, attention: type[Attention] = Attention) -> EncoderDecoder:
@@ -118,26 +115,19 @@ def build(c: RNN, *, position: Scheme | None = None, attention: type[Attention] 
         raise ValueError(f"position = {position}, but a recurrent network reads order by itself: leave it out")
     if attention is not Attention:
         raise ValueError(f"attention = {attention.__name__}, but there is no self-attention here: leave it out")
-    encoder = Stack([BothWays(c.embedding, c.width)], fields={})
-    memory = Field(Position(), Full(), keys="memory")
-    return EncoderDecoder(
-        Embed(c.vocab, c.embedding, dropout=c.dropout),
-        encoder,
-        Embed(c.vocab, c.embedding, dropout=c.dropout),
-        Stack([Search(c)], fields={"memory": memory}, dropout=c.dropout),
-        head=LMHead(c.hidden, c.vocab, bias=True),
-    )
+    source, target = (Embed(c.vocab, c.embedding, dropout=c.dropout) for _ in range(2))
+    encoder, memory = Stack([BothWays(c.embedding, c.width)], fields={}), Field(Position(), Full(), keys="memory")
+    decoder = Stack([Search(c)], fields={"memory": memory}, dropout=c.dropout)
+    return EncoderDecoder(source, encoder, target, decoder, head=LMHead(c.hidden, c.vocab, bias=True))
 
 
 def start(module: nn.Module, c: RNN) -> None:
     """Products of states are orthogonal, as the authors have them."""
-    initialise.fan_in(module)
-    for part in module.modules():
-        if isinstance(part, GRU):
-            for square in part.state.weight.chunk(3):
-                nn.init.orthogonal_(square)
-        elif isinstance(part, Embed) and part.weight is not None:
-            nn.init.normal_(part.weight, std=0.1)
+    initialise.xavier(module)
+    for square in (
+        square for part in module.modules() if isinstance(part, GRU) for square in part.state.weight.chunk(3)
+    ):
+        nn.init.orthogonal_(square)
 
 
 # fmt: off

@@ -3,13 +3,10 @@ still, so that padding, on whichever side, changes no row."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
-from weft.nn.branch import Auxiliary, Slots
+from weft.nn.branch import Auxiliary, Branch, Slots
 from weft.nn.context import Context
 from weft.nn.layout import Layout
 from weft.nn.linear import Linear
@@ -48,7 +45,7 @@ class GRU(nn.Module):
         return new + keep * (state - new)
 
 
-class BothWays(nn.Module):
+class BothWays(Branch):
     """A layer that reads its row with one GRU from each end: x [B, S, W] -> [B, S, 2·D], the forward state first; zeros
     where nothing is."""
 
@@ -56,7 +53,7 @@ class BothWays(nn.Module):
         super().__init__()
         self.ahead, self.back = GRU(width_in, width), GRU(width_in, width)
 
-    def forward(self, x: Tensor, ctx: Context, slots: Slots = None) -> tuple[Tensor, Auxiliary]:
+    def forward(self, x: Tensor, ctx: Context, slot: Slots = None) -> tuple[Tensor, Auxiliary]:
         there = tokens(ctx.here, x.shape[0])
         if there is None:
             return torch.cat((self.ahead(x), self.back(x.flip(1)).flip(1)), dim=-1), None  # [B, S, 2·D]
@@ -70,12 +67,6 @@ class BothWays(nn.Module):
         states = gru(x.gather(1, order.expand(-1, -1, x.shape[-1])))  # [B, S, D]
         home = order.argsort(dim=1).expand(-1, -1, states.shape[-1])
         return states.gather(1, home).masked_fill(~there[..., None], 0.0)
-
-    def slots(self, make: Callable[[Any], Any]) -> Slots:
-        return None
-
-    def fill(self, slots: Slots, ctx: Context) -> None:
-        """It keeps nothing of a memory."""
 
 
 class Alignment(nn.Module):
@@ -103,16 +94,12 @@ class Alignment(nn.Module):
         -> weights [M, n, S], zeros where nothing is seen."""
         q = self.q(state).view(keys.shape[0], -1, 1, keys.shape[-1])  # [M, n, 1, A]
         scores = (q + keys[:, None]).tanh() @ self.v.to(keys.dtype)  # [M, n, S]
-        if seen is None:
-            weights = scores.softmax(dim=-1)
-        else:
-            weights = scores.masked_fill(~seen, torch.finfo(scores.dtype).min).softmax(dim=-1) * seen
+        if seen is not None:
+            scores = scores.masked_fill(~seen, torch.finfo(scores.dtype).min)
+        weights = scores.softmax(dim=-1) if seen is None else scores.softmax(dim=-1) * seen
         if not self.probs.active:
             return weights
         return self.probs(weights.flatten(0, 1)[:, None, None]).view_as(weights)
-
-    def extra_repr(self) -> str:
-        return f"field={self.field!r}, hidden={self.head_width}"
 
 
 def tokens(here: Layout, rows: int) -> Tensor | None:

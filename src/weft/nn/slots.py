@@ -109,12 +109,11 @@ class StateSlot(Kept):
 
     def write(self, states: Tensor, real: Tensor | None) -> None:
         """Keep the states after new places, [B, T, D]; real: bool [B, T], where they are tokens (None: everywhere)."""
-        rows, length, size = *states.shape[:2], self.states.shape[1] - 1
+        size = self.states.shape[1] - 1
         new = torch.ones_like(states[..., 0], dtype=torch.int64) if real is None else real.long()  # [B, T]
         number = self.count[:, None] + new.cumsum(dim=1)  # [B, T] of the token; padding goes to the spare place
-        kept = (new > 0) & (number > number[:, -1:] - size)
-        place = torch.where(kept, number % size, size)
-        row = torch.arange(rows, device=states.device)[:, None].expand(rows, length)
+        place = torch.where((new > 0) & (number > number[:, -1:] - size), number % size, size)
+        row = torch.arange(states.shape[0], device=states.device)[:, None]  # [B, 1]
         self.states.index_put_((row, place), states.to(self.states.dtype))
         self.count = number[:, -1]
 
