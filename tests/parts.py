@@ -3,8 +3,10 @@
 import torch
 from torch import Tensor
 
+from weft.models import FAMILIES
 from weft.nn import (
     MLP,
+    SCHEMES,
     Alibi,
     Attention,
     Block,
@@ -28,6 +30,11 @@ from weft.nn.context import Context
 
 PLAIN, CTX = Layout(), Context(Layout())
 CPU = torch.device("cpu")
+
+
+def schemes(family: str) -> list[str]:
+    """The position schemes that a family says it takes, by name: all, or none but "none"."""
+    return list(SCHEMES) if "position" in FAMILIES.get(family).swaps else ["none"]
 
 
 def close(a: Tensor, b: Tensor, tolerance: float = 1e-5) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from parts import schemes
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -120,7 +121,9 @@ def family(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 def blueprint(family: str, position: str = "own", **changes: object) -> Blueprint:
-    """The family's debug size with the changes that its config knows."""
+    """The family's debug size with the changes that its config knows. A scheme it does not take ends the test."""
+    if position not in ("own", *schemes(family)):
+        pytest.skip("says that it takes no position scheme")
     known = {field.name for field in dataclasses.fields(FAMILIES.get(family).config)}
     plan = Blueprint.of(family, "debug", **{name: value for name, value in changes.items() if name in known})
     return plan if position == "own" else replace(plan, position=SCHEMES[position]())
@@ -457,6 +460,8 @@ SWAPS = [None, *(kind() for kind in SCHEMES.values()), RopeScheme(5e5, 0.5), Rop
 @pytest.mark.parametrize("scheme", SWAPS, ids=str)
 @torch.no_grad()
 def test_a_blueprint_survives_json(family: str, scheme: Scheme | None) -> None:
+    if scheme not in (None, Scheme()) and "position" not in FAMILIES.get(family).swaps:
+        pytest.skip("says that it takes no position scheme")
     plan = replace(blueprint(family, dropout=0.25), position=scheme)
     text = json.dumps(plan.to_data())
     again = Blueprint.from_data(json.loads(text))
@@ -622,6 +627,20 @@ def test_sizes_that_cannot_be_a_model(family: str) -> None:
         for rate in (1.0, -0.1):
             with pytest.raises(ValueError, match="dropout"):
                 blueprint(family, dropout=rate).build()
+
+
+def test_a_part_that_a_family_does_not_take_is_refused_by_name(family: str) -> None:
+    class Other(Attention):
+        """Somebody's own."""
+
+    declared, config = FAMILIES.get(family), blueprint(family).config
+    given: dict[str, tuple[Any, str]] = {"position": (RopeScheme(), "RopeScheme"), "attention": (Other, "Other")}
+    for part, (value, name) in given.items():
+        if part in declared.swaps:
+            declared.build(config, **{part: value})
+        else:
+            with pytest.raises(ValueError, match=f"{part} = {name}"):
+                declared.build(config, **{part: value})
 
 
 def test_heads_must_divide_a_width_that_decides_them() -> None:

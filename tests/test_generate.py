@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
+from parts import schemes
 from torch import Tensor
 
 from weft.data import Bytes, train_tokenizer
@@ -95,6 +96,8 @@ def test_cached_ragged_and_chunked_decoding_is_the_naive_loop(name: str, chunk: 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("name", NAMES)
 def test_any_position_scheme_generates_as_it_computes(name: str, scheme: str):
+    if scheme not in schemes(name):
+        pytest.skip("says that it takes no position scheme")
     module = build(name, scheme)
     rows = generate(module, PROMPTS[:3], new=6, sampling=GREEDY, start=START, chunk=5)
     assert ids_of(rows) == [naive(module, prompt, 6) for prompt in PROMPTS[:3]]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from commands import TINY, good
+from parts import schemes
 
 import weft
 from weft.data import Bytes, Characters, train_tokenizer
@@ -125,7 +126,7 @@ def test_a_tied_head_is_one_copy_on_disk_an_untied_one_its_own(name: str, tied: 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_parameter_is_left_as_memory_happened_to_be(name: str, tmp_path: Path, poisoned: None):
     blueprint = Blueprint.of(name, "debug")
-    for scheme in SCHEMES:
+    for scheme in schemes(name):
         model = Model(blueprint.change("position", scheme).build(seed=3), blueprint.change("position", scheme))
         save(model, tmp_path / scheme)
         for tensors in (model.module.state_dict(), load(tmp_path / scheme).module.state_dict()):

@@ -16,11 +16,18 @@ MUTED = "dim"
 
 
 def command(
-    source: str, target: Path, dtype: str | None, shard: str | None, *, unsafe_pickle: bool, as_json: bool
+    source: str,
+    target: Path,
+    dtype: str | None,
+    shard: str | None,
+    *,
+    kv_heads: int | None,
+    unsafe_pickle: bool,
+    as_json: bool,
 ) -> None:
     """Write the model anew, and print what was read and every file that was written."""
     most = None if shard is None else size_of(shard)
-    done = convert(source, target, dtype=dtype, shard=most, unsafe_pickle=unsafe_pickle)
+    done = convert(source, target, dtype=dtype, shard=most, kv_heads=kv_heads, unsafe_pickle=unsafe_pickle)
     for text in done.notices:
         note(text)
     layout = "huggingface" if done.published else "weft"

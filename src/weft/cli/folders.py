@@ -19,20 +19,26 @@ def convert(
     shard: Annotated[
         str | None, typer.Option("--shard-size", metavar="2GB", help="most bytes of a file; default: one file")
     ] = None,
+    kv_heads: Annotated[
+        int | None,
+        typer.Option("--kv-heads", help="as many key/value heads, each the mean of a group; 1: multi-query"),
+    ] = None,
     unsafe_pickle: Annotated[
         bool,
         typer.Option("--unsafe-pickle", help="read .bin, .pt: tensors alone, in a process of its own"),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write a model anew as a folder that other libraries read: a run published, a dtype changed, shards, a pickle.
+    """Write a model anew as a folder that other libraries read: a run published, a dtype changed, shards, a pickle,
+    fewer key/value heads.
 
     weft convert runs/notes published/notes --dtype bf16
+    weft convert runs/notes models/grouped --kv-heads 2, then weft train models/grouped --data notes/
     weft convert models/old models/new --unsafe-pickle
     """
     from weft.cli.convert import command
 
-    command(source, target, dtype, shard, unsafe_pickle=unsafe_pickle, as_json=as_json)
+    command(source, target, dtype, shard, kv_heads=kv_heads, unsafe_pickle=unsafe_pickle, as_json=as_json)
 
 
 def embed(

@@ -6,13 +6,16 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
+from torch import Tensor
 
 from weft.files import new_folder
 from weft.hub.fill import finite, not_finite
 from weft.hub.folder import CONFIG, matched, read_plan
 from weft.hub.foreign import pickled
+from weft.hub.heads import Averaged, fewer
 from weft.hub.published import Origin
 from weft.hub.source import find
 from weft.hub.transfer import belongings, put, weights_of
@@ -42,14 +45,17 @@ def convert(
     *,
     dtype: torch.dtype | str | None = None,
     shard: int | None = None,
+    kv_heads: int | None = None,
     unsafe_pickle: bool = False,
 ) -> Converted:
     """Write the model in `source` (a folder, a name on the hub) as the new folder `target`: whole, or not at all.
 
-    dtype, shard: as `save` has them. unsafe_pickle: take the folder's pickled weights, or `source` itself where it is
-    such a file; see `weft.hub.foreign`. Tensors are read, checked and written one at a time; no module is filled.
+    dtype, shard: as `save` has them. kv_heads: make a grouped-query model of it, see `weft.hub.heads`. unsafe_pickle:
+    take the folder's pickled weights, or `source` itself where it is such a file; see `weft.hub.foreign`. Tensors are
+    read, checked and written one at a time; no module is filled.
 
-    LoadError for a source that does not load; ValueError for a target that has content already.
+    LoadError for a source that does not load; ValueError for a target that has content already, and for a number of
+    key/value heads that this model's cannot be made into.
     """
     named = find(source)
     folder = named.parent if unsafe_pickle and named.is_file() and named.suffix in PICKLED else named
@@ -61,10 +67,14 @@ def convert(
             return pickled(named, aside) if unsafe_pickle else weights_of(folder, say=notices.append)
 
         plan, weights = read_plan(folder, opened)
-        _, incoming = matched(plan, weights, folder / CONFIG)
+        module, incoming = matched(plan, weights, folder / CONFIG)
         strange = [incoming.file(name) for name, tensor in incoming.items() if not finite(tensor)]
         tokenizer, origin = belongings(folder, plan, Origin(plan.config, incoming.dtypes, plan.dead, plan.head))
-        published = put(new, plan.blueprint, incoming, origin, tokenizer, dtype=dtype, shard=shard)
+        blueprint, tensors = plan.blueprint, cast(Mapping[str, Tensor], incoming)
+        if kv_heads is not None:
+            blueprint = fewer(blueprint, kv_heads)
+            tensors = Averaged(incoming, module, blueprint.empty())
+        published = put(new, blueprint, tensors, origin, tokenizer, dtype=dtype, shard=shard)
         shutil.rmtree(aside, ignore_errors=True)
         written = {path.relative_to(new).as_posix(): path.stat().st_size for path in new.rglob("*") if path.is_file()}
     said = (*notices, *plan.notices, *not_finite(strange))

@@ -121,7 +121,7 @@ class Description:
         for stack in self.stacks:
             own = "" if stack.depth == stack.layers else f" of {stack.layers}"
             first = [stack.name, f"{stack.depth}{own}"]
-            for field in stack.fields:
+            for field in stack.fields or (FieldFacts("", "", "", ""),):
                 table.add_row(*first, *(Text(word) for word in (field.name, field.keys, field.mask, field.position)))
                 first = ["", ""]
         return table

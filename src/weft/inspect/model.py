@@ -11,7 +11,20 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from weft.inspect.description import CacheBytes, Description, FieldFacts, Part, StackFacts
 from weft.models import Blueprint
-from weft.nn import Attention, Decoder, Embed, Encoder, EncoderDecoder, Field, LMHead, Position, Stack, StemPosition
+from weft.nn import (
+    GRU,
+    Alignment,
+    Attention,
+    Decoder,
+    Embed,
+    Encoder,
+    EncoderDecoder,
+    Field,
+    LMHead,
+    Position,
+    Stack,
+    StemPosition,
+)
 from weft.nn.flops import Counter
 from weft.nn.slots import FixedSlot
 
@@ -139,8 +152,11 @@ def _cache(stack: Stack, length: int) -> tuple[CacheBytes, ...]:
         return ()
     token = row = memory = 0
 
-    def count(attention: Attention) -> FixedSlot:
+    def count(attention: Attention | Alignment | GRU) -> FixedSlot:
         nonlocal token, row, memory
+        if isinstance(attention, GRU):  # its state is as large in any row
+            row += attention.width
+            return FixedSlot()
         numbers = attention.kv_heads * (attention.head_width + attention.value_width)
         field = stack.fields[attention.field]
         assert isinstance(field, Field)

@@ -25,6 +25,7 @@ class Family:
     objective:  the name of what it is pretrained with.
     terms:      of a config, the weights of the model's auxiliary terms by name ("balance"), for the objective.
     packs:      rows may hold several documents (segments) without one seeing another.
+    swaps:      what build takes in place of the family's own, of "position" and "attention"; the rest it refuses.
     weights:    (ours, theirs, transform) names, see `weft.models.weights`; or what makes them of a config, where how
                 tensors are joined depends on its sizes.
     published:  how it stands in published folders; None where nobody else publishes it.
@@ -39,6 +40,7 @@ class Family:
     objective: str = "next_token"
     terms: Callable[[Any], Mapping[str, float]] = lambda config: {}
     packs: bool = True
+    swaps: tuple[str, ...] = ("position", "attention")
     weights: Table | Callable[[Any], Table] = ()
     published: Published | None = None
     summary: str = ""
@@ -51,7 +53,7 @@ class Family:
 # fmt: off
 _FILES = (
     "albert", "bert", "bloom", "deberta", "distilbert", "electra", "falcon", "gemma", "gpt", "gpt_oss", "llama",
-    "modernbert", "neox", "olmo2", "phi3", "qwen", "roberta", "t5", "transformer",
+    "modernbert", "neox", "olmo2", "phi3", "qwen", "rnn", "roberta", "t5", "transformer",
 )
 # fmt: on
 FAMILIES: Registry[Family] = Registry("family", "weft.families", tuple(f"weft.models.{name}" for name in _FILES))

@@ -27,6 +27,7 @@ class GPT2:
     width: int = 768
     depth: int = 12
     heads: int = 12
+    kv_heads: int | None = None  # None: heads, as published
     hidden: int | None = None  # None: 4 · width
     act: str = "gelu_tanh"
     eps: float = 1e-5
@@ -71,7 +72,7 @@ def decoder(
     """norm: at the end. Layers look in turn at all that came before and through `more`."""
     scheme, head_width, masks = position or LearnedScheme(), c.width // c.heads, {"self": Causal(), **more}
     attention_dropout = c.dropout if c.attention_dropout is None else c.attention_dropout
-    look = partial(attention, c.width, c.heads, bias="qkvo" if c.bias else "", dropout=attention_dropout)
+    look = partial(attention, c.width, c.heads, c.kv_heads, bias="qkvo" if c.bias else "", dropout=attention_dropout)
     mlp, relative = partial(MLP, c.width, act=c.act, bias=c.bias), partial(scheme.relative, c.heads, head_width)
     layers = [
         Block(attn=inside(look(field=field, relative=relative())), mlp=inside(mlp(c.hidden or 4 * c.width)))

@@ -20,6 +20,7 @@ from weft.nn.mask import Blocks, Causal, Chunk, Full, Global, Mask, SameGroup, W
 from weft.nn.model import Decoder, EncoderDecoder, Writer
 from weft.nn.norm import Joined, LayerNorm, RMSNorm
 from weft.nn.position import Alibi, Distances, Learned, Placed, Position, Sinusoid, SinusoidHalves, StemPosition, T5Bias
+from weft.nn.recurrent import GRU, Alignment, BothWays
 from weft.nn.relative import Music, PerLayer, Relative, RelativeKey, RelativeXL, Shaw
 from weft.nn.rope import AnyScaling, Rope, Scaling
 from weft.nn.scheme import (

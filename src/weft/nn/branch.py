@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from weft.nn.context import Context
-    from weft.nn.slots import Slot
 
 Auxiliary = dict[str, Tensor] | None  # extra loss terms by name, unweighed: the objective knows what each is worth
 Slots = Any  # None, a Slot, or a dict of these: whatever `Branch.slots` returned comes back as `slot`
@@ -24,8 +23,9 @@ class Branch(nn.Module, ABC):
     def forward(self, x: Tensor, ctx: Context, slot: Slots = None) -> tuple[Tensor, Auxiliary]:
         """x [B, T, D] -> [B, T, D] and auxiliary terms; slot: its own part of a cache, None without one."""
 
-    def slots(self, make: Callable[[Any], Slot]) -> Slots:
-        """The cache places this branch wants; `make` turns an attention into a slot. None: it keeps nothing."""
+    def slots(self, make: Callable[[Any], Any]) -> Slots:
+        """The cache places this branch wants; `make` turns an attention, or what has a state, into a slot. None: it
+        keeps nothing."""
         return None
 
     def fill(self, slot: Slots, ctx: Context) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from weft.nn.branch import Slots
 from weft.nn.layout import Layout
-from weft.nn.slots import Book, Slot
+from weft.nn.slots import Book, Kept, StateSlot
 
 
 class Cache:
@@ -28,7 +28,8 @@ class Cache:
     ) -> None:
         self.capacity, self.length, self.chunk = capacity, length, chunk
         self.books, self.steps = dict(books), steps
-        device = next(iter(books.values())).order.device if books else torch.device("cpu")
+        found = [book.order.device for book in books.values()] + [slot.count.device for slot in self._states()]
+        device = found[0] if found else torch.device("cpu")
         self.count = torch.zeros(rows, dtype=torch.int64, device=device)  # [B] tokens each row has had
         self.used = 0  # the largest count, once the pass that was reserved has run
         self.peak = 0  # no row ever had more: a ring has forgotten what lies a ring behind it
@@ -113,11 +114,11 @@ class Cache:
         """The slots of one execution step, by branch."""
         return self.steps[step]
 
-    def slots(self) -> Iterator[Slot]:
+    def slots(self) -> Iterator[Kept]:
         """Every slot of every step."""
 
-        def walk(node: Slots) -> Iterator[Slot]:
-            if isinstance(node, Slot):
+        def walk(node: Slots) -> Iterator[Kept]:
+            if isinstance(node, Kept):
                 yield node
             elif isinstance(node, Mapping):
                 for child in node.values():
@@ -126,18 +127,24 @@ class Cache:
         for step in self.steps:
             yield from walk(step)
 
+    def _states(self) -> list[StateSlot]:
+        return [slot for slot in self.slots() if isinstance(slot, StateSlot)]
+
     def truncate(self, tokens: int) -> None:
         """Forget every token from the `tokens`-th of each row on (speculation that was refused).
 
-        ValueError where a ring has already forgotten what would be seen again.
+        ValueError where a ring, or a state, has already forgotten what would be seen again.
         """
-        lost = self.peak - tokens
-        if any(book.ring for book in self.books.values()) and lost >= self.chunk:
+        lost, rings = self.peak - tokens, any(book.ring for book in self.books.values())
+        if lost >= self.chunk and (rings or any(self._states())):
+            kind = "windowed" if rings else "recurrent"
             raise ValueError(
-                f"a windowed cache can take back {self.chunk - 1} tokens, not {lost}: make it with a larger chunk"
+                f"a {kind} cache can take back {self.chunk - 1} tokens, not {lost}: make it with a larger chunk"
             )
         for book in self.books.values():
             book.forget(tokens, self.count)
+        for slot in self.slots():
+            slot.forget(tokens)
         self.count.clamp_(max=tokens)
         self.used = min(self.used, tokens)
 

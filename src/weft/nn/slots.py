@@ -1,4 +1,4 @@
-"""Where a cache keeps things: which token sits where (`Book`), and the keys and values themselves (`Slot`).
+"""Where a cache keeps things: which token sits where (`Book`), keys and values (`Slot`), states (`StateSlot`).
 
 Buffers start zeroed; they have one place more than they hold, where padding is written and never seen.
 """
@@ -69,10 +69,63 @@ class Book:
         )
 
 
-class Slot(ABC):
-    """Keys and values of one attention in one execution step. shared: neighbouring rows may read one copy."""
+class Kept(ABC):
+    """What a cache keeps of one part in one execution step. shared: neighbouring rows may read one copy."""
 
     shared = False
+
+    def look(self, places: int) -> None:  # noqa: B027 (most need not know)
+        """Only the first `places` places are in use: no more need to be looked at."""
+
+    def forget(self, tokens: int) -> None:  # noqa: B027 (keys that no book speaks of are not seen)
+        """Take back every token from the `tokens`-th of each row on."""
+
+    @abstractmethod
+    def select(self, rows: Tensor) -> None:
+        """Row i becomes what row rows[i] was."""
+
+
+class StateSlot(Kept):
+    """The state of a recurrent part after each of a row's last tokens, so that all of these but one can be taken back.
+
+    states [B, N + 1, D]: of the n-th token at place n modulo N; count [B]: tokens each row has had.
+    """
+
+    def __init__(self, states: Tensor) -> None:
+        self.states = states
+        self.count = torch.zeros(states.shape[0], dtype=torch.int64, device=states.device)
+
+    def set(self, state: Tensor) -> None:
+        """What rows begin with: [B, D], or [B/n, D] where n neighbours begin alike. ValueError for rows under way."""
+        if bool(self.count.any()):
+            raise ValueError("rows under way keep the memory that their states began with: make another cache")
+        rows = state.repeat_interleave(self.states.shape[0] // state.shape[0], dim=0)  # [B, D]
+        self.states = rows[:, None].repeat(1, self.states.shape[1], 1).to(self.states.dtype)  # [B, N + 1, D]
+
+    def read(self) -> Tensor:
+        """The newest state of each row, [B, D]."""
+        row = torch.arange(self.count.shape[0], device=self.count.device)
+        return self.states[row, self.count % (self.states.shape[1] - 1)]
+
+    def write(self, states: Tensor, real: Tensor | None) -> None:
+        """Keep the states after new places, [B, T, D]; real: bool [B, T], where they are tokens (None: everywhere)."""
+        size = self.states.shape[1] - 1
+        new = torch.ones_like(states[..., 0], dtype=torch.int64) if real is None else real.long()  # [B, T]
+        number = self.count[:, None] + new.cumsum(dim=1)  # [B, T] of the token; padding goes to the spare place
+        place = torch.where((new > 0) & (number > number[:, -1:] - size), number % size, size)
+        row = torch.arange(states.shape[0], device=states.device)[:, None]  # [B, 1]
+        self.states.index_put_((row, place), states.to(self.states.dtype))
+        self.count = number[:, -1]
+
+    def forget(self, tokens: int) -> None:
+        self.count = self.count.clamp(max=tokens)
+
+    def select(self, rows: Tensor) -> None:
+        self.states, self.count = self.states.index_select(0, rows), self.count.index_select(0, rows)
+
+
+class Slot(Kept):
+    """Keys and values of one attention."""
 
     def __init__(self, k: Tensor, v: Tensor) -> None:
         self.k, self.v = k, v
@@ -89,11 +142,7 @@ class Slot(ABC):
         """Keep these keys and values from now on."""
         raise ValueError("this slot is written token by token; only a memory's slot is set at once")
 
-    def look(self, places: int) -> None:  # noqa: B027 (most need not know)
-        """Only the first `places` places are in use: no more need to be looked at."""
-
     def select(self, rows: Tensor) -> None:
-        """Row i becomes what row rows[i] was."""
         self.k, self.v = self.k.index_select(0, rows), self.v.index_select(0, rows)
 
 

@@ -12,7 +12,8 @@ from weft.nn.attention import Attention
 from weft.nn.branch import Auxiliary, join
 from weft.nn.cache import Cache
 from weft.nn.context import Context, Field, Memory, Sight
-from weft.nn.slots import Book, FixedSlot, FullSlot, RingSlot, Slot
+from weft.nn.recurrent import GRU, Alignment
+from weft.nn.slots import Book, FixedSlot, FullSlot, Kept, RingSlot, StateSlot
 
 
 class Stack(nn.Module):
@@ -87,9 +88,9 @@ class Stack(nn.Module):
     ) -> Cache:
         """An empty cache for `rows` rows of up to `capacity` tokens, taken at most `chunk` at a time (default: all).
 
-        A windowed field gets a ring of window + chunk - 1 places. length: what a position scaling is fixed for
-        (default: the capacity). dtype: of keys and values (default: the parameters'). ValueError for sizes below 1, and
-        for a stack that cannot go token by token.
+        A windowed field gets a ring of window + chunk - 1 places, a state as many as a chunk has. length: what a
+        position scaling is fixed for (default: the capacity). dtype: of keys and values (default: the parameters').
+        ValueError for sizes below 1, and for a stack that cannot go token by token.
         """
         self.check_causal()
         length, chunk = (capacity if size is None else size for size in (length, chunk))
@@ -102,11 +103,14 @@ class Stack(nn.Module):
         device, dtype = example.device, dtype or example.dtype
         books: dict[str, Book] = {}
 
-        def make(attention: Attention) -> Slot:
+        def make(attention: Attention | Alignment | GRU) -> Kept:
+            if isinstance(attention, GRU):
+                return StateSlot(torch.zeros(rows, chunk + 1, attention.width, device=device, dtype=dtype))
             field = self.fields[attention.field]
             assert isinstance(field, Field)
             if field.keys == "memory":
                 return FixedSlot()
+            assert isinstance(attention, Attention)
             back, ahead = field.mask.reach()
             ring = back is not None and ahead == 0 and back + chunk < capacity
             size = back + chunk if ring and back is not None else capacity
