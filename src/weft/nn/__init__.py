@@ -6,6 +6,7 @@ Shapes: B batch, T queries, S keys, D width, H heads, G key/value heads, K head 
 from weft.nn import initialise, kernels, measure
 from weft.nn.attention import Attention, CrossAttention
 from weft.nn.block import Block, Pre, Residual, Sum
+from weft.nn.blocks import Blocks, RandomBlocks
 from weft.nn.branch import Auxiliary, Branch
 from weft.nn.cache import Cache
 from weft.nn.context import Context, Field, Memory, Sight
@@ -16,7 +17,7 @@ from weft.nn.feedforward import ACTIVATIONS, GLU, MLP
 from weft.nn.kernels import KERNELS, Scoring, attend
 from weft.nn.layout import Layout
 from weft.nn.linear import Linear
-from weft.nn.mask import Blocks, Causal, Chunk, Full, Global, Mask, SameGroup, Window, visible
+from weft.nn.mask import Causal, Chunk, Full, Global, Mask, SameGroup, Window, visible
 from weft.nn.model import Decoder, EncoderDecoder, Writer
 from weft.nn.norm import Joined, LayerNorm, RMSNorm
 from weft.nn.position import Alibi, Learned, Placed, Position, Sinusoid, SinusoidHalves, StemPosition, T5Bias
