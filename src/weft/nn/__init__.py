@@ -10,11 +10,21 @@ from weft.nn.blocks import Blocks, RandomBlocks
 from weft.nn.branch import Auxiliary, Branch
 from weft.nn.cache import Cache
 from weft.nn.context import Context, Field, Memory, Sight
+from weft.nn.core import Core, LowRank
 from weft.nn.embed import Embed, LMHead
 from weft.nn.encoder import Encoder, Head, PlaceHead, Pooler, RowHead, TokenHead
 from weft.nn.experts import Experts, balance
 from weft.nn.feedforward import ACTIVATIONS, GLU, MLP
 from weft.nn.kernels import KERNELS, Scoring, attend
+from weft.nn.kind import (
+    ATTENTIONS,
+    BlockGlobalKind,
+    FeaturesKind,
+    Kind,
+    LinearKind,
+    LowRankKind,
+    WindowKind,
+)
 from weft.nn.layout import Layout
 from weft.nn.linear import Linear
 from weft.nn.mask import Causal, Chunk, Full, Global, Mask, SameGroup, Window, visible
@@ -38,4 +48,5 @@ from weft.nn.scheme import (
     T5Scheme,
 )
 from weft.nn.stack import Stack
+from weft.nn.sums import Elu, Positive, Sums
 from weft.nn.tap import Tap

@@ -33,7 +33,7 @@ def spans(length: int, back: int | None, ahead: int | None, mask: Mask | None = 
 def _cut(length: int, size: int, back: int | None, ahead: int | None, mask: Mask | None) -> tuple[Span, ...]:
     """See `spans`; size: of the blocks."""
     size = -(-size // 16) * 16  # matrix products go by 16 rows
-    found = list[Span]()
+    found: list[Span] = []
     for start in range(0, length, size):
         stop = min(start + size, length)
         low = 0 if back is None else max(0, start - back)
@@ -107,7 +107,9 @@ class Plain(torch.autograd.Function):
             _add_product(grad_v, ranges, flat.transpose(1, 2), out)
             d = torch.bmm(out, gather(v, ranges, 1).transpose(1, 2))  # [B·G, H/G·n, s]
             d = torch.ops.aten._softmax_backward_data(d, flat, -1, flat.dtype)  # [B·G, H/G·n, s]
-            grad_q[:, :, start:stop] = torch.bmm(d, gather(k, ranges, 1)).view(b, h, stop - start, width)  # [B, H, n, K]
+            grad_q[:, :, start:stop] = torch.bmm(d, gather(k, ranges, 1)).view(
+                b, h, stop - start, width
+            )  # [B, H, n, K]
             block = q[:, :, start:stop].reshape(groups, -1, width)  # [B·G, H/G·n, K]
             _add_product(grad_k, ranges, d.transpose(1, 2), block)
         return grad_q, grad_k, grad_v, None, *[None] * ctx.masks

@@ -123,9 +123,14 @@ class Cache:
     def truncate(self, tokens: int) -> None:
         """Forget every token from the `tokens`-th of each row on (speculation that was refused).
 
-        ValueError where a ring has already forgotten what would be seen again.
+        ValueError where a ring has already forgotten what would be seen again, or a sum cannot be taken apart.
         """
         lost = self.peak - tokens
+        if self.used > tokens and any(slot.final for slot in self.slots()):
+            raise ValueError(
+                f"a cache of sums cannot take back {self.used - tokens} tokens: begin another one, or choose an attention "
+                "that keeps its keys (full, window, block_global)"
+            )
         if any(book.ring for book in self.books.values()) and lost >= self.chunk:
             raise ValueError(
                 f"a windowed cache can take back {self.chunk - 1} tokens, not {lost}: make it with a larger chunk"
