@@ -128,8 +128,8 @@ class Cache:
         lost = self.peak - tokens
         if self.used > tokens and any(slot.final for slot in self.slots()):
             raise ValueError(
-                f"a cache of sums cannot take back {self.used - tokens} tokens: begin another one, or choose an attention "
-                "that keeps its keys (full, window, block_global)"
+                f"a cache of sums cannot take back {self.used - tokens} tokens: begin another one, or choose an "
+                "attention that keeps its keys (full, window, block_global)"
             )
         if any(book.ring for book in self.books.values()) and lost >= self.chunk:
             raise ValueError(

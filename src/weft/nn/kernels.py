@@ -147,7 +147,7 @@ def blocked(q: Tensor, k: Tensor, v: Tensor, sight: Sight, how: Scoring) -> Tens
     """Queries in blocks, each against only the keys its mask can reach (see `weft.nn.blocked`). Needs keys that are the
     queries' own (`sight.reach`)."""
     assert sight.reach is not None
-    (b, t, h, width), g = q.shape, k.shape[2]
+    (b, _, h, width), g = q.shape, k.shape[2]
     scale = width**-0.5 if how.scale is None else how.scale
     keys, values = _heads_first(k, g), _heads_first(v, g)  # [B·G, T, K], [B·G, T, Kv]
     queries, cuts = (q * scale).transpose(1, 2), sight.cuts()  # [B, H, T, K]

@@ -59,9 +59,10 @@ class Kind:
 
 def _narrow(mask: Mask, by: Mask) -> Mask:
     """Both, without what says nothing."""
-    if isinstance(by, Full) or isinstance(mask, Causal) and by.reach()[1] == 0:
-        return mask if isinstance(by, Full) else by
-    return by if isinstance(mask, Full) else mask & by
+    if isinstance(by, Full):
+        return mask
+    looks_back = by.reach()[1] == 0 and by.causal()
+    return by if isinstance(mask, Full) or (isinstance(mask, Causal) and looks_back) else mask & by
 
 
 @dataclass(frozen=True)

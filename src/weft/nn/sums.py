@@ -11,7 +11,7 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from weft.nn.chunked import behind, borders, carried, chunks, held, inside, rows
