@@ -181,7 +181,7 @@ def test_many_features_are_softmax() -> None:
     errors = []
     for features in (16, 4096):
         torch.manual_seed(0)
-        attention, field = holding(FeaturesKind(features), Causal())
+        attention, field = holding(FeaturesKind(features), Causal(), bias="")
         x = torch.randn(2, 40, 16) * 0.2
         ctx = Context(PLAIN, None, {"self": field.among(PLAIN, 40, CPU)})
         near, attention.core = attention(x, ctx)[0].detach(), None
@@ -208,7 +208,7 @@ def test_a_core_keeps_its_precision_under_autocast() -> None:
         exact = attention(x, ctx)[0]
         with torch.autocast("cpu", torch.bfloat16):
             near = attention(x, ctx)[0]
-        assert float((near.float() - exact).norm() / exact.norm()) < 0.03
+        assert float(((near.float() - exact).norm() / exact.norm()).detach()) < 0.03
 
 
 # -------------------------------------------------------------------------------------------------- the smaller work
@@ -470,10 +470,11 @@ def test_a_beam_search_over_sums() -> None:
 @pytest.mark.parametrize("name", ["block_global", "features", "low_rank"])
 def test_compiled_is_uncompiled(name: str) -> None:
     """One graph, forward and backward; with padding too."""
-    module = family_with("bert" if name == "low_rank" else "gpt2", name)
+    family = "bert" if name == "low_rank" else "gpt2"
+    module = replace(Blueprint.of(family, "debug", depth=1), attention=SMALL[name]).build()
     compiled = torch.compile(module, backend="aot_eager", fullgraph=True, dynamic=False)
     ragged = Layout.ragged(torch.tensor([20, 7]), 20)
-    for here, length in ((None, 64), (ragged, 20)):
+    for here, length in ((None, 64), (ragged, 20)):  # plain, or with documents
         tokens, results = draw(module, 2, length), []
         for run in (module, compiled):
             x = run(tokens, here)[0]
