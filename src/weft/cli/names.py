@@ -11,7 +11,7 @@ from rich.text import Text
 from weft.cli.shared import printer
 from weft.data import PAIR_SOURCES, SOURCES, TOKENIZERS
 from weft.models import FAMILIES
-from weft.nn import KERNELS, SCHEMES
+from weft.nn import ATTENTIONS, KERNELS, SCHEMES
 from weft.objectives import OBJECTIVES
 from weft.recipes import RECIPES
 
@@ -24,6 +24,7 @@ def command(*, as_json: bool) -> None:
         "recipes": RECIPES.names(),
         "families": FAMILIES.names(),
         "positions": list(SCHEMES),
+        "attentions": list(ATTENTIONS),
         "kernels": list(KERNELS),
         "objectives": OBJECTIVES.names(),
         "sources": SOURCES.names(),

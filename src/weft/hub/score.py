@@ -42,8 +42,8 @@ def score(
         size = sum(len(target.encode()) for _, target in dataset.pairs)
         if dataset.dropped:
             say(f"{dataset.dropped:,} pairs are longer than the context of {context} tokens and were left out")
-    elif how != "stream" and not family.packs:
-        raise ValueError(f"family {family.name!r} cannot keep the documents of a row apart: score them as a stream")
+    elif how != "stream" and (mixes := model.blueprint.mixes):
+        raise ValueError(f"{mixes} cannot keep the documents of a row apart: score them as a stream")
     else:
         documents = list(open_source("text", paths, column=column, say=say).documents())
         dataset, size = rows(documents, tokenizer, context, how)

@@ -150,17 +150,20 @@ def _cache(stack: Stack, length: int) -> tuple[CacheBytes, ...]:
         stack.check_causal()
     except ValueError:
         return ()
-    token = row = memory = 0
+    token = row = memory = fixed = 0  # numbers; bytes of what has its own dtype
 
     def count(attention: Attention | Alignment | GRU) -> FixedSlot:
-        nonlocal token, row, memory
+        nonlocal token, row, memory, fixed
         if isinstance(attention, GRU):  # its state is as large in any row
             row += attention.width
             return FixedSlot()
         numbers = attention.kv_heads * (attention.head_width + attention.value_width)
         field = stack.fields[attention.field]
         assert isinstance(field, Field)
-        if field.keys == "memory":
+        own = None if attention.core is None else attention.core.slot(attention, field.mask, 1)
+        if own is not None:
+            fixed += own.k.nbytes
+        elif field.keys == "memory":
             memory += numbers
         else:
             back, _ = field.mask.reach()
@@ -171,4 +174,4 @@ def _cache(stack: Stack, length: int) -> tuple[CacheBytes, ...]:
     for layer in stack.order:
         stack.layers[layer].slots(count)  # type: ignore[operator]
     sizes = {name: dtype.itemsize for name, dtype in DTYPES.items()}
-    return tuple(CacheBytes(name, token * size, row * size, memory * size) for name, size in sizes.items())
+    return tuple(CacheBytes(name, token * size, row * size + fixed, memory * size) for name, size in sizes.items())

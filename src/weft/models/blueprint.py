@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -10,18 +11,22 @@ import torch
 from torch import nn
 
 from weft.models.family import FAMILIES
-from weft.nn import SCHEMES, Scheme
+from weft.nn import ATTENTIONS, SCHEMES, Kind, Scheme
 from weft.registry import UnknownName, suggest
 from weft.settings import SettingError, change, from_data, to_data
+
+PARTS: dict[str, Mapping[str, type[Any]]] = {"position": SCHEMES, "attention": ATTENTIONS}  # what may be swapped
 
 
 @dataclass(frozen=True)
 class Blueprint:
-    """family: a registered name; config: that family's config; position: a scheme in place of the family's own."""
+    """family: a registered name; config: that family's config; position: a scheme in place of the family's own;
+    attention: a kind in place of the family's own."""
 
     family: str
     config: Any
     position: Scheme | None = None
+    attention: Kind | None = None
 
     @staticmethod
     def of(family: str, size: str | None = None, **changes: Any) -> Blueprint:
@@ -51,37 +56,51 @@ class Blueprint:
     def _bare(self) -> nn.Module:
         """The module as its parts initialise themselves."""
         _check(self)
-        return FAMILIES.get(self.family).build(self.config, position=self.position)
+        module = FAMILIES.get(self.family).build(self.config, position=self.position)
+        if self.attention is not None:
+            self.attention.put(module, self.config.context)
+        return module
+
+    @property
+    def mixes(self) -> str:
+        """What it is in this model that lets the documents of a row see one another, in words; "": nothing."""
+        if not FAMILIES.get(self.family).packs:
+            return f"family {self.family!r}"
+        return "" if self.attention is None or self.attention.packs else f"{self.attention} attention"
 
     def change(self, path: str, text: str) -> Blueprint:
         """A copy with one setting changed: `heads` = "8", `size` = "debug" (all sizes at once), `position` = "rope" or
-        its JSON or "default" (the family's own), `position.theta` = "1e6". SettingError or UnknownName says what there
-        is."""
+        its JSON or "default" (the family's own), `position.theta` = "1e6", and `attention` likewise. SettingError or
+        UnknownName says what there is."""
         head, _, rest = path.partition(".")
         if head == "size" and not rest:
-            return replace(Blueprint.of(self.family, text), position=self.position)
-        if head != "position":
+            return replace(self, config=Blueprint.of(self.family, text).config)
+        if head not in PARTS:
             return replace(self, config=change(self.config, path, text))
-        if not rest:
-            return replace(self, position=None if text == "default" else scheme_from_text(text))
-        if self.position is None:
-            raise SettingError(f"name a scheme before its settings: model.position=rope, then model.{path}={text}")
-        return replace(self, position=change(self.position, rest, text))
+        part = self.parts[head]
+        if rest and part is None:
+            word, example = ("scheme", "rope") if head == "position" else ("kind", "window")
+            raise SettingError(f"name a {word} before its settings: model.{head}={example}, then model.{path}={text}")
+        return replace(self, **{head: change(part, rest, text) if rest else part_from_text(head, text)})
+
+    @property
+    def parts(self) -> dict[str, Scheme | Kind | None]:
+        """What is swapped, by the places of PARTS; None: the family's own."""
+        return {"position": self.position, "attention": self.attention}
 
     def to_data(self) -> dict[str, Any]:
-        """Plain JSON data: {"family": …, "config": {…}, "parts": {"position": …}}."""
-        position = None if self.position is None else scheme_to_data(self.position)
-        return {"family": self.family, "config": to_data(self.config), "parts": {"position": position}}
+        """Plain JSON data: {"family": …, "config": {…}, "parts": {"position": …, "attention": …}}."""
+        parts = {place: part_to_data(part) for place, part in self.parts.items()}
+        return {"family": self.family, "config": to_data(self.config), "parts": parts}
 
     @staticmethod
     def from_data(data: dict[str, Any]) -> Blueprint:
         """What `to_data` wrote. SettingError or UnknownName for anything missing, unexpected or ill-typed."""
         _exactly(data, ("family", "config", "parts"), "a model's description")
-        _exactly(data["parts"], ("position",), "a model's parts")
+        _exactly(data["parts"], tuple(PARTS), "a model's parts")
         family = FAMILIES.get(data["family"])
-        position = data["parts"]["position"]
-        scheme = None if position is None else scheme_from_data(position)
-        return Blueprint(data["family"], from_data(family.config, data["config"]), scheme)
+        parts = {place: part_from_data(place, part) for place, part in data["parts"].items()}
+        return Blueprint(data["family"], from_data(family.config, data["config"]), **parts)
 
 
 def _check(blueprint: Blueprint) -> None:
@@ -96,37 +115,43 @@ def _check(blueprint: Blueprint) -> None:
             raise ValueError(f"{blueprint.family}: {field.name} = {value}, but it must be at least 0 and below 1")
 
 
-def scheme_to_data(scheme: Scheme) -> dict[str, Any]:
-    """{"name": "rope", "theta": 10000.0, "scaling": {"class": "Yarn", "factor": 4.0, …}, …}
+def part_to_data(part: Scheme | Kind | None) -> dict[str, Any] | None:
+    """{"name": "rope", "theta": 10000.0, "scaling": {"class": "Yarn", "factor": 4.0, …}, …}; None: the family's own.
 
-    ValueError for a scheme without a registered name.
+    ValueError for a part without a registered name.
     """
-    name = next((name for name, kind in SCHEMES.items() if type(scheme) is kind), None)
-    if name is None:
+    if part is None:
+        return None
+    every = {kind: name for kinds in PARTS.values() for name, kind in kinds.items()}
+    if type(part) not in every:
         raise ValueError(
-            f"{type(scheme).__name__} is no registered position scheme, so it could not be saved: put it into "
-            "weft.nn.SCHEMES under a name"
+            f"{type(part).__name__} is no registered position scheme or attention, so it could not be saved: put it "
+            "into weft.nn.SCHEMES or ATTENTIONS under a name"
         )
-    return {"name": name} | to_data(scheme)
+    return {"name": every[type(part)]} | to_data(part)
 
 
-def scheme_from_data(data: dict[str, Any]) -> Scheme:
-    """The scheme that `scheme_to_data` wrote; settings left out take their defaults."""
+def part_from_data(place: str, data: dict[str, Any] | None) -> Any:
+    """The part that `part_to_data` wrote for a place of PARTS; settings left out take their defaults."""
+    if data is None:
+        return None
     own = dict(data)
     name = own.pop("name", None)
-    if name not in SCHEMES:
-        raise UnknownName(f"no position scheme is called {name!r}; {suggest(str(name), SCHEMES)}")
-    return from_data(SCHEMES[name], own)
+    if name not in PARTS[place]:
+        raise UnknownName(f"no {place} is called {name!r}; {suggest(str(name), PARTS[place])}")
+    return from_data(PARTS[place][name], own)
 
 
-def scheme_from_text(text: str) -> Scheme:
-    """A scheme by name ("rope"), or by its JSON ({"name": "rope", "theta": 1e6})."""
+def part_from_text(place: str, text: str) -> Any:
+    """A part by name ("rope"), or by its JSON ({"name": "rope", "theta": 1e6}); "default": None, the family's own."""
+    if text == "default":
+        return None
     if not text.lstrip().startswith("{"):
-        return scheme_from_data({"name": text})
+        return part_from_data(place, {"name": text})
     try:
-        return scheme_from_data(json.loads(text))
+        return part_from_data(place, json.loads(text))
     except json.JSONDecodeError as error:
-        raise SettingError(f"model.position is neither a scheme's name nor JSON: {error}") from error
+        raise SettingError(f"model.{place} is neither a name nor JSON: {error}") from error
 
 
 def _exactly(data: object, names: tuple[str, ...], what: str) -> None:

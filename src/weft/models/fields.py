@@ -154,6 +154,8 @@ def _write(blueprint: Blueprint, declared: Published) -> dict[str, Any] | None:
     """Every field of the declaration; None where one cannot hold what ours does, or another of ours is not plain."""
     config = blueprint.config
     data = to_data(config)
+    if blueprint.attention is not None:
+        return None
     seam = {} if declared.seam is None else declared.seam.write(config, blueprint.position)
     if seam is None or (declared.seam is None and blueprint.position is not None):
         return None

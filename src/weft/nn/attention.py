@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from weft.nn.branch import Branch
 from weft.nn.context import Context, Memory, Sight
+from weft.nn.core import Core
 from weft.nn.kernels import Scoring, attend
 from weft.nn.linear import Linear
 from weft.nn.relative import Relative
@@ -25,6 +26,8 @@ class Attention(Branch):
     bias names the projections that have one ("qkvo", "qvo", ""). q_norm and k_norm act on the last axis (K),
     memory_norm on the memory. scale defaults to 1/√K. softcap c: scores become c · tanh(scores / c). sink: a trained
     score per head that takes weight and gives nothing. ValueError for sizes that do not fit one another.
+
+    core: what stands in for `attend`, put here by a kind of attention (`weft.nn.kind`); None: nothing.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Attention(Branch):
         self.q_norm, self.k_norm = q_norm or nn.Identity(), k_norm or nn.Identity()
         self.memory_norm = memory_norm or nn.Identity()
         self.relative = relative
+        self.core: Core | None = None
         self.sink = nn.Parameter(torch.zeros(heads)) if sink else None
         self.queries, self.probs, self.mixed = Tap(), Tap(), Tap()
         self.new_keys, self.new_values = Tap(), Tap()
@@ -79,7 +83,9 @@ class Attention(Branch):
         k, v = self.keys(x, ctx, sight, slot)  # [B, S, G, K]
         if sight.share > 1:
             q = q.reshape(k.shape[0], -1, self.heads, self.head_width)  # [B/n, n·T, H, K]
-        z = self.mixed(attend(q, k, v, sight, self.scoring(q, k, sight)))  # [B, T, H, Kv]
+        how = self.scoring(q, k, sight)
+        z = attend(q, k, v, sight, how) if self.core is None else self.core(q, k, v, sight, how, slot)
+        z = self.mixed(z)  # [B, T, H, Kv]
         return self.out(z.reshape(*x.shape[:2], -1)), None  # [B, T, D]
 
     def scoring(self, q: Tensor, k: Tensor, sight: Sight) -> Scoring:

@@ -133,8 +133,14 @@ class Cache:
     def truncate(self, tokens: int) -> None:
         """Forget every token from the `tokens`-th of each row on (speculation that was refused).
 
-        ValueError where a ring, or a state, has already forgotten what would be seen again.
+        ValueError where a ring, or a state, has already forgotten what would be seen again, or a sum cannot be taken
+        apart.
         """
+        if self.used > tokens and any(slot.final for slot in self.slots()):
+            raise ValueError(
+                f"a cache of sums cannot take back {self.used - tokens} tokens: begin another one, or choose an "
+                "attention that keeps its keys (full, window, block_global)"
+            )
         lost, rings = self.peak - tokens, any(book.ring for book in self.books.values())
         if lost >= self.chunk and (rings or any(self._states())):
             kind = "windowed" if rings else "recurrent"

@@ -13,12 +13,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from weft.nn.blocked import BLOCK, Plain, spans, within
+from weft.nn.blocked import BLOCK, Plain, count, gather, within
 from weft.nn.context import Field, Sight
 from weft.nn.mask import Causal
 from weft.nn.tap import Tap
 
 LONG = 1024  # keys from here on: scores are not held whole where a fused kernel can avoid it
+
+SPARE = 0.75  # of all scores, what a mask without a reach may leave to compute for blocks to be worth it
 
 
 @dataclass(frozen=True)
@@ -145,25 +147,26 @@ def blocked(q: Tensor, k: Tensor, v: Tensor, sight: Sight, how: Scoring) -> Tens
     """Queries in blocks, each against only the keys its mask can reach (see `weft.nn.blocked`). Needs keys that are the
     queries' own (`sight.reach`)."""
     assert sight.reach is not None
-    (b, t, h, width), g = q.shape, k.shape[2]
+    (b, _, h, width), g = q.shape, k.shape[2]
     scale = width**-0.5 if how.scale is None else how.scale
     keys, values = _heads_first(k, g), _heads_first(v, g)  # [B·G, T, K], [B·G, T, Kv]
-    queries, cuts = (q * scale).transpose(1, 2), spans(t, *sight.reach)  # [B, H, T, K]
-    if how.plain and (sight.causal or sight.allowed is not None):  # also for a compiler, which traces its backward pass
+    queries, cuts = (q * scale).transpose(1, 2), sight.cuts()  # [B, H, T, K]
+    if how.plain and (sight.causal or sight.mask is not None):  # also for a compiler, which traces its backward pass
         if torch.is_autocast_enabled(q.device.type):  # that backward pass has no autocast to bring them together
             dtype = torch.get_autocast_dtype(q.device.type)
             queries, keys, values = queries.to(dtype), keys.to(dtype), values.to(dtype)
-        mask = None if sight.causal else allowed(sight)
-        mixed: Tensor = Plain.apply(queries, keys, values, mask, cuts)  # type: ignore[assignment]
+        masks = () if sight.causal else sight.blocks()
+        mixed: Tensor = Plain.apply(queries, keys, values, cuts, *masks)  # type: ignore[assignment]
         return mixed.transpose(1, 2)  # [B, T, H, Kv]
-    mask, outs = allowed(sight), []
-    for span in cuts:
-        start, stop, low, high = span
+    masks, outs = sight.blocks(), []
+    for number, span in enumerate(cuts):
+        start, stop, ranges = span
         block = queries[:, :, start:stop].reshape(b * g, -1, width)  # [B·G, H/G·n, K]
-        scores = torch.bmm(block, keys[:, low:high].transpose(1, 2))  # [B·G, H/G·n, s]
-        scores = scores.view(b, h, stop - start, high - low)  # [B, H, n, s]
-        probs = weigh(scores, within(mask, span), replace(how, bias=within(how.bias, span), probs=None))
-        mixed = torch.bmm(probs.view(b * g, -1, high - low), values[:, low:high])  # [B·G, H/G·n, Kv]
+        scores = torch.bmm(block, gather(keys, ranges, 1).transpose(1, 2))  # [B·G, H/G·n, s]
+        scores = scores.view(b, h, stop - start, -1)  # [B, H, n, s]
+        scoring = replace(how, bias=within(how.bias, span), probs=None)
+        probs = weigh(scores, masks[number] if masks else None, scoring)
+        mixed = torch.bmm(probs.view(b * g, -1, probs.shape[-1]), gather(values, ranges, 1))  # [B·G, H/G·n, Kv]
         outs.append(_heads_last(mixed, b, h, stop - start))  # [B, n, H, Kv]
     return torch.cat(outs, dim=1)  # [B, T, H, Kv]
 
@@ -180,11 +183,17 @@ def able(name: str, sight: Sight, how: Scoring) -> bool:
     return name in KERNELS
 
 
+def sparse(sight: Sight) -> bool:
+    """Does a blocked kernel leave much out? What the mask's reach, or its holes, say without a tensor."""
+    if sight.reach is None or sight.reach != (None, None):
+        return sight.reach is not None
+    return sight.plain and sight.mask is not None and count(sight.cuts()) < SPARE * sight.q.places.shape[1] ** 2
+
+
 def by_shape(q: Tensor, k: Tensor, sight: Sight, how: Scoring) -> str:
     """The rule used where nothing was measured: see docs/decisions.md for the figures behind it."""
     t, s = q.shape[1], k.shape[1]
-    bounded = sight.reach is not None and sight.reach != (None, None)
-    if bounded and t >= 2 * BLOCK and q.device.type == "cpu" and able("blocked", sight, how):
+    if sparse(sight) and t >= 2 * BLOCK and q.device.type == "cpu" and able("blocked", sight, how):
         return "blocked"
     if (q.device.type != "cpu" or s >= LONG) and t > 1 and able("sdpa", sight, how):
         return "sdpa"

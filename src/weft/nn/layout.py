@@ -73,6 +73,10 @@ class Layout:
         """These rows, int64 [n], in this order: [B, T] -> [n, T]. Rows that broadcast stay as they are."""
         return self._each(lambda field: field if field.shape[0] == 1 else field.index_select(0, rows))
 
+    def part(self, ranges: tuple[tuple[int, int], ...]) -> Layout:
+        """The places of some ranges low..high, side by side: [B, T] -> [B, n]. The layout is numbered."""
+        return self._each(lambda field: torch.cat([field[:, low:high] for low, high in ranges], dim=1))
+
     def _each(self, change: Callable[[Tensor], Tensor]) -> Layout:
         """The same facts with every tensor changed."""
         order, segments, coords, groups = (

@@ -7,6 +7,7 @@ padding, packing and unwritten cache places, in one line.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 from weft.nn.layout import Layout
 
 Reach = tuple[int | None, int | None]  # how far a query can see (back, ahead); None: without bound
+Ranges = tuple[tuple[int, int], ...]  # of places, low..high, in order and apart
 
 
 class Mask(ABC):
@@ -28,6 +30,13 @@ class Mask(ABC):
         """A bound on the distance seen, so that a blocked kernel can leave the rest out."""
         return None, None
 
+    def spans(self, start: int, stop: int, length: int) -> Ranges:
+        """Where the keys lie that any of the queries start..stop may see, in a row that is one document of `length`
+        places: a bound, for a blocked kernel to leave the rest out."""
+        back, ahead = self.reach()
+        low = 0 if back is None else max(0, start - back)
+        return ((low, length if ahead is None else min(length, stop + ahead)),)
+
     def causal(self) -> bool:
         """True where no query sees a later place, but for those of its own group, which come and go together: what was
         computed token by token is then what the whole row gives. False where that cannot be known."""
@@ -40,13 +49,13 @@ class Mask(ABC):
         return Either(self, other)
 
 
-def _orders(q: Layout, k: Layout) -> tuple[Tensor, Tensor]:
+def orders(q: Layout, k: Layout) -> tuple[Tensor, Tensor]:
     """Of queries [B, T, 1] and keys [B, 1, S], to be compared: a difference would be [B, T, S] of 8 bytes each."""
     assert q.order is not None and k.order is not None
     return q.order[:, :, None], k.order[:, None, :]
 
 
-def _check(least: int, **sizes: int) -> None:
+def check(least: int, **sizes: int) -> None:
     for name, size in sizes.items():
         if size < least:
             raise ValueError(f"a mask with {name} = {size}, but it must be at least {least}")
@@ -66,7 +75,7 @@ class Causal(Mask):
     """A query sees itself and what came before."""
 
     def allows(self, q: Layout, k: Layout) -> Tensor:
-        ours, theirs = _orders(q, k)
+        ours, theirs = orders(q, k)
         return ours >= theirs  # [B, T, S]
 
     def reach(self) -> Reach:
@@ -87,7 +96,7 @@ class Window(Mask):
             )
 
     def allows(self, q: Layout, k: Layout) -> Tensor:
-        ours, theirs = _orders(q, k)
+        ours, theirs = orders(q, k)
         return (theirs > ours - self.left) & (theirs <= ours + self.right)  # [B, T, S]
 
     def reach(self) -> Reach:
@@ -101,10 +110,10 @@ class Chunk(Mask):
     size: int
 
     def __post_init__(self) -> None:
-        _check(1, size=self.size)
+        check(1, size=self.size)
 
     def allows(self, q: Layout, k: Layout) -> Tensor:
-        ours, theirs = _orders(q, k)
+        ours, theirs = orders(q, k)
         return ours // self.size == theirs // self.size  # [B, T, S]
 
     def reach(self) -> Reach:
@@ -132,34 +141,26 @@ class Global(Mask):
     tokens: int
 
     def __post_init__(self) -> None:
-        _check(0, tokens=self.tokens)
+        check(0, tokens=self.tokens)
 
     def allows(self, q: Layout, k: Layout) -> Tensor:
-        ours, theirs = _orders(q, k)
+        ours, theirs = orders(q, k)
         return (ours < self.tokens) | (theirs < self.tokens)  # [B, T, S]
 
+    def spans(self, start: int, stop: int, length: int) -> Ranges:
+        return unite([(0, length if start < self.tokens else min(self.tokens, length))])
 
-@dataclass(frozen=True)
-class Blocks(Mask):
-    """Blocks of `size` places; `table[i][j]`: does query block i see key block j? (BigBird, sparse transformers).
-    Blocks beyond the table see nothing and are not seen."""
 
-    size: int
-    table: tuple[tuple[bool, ...], ...]
-
-    def __post_init__(self) -> None:
-        _check(1, size=self.size)
-        lengths = sorted({len(row) for row in self.table})
-        if len(lengths) != 1 or not lengths[0]:
-            raise ValueError(f"a table of blocks has rows of one length, at least 1, not of {lengths or 'none'}")
-
-    def allows(self, q: Layout, k: Layout) -> Tensor:
-        ours, theirs = _orders(q, k)
-        table = torch.tensor(self.table, dtype=torch.bool, device=ours.device)
-        rows, columns = table.shape
-        i, j = ours // self.size, theirs // self.size  # [B, T, 1], [B, 1, S]
-        seen = table[i.clamp(max=rows - 1), j.clamp(max=columns - 1)]  # [B, T, S]
-        return seen & (i < rows) & (j < columns)
+def unite(ranges: Iterable[tuple[int, int]]) -> Ranges:
+    """Ranges in order; those that touch are one, empty ones none."""
+    found: list[tuple[int, int]] = []
+    for low, high in sorted(ranges):
+        if low >= high:
+            continue
+        if found and low <= found[-1][1]:
+            low, high = found[-1][0], max(high, found.pop()[1])
+        found.append((low, high))
+    return tuple(found)
 
 
 def _narrow(a: int | None, b: int | None) -> int | None:
@@ -184,6 +185,10 @@ class Both(Mask):
         (back_a, ahead_a), (back_b, ahead_b) = self.a.reach(), self.b.reach()
         return _narrow(back_a, back_b), _narrow(ahead_a, ahead_b)
 
+    def spans(self, start: int, stop: int, length: int) -> Ranges:
+        ours, theirs = self.a.spans(start, stop, length), self.b.spans(start, stop, length)
+        return unite([(max(a, c), min(b, d)) for a, b in ours for c, d in theirs])
+
     def causal(self) -> bool:
         return self.a.causal() or self.b.causal()
 
@@ -201,6 +206,9 @@ class Either(Mask):
     def reach(self) -> Reach:
         (back_a, ahead_a), (back_b, ahead_b) = self.a.reach(), self.b.reach()
         return _widen(back_a, back_b), _widen(ahead_a, ahead_b)
+
+    def spans(self, start: int, stop: int, length: int) -> Ranges:
+        return unite([*self.a.spans(start, stop, length), *self.b.spans(start, stop, length)])
 
     def causal(self) -> bool:
         return self.a.causal() and self.b.causal()

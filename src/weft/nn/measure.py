@@ -97,6 +97,6 @@ def _fields(module: nn.Module) -> Iterator[tuple[str, Field, Attention]]:
             continue
         for name, field in stack.fields.items():
             users = (part for part in stack.modules() if isinstance(part, Attention) and part.field == name)
-            user = next(users, None)
+            user = next((part for part in users if part.core is None), None)  # a core runs no kernel of the field's
             if isinstance(field, Field) and field.keys == "self" and user is not None:
                 yield (f"{prefix}.fields.{name}" if prefix else f"fields.{name}"), field, user

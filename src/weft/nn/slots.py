@@ -70,9 +70,10 @@ class Book:
 
 
 class Kept(ABC):
-    """What a cache keeps of one part in one execution step. shared: neighbouring rows may read one copy."""
+    """What a cache keeps of one part in one execution step. shared: neighbouring rows may read one copy. final: what was
+    written stays."""
 
-    shared = False
+    shared = final = False
 
     def look(self, places: int) -> None:  # noqa: B027 (most need not know)
         """Only the first `places` places are in use: no more need to be looked at."""
@@ -169,6 +170,25 @@ class RingSlot(FullSlot):
 
     def look(self, places: int) -> None:
         pass
+
+
+class SumSlot(Slot):
+    """A sum over all that a row has had of its newest document, k [B, G, F, V], and that document's number, v [B] (0:
+    none yet). It does not grow, and stands still where there is padding. No token can be taken out of it."""
+
+    final = True
+
+    def __init__(self, total: Tensor) -> None:
+        super().__init__(total, torch.zeros(total.shape[0], dtype=torch.int64, device=total.device))
+
+    def write(self, k: Tensor, v: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+        """New keys and values, as they are: they are added when they have been looked at (`keep`)."""
+        return k, v
+
+    def keep(self, total: Tensor, document: Tensor) -> None:
+        """The sum from now on."""
+        self.k.copy_(total)
+        self.v.copy_(document)
 
 
 class FixedSlot(Slot):

@@ -115,6 +115,9 @@ class Stack(nn.Module):
             ring = back is not None and ahead == 0 and back + chunk < capacity
             size = back + chunk if ring and back is not None else capacity
             books.setdefault(attention.field, Book(rows, size, ring=ring, device=device))
+            own = None if attention.core is None else attention.core.slot(attention, field.mask, rows)
+            if own is not None:
+                return own
             k = torch.zeros(rows, size + 1, attention.kv_heads, attention.head_width, device=device, dtype=dtype)
             v = torch.zeros(rows, size + 1, attention.kv_heads, attention.value_width, device=device, dtype=dtype)
             return (RingSlot if ring else FullSlot)(k, v)

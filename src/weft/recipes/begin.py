@@ -98,9 +98,8 @@ def follow(recipe: Recipe, out: Path) -> Begun:
 def check_model(recipe: Recipe) -> bool:
     """Whether the model reads pairs. ValueError for sizes that cannot be one, and for rows its family cannot read."""
     pairs = reads_pairs(recipe.model)
-    family = FAMILIES.get(recipe.model.family)
-    if recipe.data.rows != "stream" and not family.packs:
-        raise ValueError(f"family {family.name!r} cannot pack several documents into a row: set data.rows=stream")
+    if recipe.data.rows != "stream" and (mixes := recipe.model.mixes):
+        raise ValueError(f"{mixes} cannot pack several documents into a row: set data.rows=stream")
     return pairs
 
 

@@ -75,7 +75,7 @@ class Recipe:
         """What a path that leads to no setting may have been meant to be: a part misspelt, or left out ("steps")."""
         known = {part: f"{part}.{rest or '…'}" for part in PARTS}
         if not rest:
-            model = ("size", "position", *(field.name for field in fields(self.model.config)))
+            model = ("size", "position", "attention", *(field.name for field in fields(self.model.config)))
             known |= {name: f"model.{name}" for name in model}
             known |= {field.name: f"data.{field.name}" for field in fields(self.data)}  # vocab is data's to set
             known |= {field.name: f"train.{field.name}" for field in fields(self.train)}
