@@ -160,7 +160,8 @@ def _cache(stack: Stack, length: int) -> tuple[CacheBytes, ...]:
         numbers = attention.kv_heads * (attention.head_width + attention.value_width)
         field = stack.fields[attention.field]
         assert isinstance(field, Field)
-        own = None if attention.core is None else attention.core.slot(attention, field.mask, 1)
+        core = attention.core if isinstance(attention, Attention) else None
+        own = core.slot(attention, field.mask, 1) if core is not None and isinstance(attention, Attention) else None
         if own is not None:
             fixed += own.k.nbytes
         elif field.keys == "memory":

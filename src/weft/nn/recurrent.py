@@ -76,7 +76,7 @@ class Alignment(nn.Module):
     weights, [B, 1, 1, S].
     """
 
-    kv_heads, core = 1, None
+    kv_heads = 1
 
     def __init__(self, width: int, memory_width: int, hidden: int, *, field: str = "memory") -> None:
         super().__init__()
