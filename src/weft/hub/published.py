@@ -116,8 +116,8 @@ def _refuse(data: Mapping[str, Any]) -> None:
     if quantised:
         how = quantised.get("quant_method", "?") if isinstance(quantised, dict) else quantised
         raise ValueError(
-            f"the weights are quantised ({how}), which cannot be turned back exactly: take the folder they were made "
-            "from"
+            f"the weights are quantised ({how}), which is not turned back here: take the folder they were made from, "
+            "or what the reference library saves once it has loaded them with dequantize=True (mxfp4)"
         )
 
 

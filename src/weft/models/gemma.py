@@ -15,16 +15,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from weft.models import kin
 from weft.models.family import FAMILIES, Family
-from weft.models.kin import BIAS, GATED, LOOK, OWN, Kin, Places, decoder, look, near_and_far, published, start, table
-from weft.models.local import layers
 from weft.models.published import ACTIVATIONS, Key, together
 from weft.models.rotary import rope, rope_by_layer
-from weft.nn import GLU, Attention, Block, Branch, Decoder, Residual, RMSNorm, RopeScheme, Scheme
+from weft.nn import Attention, Block, Branch, Decoder, Residual, RMSNorm, RopeScheme, Scheme
 
 
 @dataclass(frozen=True)
-class Gemma2(Kin):
+class Gemma2(kin.Kin):
     vocab: int = 256000
     context: int = 8192
     width: int = 2304
@@ -67,31 +66,32 @@ class Rounded(nn.Module):
 
 
 def gemma2(c: Gemma2, *, position: Scheme | None = None, attention: type[Attention] = Attention) -> Decoder:
-    return _build(c, near_and_far(c.window, position or RopeScheme(c.theta)), attention, nn.Identity)
+    return _build(c, kin.near_and_far(c.window, position or RopeScheme(c.theta)), attention, nn.Identity)
 
 
 def gemma3(c: Gemma3, *, position: Scheme | None = None, attention: type[Attention] = Attention) -> Decoder:
-    places = near_and_far(c.window, position or c.rope, position or c.local_rope)
+    places = kin.near_and_far(c.window, position or c.rope, position or c.local_rope)
     return _build(c, places, attention, partial(RMSNorm, c.per_head, eps=c.eps, offset=1.0))
 
 
-def _build(c: Gemma2, places: Places, attention: type[Attention], own: Callable[[], nn.Module]) -> Decoder:
+def _build(c: Gemma2, places: kin.Places, attention: type[Attention], own: Callable[[], nn.Module]) -> Decoder:
     """own: what is done to each head's queries, and to its keys."""
     norm, bias = partial(RMSNorm, c.width, eps=c.eps, offset=1.0), "qkvo" if c.attention_bias else ""
-    attn = look(c, partial(attention, bias=bias, scale=c.query_width**-0.5, softcap=c.softcap), own)
-    mlp = partial(GLU, c.width, c.hidden, act=c.act)
+    attn = kin.look(c, partial(attention, bias=bias, scale=c.query_width**-0.5, softcap=c.softcap), own)
 
     def layer(c: Gemma2, attn: Branch, mlp: Branch) -> Block:
         around = partial(Residual, drop=c.dropout)
         return Block(attn=around(attn, pre=norm(), post=norm()), mlp=around(mlp, pre=norm(), post=norm()))
 
     scale = Rounded(c.width**0.5)
-    return decoder(c, attn, mlp, places, c.pattern, layer=layer, norm=norm(), scale=scale, softcap=c.head_softcap)
+    return kin.decoder(
+        c, attn, kin.gated(c), places, c.pattern, layer=layer, norm=norm(), scale=scale, softcap=c.head_softcap
+    )
 
 
 # fmt: off
 KEYS = (
-    Key("hidden_activation", "act", "gelu_pytorch_tanh", words=ACTIVATIONS), BIAS,
+    Key("hidden_activation", "act", "gelu_pytorch_tanh", words=ACTIVATIONS), kin.BIAS,
     Key("query_pre_attn_scalar", "query_width", 256), Key("sliding_window", "window", 4096),
 )
 SIZES: dict[str, Any] = dict(width=2304, depth=26, heads=8, kv_heads=4, head_width=256, hidden=9216, tied=True)
@@ -107,11 +107,11 @@ DEBUG: dict[str, Any] = dict(
 )
 SMALL = DEBUG | dict(vocab=4096, context=256, width=384, depth=6, head_width=64, hidden=1024, window=64, query_width=64)
 FAMILIES.register("gemma2", Family(
-    name="gemma2", config=Gemma2, build=gemma2, initialise=start,
-    sizes={"debug": DEBUG, "small": SMALL, "2b": dict()}, weights=table(LOOK, GATED, *NORMS),
-    published=published(
+    name="gemma2", config=Gemma2, build=gemma2, initialise=kin.start,
+    sizes={"debug": DEBUG, "small": SMALL, "2b": dict()}, weights=kin.table(kin.LOOK, kin.GATED, *NORMS),
+    published=kin.published(
         "gemma2", "Gemma2ForCausalLM", "Gemma2Model",
-        together(rope(10000.0, 8192), layers(lambda theirs: ("local", "self"))), *KEYS,
+        together(rope(10000.0, 8192), kin.layers(lambda theirs: ("local", "self"))), *KEYS,
         Key("attn_logit_softcapping", "softcap", 50.0), Key("final_logit_softcapping", "head_softcap", 30.0),
         defaults=SIZES | dict(vocab=256000, context=8192), only=ONLY, inert=DEAD,
     ),
@@ -119,15 +119,15 @@ FAMILIES.register("gemma2", Family(
 ))
 ROPES = {"full_attention": ("rope", 1e6), "sliding_attention": ("local_rope", 1e4)}
 FAMILIES.register("gemma3", Family(
-    name="gemma3", config=Gemma3, build=gemma3, initialise=start,
+    name="gemma3", config=Gemma3, build=gemma3, initialise=kin.start,
     sizes={
         "debug": DEBUG, "small": SMALL,
         "1b": dict(vocab=262144, context=32768, width=1152, heads=4, kv_heads=1, hidden=6912, window=512),
     },
-    weights=table(LOOK, GATED, OWN, *NORMS),
-    published=published(
+    weights=kin.table(kin.LOOK, kin.GATED, kin.OWN, *NORMS),
+    published=kin.published(
         "gemma3_text", "Gemma3ForCausalLM", "Gemma3TextModel",
-        together(rope_by_layer(ROPES, 131072, "rope_local_base_freq"), layers(
+        together(rope_by_layer(ROPES, 131072, "rope_local_base_freq"), kin.layers(
             lambda theirs: ("local",) * (theirs.get("sliding_window_pattern", 6) - 1) + ("self",),
             "sliding_window_pattern",
         )),

@@ -14,9 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from weft.models import kin
 from weft.models.family import FAMILIES, Family
-from weft.models.kin import LOOK, PRE, Kin, decoder, look, near_and_far, published, start, table
-from weft.models.local import layers
 from weft.models.published import Key, together
 from weft.models.rotary import rope
 from weft.models.weights import Table
@@ -25,7 +24,7 @@ from weft.nn.rope import Yarn
 
 
 @dataclass(frozen=True)
-class GptOss(Kin):
+class GptOss(kin.Kin):
     vocab: int = 201088
     context: int = 131072
     width: int = 2880
@@ -60,9 +59,9 @@ def build(c: GptOss, *, position: Scheme | None = None, attention: type[Attentio
     def mlp() -> Experts:
         return Experts(c.width, [expert() for _ in range(c.experts)], top=c.top, bias=True)
 
-    attn = look(c, partial(attention, bias="qkvo" if c.attention_bias else "", sink=True))
-    places = near_and_far(c.window, position or RopeScheme(c.theta, scaling=LONG))
-    return decoder(c, attn, mlp, places, c.pattern)
+    attn = kin.look(c, partial(attention, bias="qkvo" if c.attention_bias else "", sink=True))
+    places = kin.near_and_far(c.window, position or RopeScheme(c.theta, scaling=LONG))
+    return kin.decoder(c, attn, mlp, places, c.pattern)
 
 
 # fmt: off
@@ -70,8 +69,8 @@ def weights(c: GptOss) -> Table:
     """Of all experts together, gate and up by turns."""
     numbers, stack, turns = ",".join(map(str, range(c.experts))), f"stack {c.experts}", f"join {c.hidden} 1:1"
     ours, theirs = f"stack.layers.*.mlp.branch.experts.{{{numbers}}}", "model.layers.*.mlp"
-    return table(
-        PRE, LOOK, ("stack.layers.*.attn.branch.sink", "model.layers.*.self_attn.sinks", ""),
+    return kin.table(
+        kin.PRE, kin.LOOK, ("stack.layers.*.attn.branch.sink", "model.layers.*.self_attn.sinks", ""),
         ("stack.layers.*.mlp.branch.router", f"{theirs}.router", ""),
         (ours + ".{gate,up}.weight", f"{theirs}.experts.gate_up_proj", f"{stack}, transpose, {turns}"),
         (ours + ".{gate,up}.bias", f"{theirs}.experts.gate_up_proj_bias", f"{stack}, {turns}"),
@@ -84,15 +83,15 @@ DEBUG: dict[str, Any] = dict(
     vocab=131, context=64, width=48, depth=2, heads=4, kv_heads=2, head_width=16, hidden=40, window=7, experts=4, top=3,
 )
 FAMILIES.register("gpt_oss", Family(
-    name="gpt_oss", config=GptOss, build=build, initialise=start, weights=weights,
+    name="gpt_oss", config=GptOss, build=build, initialise=kin.start, weights=weights,
     sizes={
         "debug": DEBUG, "small": DEBUG | dict(vocab=4096, context=256, width=256, depth=6, head_width=64, hidden=256),
         "20b": dict(depth=24, experts=32), "120b": dict(),
     },
     terms=lambda c: {"balance": c.balance},
-    published=published(
+    published=kin.published(
         "gpt_oss", "GptOssForCausalLM", "GptOssModel",
-        together(rope(150000.0, 131072, scaling=LONG), layers(lambda theirs: ("local", "self"))),
+        together(rope(150000.0, 131072, scaling=LONG), kin.layers(lambda theirs: ("local", "self"))),
         Key("attention_bias", "attention_bias", True), Key("sliding_window", "window", 128),
         Key("num_local_experts", "experts", 128, also=("num_experts",)), Key("num_experts_per_tok", "top", 4),
         Key("swiglu_alpha", "alpha", 1.702), Key("swiglu_limit", "limit", 7.0),

@@ -12,10 +12,10 @@ from typing import Any
 
 from torch import nn
 
-from weft.models.local import spread
-from weft.models.published import ACTIVATIONS, Key, Published, Seam, Tie
+from weft.models.published import ACTIVATIONS, Key, Published, Read, Seam, Tie
 from weft.models.weights import Table
 from weft.nn import (
+    GLU,
     Attention,
     Block,
     Branch,
@@ -57,10 +57,9 @@ class Kin:
         return self.head_width or self.width // self.heads
 
 
+# fmt: off
 def look(
-    c: Kin,
-    attention: Callable[..., Attention],
-    q_norm: Callable[[], nn.Module] = nn.Identity,
+    c: Kin, attention: Callable[..., Attention], q_norm: Callable[[], nn.Module] = nn.Identity,
     k_norm: Callable[[], nn.Module] | None = None,
 ) -> Callable[[str, Relative | None], Attention]:
     """What makes a layer's attention, of a config's sizes, for a field and what the scheme has in each layer.
@@ -75,6 +74,11 @@ def look(
         return attention(*sizes, field=field, relative=relative, dropout=dropout, **norms)
 
     return made
+
+
+def gated(c: Kin) -> Callable[[], GLU]:
+    """What makes a layer's gated feed-forward, without biases."""
+    return partial(GLU, c.width, c.hidden, act=c.act)
 
 
 def pre_norm(c: Kin, attn: Branch, mlp: Branch) -> Block:
@@ -97,17 +101,9 @@ def near_and_far(window: int | None, scheme: Scheme, near: Scheme | None = None)
 
 
 def decoder(
-    c: Kin,
-    attn: Callable[[str, Relative | None], Branch],
-    mlp: Callable[[], Branch],
-    places: Places,
-    pattern: Sequence[str] = ("self",),
-    *,
-    layer: Callable[[Any, Branch, Branch], Block] = pre_norm,
-    norm: nn.Module | None = None,
-    scale: float | nn.Module = 1.0,
-    dropout: float = 0.0,
-    softcap: float | None = None,
+    c: Kin, attn: Callable[[str, Relative | None], Branch], mlp: Callable[[], Branch], places: Places,
+    pattern: Sequence[str] = ("self",), *, layer: Callable[[Any, Branch, Branch], Block] = pre_norm,
+    norm: nn.Module | None = None, scale: float | nn.Module = 1.0, dropout: float = 0.0, softcap: float | None = None,
 ) -> Decoder:
     """attn, mlp, layer: new branches, and a layer of both. pattern: the field that each layer looks through, over and
     over. norm: the last one; scale, dropout: of the embeddings; softcap: of the head's scores. ValueError for a pattern
@@ -128,7 +124,6 @@ def start(module: nn.Module, c: Kin) -> None:
     initialise.normal(module, std=0.02)
 
 
-# fmt: off
 _KEYS = (
     Key("vocab_size", "vocab", 32000), Key("max_position_embeddings", "context", 2048),
     Key("hidden_size", "width", 4096), Key("num_hidden_layers", "depth", 32), Key("num_attention_heads", "heads", 32),
@@ -166,3 +161,42 @@ def published(
         ignored=("model.layers.*.self_attn.rotary_emb.inv_freq", "model.rotary_emb.inv_freq"),
     )
 # fmt: on
+
+
+_FIELDS = {"full_attention": "self", "sliding_attention": "local"}
+
+
+def layers(older: Callable[[Mapping[str, Any]], Sequence[str]], *names: str) -> Seam:
+    """The seam of a family with a field `pattern`: the fields that its layers look through, over and over.
+
+    older: what a file without `layer_types` means; names: of the fields it reads and nobody else does.
+    """
+    return Seam(("layer_types", *names), ("pattern",), partial(_read, older), _write)
+
+
+def spread(pattern: Sequence[str], depth: int) -> list[str]:
+    """The field of each layer. ValueError for a pattern of nothing."""
+    if not pattern:
+        raise ValueError("the pattern is empty: name the field that each layer looks through, self or local")
+    return [pattern[layer % len(pattern)] for layer in range(depth)]
+
+
+def _read(older: Callable[[Mapping[str, Any]], Sequence[str]], theirs: Mapping[str, Any]) -> Read:
+    """The shortest pattern that gives every layer its field."""
+    given = theirs.get("layer_types")
+    if given is None:
+        names = list(older(theirs))
+    elif not isinstance(given, list) or not given or any(kind not in _FIELDS for kind in given):
+        raise ValueError(f"layer_types is {given!r}; it is a list of {' and '.join(_FIELDS)}, one a layer")
+    else:
+        names = [_FIELDS[kind] for kind in given]
+        depth = theirs.get("num_hidden_layers", len(names))
+        if len(names) != depth:
+            raise ValueError(f"layer_types has {len(names)} entries and num_hidden_layers is {depth}: make them agree")
+    periods = range(1, len(names) + 1)
+    return Read({"pattern": next(names[:n] for n in periods if spread(names[:n], len(names)) == names)})
+
+
+def _write(c: Any, position: Scheme | None) -> dict[str, Any]:
+    theirs = {ours: name for name, ours in _FIELDS.items()}
+    return {"layer_types": [theirs[name] for name in spread(c.pattern, c.depth)]}

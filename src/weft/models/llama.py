@@ -10,21 +10,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
+from weft.models import kin
 from weft.models.family import FAMILIES, Family
-from weft.models.kin import BIAS, GATED, LOOK, PRE, Kin, back, decoder, look, published, start, table
 from weft.models.published import Key
 from weft.models.rotary import rope
 from weft.nn import GLU, Attention, Causal, Decoder, Experts, RopeScheme, Scheme
 
 
 @dataclass(frozen=True)
-class Llama(Kin):
+class Llama(kin.Kin):
     attention_bias: bool = False
     mlp_bias: bool = False
 
 
 @dataclass(frozen=True)
-class Mistral(Kin):
+class Mistral(kin.Kin):
     context: int = 131072
     kv_heads: int | None = 8
     hidden: int = 14336
@@ -41,22 +41,22 @@ class Mixtral(Mistral):
 
 
 def build(c: Llama, *, position: Scheme | None = None, attention: type[Attention] = Attention) -> Decoder:
-    attn = look(c, partial(attention, bias="qkvo" if c.attention_bias else ""))
+    attn = kin.look(c, partial(attention, bias="qkvo" if c.attention_bias else ""))
     mlp = partial(GLU, c.width, c.hidden, act=c.act, bias=c.mlp_bias)
-    return decoder(c, attn, mlp, {"self": (position or RopeScheme(c.theta), Causal())})
+    return kin.decoder(c, attn, mlp, {"self": (position or RopeScheme(c.theta), Causal())})
 
 
 def mistral(c: Mistral, *, position: Scheme | None = None, attention: type[Attention] = Attention) -> Decoder:
-    mlp, places = partial(GLU, c.width, c.hidden, act=c.act), (position or RopeScheme(c.theta), back(c.window))
-    return decoder(c, look(c, partial(attention, bias="")), mlp, {"self": places})
+    places = {"self": (position or RopeScheme(c.theta), kin.back(c.window))}
+    return kin.decoder(c, kin.look(c, partial(attention, bias="")), kin.gated(c), places)
 
 
 def mixtral(c: Mixtral, *, position: Scheme | None = None, attention: type[Attention] = Attention) -> Decoder:
     def mlp() -> Experts:
-        return Experts(c.width, [GLU(c.width, c.hidden, act=c.act) for _ in range(c.experts)], top=c.top)
+        return Experts(c.width, [kin.gated(c)() for _ in range(c.experts)], top=c.top)
 
-    places = (position or RopeScheme(c.theta), back(c.window))
-    return decoder(c, look(c, partial(attention, bias="")), mlp, {"self": places})
+    places = {"self": (position or RopeScheme(c.theta), kin.back(c.window))}
+    return kin.decoder(c, kin.look(c, partial(attention, bias="")), mlp, places)
 
 
 # fmt: off
@@ -66,15 +66,15 @@ EXPERTS = (
     ("stack.layers.*.mlp.branch.experts.*.{gate,down,up}", "model.layers.*.block_sparse_moe.experts.*.{w1,w2,w3}", ""),
 )
 FAMILIES.register("llama", Family(
-    name="llama", config=Llama, build=build, initialise=start,
+    name="llama", config=Llama, build=build, initialise=kin.start,
     sizes={
         "debug": dict(vocab=131, context=64, width=48, depth=2, heads=4, kv_heads=2, hidden=96),
         "small": dict(vocab=4096, context=256, width=384, depth=6, heads=6, hidden=1024, tied=True),
         "7b": dict(),
     },
-    weights=table(PRE, LOOK, GATED),
-    published=published(
-        "llama", "LlamaForCausalLM", "LlamaModel", rope(10000.0, 2048), BIAS,
+    weights=kin.table(kin.PRE, kin.LOOK, kin.GATED),
+    published=kin.published(
+        "llama", "LlamaForCausalLM", "LlamaModel", rope(10000.0, 2048), kin.BIAS,
         Key("mlp_bias", "mlp_bias", False), defaults={},
         only={"pretraining_tp": (1,), "rope_interleaved": (False,)},
         inert=("is_llama_config", "max_sequence_length"),  # of converters; the reference reads neither
@@ -82,29 +82,29 @@ FAMILIES.register("llama", Family(
     summary="decoder, RMSNorm, rotary positions, gated feed-forward",
 ))
 FAMILIES.register("mistral", Family(
-    name="mistral", config=Mistral, build=mistral, initialise=start,
+    name="mistral", config=Mistral, build=mistral, initialise=kin.start,
     sizes={
         "debug": dict(vocab=131, context=64, width=48, depth=2, heads=4, kv_heads=2, hidden=96, window=7),
         "small": dict(vocab=4096, context=256, width=384, depth=6, heads=6, kv_heads=2, hidden=1024, window=64),
         "7b": dict(context=32768),
     },
-    weights=table(PRE, LOOK, GATED),
-    published=published(
+    weights=kin.table(kin.PRE, kin.LOOK, kin.GATED),
+    published=kin.published(
         "mistral", "MistralForCausalLM", "MistralModel", rope(10000.0, 131072),
         Key("sliding_window", "window", 4096), defaults=MISTRAL, only={"attention_bias": (False,)},
     ),
     summary="decoder, as LLaMA, a window in every layer",
 ))
 FAMILIES.register("mixtral", Family(
-    name="mixtral", config=Mixtral, build=mixtral, initialise=start,
+    name="mixtral", config=Mixtral, build=mixtral, initialise=kin.start,
     sizes={
         "debug": dict(vocab=131, context=64, width=48, depth=2, heads=4, kv_heads=2, hidden=40, experts=4,
                       top=3),  # so that a near tie weighs little
         "small": dict(vocab=4096, context=256, width=256, depth=6, heads=4, kv_heads=2, hidden=512, experts=4),
         "8x7b": dict(context=32768),
     },
-    terms=lambda c: {"balance": c.balance}, weights=table(PRE, LOOK, *EXPERTS),
-    published=published(
+    terms=lambda c: {"balance": c.balance}, weights=kin.table(kin.PRE, kin.LOOK, *EXPERTS),
+    published=kin.published(
         "mixtral", "MixtralForCausalLM", "MixtralModel", rope(1e6, 131072), Key("sliding_window", "window", None),
         Key("num_local_experts", "experts", 8, also=("num_experts",)), Key("num_experts_per_tok", "top", 2),
         Key("router_aux_loss_coef", "balance", 0.001), defaults=MISTRAL | dict(eps=1e-5),

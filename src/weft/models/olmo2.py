@@ -6,20 +6,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
+from weft.models import kin
 from weft.models.family import FAMILIES, Family
-from weft.models.kin import BIAS, GATED, LOOK, OWN, Kin, decoder, look, published, start, table
 from weft.models.rotary import rope
-from weft.nn import GLU, Attention, Block, Branch, Causal, Decoder, Joined, Residual, RMSNorm, RopeScheme, Scheme
+from weft.nn import Attention, Block, Branch, Causal, Decoder, Joined, Residual, RMSNorm, RopeScheme, Scheme
 
 
 @dataclass(frozen=True)
-class Olmo2(Kin):
+class Olmo2(kin.Kin):
     vocab: int = 50304
     attention_bias: bool = False
 
 
 def build(c: Olmo2, *, position: Scheme | None = None, attention: type[Attention] = Attention) -> Decoder:
-    norm, mlp = partial(RMSNorm, eps=c.eps), partial(GLU, c.width, c.hidden, act=c.act)
+    norm = partial(RMSNorm, eps=c.eps)
 
     def joined(heads: int) -> Joined:
         return Joined(norm(heads * c.per_head))
@@ -29,24 +29,24 @@ def build(c: Olmo2, *, position: Scheme | None = None, attention: type[Attention
         return Block(attn=after(attn, post=norm(c.width)), mlp=after(mlp, post=norm(c.width)))
 
     biased = partial(attention, bias="qkvo" if c.attention_bias else "")
-    attn = look(c, biased, partial(joined, c.heads), partial(joined, c.kv_heads or c.heads))
-    return decoder(c, attn, mlp, {"self": (position or RopeScheme(c.theta), Causal())}, layer=layer)
+    attn = kin.look(c, biased, partial(joined, c.heads), partial(joined, c.kv_heads or c.heads))
+    return kin.decoder(c, attn, kin.gated(c), {"self": (position or RopeScheme(c.theta), Causal())}, layer=layer)
 
 
 # fmt: off
 FAMILIES.register("olmo2", Family(
-    name="olmo2", config=Olmo2, build=build, initialise=start,
+    name="olmo2", config=Olmo2, build=build, initialise=kin.start,
     sizes={
         "debug": dict(vocab=131, context=64, width=48, depth=2, heads=4, kv_heads=2, hidden=96),
         "small": dict(vocab=4096, context=256, width=384, depth=6, heads=6, hidden=1024),
         "7b": dict(vocab=100352, eps=1e-6, theta=5e5),
     },
-    weights=table(
-        LOOK, GATED, (f"{OWN[0]}.norm", OWN[1], ""),
+    weights=kin.table(
+        kin.LOOK, kin.GATED, (f"{kin.OWN[0]}.norm", kin.OWN[1], ""),
         ("stack.layers.*.{attn,mlp}.post", "model.layers.*.post_{attention,feedforward}_layernorm", ""),
     ),
-    published=published(
-        "olmo2", "Olmo2ForCausalLM", "Olmo2Model", rope(10000.0, 2048), BIAS, defaults=dict(vocab=50304, eps=1e-5),
+    published=kin.published(
+        "olmo2", "Olmo2ForCausalLM", "Olmo2Model", rope(10000.0, 2048), kin.BIAS, defaults=dict(vocab=50304, eps=1e-5),
     ),
     summary="decoder, RMSNorm after each branch and of queries and keys, rotary positions",
 ))

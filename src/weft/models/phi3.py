@@ -6,16 +6,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
+from weft.models import kin
 from weft.models.family import FAMILIES, Family
-from weft.models.kin import PRE, Kin, back, decoder, look, published, start, table
 from weft.models.published import Key
 from weft.models.rotary import rope
 from weft.models.weights import Table
-from weft.nn import GLU, Attention, Decoder, RopeScheme, Scheme
+from weft.nn import Attention, Decoder, RopeScheme, Scheme
 
 
 @dataclass(frozen=True)
-class Phi3(Kin):
+class Phi3(kin.Kin):
     vocab: int = 32064
     width: int = 3072
     hidden: int = 8192
@@ -25,16 +25,16 @@ class Phi3(Kin):
 
 
 def build(c: Phi3, *, position: Scheme | None = None, attention: type[Attention] = Attention) -> Decoder:
-    mlp, places = partial(GLU, c.width, c.hidden, act=c.act), (position or RopeScheme(c.theta, c.part), back(c.window))
+    places = {"self": (position or RopeScheme(c.theta, c.part), kin.back(c.window))}
     dropout = c.dropout if c.embedding_dropout is None else c.embedding_dropout
-    return decoder(c, look(c, partial(attention, bias="")), mlp, {"self": places}, dropout=dropout)
+    return kin.decoder(c, kin.look(c, partial(attention, bias="")), kin.gated(c), places, dropout=dropout)
 
 
 # fmt: off
 def weights(c: Phi3) -> Table:
     fused, kv_heads = "stack.layers.*.attn.branch.{q,k,v}", c.kv_heads or c.heads
-    return table(
-        PRE, (fused, "model.layers.*.self_attn.qkv_proj", f"join 1 {c.heads}:{kv_heads}:{kv_heads}"),
+    return kin.table(
+        kin.PRE, (fused, "model.layers.*.self_attn.qkv_proj", f"join 1 {c.heads}:{kv_heads}:{kv_heads}"),
         ("stack.layers.*.attn.branch.out", "model.layers.*.self_attn.o_proj", ""),
         ("stack.layers.*.mlp.branch.{gate,up}", "model.layers.*.mlp.gate_up_proj", "join"),
         ("stack.layers.*.mlp.branch.down", "model.layers.*.mlp.down_proj", ""),
@@ -42,19 +42,20 @@ def weights(c: Phi3) -> Table:
 
 
 FAMILIES.register("phi3", Family(
-    name="phi3", config=Phi3, build=build, initialise=start, weights=weights,
+    name="phi3", config=Phi3, build=build, initialise=kin.start, weights=weights,
     sizes={
         "debug": dict(vocab=131, context=64, width=48, depth=2, heads=4, kv_heads=2, hidden=96, part=0.5),
         "small": dict(vocab=4096, context=256, width=384, depth=6, heads=6, hidden=1024),
         "mini": dict(window=2047),
     },
-    published=published(
+    published=kin.published(
         "phi3", "Phi3ForCausalLM", "Phi3Model",
         rope(10000.0, 4096, part="part", original=4096, kinds={"su": "longrope", "yarn": "longrope"}),
         Key("sliding_window", "window", None), Key("resid_pdrop", "dropout", 0.0),
         Key("embd_pdrop", "embedding_dropout", 0.0, follows="dropout"),
         defaults=dict(vocab=32064, context=4096, width=3072, hidden=8192, eps=1e-5), training=(),
-        only={"attention_bias": (False,)},
+        only={"attention_bias": (False,), "mlp_bias": (False,), "lm_head_bias": (False,)},
+        inert=("interpolate_factor", "full_attn_mod"),  # of Phi-4's files; nothing reads them
     ),
     summary="decoder, as LLaMA, a part of each head rotary, LongRoPE",
 ))

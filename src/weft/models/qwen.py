@@ -8,16 +8,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from weft.models import kin
 from weft.models.family import FAMILIES, Family
-from weft.models.kin import BIAS, GATED, LOOK, OWN, PRE, Kin, decoder, look, near_and_far, published, start, table
-from weft.models.local import layers
 from weft.models.published import Read, Seam, together
 from weft.models.rotary import rope
-from weft.nn import GLU, Attention, Decoder, RMSNorm, RopeScheme, Scheme
+from weft.nn import Attention, Decoder, RMSNorm, RopeScheme, Scheme
 
 
 @dataclass(frozen=True)
-class Qwen2(Kin):
+class Qwen2(kin.Kin):
     vocab: int = 151936
     context: int = 32768
     hidden: int = 22016
@@ -33,14 +32,15 @@ class Qwen3(Qwen2):
 
 
 def qwen2(c: Qwen2, *, position: Scheme | None = None, attention: type[Attention] = Attention) -> Decoder:
-    mlp, places = partial(GLU, c.width, c.hidden, act=c.act), near_and_far(c.window, position or RopeScheme(c.theta))
-    return decoder(c, look(c, partial(attention, bias="qkv")), mlp, places, c.pattern)
+    places = kin.near_and_far(c.window, position or RopeScheme(c.theta))
+    return kin.decoder(c, kin.look(c, partial(attention, bias="qkv")), kin.gated(c), places, c.pattern)
 
 
 def qwen3(c: Qwen3, *, position: Scheme | None = None, attention: type[Attention] = Attention) -> Decoder:
-    mlp, places = partial(GLU, c.width, c.hidden, act=c.act), near_and_far(c.window, position or RopeScheme(c.theta))
+    places = kin.near_and_far(c.window, position or RopeScheme(c.theta))
     biased = partial(attention, bias="qkvo" if c.attention_bias else "")
-    return decoder(c, look(c, biased, partial(RMSNorm, c.per_head, eps=c.eps)), mlp, places, c.pattern)
+    attn = kin.look(c, biased, partial(RMSNorm, c.per_head, eps=c.eps))
+    return kin.decoder(c, attn, kin.gated(c), places, c.pattern)
 
 
 # fmt: off
@@ -53,7 +53,7 @@ def _older(theirs: Mapping[str, Any]) -> list[str]:
     return ["self" if _window(theirs) is None or layer < first else "local" for layer in range(depth)]
 
 
-SEAM = together(rope(10000.0, 32768), layers(_older), Seam(
+SEAM = together(rope(10000.0, 32768), kin.layers(_older), Seam(
     ("use_sliding_window", "sliding_window", "max_window_layers"), ("window",),
     lambda theirs: Read({"window": _window(theirs)}),
     lambda c, position: {"use_sliding_window": c.window is not None, "sliding_window": c.window},
@@ -64,22 +64,26 @@ DEBUG: dict[str, Any] = dict(
 )
 SMALL: dict[str, Any] = dict(vocab=4096, context=256, width=384, depth=6, heads=6, kv_heads=2, hidden=1024, tied=True)
 FAMILIES.register("qwen2", Family(
-    name="qwen2", config=Qwen2, build=qwen2, initialise=start,
+    name="qwen2", config=Qwen2, build=qwen2, initialise=kin.start,
     sizes={
         "debug": DEBUG, "small": SMALL,
         "7b": dict(vocab=152064, width=3584, depth=28, heads=28, kv_heads=4, hidden=18944, theta=1e6),
     },
-    weights=table(PRE, LOOK, GATED),
-    published=published("qwen2", "Qwen2ForCausalLM", "Qwen2Model", SEAM, defaults=PLAIN, only={"use_mrope": (False,)}),
+    weights=kin.table(kin.PRE, kin.LOOK, kin.GATED),
+    published=kin.published(
+        "qwen2", "Qwen2ForCausalLM", "Qwen2Model", SEAM, defaults=PLAIN, only={"use_mrope": (False,)}
+    ),
     summary="decoder, as LLaMA, biases on queries, keys and values, upper layers with a window",
 ))
 FAMILIES.register("qwen3", Family(
-    name="qwen3", config=Qwen3, build=qwen3, initialise=start,
+    name="qwen3", config=Qwen3, build=qwen3, initialise=kin.start,
     sizes={
         "debug": DEBUG | dict(head_width=16), "small": SMALL | dict(head_width=64),
         "8b": dict(context=40960, depth=36, kv_heads=8, hidden=12288, theta=1e6),
     },
-    weights=table(PRE, LOOK, GATED, OWN),
-    published=published("qwen3", "Qwen3ForCausalLM", "Qwen3Model", SEAM, BIAS, defaults=PLAIN | dict(head_width=128)),
+    weights=kin.table(kin.PRE, kin.LOOK, kin.GATED, kin.OWN),
+    published=kin.published(
+        "qwen3", "Qwen3ForCausalLM", "Qwen3Model", SEAM, kin.BIAS, defaults=PLAIN | dict(head_width=128)
+    ),
     summary="decoder, as Qwen 2, norms of queries and keys",
 ))
