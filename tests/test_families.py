@@ -557,7 +557,7 @@ def test_a_few_steps_learn_a_row_by_heart(family: str) -> None:
 @pytest.mark.filterwarnings("ignore")  # torch's own, while tracing
 def test_compiled_is_uncompiled(family: str) -> None:
     """Traced into one graph without a break, forward and backward; also packed."""
-    torch.compiler.reset()  # it counts what it compiled of one class's code, whichever families that was for
+    torch.compiler.reset()  # else all families' graphs count as one function's, and there is a limit to them
     module = model_of(family, context=150, depth=2, encoder_depth=1, decoder_depth=1)
     compiled = torch.compile(module, backend="aot_eager", fullgraph=True, dynamic=False)
     packed = Layout(segments=torch.tensor([[1] * 9 + [2] * 11, [1] * 14 + [0] * 6]))

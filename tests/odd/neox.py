@@ -13,9 +13,9 @@ def _rope(part: float, theta: float, **scaling: Any) -> dict[str, Any]:
     return dict(rope_type="default", rope_theta=theta, partial_rotary_factor=part) | scaling
 
 
-_SMALL = dict(vocab_size=97, hidden_size=70, num_hidden_layers=3, num_attention_heads=5, intermediate_size=50)
+_SMALL = dict(vocab_size=97, hidden_size=42, num_hidden_layers=2, num_attention_heads=3, intermediate_size=50)
 _SMALL |= dict(max_position_embeddings=64)
-_HALF = _SMALL | dict(hidden_size=60)  # heads of 12, half of which turns
+_HALF = _SMALL | dict(hidden_size=36)  # heads of 12, half of which turns
 CASES = {
     "neox": (
         _neox(**_SMALL, layer_norm_eps=1e-6),  # a quarter of a head of 14 is 3, and 4 numbers turn
