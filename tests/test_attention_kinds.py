@@ -24,8 +24,6 @@ from weft.nn import (
     Attention,
     BlockGlobalKind,
     Causal,
-    Decoder,
-    Embed,
     EncoderDecoder,
     FeaturesKind,
     Field,
@@ -34,7 +32,6 @@ from weft.nn import (
     Kind,
     Layout,
     LinearKind,
-    LMHead,
     LowRankKind,
     Mask,
     Position,
@@ -294,7 +291,7 @@ def test_spans_are_a_true_bound(mask: Mask) -> None:
 
 
 def test_random_blocks_are_a_function_of_the_seed_alone() -> None:
-    """A longer row has the same ones; each block draws one from each part of what lies before it; both see each other."""
+    """A longer row has the same ones; each block draws one from each part of what lies before it; both see both."""
     long, short = (Layout().numbered(length, CPU) for length in (400, 130))
     mask = RandomBlocks(10, 3, seed=5)
     whole = mask.allows(long, long)[0]

@@ -459,6 +459,20 @@ def test_the_last_word_wins_debug_then_data_then_settings(tmp_path: Path, book: 
     assert settings["train"]["steps"] == 1 and settings["model"]["config"]["width"] == 32
 
 
+@pytest.mark.parametrize("kind", ["window", "features"])
+def test_an_attention_kind_trains_saves_resumes_and_generates(kind: str, tmp_path: Path):
+    """As sizes: a window narrower than the rows; features, which are tensors that no optimiser touches."""
+    out, size = tmp_path / "run", {"window": "size", "features": "features"}[kind]
+    words = (*TINY, "--set", f"model.attention={kind}", "--set", f"model.attention.{size}=8")
+    good("train", "llama", "--out", out, *words)
+    assert good("show", out, "--json").data["model"]["attention"]["name"] == kind
+    found = good("generate", out, "--prompt", "the moon", "--tokens", 4, "--temperature", 0, "--json").data
+    assert found["tokens"] >= 1 and found["logprob"] < 0
+    weights = (out / "model.safetensors").read_bytes()
+    good("train", "llama", "--out", out, *words, "--resume")
+    assert (out / "model.safetensors").read_bytes() == weights
+
+
 @pytest.mark.parametrize("family", ["llama", "transformer"])
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_any_position_scheme_trains_saves_loads_and_generates(scheme: str, family: str, tmp_path: Path):

@@ -477,9 +477,12 @@ def test_a_blueprint_never_guesses(family: str) -> None:
     for wrong in (
         {**data, "config": {**data["config"], "widht": 8}},
         {**data, "config": {**data["config"], "width": "wide"}},
-        {**data, "parts": {"position": {"name": "rope", "thet": 1.0}}},
-        {**data, "parts": {"positon": {"name": "rope"}}},
-        {**data, "parts": {"position": {"name": "rop"}}},
+        {**data, "parts": {**data["parts"], "position": {"name": "rope", "thet": 1.0}}},
+        {**data, "parts": {**data["parts"], "positon": {"name": "rope"}}},
+        {**data, "parts": {"position": {"name": "rope"}}},
+        {**data, "parts": {**data["parts"], "position": {"name": "rop"}}},
+        {**data, "parts": {**data["parts"], "attention": {"name": "windwo"}}},
+        {**data, "parts": {**data["parts"], "attention": {"name": "window", "size": "wide"}}},
         {**data, "extra": 1},
         {"family": family, "config": {}},
     ):

@@ -131,7 +131,7 @@ class Field(nn.Module):
 
 @dataclass(frozen=True)
 class Context:
-    """All of a forward pass that is not the residual stream; nothing in it is mutable."""
+    """All of a forward pass that is not the residual stream; frozen. A sight fills in what it makes of its own mask."""
 
     here: Layout
     memory: Memory | None = None

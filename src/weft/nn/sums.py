@@ -80,6 +80,8 @@ class Sums(Core):
         """φ(q) · Σ φ(k) vᵀ, [B, T, H, Kv + 1]."""
         (b, t, _, _), g, state = q.shape, k.shape[2], slot if isinstance(slot, SumSlot) else None
         mask = Causal() if sight.causal else sight.mask or Full()
+        if state is not None and sight.k.prefix:
+            self.refuse("a shared prefix in a cache", KINDS)
         if (sight.index is not None and state is None) or sight.k.prefix or not isinstance(mask, Causal | Full):
             return held(self.queries(q, scale), self.keys(k, scale), v, allowed(sight))
         causal, segments = isinstance(mask, Causal), sight.q.segments
