@@ -2,10 +2,10 @@
 word it looks for where to read on. The attention that the Transformer was made of.
 
 Each word y comes with weights over the source, made from the state s that wrote so far: c = Σ softmax(v · tanh(W s +
-U h)) h, s' = GRU([y; c], s); a row begins with tanh(W h) of the first place's backward state. Where we differ: the reset
-gate stands where torch and cuDNN have it (see `weft.nn.GRU`); the maxout layer reads the new state, as the paper's
-equation 4 says, not the old one, as its appendix has it; layers have biases, and all but the products of states begin
-as Glorot's. The state reads order by itself, and cannot keep documents of a row apart: no schemes, no packing.
+U h)) h, s' = GRU([y; c], s); a row begins with tanh(W h) of the first place's backward state. Where we differ: the
+reset gate stands where torch and cuDNN have it (see `weft.nn.GRU`); the maxout layer reads the new state, as the
+paper's equation 4 says, not the old one, as its appendix has it; layers have biases, and all but the products of states
+begin as Glorot's. A state reads order by itself, and cannot keep documents of a row apart: no schemes, no packing.
 """
 
 from __future__ import annotations
@@ -124,10 +124,9 @@ def build(c: RNN, *, position: Scheme | None = None, attention: type[Attention] 
 def start(module: nn.Module, c: RNN) -> None:
     """Products of states are orthogonal, as the authors have them."""
     initialise.xavier(module)
-    for square in (
-        square for part in module.modules() if isinstance(part, GRU) for square in part.state.weight.chunk(3)
-    ):
-        nn.init.orthogonal_(square)
+    for gru in (part for part in module.modules() if isinstance(part, GRU)):
+        for square in gru.state.weight.chunk(3):
+            nn.init.orthogonal_(square)
 
 
 # fmt: off
