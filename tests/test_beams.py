@@ -12,8 +12,9 @@ from weft.generate import Beam, Beams, EarlyStopping, beam_search
 from weft.models import Blueprint
 from weft.nn import Writer
 
-WRITERS = [name for name in published() if isinstance(Blueprint.of(name, "debug").empty(), Writer)]
-CASE = {name: case for name in WRITERS for case in reversed(CASES.get(name, ())) if case.greedy}
+PUBLISHED = [name for name in published() if isinstance(Blueprint.of(name, "debug").empty(), Writer)]
+CASE = {name: case for name in PUBLISHED for case in reversed(CASES.get(name, ())) if case.greedy}
+WRITERS = list(CASE)
 THEIRS: dict[EarlyStopping, bool | str] = {"never": "never", "likely": False, "always": True}
 LENGTHS = (6, 1, 3)  # of prompts
 START = 3  # what targets begin with
@@ -35,8 +36,10 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def prompts(module: torch.nn.Module) -> list[list[int]]:
-    generator = torch.Generator().manual_seed(5)
-    return [torch.randint(1, module.embed.vocab, (n,), generator=generator).tolist() for n in LENGTHS]
+    """Of unequal length, without the ids from which the reference infers padding."""
+    generator, avoid = torch.Generator().manual_seed(5), {number for case in CASE.values() for number in case.avoid}
+    rows = [torch.randint(1, module.embed.vocab, (n,), generator=generator).tolist() for n in LENGTHS]
+    return [[module.embed.vocab - 1 if number in avoid else number for number in row] for row in rows]
 
 
 def asked(

@@ -74,7 +74,7 @@ def _said(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _data(prompt: str, row: Written) -> dict[str, object]:
-    told = {
+    told: dict[str, object] = {
         "prompt": prompt,
         "text": row.text,
         "tokens": len(row.ids),
