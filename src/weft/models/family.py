@@ -47,5 +47,7 @@ class Family:
 
 
 FAMILIES: Registry[Family] = Registry(
-    "family", "weft.families", tuple(f"weft.models.{name}" for name in ("bert", "gpt2", "llama", "t5", "transformer"))
+    "family",
+    "weft.families",
+    tuple(f"weft.models.{name}" for name in ("bart", "bert", "gpt2", "llama", "t5", "transformer")),
 )
