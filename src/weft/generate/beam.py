@@ -33,7 +33,7 @@ def beam_search(
     best: int = 1,
     alpha: float = 0.6,
     stop: Collection[int] = (),
-    start: int | None = None,
+    start: int | Sequence[int] | None = None,
     context: int | None = None,
     chunk: int | None = None,
 ) -> list[list[Beam]]:

@@ -13,7 +13,7 @@ from weft.batch import Tokenizer
 from weft.data import as_prompt, as_source, encode_many, template_of
 from weft.generate import Reason, Sampling, TextStream, beam_search, decode, generate
 from weft.generate.cached import evaluating
-from weft.hub.inputs import at_least_one, check_ids, nothing, ragged
+from weft.hub.inputs import at_least_one, check_ids, nothing, ragged, written_vocab
 from weft.hub.published import Origin
 from weft.hub.sentences import BATCH, Pooling, vectors
 from weft.hub.stops import Stops
@@ -98,7 +98,7 @@ class Model:
         check_ids(self.config.vocab, tokens=tokens)
         with evaluating(list(self.module.modules())):
             if isinstance(self.module, EncoderDecoder):
-                check_ids(self.config.vocab, target=target)
+                check_ids(self.module.stem.vocab, target=target)
                 nothing(self.module, self.blueprint.family, types=types, head=head)
                 if target is None:
                     raise ValueError("an encoder–decoder takes a source and a target: logits(source, target)")
@@ -205,10 +205,9 @@ class Model:
         tokenizer, context = self.need_tokenizer(), self.config.context
         at_least_one("tokens", tokens)
         at_least_one("beams", beams)
-        if beams > self.config.vocab:
-            raise ValueError(
-                f"beams = {beams}, but there are only {self.config.vocab} tokens to choose from: ask for less"
-            )
+        vocab = written_vocab(self.module, self.config)
+        if beams > vocab:
+            raise ValueError(f"beams = {beams}, but there are only {vocab} tokens to choose from: ask for less")
         if beams > 1 and sampling is not None and not sampling.greedy:
             raise ValueError(
                 f"beams = {beams} search for the likeliest row and draw nothing, so {sampling} would not be heard: "
@@ -236,9 +235,11 @@ class Model:
         steps = decode(self.module, ids, new=tokens, sampling=drawn, stop=stop, start=start, context=context)
         return _pieces((step.tokens[0] for step in steps), self._text_after(ids[0]), tokenizer.vocab)
 
-    def _stops(self, tokenizer: Tokenizer) -> tuple[tuple[int, ...], int]:
-        """The ids that end a text, and the one that a decoder with a memory starts with."""
-        return self.stops.ends or (tokenizer.end,), tokenizer.end if self.stops.start is None else self.stops.start
+    def _stops(self, tokenizer: Tokenizer) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The ids that end a text, and those that a decoder with a memory starts with."""
+        start = tokenizer.end if self.stops.start is None else self.stops.start
+        forced = () if self.stops.forced is None else (self.stops.forced,)
+        return self.stops.ends or (tokenizer.end,), (start, *forced)
 
     def _text(self, ids: Sequence[int], prompt: Sequence[int]) -> str:
         return "".join(_pieces(ids, self._text_after(prompt), self.need_tokenizer().vocab))

@@ -11,7 +11,7 @@ from weft.files import DamagedFile, read_json
 from weft.hub.error import LoadError
 
 FILE = "generation_config.json"
-_ENDS, _START = "eos_token_id", "decoder_start_token_id"
+_ENDS, _START, _FORCED = "eos_token_id", "decoder_start_token_id", "forced_bos_token_id"
 
 
 # What changes which tokens the reference would choose, and is not done here; what each means where it does nothing.
@@ -21,17 +21,18 @@ _UNHEARD = {
     "suppress_tokens": None,
     "begin_suppress_tokens": None,
     "bad_words_ids": None,
-    "forced_bos_token_id": None,
     "forced_eos_token_id": None,
 }
 
 
 class Stops(NamedTuple):
     """ends: ids that end a text, of which there may be several (a turn's, the text's). start: what a decoder that reads
-    a memory begins with; None where that is an end."""
+    a memory begins with; None where that is an end. forced: what follows it in any case (the language to translate
+    into), and is not given out."""
 
     ends: tuple[int, ...] = ()
     start: int | None = None
+    forced: int | None = None
 
 
 def read_said(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -48,7 +49,7 @@ def read_said(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
 def with_ids(said: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
     """What generation_config.json says, and of what ends and starts a text config.json's word where it has none: weft's
     own layout, whose config.json says nothing of them, keeps them so."""
-    told = {name: config[name] for name in (_ENDS, _START) if config.get(name) is not None}
+    told = {name: config[name] for name in (_ENDS, _START, _FORCED) if config.get(name) is not None}
     return told | {name: value for name, value in said.items() if name not in told or value is not None}
 
 
@@ -60,7 +61,6 @@ def read_stops(
     said = read_said(folder, config)
     ends = said.get(_ENDS)
     ends = [] if ends is None else ends if isinstance(ends, list) else [ends]
-    start = said.get(_START)
 
     def known(number: object, role: str) -> bool:
         there = type(number) is int and 0 <= number < vocab
@@ -73,5 +73,5 @@ def read_stops(
         say(f"the folder asks for {', '.join(unheard)}, which generate does not do: its tokens will differ")
     own = [] if tokenizer is None else [tokenizer.end]
     kept = [number for number in ends if known(number, _ENDS)]
-    begins = start is not None and known(start, _START)
-    return Stops(tuple(dict.fromkeys([*own, *kept])), start if begins else None)
+    start, forced = (said[n] if said.get(n) is not None and known(said[n], n) else None for n in (_START, _FORCED))
+    return Stops(tuple(dict.fromkeys([*own, *kept])), start, forced)

@@ -2,7 +2,7 @@
 
 - `torch_dtype` is `dtype`;
 - `rope_scaling` (its kind under `type` or `rope_type`), `rope_theta` and `partial_rotary_factor` are `rope_parameters`;
-- null is a field that is not there: the default;
+- null is a field that is not there, the default; those that change nothing keep it, as others may read it;
 - {"__float__": "Infinity"} is a number that JSON has no word for.
 """
 
@@ -12,13 +12,16 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from weft.models.published import INERT
+
+_SILENT = INERT - {"architectures", "dtype", "model_type"}
 _FLOATS = {"Infinity": float("inf"), "-Infinity": float("-inf"), "NaN": float("nan")}
 
 
 def modern(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a config.json in the form of version 5, null ones left out. ValueError where both forms are there
-    and contradict each other."""
-    fields = {name: _value(value) for name, value in data.items() if value is not None}
+    """The fields of a config.json in the form of version 5, null ones left out but for those that change nothing.
+    ValueError where both forms are there and contradict each other."""
+    fields = {name: _value(value) for name, value in data.items() if value is not None or name in _SILENT}
     _same(fields, "torch_dtype", "dtype")
     if "torch_dtype" in fields:
         fields["dtype"] = fields.pop("torch_dtype")

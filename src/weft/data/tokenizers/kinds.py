@@ -9,9 +9,10 @@ from tokenizers import models
 
 from weft.batch import Tokenizer
 from weft.data.tokenizers.bpe import BytePairs, WordBytePairs
-from weft.data.tokenizers.folder import Published, read_published
+from weft.data.tokenizers.folder import Published, read_published, tokenizer_files
 from weft.data.tokenizers.library import LibraryTokenizer, steps
 from weft.data.tokenizers.sentence import SentencePairs
+from weft.data.tokenizers.specials import CONFIG
 from weft.data.tokenizers.table import FILE, MOST_IDS
 from weft.data.tokenizers.unigram import Unigrams
 from weft.data.tokenizers.wordpiece import WordPieces
@@ -50,7 +51,8 @@ def load_tokenizer(folder: Path | str) -> Tokenizer:
 
     Read are, in this order: tokenizer.json, weft's or in the tokenizers library's format (byte-level BPE, BPE as
     SentencePiece or CLIP run it, WordPiece, Unigram); vocab.json with merges.txt; vocab.txt; spiece.model, *.spm or
-    tokenizer.model; with what tokenizer_config.json, special_tokens_map.json and added_tokens.json say of them.
+    tokenizer.model; with what tokenizer_config.json, special_tokens_map.json and added_tokens.json say of them; and
+    ByT5's bytes, of which the first of these alone says that they are.
 
     DamagedFile where it is none of these, or does what we cannot vouch for; UnknownName for a kind of weft's that is
     not registered; FileNotFoundError where there is no file at all.
@@ -63,6 +65,8 @@ def load_tokenizer(folder: Path | str) -> Tokenizer:
             raise DamagedFile(f"{path} holds a {type(data).__name__}, not a tokenizer")
         if "weft" in data:
             return TOKENIZERS.get(str(data["weft"])).load(folder)
+    elif [file.name for file in tokenizer_files(folder)[:1]] == [CONFIG]:
+        return TOKENIZERS.get("bytes").train((), 0)
     published = read_published(folder)
     return _kind_of(published).read(published)
 
