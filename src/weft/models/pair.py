@@ -1,4 +1,4 @@
-"""An encoder–decoder of two sides, which its kinds share: from what a family puts in, the same module."""
+"""An encoder–decoder of two sides, of the parts that a family puts in."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from weft.nn import Block, Branch, Causal, Embed, EncoderDecoder, Field, Full, L
 
 
 class Side(NamedTuple):
-    """The encoder's half, or the decoder's. look: (relative=..) -> self-attention; mlp, cross: () -> a branch."""
+    """The source's, or the target's. look: (relative=..) -> self-attention."""
 
     embed: Embed
     depth: int
@@ -19,18 +19,6 @@ class Side(NamedTuple):
     head_width: int
     look: Callable[..., Branch]
     mlp: Callable[[], Branch]
-
-    def layers(
-        self, scheme: Scheme, inside: Callable[[Branch], Residual], **cross: Callable[[], Branch]
-    ) -> list[Block]:
-        """Each with a relative part of its own; without `cross` it is the side that looks both ways."""
-
-        def layer() -> Block:
-            relative = scheme.relative(self.heads, self.head_width, bidirectional=not cross)
-            between = {name: inside(make()) for name, make in cross.items()}
-            return Block(attn=inside(self.look(relative=relative)), **between, mlp=inside(self.mlp()))
-
-        return [layer() for _ in range(self.depth)]
 
 
 def pair(
@@ -45,14 +33,22 @@ def pair(
     dropout: float = 0.0,
 ) -> EncoderDecoder:
     """inside: a branch in the residual stream, with its norm; norm, dropout: after the last layer of each side."""
-    full = Field(scheme.field(source.heads, source.head_width, bidirectional=True), Full())
-    causal = Field(scheme.field(target.heads, target.head_width), Causal())
-    memory = Field(Position(), Full(), keys="memory")
-    encoder, decoder = source.layers(scheme, inside), target.layers(scheme, inside, cross=cross)
-    return EncoderDecoder(
-        source.embed,
-        Stack(encoder, fields={"self": full}, norm=norm(), dropout=dropout),
-        target.embed,
-        Stack(decoder, fields={"self": causal, "memory": memory}, norm=norm(), dropout=dropout),
-        head=head,
-    )
+
+    def stack(side: Side, **across: Callable[[], Branch]) -> Stack:
+        """A side with `across` goes from left to right, one without sees both ways."""
+        sizes, both = (side.heads, side.head_width), not across
+        layers = [
+            Block(
+                attn=inside(side.look(relative=scheme.relative(*sizes, bidirectional=both))),
+                **{name: inside(branch()) for name, branch in across.items()},
+                mlp=inside(side.mlp()),
+            )
+            for _ in range(side.depth)
+        ]
+        fields = {"self": Field(scheme.field(*sizes, bidirectional=both), Full() if both else Causal())}
+        if across:
+            fields["memory"] = Field(Position(), Full(), keys="memory")
+        return Stack(layers, fields=fields, norm=norm(), dropout=dropout)
+
+    encoder, decoder = stack(source), stack(target, cross=cross)
+    return EncoderDecoder(source.embed, encoder, target.embed, decoder, head=head)

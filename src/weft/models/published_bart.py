@@ -13,34 +13,11 @@ from weft.models.published import ACTIVATIONS, Found, Key, Published, Read, Seam
 from weft.models.weights import Table
 from weft.nn import Layout, Scheme, SinusoidHalves
 
+# fmt: off
 TIED, ONE = "tie_word_embeddings", "share_encoder_decoder_embeddings"
 _SHARED, _HEAD = "model.shared.weight", "lm_head.weight"
 _SOURCE, _TARGET = "model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight"
 _SWITCHES = ("normalize_before", "add_final_layer_norm", "normalize_embedding", "static_position_embeddings")
-
-
-def kin(
-    name: str, switches: tuple[bool, ...], spares: tuple[Spare, ...], *, head: str = "ForConditionalGeneration"
-) -> Published:
-    """Of a family whose classes' names begin with `name`, that with a head ending in `head`. switches: what files of
-    version 3 say of norms and places; later code does not ask."""
-    return Published(
-        model_type=name.lower(),
-        classes={f"{name}{head}": ("lm",), f"{name}Model": ("lm",)},
-        only={"is_encoder_decoder": (True,)} | {name: (on,) for name, on in zip(_SWITCHES, switches, strict=True)},
-        prefix="model.",
-        bare=frozenset({f"{name}Model"}),
-        ties=(Tie(_SOURCE, _SHARED, "shared"), Tie(_TARGET, _SHARED, "shared"), Tie(_HEAD, (_TARGET, _SHARED), "tied")),
-        found=(Found("final_logits_bias", "bias"),),
-        ignored=("model.encoder.version", "model.decoder.version"),
-        keys=KEYS,
-        inert=_INERT,
-        seam=tables(TIED),
-        spares=spares,
-    )
-
-
-# fmt: off
 KEYS = (
     Key("vocab_size", "vocab", 50265), Key("max_position_embeddings", "context", 1024),
     Key("d_model", "width", 1024, also=("hidden_size",)),
@@ -53,27 +30,39 @@ KEYS = (
     Key("dropout", "dropout", 0.1), Key("attention_dropout", "attention_dropout", 0.0, follows="dropout"),
     Key("activation_dropout", "hidden_dropout", 0.0),
 )
-_INERT = frozenset({  # of training, of generation, of other heads; the number of positions that nobody reads
-    "add_bias_logits", "classif_dropout", "decoder_layerdrop", "encoder_layerdrop", "extra_pos_embeddings",
-    "force_bos_token_to_be_generated", "init_std", "output_past", "save_step",
-})
-# fmt: on
+
+
+def kin(name: str, switches: tuple[bool, ...], spares: tuple[Spare, ...],
+        head: str = "ForConditionalGeneration") -> Published:
+    """Of a family whose classes are `name` + `head` and `name` + Model. switches: what files of version 3 say of norms
+    and places, which later code does not ask."""
+    return Published(
+        model_type=name.lower(), classes={f"{name}{head}": ("lm",), f"{name}Model": ("lm",)}, keys=KEYS,
+        only={"is_encoder_decoder": (True,)} | {name: (on,) for name, on in zip(_SWITCHES, switches, strict=True)},
+        inert=frozenset({  # of training, of generation, of other heads; a number of positions that nobody reads
+            "add_bias_logits", "classif_dropout", "decoder_layerdrop", "encoder_layerdrop", "extra_pos_embeddings",
+            "force_bos_token_to_be_generated", "init_std", "output_past", "save_step",
+        }),
+        seam=tables(TIED), prefix="model.", bare=frozenset({f"{name}Model"}),
+        ties=(Tie(_SOURCE, _SHARED, "shared"), Tie(_TARGET, _SHARED, "shared"), Tie(_HEAD, (_TARGET, _SHARED), "tied")),
+        spares=spares, found=(Found("final_logits_bias", "bias"),),
+        ignored=("model.encoder.version", "model.decoder.version"),
+    )
 
 
 def names(norms: str, c: Any) -> Table:
     """The tensors of a config; norms: what ours calls a branch's, see `Residual`."""
     rows = [
-        ("embed.weight", _SHARED if c.shared else _SOURCE, ""),
-        ("target.weight", _TARGET, "optional"),
-        ("head.weight", _HEAD, "optional"),
-        ("head.bias", "final_logits_bias", "row, optional"),
+        ("embed.weight", _SHARED if c.shared else _SOURCE, ""), ("target.weight", _TARGET, "optional"),
+        ("head.weight", _HEAD, "optional"), ("head.bias", "final_logits_bias", "row, optional"),
     ]
     for stem, side in (("embed", "encoder"), ("target", "decoder")):
         ours, theirs = f"{side}.layers.*", f"model.{side}.layers.*"
-        parts = [("attn", "self_attn"), *([("cross", "encoder_attn")] if side == "decoder" else [])]
-        for own, its in parts:
-            rows.append((f"{ours}.{own}.branch.{{q,k,v,out}}", f"{theirs}.{its}.{{q_proj,k_proj,v_proj,out_proj}}", ""))
-            rows.append((f"{ours}.{own}.{norms}", f"{theirs}.{its}_layer_norm", ""))
+        for own, its in [("attn", "self_attn"), ("cross", "encoder_attn")][: 2 if side == "decoder" else 1]:
+            rows += [
+                (f"{ours}.{own}.branch.{{q,k,v,out}}", f"{theirs}.{its}.{{q_proj,k_proj,v_proj,out_proj}}", ""),
+                (f"{ours}.{own}.{norms}", f"{theirs}.{its}_layer_norm", ""),
+            ]
         rows += [
             (f"{ours}.mlp.branch.{{up,down}}", f"{theirs}.{{fc1,fc2}}", ""),
             (f"{ours}.mlp.{norms}", f"{theirs}.final_layer_norm", ""),
@@ -85,7 +74,7 @@ def names(norms: str, c: Any) -> Table:
 
 
 def tables(*fields: str) -> Seam:
-    """The seam of `shared` and `tied`, where these fields of theirs say which tables are one."""
+    """The seam of `shared` and `tied`; fields: those of theirs that say which tables are one."""
     return Seam(fields, ("shared", "tied"), _read, partial(_write, fields))
 
 
