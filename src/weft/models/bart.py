@@ -110,25 +110,33 @@ def build(c: Bart, *, position: Scheme | None = None, attention: type[Attention]
 
 
 # fmt: off
-def register(kind: type[Bart], published: Published, summary: str, **sizes: dict[str, Any]) -> None:
+def family(kind: type[Bart], published: Published, summary: str, **sizes: dict[str, Any]) -> Family:
     debug = dict(vocab=131, context=64, width=48, encoder_depth=2, heads=4, hidden=96)
     small = dict(vocab=4096, context=128, width=256, encoder_depth=3, heads=4, hidden=1024)
-    FAMILIES.register(name := published.model_type, Family(
-        name=name, config=kind, build=build, initialise=lambda module, c: initialise.normal(module, std=0.02),
+    return Family(
+        name=published.model_type, config=kind, build=build, initialise=lambda module, c: initialise.normal(module, std=0.02),
         sizes={"debug": debug, "small": small, **sizes}, objective="translate", published=published,
         weights=partial(names, kind.norms), summary=f"encoder–decoder, {summary}",
-    ))
+    )
 
 
 MARIAN = replace(
     kin("Marian", (False, False, False, True), (replace(SPARE, like=""), *PLACES), head="MTModel"),
     keys=(*KEYS, Key("decoder_vocab_size", "target_vocab", None, follows="vocab")), seam=tables(TIED, ONE),
 )
-register(Bart, kin("Bart", (False, False, True, False), (SPARE,)), "post-LN, learned positions", large={},
-         base=dict(width=768, encoder_depth=6, heads=12, hidden=3072))
-register(MBart, kin("MBart", (True, True, True, False), (SPARE,)), "pre-LN, learned positions",
-         large=dict(vocab=250027, scaled=True))
-register(Pegasus, kin("Pegasus", (True, True, False, True), (SPARE, *PLACES)), "pre-LN, sinusoids",
-         large=dict(vocab=96103, encoder_depth=16, act="relu", scaled=True))
-register(Marian, MARIAN, "post-LN, sinusoids, one vocabulary or two",
-         base=dict(vocab=58101, context=512, width=512, encoder_depth=6, heads=8, hidden=2048, act="silu", scaled=True))
+FAMILIES.register("bart", family(
+    Bart, kin("Bart", (False, False, True, False), (SPARE,)), "post-LN, learned positions",
+    base=dict(width=768, encoder_depth=6, heads=12, hidden=3072), large={},
+))
+FAMILIES.register("mbart", family(
+    MBart, kin("MBart", (True, True, True, False), (SPARE,)), "pre-LN, learned positions",
+    large=dict(vocab=250027, scaled=True),
+))
+FAMILIES.register("pegasus", family(
+    Pegasus, kin("Pegasus", (True, True, False, True), (SPARE, *PLACES)), "pre-LN, sinusoids",
+    large=dict(vocab=96103, encoder_depth=16, act="relu", scaled=True),
+))
+FAMILIES.register("marian", family(
+    Marian, MARIAN, "post-LN, sinusoids, one vocabulary or two",
+    base=dict(vocab=58101, context=512, width=512, encoder_depth=6, heads=8, hidden=2048, act="silu", scaled=True),
+))
