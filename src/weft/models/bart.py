@@ -114,7 +114,8 @@ def family(kind: type[Bart], published: Published, summary: str, **sizes: dict[s
     debug = dict(vocab=131, context=64, width=48, encoder_depth=2, heads=4, hidden=96)
     small = dict(vocab=4096, context=128, width=256, encoder_depth=3, heads=4, hidden=1024)
     return Family(
-        name=published.model_type, config=kind, build=build, initialise=lambda module, c: initialise.normal(module, std=0.02),
+        name=published.model_type, config=kind, build=build,
+        initialise=lambda module, c: initialise.normal(module, std=0.02),
         sizes={"debug": debug, "small": small, **sizes}, objective="translate", published=published,
         weights=partial(names, kind.norms), summary=f"encoder–decoder, {summary}",
     )
