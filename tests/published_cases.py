@@ -17,7 +17,7 @@ import weft
 from weft.generate import GREEDY, generate
 from weft.models import FAMILIES
 from weft.models.fields import family_of
-from weft.nn import Decoder, Encoder, EncoderDecoder, Layout
+from weft.nn import Decoder, Embed, Encoder, EncoderDecoder, Layout
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,11 @@ def reference(case: Case, seed: int = 0) -> Any:
         head = model.get_submodule(case.apart)
         head.weight = nn.Parameter(head.weight.detach().clone())
     generator = torch.Generator().manual_seed(seed)
+    kept = model.state_dict()  # a bias of scores may be a buffer; tables of sinusoids are parameters that learn nothing
+    buffers = {name: tensor for name, tensor in model.named_buffers() if name in kept and tensor.is_floating_point()}
+    learned = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad} | buffers
     with torch.no_grad():
-        for _, parameter in sorted(model.named_parameters()):
+        for _, parameter in sorted(learned.items()):
             std = 0.2 if parameter.ndim < 2 else 0.7 * parameter.shape[-1] ** -0.5
             parameter.normal_(std=std, generator=generator)
             if parameter.ndim < 2:
@@ -127,7 +130,7 @@ def measure(case: Case, folder: Path, *, shards: bool = False) -> Figures:
     theirs = reference(case)
     theirs.save_pretrained(folder / "theirs", max_shard_size="8KB" if shards else "1GB")
     model = weft.load(folder / "theirs")
-    rows = Rows.of(model.config.vocab, 13, case.avoid)
+    rows = Rows.of(min(part.vocab for part in model.module.modules() if isinstance(part, Embed)), 13, case.avoid)
     off, gradient = _compare(theirs, model.module, rows)
     greedy = _same_tokens(theirs, model.module, rows) if case.greedy else None
     return Figures(off, gradient, greedy, _reads_back(theirs, model, folder))
@@ -140,7 +143,8 @@ def _compare(theirs: Any, module: nn.Module, rows: Rows) -> tuple[float, float]:
     some = torch.randn(wanted.shape, generator=torch.Generator().manual_seed(2))
     table = module.get_parameter("embed.weight")
     (own,) = torch.autograd.grad((got * some).sum(), table)
-    (other,) = torch.autograd.grad((wanted * some).sum(), theirs.get_input_embeddings().weight)
+    reading = theirs.get_encoder() if theirs.config.is_encoder_decoder else theirs  # a shared table may be nobody's
+    (other,) = torch.autograd.grad((wanted * some).sum(), reading.get_input_embeddings().weight)
     return off, float((own - other).norm() / other.norm())
 
 

@@ -80,7 +80,7 @@ def beam_search(
     alpha: float = 0.6,
     early_stopping: EarlyStopping = "never",
     stop: Collection[int] = (),
-    start: int | None = None,
+    start: int | Sequence[int] | None = None,
     context: int | None = None,
     chunk: int | None = None,
 ) -> list[list[Beam]]:

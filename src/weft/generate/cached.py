@@ -17,7 +17,8 @@ from weft.nn import Cache, Decoder, EncoderDecoder, Layout
 class Cached:
     """Prompts of unequal length in one batch: `prefill` once, then `step` with one token a row.
 
-    prompts: what a decoder continues, or the sources an encoder-decoder reads; there every target begins with `start`.
+    prompts: what a decoder continues, or the sources an encoder-decoder reads; there every target begins with `start`
+             (one id, or several: Marian's padding, mBART's end and language).
              An empty prompt becomes [start].
     new:     most tokens a row may get. chunk: tokens of the prompts taken at once (None: all).
     context: the longest row, prompt included (encoder-decoders: the longest target); None: what the module can place.
@@ -37,7 +38,7 @@ class Cached:
         prompts: Sequence[Sequence[int]],
         *,
         new: int,
-        start: int | None = None,
+        start: int | Sequence[int] | None = None,
         context: int | None = None,
         chunk: int | None = None,
     ) -> None:
@@ -156,13 +157,13 @@ def check_ids(what: str, rows: Sequence[Sequence[int]], vocab: int) -> None:
                 )
 
 
-def _begin(prompt: Sequence[int], start: int | None) -> list[int]:
-    """The prompt's ids, or [start] where it has none."""
+def _begin(prompt: Sequence[int], start: int | Sequence[int] | None) -> list[int]:
+    """The prompt's ids, or those it starts with where it has none."""
     if len(prompt):
         return list(prompt)
     if start is None:
         raise ValueError("an empty row needs a token to begin with: give start (the tokenizer's end id)")
-    return [start]
+    return [start] if isinstance(start, int) else list(start)
 
 
 def _context(own: int | None, wanted: int | None) -> int | None:

@@ -55,16 +55,16 @@ def decode(
     new: int,
     sampling: Sampling = Sampling(),  # noqa: B008 (frozen)
     stop: Collection[int] = (),
-    start: int | None = None,
+    start: int | Sequence[int] | None = None,
     context: int | None = None,
     chunk: int | None = None,
 ) -> Iterator[Step]:
     """Up to `new` tokens for every prompt, step by step. Arguments are checked at the call, not at the first step.
 
     prompts: ids of each row; an encoder-decoder reads them as sources. start: what an empty prompt, and every target of
-    an encoder-decoder, begins with (the tokenizer's end id). stop: ids that end a row; they are given out, too.
-    context: the longest row, prompt included; a row that is as long ends with the reason "context". Default: what the
-    module can place. chunk: tokens of the prompts that are taken in at once.
+    an encoder-decoder, begins with: an id (the tokenizer's end), or several. stop: ids that end a row; they are given
+    out, too. context: the longest row, prompt included; a row that is as long ends with the reason "context". Default:
+    what the module can place. chunk: tokens of the prompts that are taken in at once.
 
     The module is put into evaluation mode for the length of each step only. ValueError for a module that cannot go on
     with a row (it sees ahead, say), prompts that do not fit, ids that are none, and numbers that mean nothing.
@@ -81,7 +81,7 @@ def generate(
     new: int,
     sampling: Sampling = Sampling(),  # noqa: B008 (frozen)
     stop: Collection[int] = (),
-    start: int | None = None,
+    start: int | Sequence[int] | None = None,
     context: int | None = None,
     chunk: int | None = None,
 ) -> list[Generated]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
-from weft.nn import Layout
+from weft.nn import Layout, Writer
 
 
 def at_least_one(name: str, number: int) -> None:
@@ -30,6 +32,11 @@ def ragged(tokens: Tensor, lengths: Tensor | None) -> Layout | None:
     if lengths.shape != (rows,) or bool(((lengths < 0) | (lengths > width)).any()):
         raise ValueError(f"lengths are {lengths.tolist()}, but there are {rows} rows of {width} tokens: one for each")
     return Layout.ragged(lengths, width)
+
+
+def written_vocab(module: nn.Module, config: Any) -> int:
+    """How many ids a model writes: those of an encoder–decoder's two sides may be of two languages."""
+    return module.stem.vocab if isinstance(module, Writer) else config.vocab
 
 
 def check_ids(vocab: int, **given: Tensor | None) -> None:

@@ -89,7 +89,7 @@ class Model:
         check_ids(self.config.vocab, tokens=tokens)
         with evaluating(list(self.module.modules())):
             if isinstance(self.module, EncoderDecoder):
-                check_ids(self.config.vocab, target=target)
+                check_ids(self.module.stem.vocab, target=target)
                 nothing(self.module, self.blueprint.family, types=types, head=head)
                 if target is None:
                     raise ValueError("an encoder–decoder takes a source and a target: logits(source, target)")

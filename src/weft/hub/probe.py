@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from weft.files import digest
+from weft.hub.inputs import written_vocab
 from weft.hub.model import Model
 from weft.nn import Encoder, EncoderDecoder
 
@@ -82,7 +83,7 @@ def probe_for(model: Model) -> Probe:
     vocab, context = int(model.config.vocab), int(model.config.context)
     longest = max(1, min(LENGTH, context))
     lengths = torch.tensor([longest, max(1, longest * 2 // 3), 1])
-    tokens = _rows(vocab, longest, 0)
+    tokens = _rows(written_vocab(model.module, model.config), longest, 0)
     if not isinstance(model.module, EncoderDecoder):
         return Probe(tokens, lengths)
     return Probe(tokens, lengths, _rows(vocab, longest, tokens.numel()), lengths.roll(1))

@@ -92,6 +92,12 @@ def understand(fields: Mapping[str, Any], described: Described, weights: Weights
     unread = {name: file for name, file in settled.names.items() if name in described.dead}
     names = {name: file for name, file in settled.names.items() if name not in unread}
     dead = {name: weights[file] for name, file in (settled.dead | unread).items()}
+    for spare in declared.spares:
+        if spare.holds and spare.theirs in dead and not spare.holds(dead[spare.theirs]):
+            raise LoadError(
+                f"{path.parent}: {settled.dead[spare.theirs]} holds other numbers than {declared.model_type} computes "
+                "itself: its answers would differ, so it is not read"
+            )
     head = described.heads[0] if described.heads else None
     return Plan(blueprint, names, head, fields, dead, notices)
 

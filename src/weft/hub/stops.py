@@ -11,7 +11,7 @@ from weft.files import DamagedFile, read_json
 from weft.hub.error import LoadError
 
 FILE = "generation_config.json"
-_ENDS, _START = "eos_token_id", "decoder_start_token_id"
+_ENDS, _START, _FORCED = "eos_token_id", "decoder_start_token_id", "forced_bos_token_id"
 
 
 # What says nothing where it has this value, or none: first what whoever calls generate decides, then what is not done.
@@ -26,7 +26,7 @@ _UNDONE = {
 }  # fmt: skip
 # What changes no token here: how the reference computes, and what else it returns.
 _SILENT = {
-    _ENDS, _START, "bos_token_id", "pad_token_id", "transformers_version", "_from_model_config", "use_cache",
+    _ENDS, _START, _FORCED, "bos_token_id", "pad_token_id", "transformers_version", "_from_model_config", "use_cache",
     "cache_implementation", "cache_config", "return_dict_in_generate", "output_attentions", "output_hidden_states",
     "output_scores", "output_logits", "num_return_sequences", "disable_compile", "compile_config", "low_memory",
     "prompt_lookup_num_tokens", "max_matching_ngram_size", "num_assistant_tokens", "num_assistant_tokens_schedule",
@@ -37,10 +37,12 @@ _SILENT = {
 
 class Stops(NamedTuple):
     """ends: ids that end a text, of which there may be several (a turn's, the text's). start: what a decoder that reads
-    a memory begins with; None where that is an end."""
+    a memory begins with; None where that is an end. forced: what follows it in any case (the language to translate
+    into), and is not given out."""
 
     ends: tuple[int, ...] = ()
     start: int | None = None
+    forced: int | None = None
 
 
 def read_said(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,7 +59,7 @@ def read_said(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
 def with_ids(said: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
     """What generation_config.json says, and of what ends and starts a text config.json's word where it has none: weft's
     own layout, whose config.json says nothing of them, keeps them so."""
-    told = {name: config[name] for name in (_ENDS, _START) if config.get(name) is not None}
+    told = {name: config[name] for name in (_ENDS, _START, _FORCED) if config.get(name) is not None}
     return told | {name: value for name, value in said.items() if name not in told or value is not None}
 
 
@@ -69,7 +71,6 @@ def read_stops(
     said = read_said(folder, config)
     ends = said.get(_ENDS)
     ends = [] if ends is None else ends if isinstance(ends, list) else [ends]
-    start = said.get(_START)
 
     def known(number: object, role: str) -> bool:
         there = type(number) is int and 0 <= number < vocab
@@ -81,8 +82,8 @@ def read_stops(
         say(text)
     own = [] if tokenizer is None else [tokenizer.end]
     kept = [number for number in ends if known(number, _ENDS)]
-    begins = start is not None and known(start, _START)
-    return Stops(tuple(dict.fromkeys([*own, *kept])), start if begins else None)
+    start, forced = (said[n] if said.get(n) is not None and known(said[n], n) else None for n in (_START, _FORCED))
+    return Stops(tuple(dict.fromkeys([*own, *kept])), start, forced)
 
 
 def _unheard(said: Mapping[str, Any]) -> list[str]:

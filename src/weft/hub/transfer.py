@@ -28,6 +28,7 @@ from weft.hub.folder import (
     read_plan,
     read_tokenizer,
 )
+from weft.hub.inputs import written_vocab
 from weft.hub.model import Model
 from weft.hub.published import Origin, Plan
 from weft.hub.sentences import Pooling, read_pooling
@@ -63,8 +64,8 @@ def load(
     module, origin, more = read_module(plan, weights, folder / CONFIG, dtype=as_dtype(dtype), device=device)
     tokenizer, origin = belongings(folder, plan, origin)
     pooling = _pooling(origin.files, folder, notices.append)
-    chat = _chat(origin.files, folder)
-    stops = read_stops(folder, plan.config, tokenizer, plan.blueprint.config.vocab, notices.append)
+    chat, vocab = _chat(origin.files, folder), written_vocab(module, plan.blueprint.config)
+    stops = read_stops(folder, plan.config, tokenizer, vocab, notices.append)
     return Model(module, plan.blueprint, tokenizer, (*notices, *more), origin, pooling, stops, chat)
 
 
@@ -112,7 +113,8 @@ class Language(NamedTuple):
 
 def read_language(folder: Path, say: Callable[[str], None] = lambda text: None) -> Language:
     """What a model's folder says of text; its weights are not read. LoadError for what is damaged."""
-    config, vocab = read_config(folder), read_blueprint(folder).config.vocab
+    config, blueprint = read_config(folder), read_blueprint(folder)
+    vocab = written_vocab(blueprint.empty(), blueprint.config)
     published = config.get("model_type") != OWN
     tokenizer = published_tokenizer(folder) if published else read_tokenizer(folder)
     config = config if published else {}
@@ -168,7 +170,9 @@ def put(
     folder.mkdir(parents=True, exist_ok=True)
     given = outgoing(blueprint, tensors, config, origin, asked)
     if config is not None and not origin.config and tokenizer is not None:
-        config |= _ids(blueprint, tokenizer)
+        config |= (ids := _ids(blueprint, tokenizer))
+        if "decoder_start_token_id" in ids:  # else some classes of theirs force an end of their own
+            write_json(folder / FILE, ids)
     write_json(folder / CONFIG, own_config(blueprint) if config is None else plain(config))
     kept = config is not None and tokenizer is origin.tokenizer  # its files are written as they were
     if tokenizer is not None and not kept:

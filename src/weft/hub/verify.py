@@ -121,16 +121,14 @@ def _ties(model: Model, weights: Weights) -> tuple[TieFacts, ...]:
         return ()
     found = []
     for tie in declared.ties:
-        both = [
-            name
-            for name in (tie.copy, tie.original)
-            for name in {name, name.removeprefix(declared.prefix)} & set(weights)
-        ]
+        held = {name: {name, name.removeprefix(declared.prefix)} & set(weights) for name in (tie.copy, *tie.originals)}
+        original = next((name for name in tie.originals if held[name]), tie.originals[-1])
+        both = [*held[tie.copy], *held[original]]
         if not both:
             continue
         same = len(both) == 2 and weights[both[0]].equal(weights[both[1]])
         there = "one" if len(both) == 1 else "equal" if same else "different"
-        found.append(TieFacts(tie.copy, tie.original, there, getattr(model.config, tie.flag) if tie.flag else True))
+        found.append(TieFacts(tie.copy, original, there, getattr(model.config, tie.flag) if tie.flag else True))
     return tuple(found)
 
 

@@ -19,7 +19,7 @@ from weft.hub.published import Origin
 from weft.hub.weights import INDEX, WEIGHTS
 from weft.models import FAMILIES, Blueprint
 from weft.models.fields import write_fields
-from weft.models.names import names_of
+from weft.models.names import names_of, spares
 from weft.models.weights import Move, writing
 
 _SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
@@ -89,6 +89,12 @@ def outgoing(
     written = {name: move for move in moves for name in named(move.theirs)}
     ours = {move.theirs for move in moves}
     dead = {named(name)[0]: tensor for name, tensor in origin.dead.items() if name not in ours or len(named(name)) > 1}
+    for spare in spares(family.published, blueprint.config):
+        (name,) = named(spare.theirs)
+        if spare.theirs in origin.dead:
+            dead[name] = origin.dead[spare.theirs]
+        elif spare.like:
+            written[name] = written[named(spare.like)[0]]
     return Outgoing(written, tensors, kept, dead)
 
 

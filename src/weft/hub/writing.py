@@ -11,7 +11,7 @@ from torch import nn
 from weft.batch import Tokenizer
 from weft.data import as_prompt, as_source
 from weft.generate import Beams, Reason, Sampling, TextStream, beam_search, decode, generate
-from weft.hub.inputs import at_least_one
+from weft.hub.inputs import at_least_one, written_vocab
 from weft.hub.stops import Stops
 from weft.nn import EncoderDecoder
 
@@ -97,10 +97,9 @@ class Writing:
         """How rows are searched for; None where they are drawn. ValueError where both are asked for."""
         width = beams if isinstance(beams, int) else beams.width
         at_least_one("beams", width)
-        if width > self.config.vocab:
-            raise ValueError(
-                f"beams = {width}, but there are only {self.config.vocab} tokens to choose from: ask for less"
-            )
+        vocab = written_vocab(self.module, self.config)
+        if width > vocab:
+            raise ValueError(f"beams = {width}, but there are only {vocab} tokens to choose from: ask for less")
         if beams == 1:
             return None
         if sampling is not None and not sampling.greedy:
@@ -110,10 +109,11 @@ class Writing:
             )
         return Beams(beams) if isinstance(beams, int) else beams
 
-    def _stops(self) -> tuple[tuple[int, ...], int]:
-        """The ids that end a text, and the one that a decoder with a memory starts with."""
-        end, (ends, start) = self.tokenizer.end, self.stops
-        return ends or (end,), end if start is None else start
+    def _stops(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The ids that end a text, and those that a decoder with a memory starts with."""
+        end, (ends, start, forced) = self.tokenizer.end, self.stops
+        begin = (end if start is None else start, *(() if forced is None else (forced,)))
+        return ends or (end,), begin
 
     def _pieces(self, tokens: Iterable[int | None], prompt: Sequence[int]) -> Iterator[str]:
         """The text of a model's ids: a decoder's goes on from its prompt, a translation begins. Ids that the tokenizer

@@ -52,7 +52,7 @@ class Family:
 
 # fmt: off
 _FILES = (
-    "albert", "bert", "bloom", "deberta", "distilbert", "electra", "falcon", "gemma", "gpt", "gpt_oss", "llama",
+    "albert", "bart", "bert", "bloom", "deberta", "distilbert", "electra", "falcon", "gemma", "gpt", "gpt_oss", "llama",
     "modernbert", "neox", "olmo2", "phi3", "qwen", "rnn", "roberta", "t5", "transformer",
 )
 # fmt: on

@@ -135,6 +135,9 @@ def write_fields(blueprint: Blueprint, origin: Mapping[str, Any] | None = None) 
     begin = {"architectures": classes, "model_type": declared.model_type}
     if origin and _means(begin | origin, blueprint, declared):
         return begin | origin
+    for key in declared.keys:  # of several words for one the model's own
+        if key.words is not None and key.words.get(origin.get(key.theirs)) == getattr(blueprint.config, key.ours):
+            written[key.theirs] = origin[key.theirs]
     understood = {name for key in declared.keys for name in (key.theirs, *key.also)} | {OWN}
     understood |= set(declared.seam.names if declared.seam else ())
     return begin | written | {name: value for name, value in origin.items() if name not in understood | set(begin)}

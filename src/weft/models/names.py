@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from weft.models.published import Published
+from weft.models.published import Published, Spare
 from weft.models.weights import MismatchError, Table, named
 
 
@@ -33,32 +33,49 @@ def settle(
     """
     there, known = _canonical(declared, table, names), named(table)
     there = {name: file for name, file in there.items() if known(name) or not _matches(declared.ignored, name)}
-    notices = list[str]()
-    for tie in declared.ties:
-        if tie.copy not in there:
-            continue
-        tied = getattr(config, tie.flag) if tie.flag else True
-        if tie.original not in there:
-            if tied:
-                there[tie.original] = there.pop(tie.copy)
-            continue
-        if not same(there[tie.copy], there[tie.original]):
-            if not tie.flag:
-                raise MismatchError(f"{there[tie.copy]} and {there[tie.original]} are one tensor, and differ")
-            if tied:
-                notices.append(
-                    f"{there[tie.copy]} is not {there[tie.original]}: they stay apart, although the config ties them"
-                )
-            config = dataclasses.replace(config, **{tie.flag: False})
-        elif tied:
-            del there[tie.copy]
+    config, notices = _untied(declared, there, config, same)
     dead = dict[str, str]()
     for twin in declared.twins:
         if twin.used in there and twin.other in there:
             dead[twin.other] = there[twin.other]
         if twin.used in there:
             there[twin.other] = there.pop(twin.used)
+    dead |= {spare.theirs: there.pop(spare.theirs) for spare in spares(declared, config) if spare.theirs in there}
     return Settled(there, _found(declared, config, there), dead, tuple(notices))
+
+
+def spares(declared: Published, config: Any) -> list[Spare]:
+    """Those of the declaration that this config does not compute with."""
+    return [spare for spare in declared.spares if not (spare.unless and getattr(config, spare.unless))]
+
+
+def _untied(
+    declared: Published, there: dict[str, str], config: Any, same: Callable[[str, str], bool]
+) -> tuple[Any, list[str]]:
+    """The config with what the tensors say of ties, and notices; copies of what is tied are taken out of `there`."""
+    notices, copies = list[str](), list[tuple[str, str]]()
+    for tie in declared.ties:
+        if tie.copy not in there:
+            continue
+        tied = getattr(config, tie.flag) if tie.flag else True
+        original = next((name for name in tie.originals if name in there), None)
+        if original is None:
+            if tied:
+                there[tie.originals[-1]] = there.pop(tie.copy)
+        elif same(there[tie.copy], there[original]):
+            copies.append((tie.copy, tie.flag))
+        elif not tie.flag:
+            raise MismatchError(f"{there[tie.copy]} and {there[original]} are one tensor, and differ")
+        else:
+            if tied:
+                notices.append(
+                    f"{there[tie.copy]} is not {there[original]}: they stay apart, although the config ties them"
+                )
+            config = dataclasses.replace(config, **{tie.flag: False})
+    for copy, flag in copies:  # where one of several differs, all stay
+        if not flag or getattr(config, flag):
+            del there[copy]
+    return config, notices
 
 
 def names_of(declared: Published, config: Any, name: str, *, bare: bool) -> list[str]:
@@ -71,8 +88,8 @@ def names_of(declared: Published, config: Any, name: str, *, bare: bool) -> list
 def _canonical(declared: Published, table: Table, names: Iterable[str]) -> dict[str, str]:
     """The table's name of each of a file's: old endings renamed, the prefix added where only that makes a known one."""
     known = named(table)
-    special = {name for tie in declared.ties for name in (tie.copy, tie.original)}
-    special |= {twin.used for twin in declared.twins}
+    special = {name for tie in declared.ties for name in (tie.copy, *tie.originals)}
+    special |= {twin.used for twin in declared.twins} | {spare.theirs for spare in declared.spares}
 
     def understood(name: str) -> bool:
         return known(name) or name in special or _matches(declared.ignored, name)

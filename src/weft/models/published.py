@@ -21,6 +21,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from torch import Tensor
+
 from weft.nn import Scheme
 
 # The reference's words for activations; where several mean one, the first is written.
@@ -97,13 +99,18 @@ class Key:
 class Tie:
     """Two names in a file for what may be one tensor.
 
-    flag: the field of ours that says whether it is: true where the copy is missing or equal, false where they differ.
-          "" where they can only be one, and copies that differ are an error.
+    original: of several, the first that is there.
+    flag:     the field of ours that says whether it is: true where the copy is missing or equal, false where they
+              differ. "" where they can only be one, and copies that differ are an error.
     """
 
     copy: str
-    original: str
+    original: str | tuple[str, ...]
     flag: str = ""
+
+    @property
+    def originals(self) -> tuple[str, ...]:
+        return (self.original,) if isinstance(self.original, str) else self.original
 
 
 @dataclass(frozen=True)
@@ -117,6 +124,20 @@ class Twin:
     used: str
     other: str
     flag: str
+
+
+@dataclass(frozen=True)
+class Spare:
+    """A tensor of theirs that ours does not compute with: what the file holds is kept and written again.
+
+    unless: the field of ours under which it is one that counts. like: the name of one with the same numbers, where no
+    file gave it any; "": then it is not written. holds: whether it is what ours computes in its place, else an error.
+    """
+
+    theirs: str
+    unless: str = ""
+    like: str = ""
+    holds: Callable[[Tensor], bool] | None = None
 
 
 @dataclass(frozen=True)
@@ -188,7 +209,7 @@ class Published:
                 is read.
     bare:       the classes whose files are written without the prefix.
     kernel:     which of the reference's attentions is right ("eager", "sdpa").
-    ties, twins, found, ignored: of tensors; ignored ones are left out on purpose (position buffers, causal masks), but
+    ties, twins, spares, found, ignored: of tensors; ignored ones are left out on purpose (position buffers, causal masks), but
                 where the config's table has a row for them.
     renamed:    old endings of tensors' names and what they are now.
     """
@@ -206,6 +227,7 @@ class Published:
     kernel: str = "eager"
     ties: tuple[Tie, ...] = ()
     twins: tuple[Twin, ...] = ()
+    spares: tuple[Spare, ...] = ()
     found: tuple[Found, ...] = ()
     ignored: tuple[str, ...] = ()
     renamed: tuple[tuple[str, str], ...] = ()

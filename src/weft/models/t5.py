@@ -1,40 +1,39 @@
-"""T5 (Raffel et al. 2020): a pre-LN encoder–decoder whose scores learn from distance alone; 1.0 and 1.1, one family.
+"""T5 (Raffel et al. 2020), 1.0 and 1.1, mT5 (Xue et al. 2021), ByT5 (Xue et al. 2022) and UMT5 (Chung et al. 2023):
+pre-LN encoder–decoders whose scores learn from distance alone.
 
 1.0 has a relu feed-forward and a tied head that reads x / √D; 1.1 a gated feed-forward and a head of its own that reads
-x. Each stack has one table of distances for all of its layers, cross-attention none. Nothing has a bias, norms are not
-centred, and scores are not divided by √K: the initialisation of the queries is. Trained on rows of 512, it places rows
-of any length: `context` says how long a row generation and data make.
+x. mT5 and ByT5 are 1.1 on other ids; in UMT5 each layer has a table of distances, where the others have one for all of
+a stack's, cross-attention none. The reference, at version 5, scales T5's x as its config says, UMT5's always and mT5's
+never (at version 4 what was tied): so do we. Nothing has a bias, norms are not centred, and scores are not divided by
+√K: the initialisation of the queries is. Trained on rows of 512, they place rows of any length: `context` says how long
+a row generation and data make.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, ClassVar
 
 from torch import nn
 
 from weft.models.family import FAMILIES, Family
-from weft.models.gated import gated
-from weft.models.published import Key, Published, Tie
+from weft.models.pair import Side, pair
+from weft.models.published_t5 import EACH, ONE, ROWS, published
 from weft.nn import (
     GLU,
     MLP,
     Attention,
-    Block,
     Branch,
-    Causal,
     CrossAttention,
     Embed,
     EncoderDecoder,
-    Field,
-    Full,
     LMHead,
-    Position,
     Residual,
     RMSNorm,
     Scheme,
-    Stack,
     T5Bias,
+    T5LayerScheme,
     T5Scheme,
     initialise,
 )
@@ -59,41 +58,50 @@ class T5:
     attention_dropout: float | None = None  # of the attention weights; None: dropout. Above 0 it takes slower kernels
     tied: bool = True  # source = target = output; False: the output has a table of its own
     scaled: bool = True  # the head reads x / √width
+    scheme: ClassVar[type[T5Scheme]] = T5Scheme
+
+
+@dataclass(frozen=True)
+class MT5(T5):
+    vocab: int = 250112
+    encoder_depth: int = 8
+    heads: int = 6
+    hidden: int = 1024
+    act: str = "gelu_tanh"
+    gated: bool = True
+    scaled: bool = False
+
+
+@dataclass(frozen=True)
+class UMT5(MT5):
+    scaled: bool = True
+    scheme: ClassVar[type[T5Scheme]] = T5LayerScheme
 
 
 def build(c: T5, *, position: Scheme | None = None, attention: type[Attention] = Attention) -> EncoderDecoder:
-    scheme = position or T5Scheme(c.buckets, c.distance)
-    norm, relative = partial(RMSNorm, c.width, eps=c.eps), partial(scheme.relative, c.heads, c.head_width)
-    attention_dropout = c.dropout if c.attention_dropout is None else c.attention_dropout
+    scheme, norm = position or c.scheme(c.buckets, c.distance), partial(RMSNorm, c.width, eps=c.eps)
     sizes = (c.width, c.heads, None, c.head_width)
-    look = partial(attention, *sizes, bias="", scale=1.0, dropout=attention_dropout)
-    cross = partial(CrossAttention, *sizes, field="memory", bias="", scale=1.0, dropout=attention_dropout)
+    rate = c.dropout if c.attention_dropout is None else c.attention_dropout
+    how: dict[str, Any] = dict(bias="", scale=1.0, dropout=rate)
+    look = partial(attention, *sizes, **how)
     mlp = partial(GLU if c.gated else MLP, c.width, c.hidden, act=c.act, bias=False, dropout=c.dropout)
 
     def inside(branch: Branch) -> Residual:
         return Residual(branch, pre=norm(), drop=c.dropout)
 
-    def embed(own: bool) -> Embed:
-        return Embed(c.vocab, c.width, position=scheme.stem(c.width, c.context), dropout=c.dropout, own=own)
+    def side(depth: int, own: bool) -> Side:
+        embed = Embed(c.vocab, c.width, position=scheme.stem(c.width, c.context), dropout=c.dropout, own=own)
+        return Side(embed, depth, c.heads, c.head_width, look, mlp)
 
-    full = Field(scheme.field(c.heads, c.head_width, bidirectional=True), Full())
-    causal = Field(scheme.field(c.heads, c.head_width), Causal())
-    memory = Field(Position(), Full(), keys="memory")
-    stack = partial(Stack, dropout=c.dropout)
-    encoder = [
-        Block(attn=inside(look(relative=relative(bidirectional=True))), mlp=inside(mlp()))
-        for _ in range(c.encoder_depth)
-    ]
-    decoder = [
-        Block(attn=inside(look(relative=relative())), cross=inside(cross()), mlp=inside(mlp()))
-        for _ in range(c.decoder_depth or c.encoder_depth)
-    ]
-    return EncoderDecoder(
-        embed(True),
-        stack(encoder, fields={"self": full}, norm=norm()),
-        embed(False),
-        stack(decoder, fields={"self": causal, "memory": memory}, norm=norm()),
+    return pair(
+        scheme,
+        side(c.encoder_depth, True),
+        side(c.decoder_depth or c.encoder_depth, False),
+        cross=partial(CrossAttention, *sizes, field="memory", **how),
+        inside=inside,
+        norm=norm,
         head=LMHead(c.width, c.vocab, tied=c.tied, scale=c.width**-0.5 if c.scaled else 1.0),
+        dropout=c.dropout,
     )
 
 
@@ -108,52 +116,27 @@ def start(module: nn.Module, c: T5) -> None:
 
 
 # fmt: off
-PUBLISHED = Published(
-    model_type="t5",
-    classes={"T5ForConditionalGeneration": ("lm",), "T5Model": ("lm",)},  # the reference, too, ties T5Model's to a head
-    keys=(
-        Key("vocab_size", "vocab", 32128), Key("n_positions", "context", 512),  # the reference reads it no more
-        Key("d_model", "width", 512, also=("hidden_size",)), Key("d_ff", "hidden", 2048),
-        Key("num_layers", "encoder_depth", 6, also=("num_hidden_layers",)),
-        Key("num_decoder_layers", "decoder_depth", None),
-        Key("num_heads", "heads", 8, also=("num_attention_heads",)), Key("d_kv", "head_width", 64, also=("head_dim",)),
-        Key("layer_norm_epsilon", "eps", 1e-6), Key("relative_attention_num_buckets", "buckets", 32),
-        Key("relative_attention_max_distance", "distance", 128), Key("dropout_rate", "dropout", 0.1),
-    ),
-    training=("attention_dropout",),  # the reference knows one rate
-    only={"is_encoder_decoder": (True,)}, inert=frozenset({"output_past"}),
-    seam=gated("T5ForConditionalGeneration", "T5Model"),
-    ties=(
-        Tie("encoder.embed_tokens.weight", "shared.weight"), Tie("decoder.embed_tokens.weight", "shared.weight"),
-        Tie("lm_head.weight", "shared.weight", "tied"),
-    ),
-    ignored=("decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight",),  # no use was ever made of it
-)
-STACKS = "{encoder,decoder}"  # what they have both
-FAMILIES.register("t5", Family(
-    name="t5", config=T5, build=build, initialise=start,
+DEBUG = dict(vocab=131, context=64, width=48, encoder_depth=2, heads=4, head_width=16, hidden=96)
+SMALL = dict(vocab=4096, context=128, width=256, encoder_depth=3, heads=4, hidden=1024)
+BASE = dict(width=768, encoder_depth=12, heads=12, hidden=2048)
+OWN_HEAD: dict[str, Any] = dict(tied=False, scaled=False)
+BYTES = dict(vocab=384, context=1024, width=1472, encoder_depth=12, decoder_depth=4, heads=6, hidden=3584)
+family = partial(Family, build=build, initialise=start, objective="translate")
+FAMILIES.register("t5", family(
+    name="t5", config=T5, published=published(T5, "T5", headless="T5Model"), weights=(*ROWS, *ONE),
     sizes={
-        "debug": dict(vocab=131, context=64, width=48, encoder_depth=2, heads=4, head_width=16, hidden=96),
-        "small": dict(vocab=4096, context=128, width=256, encoder_depth=3, heads=4, hidden=1024),
-        "base": dict(width=768, encoder_depth=12, heads=12, hidden=3072),
+        "debug": DEBUG, "small": SMALL, "base": BASE | dict(hidden=3072),
+        "byt5-small": dict(act="gelu_tanh", gated=True, **BYTES, **OWN_HEAD),
     },
-    objective="translate", published=PUBLISHED,
-    weights=(
-        ("embed.weight", "shared.weight", ""),
-        (f"{STACKS}.fields.self.position", f"{STACKS}.block.0.layer.0.SelfAttention.relative_attention_bias", ""),
-        ("encoder.layers.*.{attn,mlp}.pre", "encoder.block.*.layer.{0,1}.layer_norm", ""),
-        ("encoder.layers.*.attn.branch.{q,k,v,out}", "encoder.block.*.layer.0.SelfAttention.{q,k,v,o}", ""),
-        ("encoder.layers.*.mlp.branch.{gate,up}", "encoder.block.*.layer.1.DenseReluDense.{wi_0,wi_1}", "optional"),
-        ("encoder.layers.*.mlp.branch.up", "encoder.block.*.layer.1.DenseReluDense.wi", "optional"),
-        ("encoder.layers.*.mlp.branch.down", "encoder.block.*.layer.1.DenseReluDense.wo", ""),
-        ("decoder.layers.*.{attn,cross,mlp}.pre", "decoder.block.*.layer.{0,1,2}.layer_norm", ""),
-        ("decoder.layers.*.attn.branch.{q,k,v,out}", "decoder.block.*.layer.0.SelfAttention.{q,k,v,o}", ""),
-        ("decoder.layers.*.cross.branch.{q,k,v,out}", "decoder.block.*.layer.1.EncDecAttention.{q,k,v,o}", ""),
-        ("decoder.layers.*.mlp.branch.{gate,up}", "decoder.block.*.layer.2.DenseReluDense.{wi_0,wi_1}", "optional"),
-        ("decoder.layers.*.mlp.branch.up", "decoder.block.*.layer.2.DenseReluDense.wi", "optional"),
-        ("decoder.layers.*.mlp.branch.down", "decoder.block.*.layer.2.DenseReluDense.wo", ""),
-        (f"{STACKS}.norm", f"{STACKS}.final_layer_norm", ""),
-        ("head.weight", "lm_head.weight", "optional"),
-    ),
-    summary="encoder–decoder, RMSNorm, scores by distance; 1.0 and 1.1",
+    summary="encoder–decoder, RMSNorm, scores by distance; 1.0 and 1.1, ByT5",
+))
+FAMILIES.register("mt5", family(
+    name="mt5", config=MT5, published=published(MT5, "MT5"), weights=(*ROWS, *ONE),
+    sizes={"debug": DEBUG | OWN_HEAD, "small": SMALL | OWN_HEAD, "base": BASE | OWN_HEAD},
+    summary="encoder–decoder, T5 1.1 of many languages",
+))
+FAMILIES.register("umt5", family(
+    name="umt5", config=UMT5, published=published(UMT5, "UMT5"), weights=(*ROWS, *EACH),
+    sizes={"debug": DEBUG, "small": SMALL, "base": BASE},
+    summary="encoder–decoder, T5 1.1 with distances for each layer",
 ))

@@ -1,7 +1,8 @@
 """The Transformer (Vaswani et al. 2017): post-LN encoder and decoder, sinusoids, one table for everything.
 
 Source, target and output share a table, and embeddings are multiplied by √D (§3.4). Unlike the authors' code, all four
-projections have a bias, as in most later ones; there is no final norm, as post-LN needs none.
+projections have a bias, as in most later ones; there is no final norm, as post-LN needs none, unless it is asked for.
+The stacks' weights have the names of torch.nn.Transformer's, which has no tables.
 """
 
 from __future__ import annotations
@@ -12,23 +13,20 @@ from functools import partial
 from torch import nn
 
 from weft.models.family import FAMILIES, Family
+from weft.models.pair import Side, pair
+from weft.models.weights import Table
 from weft.nn import (
     MLP,
     Attention,
-    Block,
-    Causal,
+    Branch,
     CrossAttention,
     Embed,
     EncoderDecoder,
-    Field,
-    Full,
     LayerNorm,
     LMHead,
-    Position,
     Residual,
     Scheme,
     SinusoidScheme,
-    Stack,
     initialise,
 )
 
@@ -47,6 +45,7 @@ class Transformer:
     dropout: float = 0.1
     attention_dropout: float | None = None  # of the attention weights; None: dropout. Above 0 it takes slower kernels
     tied: bool = True  # source = target = output; False: three tables
+    last_norm: bool = False  # after the last layer of each side, as torch.nn.Transformer has
 
 
 def build(c: Transformer, *, position: Scheme | None = None, attention: type[Attention] = Attention) -> EncoderDecoder:
@@ -54,52 +53,59 @@ def build(c: Transformer, *, position: Scheme | None = None, attention: type[Att
     norm = partial(LayerNorm, c.width, eps=c.eps)
     attention_dropout = c.dropout if c.attention_dropout is None else c.attention_dropout
 
-    def look(bidirectional: bool) -> Residual:
-        relative = scheme.relative(c.heads, head_width, bidirectional=bidirectional)
-        own = attention(c.width, c.heads, relative=relative, dropout=attention_dropout)
-        return Residual(own, after=norm(), drop=c.dropout)
+    def inside(branch: Branch) -> Residual:
+        return Residual(branch, after=norm(), drop=c.dropout)
 
-    def cross() -> Residual:
-        other = CrossAttention(c.width, c.heads, field="memory", dropout=attention_dropout)
-        return Residual(other, after=norm(), drop=c.dropout)
+    def side(depth: int, own: bool) -> Side:
+        stem, scale = scheme.stem(c.width, c.context), c.width**0.5
+        embed = Embed(c.vocab, c.width, position=stem, scale=scale, dropout=c.dropout, own=own)
+        look = partial(attention, c.width, c.heads, dropout=attention_dropout)
+        mlp = partial(MLP, c.width, c.hidden, act=c.act, dropout=c.dropout)
+        return Side(embed, depth, c.heads, head_width, look, mlp)
 
-    def mlp() -> Residual:
-        return Residual(MLP(c.width, c.hidden, act=c.act, dropout=c.dropout), after=norm(), drop=c.dropout)
-
-    def embed(own: bool) -> Embed:
-        stem = scheme.stem(c.width, c.context)
-        return Embed(c.vocab, c.width, position=stem, scale=c.width**0.5, dropout=c.dropout, own=own)
-
-    full = Field(scheme.field(c.heads, head_width, bidirectional=True), Full())
-    encoder = Stack([Block(attn=look(True), mlp=mlp()) for _ in range(c.encoder_depth)], fields={"self": full})
-    decoder = Stack(
-        [Block(attn=look(False), cross=cross(), mlp=mlp()) for _ in range(c.decoder_depth)],
-        fields={
-            "self": Field(scheme.field(c.heads, head_width), Causal()),
-            "memory": Field(Position(), Full(), keys="memory"),
-        },
+    return pair(
+        scheme,
+        side(c.encoder_depth, True),
+        side(c.decoder_depth, not c.tied),
+        cross=partial(CrossAttention, c.width, c.heads, field="memory", dropout=attention_dropout),
+        inside=inside,
+        norm=norm if c.last_norm else nn.Identity,
+        head=LMHead(c.width, c.vocab, tied=c.tied),
     )
-    head = LMHead(c.width, c.vocab, tied=c.tied)
-    return EncoderDecoder(embed(True), encoder, embed(not c.tied), decoder, head=head)
 
 
 def start(module: nn.Module, c: Transformer) -> None:
     initialise.xavier(module)
 
 
-FAMILIES.register(
-    "transformer",
-    Family(
-        name="transformer",
-        config=Transformer,
-        build=build,
-        initialise=start,
-        sizes={
-            "debug": dict(vocab=131, context=64, width=48, encoder_depth=2, decoder_depth=2, heads=4, hidden=96),
-            "small": dict(vocab=4096, context=128, width=256, encoder_depth=3, decoder_depth=3, heads=4, hidden=1024),
-            "base": dict(),
-        },
-        objective="translate",
-        summary="encoder–decoder, post-LN, sinusoids, three-way tying",
+# fmt: off
+def looks(ours: str, theirs: str) -> Table:
+    """An attention of torch's, whose three projections are one tensor."""
+    return (
+        (f"{ours}.branch.{{q,k,v}}.weight", f"{theirs}.in_proj_weight", "join"),
+        (f"{ours}.branch.{{q,k,v}}.bias", f"{theirs}.in_proj_bias", "join"),
+        (f"{ours}.branch.out", f"{theirs}.out_proj", ""),
+    )
+
+
+FAMILIES.register("transformer", Family(
+    name="transformer", config=Transformer, build=build, initialise=start,
+    sizes={
+        "debug": dict(vocab=131, context=64, width=48, encoder_depth=2, decoder_depth=2, heads=4, hidden=96),
+        "small": dict(vocab=4096, context=128, width=256, encoder_depth=3, decoder_depth=3, heads=4, hidden=1024),
+        "base": dict(),
+    },
+    objective="translate",
+    weights=(
+        ("embed.weight", "embed.weight", ""), ("target.weight", "target.weight", "optional"),
+        ("head.weight", "head.weight", "optional"), ("{encoder,decoder}.norm", "{encoder,decoder}.norm", "optional"),
+        *looks("encoder.layers.*.attn", "encoder.layers.*.self_attn"),
+        ("encoder.layers.*.{attn,mlp}.after", "encoder.layers.*.{norm1,norm2}", ""),
+        ("encoder.layers.*.mlp.branch.{up,down}", "encoder.layers.*.{linear1,linear2}", ""),
+        *looks("decoder.layers.*.attn", "decoder.layers.*.self_attn"),
+        *looks("decoder.layers.*.cross", "decoder.layers.*.multihead_attn"),
+        ("decoder.layers.*.{attn,cross,mlp}.after", "decoder.layers.*.{norm1,norm2,norm3}", ""),
+        ("decoder.layers.*.mlp.branch.{up,down}", "decoder.layers.*.{linear1,linear2}", ""),
     ),
-)
+    summary="encoder–decoder, post-LN, sinusoids, three-way tying",
+))

@@ -2,7 +2,8 @@
 
 - `torch_dtype` is `dtype`;
 - `rope_scaling` (its kind under `type` or `rope_type`), `rope_theta` and `partial_rotary_factor` are `rope_parameters`;
-- null is a field that is not there: the default, but in fields where it tells something (`TELLING`);
+- null is a field that is not there, the default, but where it tells something (`TELLING`), and in fields that change
+  nothing, as others may read it;
 - {"__float__": "Infinity"} is a number that JSON has no word for.
 """
 
@@ -12,15 +13,16 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from weft.models.published import TELLING
+from weft.models.published import INERT, TELLING
 
+_KEPT = (INERT - {"architectures", "dtype", "model_type"}) | TELLING
 _FLOATS = {"Infinity": float("inf"), "-Infinity": float("-inf"), "NaN": float("nan")}
 
 
 def modern(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a config.json in the form of version 5, null ones left out. ValueError where both forms are there
-    and contradict each other."""
-    fields = {name: _value(value) for name, value in data.items() if value is not None or name in TELLING}
+    """The fields of a config.json in the form of version 5, null ones left out but for those that change nothing or
+    tell something. ValueError where both forms are there and contradict each other."""
+    fields = {name: _value(value) for name, value in data.items() if value is not None or name in _KEPT}
     _same(fields, "torch_dtype", "dtype")
     if "torch_dtype" in fields:
         fields["dtype"] = fields.pop("torch_dtype")

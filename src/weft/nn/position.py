@@ -114,9 +114,11 @@ class StemPosition(nn.Module):
 class Sinusoid(StemPosition):
     """sin and cos of geometric wavelengths, interleaved (Vaswani et al. 2017, §3.5): exact at any length."""
 
+    paired = True  # sin and cos are neighbours, so that widths are even
+
     def __init__(self, width: int, *, theta: float = 10000.0) -> None:
         super().__init__()
-        if width % 2:
+        if width % 2 and self.paired:
             raise ValueError(f"sinusoids come in pairs: width {width} is odd; choose an even width or another scheme")
         if not theta > 0:
             raise ValueError(f"theta = {theta}, but wavelengths are its powers: it must be above 0")
@@ -132,10 +134,13 @@ class Sinusoid(StemPosition):
 
 
 class SinusoidHalves(Sinusoid):
-    """The same numbers in another order: all sines, then all cosines (Marian, Pegasus, Whisper's encoder)."""
+    """The same numbers in another order: all sines, then all cosines (Marian, Pegasus, Whisper's encoder); of an odd
+    width one cosine fewer."""
+
+    paired = False
 
     def lay(self, sin: Tensor, cos: Tensor) -> Tensor:
-        return torch.cat((sin, cos), dim=-1)
+        return torch.cat((sin, cos[..., : self.width // 2]), dim=-1)
 
 
 def angles(places: Tensor, width: int, theta: float = 10000.0) -> Tensor:

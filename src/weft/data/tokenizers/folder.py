@@ -40,7 +40,21 @@ def tokenizer_files(folder: Path | str) -> tuple[Path, ...]:
     none where it has no tokenizer."""
     folder = Path(folder)
     own = _own(folder)
-    return (*own, *(folder / name for name in _BESIDE if (folder / name).is_file())) if own else ()
+    beside = (folder / name for name in _BESIDE if (folder / name).is_file() and folder / name not in own)
+    return (*own, *beside) if own else ()
+
+
+def spells_bytes(folder: Path) -> bool:
+    """Whether the tokenizer of `folder` is ByT5's, which has no vocabulary. DamagedFile where it numbers otherwise."""
+    said = read_said(folder)
+    if said.config.get("tokenizer_class") != "ByT5Tokenizer":
+        return False
+    known = {"<pad>": 0, "</s>": 1, "<unk>": 2} | {f"<extra_id_{n}>": 259 + n for n in range(125)}
+    named = {token["content"]: token["id"] for token in said.added}
+    names = {*named, *(token for token, _ in said.roles.values() if token), *said.more}
+    if strange := [name for name in sorted(names) if name not in known or named.get(name, known[name]) != known[name]]:
+        raise DamagedFile(f"{folder / CONFIG} has the token {strange[0]!r}, which is none of ByT5's, or not its id")
+    return True
 
 
 def read_published(folder: Path) -> Published:
@@ -95,6 +109,8 @@ def _own(folder: Path) -> tuple[Path, ...]:
     if (folder / _WORDS).is_file():
         return (folder / _WORDS,)
     found = [path for pattern in _PIECES for path in sorted(folder.glob(pattern)) if path.is_file()]
+    if not found and spells_bytes(folder):
+        return (folder / CONFIG,)
     if len(found) > 1:
         raise DamagedFile(f"{folder} has {' and '.join(path.name for path in found)}: of which one are the ids?")
     return tuple(found)

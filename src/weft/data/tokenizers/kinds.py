@@ -9,9 +9,10 @@ from tokenizers import models
 
 from weft.batch import Tokenizer
 from weft.data.tokenizers.bpe import BytePairs, WordBytePairs
-from weft.data.tokenizers.folder import Published, is_translation, read_published
+from weft.data.tokenizers.folder import Published, is_translation, read_published, tokenizer_files
 from weft.data.tokenizers.library import LibraryTokenizer, steps
 from weft.data.tokenizers.sentence import SentencePairs
+from weft.data.tokenizers.specials import CONFIG
 from weft.data.tokenizers.table import FILE, MOST_IDS
 from weft.data.tokenizers.translation import Translation
 from weft.data.tokenizers.unigram import Unigrams
@@ -53,7 +54,8 @@ def load_tokenizer(folder: Path | str) -> Tokenizer:
     Read are, in this order: tokenizer.json, weft's or in the tokenizers library's format (byte-level BPE, BPE as
     SentencePiece, CLIP or GPT-1 run it, WordPiece, Unigram); source.spm and target.spm with vocab.json; vocab.json with
     merges.txt; vocab.txt; spiece.model, *.spm, tokenizer.model, spm.model or sentencepiece.bpe.model; with what
-    tokenizer_config.json, special_tokens_map.json and added_tokens.json say of them.
+    tokenizer_config.json, special_tokens_map.json and added_tokens.json say of them; and ByT5's bytes, of which the
+    first of these alone says that they are.
 
     DamagedFile where it is none of these, or does what we cannot vouch for; UnknownName for a kind of weft's that is
     not registered; FileNotFoundError where there is no file at all.
@@ -68,6 +70,8 @@ def load_tokenizer(folder: Path | str) -> Tokenizer:
             return TOKENIZERS.get(str(data["weft"])).load(folder)
     elif is_translation(folder):
         return Translation.load(folder)
+    elif [file.name for file in tokenizer_files(folder)[:1]] == [CONFIG]:
+        return TOKENIZERS.get("bytes").train((), 0)
     published = read_published(folder)
     return _kind_of(published).read(published)
 
