@@ -108,6 +108,8 @@ def build(c: T5, *, position: Scheme | None = None, attention: type[Attention] =
 def start(module: nn.Module, c: T5) -> None:
     """As the authors' code: every score begins at a scale of 1, √K being taken out of the queries."""
     initialise.fan_in(module)
+    if c.tied and not c.scaled:  # the table is also the head's
+        nn.init.normal_(module.get_parameter("embed.weight"), std=c.width**-0.5)
     for part in module.modules():
         if isinstance(part, Attention):
             nn.init.normal_(part.q.weight, std=(c.width * c.head_width) ** -0.5)
@@ -132,7 +134,7 @@ FAMILIES.register("t5", family(
 ))
 FAMILIES.register("mt5", family(
     name="mt5", config=MT5, published=published(MT5, "MT5"), weights=(*ROWS, *ONE),
-    sizes={"debug": DEBUG | OWN_HEAD, "small": SMALL | OWN_HEAD, "base": BASE | OWN_HEAD},
+    sizes={"debug": DEBUG, "small": SMALL, "base": BASE | OWN_HEAD},
     summary="encoder–decoder, T5 1.1 of many languages",
 ))
 FAMILIES.register("umt5", family(
