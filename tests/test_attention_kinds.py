@@ -193,6 +193,7 @@ def test_features_are_orthogonal_and_as_long_as_gaussian_vectors_and_a_seed_is_a
     w = drawn(0)
     block = w[:4] / w[:4].norm(dim=1, keepdim=True)
     close(block @ block.T, torch.eye(4))
+    assert float(w.mean(0).abs().max()) < 5 * 4096**-0.5, "they lean to one side"
     assert float(w.square().sum(1).mean()) == pytest.approx(4, rel=0.1)
     assert torch.equal(w, drawn(0)) and not torch.equal(w, drawn(1))
 

@@ -152,8 +152,9 @@ class Positive(Sums):
     def reset(self) -> None:
         """Draw them anew, the same ones."""
         (features, width), generator = self.directions.shape, torch.Generator("cpu").manual_seed(self.seed)
-        drawn = [torch.randn(width, width, generator=generator, device="cpu") for _ in range(-(-features // width))]
-        turned = torch.cat([torch.linalg.qr(block).Q.mT for block in drawn])[:features]  # [F, K], rows of length 1
+        blocks = [torch.randn(width, width, generator=generator, device="cpu") for _ in range(-(-features // width))]
+        turns = [(q * r.diagonal().sign()).mT for q, r in map(torch.linalg.qr, blocks)]  # else all lean to one side
+        turned = torch.cat(turns)[:features]  # [F, K], rows of length 1
         lengths = torch.randn(features, width, generator=generator, device="cpu").norm(dim=1, keepdim=True)  # [F, 1]
         with torch.no_grad():
             self.directions.copy_(turned * lengths)
