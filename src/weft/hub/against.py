@@ -198,7 +198,7 @@ def _lists(module: nn.Module) -> dict[str, nn.ModuleList]:
 
 
 def _grouped(groups: nn.ModuleList) -> list[nn.Module]:
-    """The layers of groups of them, which may be executed again and again; where there are no groups, the list's own."""
+    """The layers of groups of them, which may be executed again and again; without groups, the list's own."""
     lists = [part for group in groups for part in group.children() if isinstance(part, nn.ModuleList)]
     return [layer for part in lists for layer in part] or list(groups)
 

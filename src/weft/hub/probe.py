@@ -40,8 +40,8 @@ class Probe:
         return torch.arange(self.source.shape[1]) < self.source_lengths[:, None]
 
     def kept(self, states: Tensor, *, of_source: bool = False) -> Tensor:
-        """Which places of states [3, T, .] or [3, S, .] are no padding, bool; all, of scores of rows [3, .]; of one score a
-        place [3, T] as of states."""
+        """Which places of states [3, T, .] or [3, S, .], or of one score a place [3, T], are no padding, bool; all, of
+        scores of rows [3, .]."""
         if states.ndim == 2 and states.shape != self.tokens.shape:
             return torch.ones(len(states), dtype=torch.bool)
         return self.source_real if of_source else self.real
