@@ -112,9 +112,10 @@ def test_every_class_agrees_with_the_reference_layer_by_layer(kind: str, tmp_pat
 
 
 def depths(model: Model) -> list[int]:
-    """Of each stack, from the config; a decoder's that is left out is its encoder's."""
+    """Of each stack, from the config; a decoder's that is left out is its encoder's, a step may be several layers."""
     config = vars(model.config)
-    return [depth or config["encoder_depth"] for name, depth in config.items() if name.endswith("depth")]
+    steps = [depth or config["encoder_depth"] for name, depth in config.items() if name.endswith("depth")]
+    return [depth * config.get("repeats", 1) for depth in steps]
 
 
 def test_a_tampered_layer_is_the_first_that_is_off(tmp_path: Path) -> None:

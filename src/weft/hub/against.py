@@ -175,14 +175,14 @@ def _run_ours(model: Model, probe: Probe) -> list[Place]:
 def _run_theirs(theirs: nn.Module, probe: Probe, depths: list[int], folder: Path) -> list[Place]:
     """What each place holds, by their names, in order."""
     found = _lists(theirs)
-    if [len(layers) for layers in found.values()] != depths:
-        there = {name: len(layers) for name, layers in found.items()}
-        raise LoadError(f"{folder}: the reference's lists of layers are {there}, ours have {depths} layers")
     seen = {name: Seen() for name in found}
     with ExitStack() as hooks:
-        for name, layers in found.items():
-            hooks.enter_context(seen[name].watching(list(layers)))
+        for (name, layers), depth in zip(found.items(), depths, strict=False):
+            hooks.enter_context(seen[name].watching(list(layers) if len(layers) == depth else _grouped(layers)))
         ends, scores = _call(theirs, probe)
+    if [len(watched.states) - 1 for watched in seen.values()] != depths:
+        there = {name: len(layers) for name, layers in found.items()}
+        raise LoadError(f"{folder}: the reference's lists of layers are {there}, ours have {depths} layers")
     places = list[Place]()
     for (name, watched), end in zip(seen.items(), ends, strict=True):
         first, *layers = watched.states
@@ -200,6 +200,12 @@ def _lists(module: nn.Module) -> dict[str, nn.ModuleList]:
         if isinstance(part, nn.ModuleList) and not inside:
             found[name] = part
     return found
+
+
+def _grouped(groups: nn.ModuleList) -> list[nn.Module]:
+    """The layers of groups of them, which may be executed again and again; without groups, the list's own."""
+    lists = [part for group in groups for part in group.children() if isinstance(part, nn.ModuleList)]
+    return [layer for part in lists for layer in part] or list(groups)
 
 
 def _call(theirs: nn.Module, probe: Probe) -> tuple[list[Tensor], Tensor | None]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from weft.files import digest
 from weft.hub.inputs import written_vocab
 from weft.hub.model import Model
-from weft.nn import Encoder, EncoderDecoder
+from weft.nn import Encoder, EncoderDecoder, Learned
 
 LENGTH = 16  # tokens of the longest row, where the context allows it
 _STRIDE = 2654435769  # 2³² / golden ratio: multiples of it, modulo 2³², are spread evenly
@@ -41,8 +41,9 @@ class Probe:
         return torch.arange(self.source.shape[1]) < self.source_lengths[:, None]
 
     def kept(self, states: Tensor, *, of_source: bool = False) -> Tensor:
-        """Which places of states [3, T, .] or [3, S, .] are no padding, bool; all, of scores of rows [3, .]."""
-        if states.ndim == 2:
+        """Which places of states [3, T, .] or [3, S, .], or of one score a place [3, T], are no padding, bool; all, of
+        scores of rows [3, .]."""
+        if states.ndim == 2 and states.shape != self.tokens.shape:
             return torch.ones(len(states), dtype=torch.bool)
         return self.source_real if of_source else self.real
 
@@ -79,18 +80,25 @@ class Fingerprint:
 
 
 def probe_for(model: Model) -> Probe:
-    """The probe of a model's vocabulary and context."""
+    """The probe of a model's vocabulary and context, without the id of padding where positions begin behind it (from
+    it the reference would infer them)."""
     vocab, context = int(model.config.vocab), int(model.config.context)
     longest = max(1, min(LENGTH, context))
     lengths = torch.tensor([longest, max(1, longest * 2 // 3), 1])
-    tokens = _rows(written_vocab(model.module, model.config), longest, 0)
+    vocab = written_vocab(model.module, model.config)
+    tokens = _rows(vocab, longest, 0)
+    if isinstance(model.module, Encoder) and isinstance(stem := model.module.embed.position, Learned) and stem.offset:
+        tokens = torch.where(tokens == stem.offset - 1, (tokens + 1) % vocab, tokens)
     if not isinstance(model.module, EncoderDecoder):
         return Probe(tokens, lengths)
     return Probe(tokens, lengths, _rows(vocab, longest, tokens.numel()), lengths.roll(1))
 
 
 def fingerprint(logits: Tensor, real: Tensor) -> Fingerprint:
-    """Of logits [B, T, V] where `real` [B, T], or of rows' [B, C] where `real` [B]."""
+    """Of logits [B, T, V] where `real` [B, T], of rows' [B, C] where `real` [B]; one score a place [B, T] is held
+    against 0."""
+    if logits.ndim == real.ndim:
+        logits = torch.stack((torch.zeros_like(logits), logits), dim=-1)  # [B, T, 2]
     scale = float(logits[real].std(correction=0))
     if not math.isfinite(scale) or scale == 0.0:
         return Fingerprint("none: the logits are all one number, or no numbers", 0.0)
