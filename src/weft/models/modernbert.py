@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from weft import nn as parts
+from weft.models.bidirectional import DEBUG, SMALL
 from weft.models.family import FAMILIES, Family
 from weft.models.local import layers, spread
 from weft.models.published import ACTIVATIONS, Found, Key, Published, Tie, together
@@ -106,8 +107,7 @@ FAMILIES.register("modernbert", Family(
     name="modernbert", config=ModernBert, build=build, objective="masked", published=PUBLISHED,
     initialise=lambda module, c: parts.initialise.normal(module, depth=c.depth),
     sizes={
-        "debug": dict(vocab=131, context=64, width=48, depth=2, heads=4, hidden=96, window=16, pattern=["self", "local"]),
-        "small": dict(vocab=4096, context=256, width=384, depth=6, heads=6, hidden=576), "base": dict(),
+        "debug": DEBUG | dict(window=16, pattern=["self", "local"]), "small": SMALL | dict(hidden=576), "base": dict(),
     },
     weights=(
         ("embed.weight", "model.embeddings.tok_embeddings.weight", ""), ("embed.norm", "model.embeddings.norm", ""),
