@@ -101,6 +101,7 @@ def keys(c: Bidirectional) -> tuple[Key, ...]:
 def published(
     model_type: str, classes: Mapping[str, tuple[str, ...]], keys: tuple[Key, ...], *, prefix: str, table: str,
     bias: str = "", found: tuple[Found, ...], inert: frozenset[str] = frozenset(), seam: Seam | None = None,
+    ignored: tuple[str, ...] = (),
 ) -> Published:
     """table, bias: their names of the head's copies, of the embeddings and of the bias beside it ("": it has none)."""
     twins = (Twin(bias, bias.replace(".decoder", ""), "tied"),) if bias else ()
@@ -110,7 +111,7 @@ def published(
         heads="tasks", seam=seam, prefix=prefix, renamed=((".gamma", ".weight"), (".beta", ".bias")),
         bare=frozenset(name for name, heads in classes.items() if not heads),
         ties=(Tie(table, f"{prefix}embeddings.word_embeddings.weight", "tied"),), twins=twins, found=found,
-        ignored=(f"{prefix}embeddings.position_ids", f"{prefix}embeddings.token_type_ids"),
+        ignored=(f"{prefix}embeddings.position_ids", f"{prefix}embeddings.token_type_ids", *ignored),
     )
 
 

@@ -1,8 +1,8 @@
 """Disentangled attention (He et al. 2021): what a token is and where it stands are scored apart, in one softmax.
 
 (q · k + q · K r(i - j) + k · Q r(i - j)) / √(K · (1 + terms)), r(i - j) from one table that all layers share. Products
-are taken with the vectors of distance, never with those of each pair; among neighbours, whose distances fall by one from
-column to column, a row of scores is then a part of a row of products, and nothing is gathered.
+are taken with the vectors of distance, never with those of each pair; among neighbours, whose distances fall by one
+from column to column, a row of scores is then a part of a row of products, and nothing is gathered.
 """
 
 from __future__ import annotations
@@ -108,14 +108,13 @@ def _scores(x: Tensor, vectors: Tensor, rows: Tensor) -> Tensor:
 
 
 class Convolved(Block):
-    """after(block(x) + act(drop(conv(x)))): beside a block, a convolution over the places around each, among which other
-    segments and padding count as zeros. x [B, T, D] -> [B, T, D]. ValueError for an even kernel."""
+    """after(block(x) + act(drop(conv(x)))), a convolution over the places around each, among which other segments and
+    padding count as zeros. x [B, T, D] -> [B, T, D]. ValueError for an even kernel."""
 
     def __init__(
-        self, attn: Residual, mlp: Residual, *, width: int, kernel: int, groups: int, act: str, drop: float,
-        after: nn.Module,
-    ) -> None:  # fmt: skip
-        super().__init__(attn=attn, mlp=mlp)
+        self, block: Block, width: int, kernel: int, *, groups: int, act: str, drop: float, after: nn.Module
+    ) -> None:
+        super().__init__(**{name: getattr(block, name) for name in block.names})
         if kernel % 2 == 0:
             raise ValueError(f"kernel = {kernel}, but as many places lie on either side of its middle: it must be odd")
         self.conv = nn.Conv1d(width, width, kernel, stride=kernel, groups=groups)

@@ -80,11 +80,11 @@ def rope(
     return Seam(names, ("theta", part) if part else ("theta",), read, write)
 
 
-def rope_by_layer(thetas: Mapping[str, tuple[str, float]], longest: int, local: str) -> Seam:
+def rope_by_layer(thetas: Mapping[str, tuple[str, float]], longest: int, local: str, whole: str = "") -> Seam:
     """The seam of a family whose layers turn in several ways: `rope_parameters` nested by their names for a kind of
     layer, each of which is a field of ours, a RopeScheme, with the theta of a missing one.
 
-    local: the field that once held the theta of the second kind, when the first one's stood as in other families.
+    local, whole: the fields that once held the thetas of the second kind and the first; "": that stood as in others.
     """
 
     def read(fields: Mapping[str, Any]) -> Read:
@@ -92,6 +92,7 @@ def rope_by_layer(thetas: Mapping[str, tuple[str, float]], longest: int, local: 
         nested = {kind: given.pop(kind) or {} for kind in thetas if kind in given}
         if not nested:
             first, second = thetas
+            given |= {"rope_theta": fields[whole]} if whole in fields else {}
             nested = {first: given, second: {"rope_theta": fields[local]} if local in fields else {}}
         elif given:
             raise ValueError(f"rope_parameters holds {', '.join(given)} beside {', '.join(nested)}: which is meant?")
@@ -105,7 +106,7 @@ def rope_by_layer(thetas: Mapping[str, tuple[str, float]], longest: int, local: 
         said = {kind: write_scheme(getattr(config, ours), config.context) for kind, (ours, _) in thetas.items()}
         return {"rope_parameters": said} if position is None and None not in said.values() else None
 
-    return Seam(("rope_parameters", local), tuple(ours for ours, _ in thetas.values()), read, write)
+    return Seam(("rope_parameters", local, *([whole] if whole else [])), tuple(ours for ours, _ in thetas.values()), read, write)
 
 
 def read_scheme(given: Mapping[str, Any], theta: float, longest: int, *, parts: bool = False) -> RopeScheme:

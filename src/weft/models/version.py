@@ -60,8 +60,6 @@ def _rope(fields: dict[str, Any]) -> dict[str, Any]:
         raise ValueError("rope_scaling and rope_parameters are objects of numbers by name")
     if scaling and given and scaling != given:
         raise ValueError(f"rope_scaling is {scaling} and rope_parameters {given}: the file contradicts itself")
-    if any(isinstance(value, dict) for value in given.values()):  # by types of layers
-        return fields
     parameters = {name: value for name, value in (scaling or given).items() if value is not None}
     if any(isinstance(value, dict) for value in parameters.values()):  # of each kind of layer its own
         return fields | {"rope_parameters": parameters}

@@ -29,7 +29,7 @@ class Placed:
     """A field's positions, resolved once per pass; the identity by default.
 
     rotation_q, rotation_k: (cos, sin), each [B or 1, T, 1, R/2], of the queries' and the *new* keys' places.
-    bias: content-free scores [B or 1, H, T, S], added after scaling. distances: what attentions may read for themselves.
+    bias: content-free scores [B or 1, H, T, S], added after scaling. distances: what attentions may read.
     """
 
     rotation_q: tuple[Tensor, Tensor] | None = None
