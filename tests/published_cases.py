@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 import weft
 from weft.generate import GREEDY, generate
+from weft.hub.fields import family_of
 from weft.models import FAMILIES
-from weft.models.fields import family_of
 from weft.nn import Decoder, Embed, Encoder, EncoderDecoder, Layout
 
 

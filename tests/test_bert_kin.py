@@ -15,8 +15,8 @@ from torch.nn import functional
 import weft
 from weft.files import read_json, read_tensors, write_json, write_tensors
 from weft.hub import LoadError, Model
+from weft.hub.fields import read_fields
 from weft.models import Blueprint
-from weft.models.fields import read_fields
 from weft.nn import Encoder, Layout, SpanHead
 
 LENGTHS = torch.tensor([11, 1, 7])

@@ -13,11 +13,11 @@ from published_cases import reference
 from torch import Tensor
 
 import weft.hub
+from weft.hub.fields import read_fields, write_fields
 from weft.hub.verify import verify
+from weft.hub.version import modern
 from weft.models import Blueprint
 from weft.models.falcon import RoundedAlibi
-from weft.models.fields import read_fields, write_fields
-from weft.models.version import modern
 from weft.nn import Alibi, AlibiScheme, Layout
 from weft.nn.context import Context
 

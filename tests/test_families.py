@@ -15,8 +15,8 @@ from parts import schemes
 from torch import Tensor, nn
 from torch.nn import functional
 
+from weft.hub.moves import to_ours, to_theirs
 from weft.models import FAMILIES, Blueprint, Family
-from weft.models.weights import to_ours, to_theirs
 from weft.nn import (
     GLU,
     SCHEMES,

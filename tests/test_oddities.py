@@ -8,8 +8,8 @@ import torch
 
 from weft.files import read_json, write_json
 from weft.hub import LoadError, Model, load, save
+from weft.hub.fields import read_fields
 from weft.models import Blueprint
-from weft.models.fields import read_fields
 from weft.nn.rope import Yarn
 
 TOKENS = torch.arange(9)[None]

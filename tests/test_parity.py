@@ -12,8 +12,8 @@ from torch.nn import functional
 
 import weft
 from weft.files import read_header, read_tensors, write_tensors
+from weft.hub.moves import MismatchError, to_ours, to_theirs
 from weft.models import FAMILIES, Blueprint
-from weft.models.weights import MismatchError, to_ours, to_theirs
 from weft.nn import Layout, Rope, RopeScheme, rope
 
 GOLDEN = sorted((Path(__file__).resolve().parent / "golden").glob("*.safetensors"))

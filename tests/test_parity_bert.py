@@ -9,9 +9,9 @@ from test_parity import CLOSE, off, randomise
 from torch import Tensor, nn
 from torch.nn import functional
 
+from weft.hub.moves import to_ours, to_theirs
 from weft.models import FAMILIES, Blueprint
 from weft.models.published import ACTIVATIONS
-from weft.models.weights import to_ours, to_theirs
 from weft.nn import Encoder, Layout
 
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -9,9 +9,9 @@ from test_parity import CLOSE, gradients, off, randomise
 from torch import Tensor, nn
 
 from weft.generate import GREEDY, generate
+from weft.hub.moves import to_ours, to_theirs
 from weft.models import FAMILIES, Blueprint
 from weft.models.published import ACTIVATIONS
-from weft.models.weights import to_ours, to_theirs
 from weft.nn import Layout, RopeScheme, T5Scheme
 
 T5 = FAMILIES.get("t5")

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 import weft
+from weft.hub.fields import read_fields, write_fields
+from weft.hub.version import modern
 from weft.models import Blueprint
-from weft.models.fields import read_fields, write_fields
-from weft.models.version import modern
 from weft.nn import AlibiScheme, Layout, Rope, RopeScheme, Window
 from weft.nn.rope import LongRope, Yarn
 

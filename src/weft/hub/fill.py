@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from weft.hub.error import LoadError
+from weft.hub.moves import MismatchError, Move
 from weft.hub.weights import Weights, some
-from weft.models.weights import MismatchError, Move
 
 Device = torch.device | str | None
 

@@ -14,13 +14,13 @@ from torch import Tensor
 
 from weft.batch import Tokenizer
 from weft.hub.error import LoadError
+from weft.hub.fields import Described, family_of, read_fields
+from weft.hub.moves import MismatchError, Move, writing
+from weft.hub.names import Settled, settle
+from weft.hub.version import modern
 from weft.hub.weights import Weights, some
 from weft.models import FAMILIES, Blueprint
-from weft.models.fields import Described, family_of, read_fields
-from weft.models.names import Settled, settle
 from weft.models.published import Published
-from weft.models.version import modern
-from weft.models.weights import MismatchError, Move, writing
 
 
 @dataclass(frozen=True)

@@ -34,10 +34,10 @@ from weft.hub.published import Origin, Plan
 from weft.hub.sentences import Pooling, read_pooling
 from weft.hub.source import KEPT, TOKENIZER, find
 from weft.hub.stops import FILE, Stops, read_said, read_stops, with_ids
+from weft.hub.version import plain
 from weft.hub.weights import INDEX, WEIGHTS, Weights, open_weights
 from weft.hub.write import outgoing, published_config, write_weights
 from weft.models import Blueprint
-from weft.models.version import plain
 from weft.nn import Encoder, EncoderDecoder
 from weft.training import checkpoints
 

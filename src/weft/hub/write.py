@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from weft.files import write_json, write_tensors
+from weft.hub.fields import write_fields
 from weft.hub.fill import finite
+from weft.hub.moves import Move, writing
+from weft.hub.names import names_of, spares
 from weft.hub.published import Origin
 from weft.hub.weights import INDEX, WEIGHTS
 from weft.models import FAMILIES, Blueprint
-from weft.models.fields import write_fields
-from weft.models.names import names_of, spares
-from weft.models.weights import Move, writing
 
 _SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 

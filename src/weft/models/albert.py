@@ -12,8 +12,7 @@ from functools import partial
 
 from weft.models.bidirectional import DEBUG, SMALL, Bidirectional, encoder, keys, masked, published, start, stem, token
 from weft.models.family import FAMILIES, Family
-from weft.models.published import Found, Key
-from weft.models.weights import Table
+from weft.models.published import Found, Key, Table
 from weft.nn import Attention, Encoder, LearnedScheme, RowHead, Scheme
 
 

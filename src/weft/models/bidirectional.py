@@ -9,8 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from weft.models.published import ACTIVATIONS, Found, Key, Published, Seam, Tie, Twin
-from weft.models.weights import Table
+from weft.models.published import ACTIVATIONS, Found, Key, Published, Seam, Table, Tie, Twin
 from weft.nn import MLP, Attention, Block, Embed, Encoder, Field, Full, Head, LayerNorm, Linear, Pooler, Residual
 from weft.nn.encoder import TokenHead
 from weft.nn.initialise import normal

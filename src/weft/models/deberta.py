@@ -16,8 +16,7 @@ from typing import Any
 from weft.models.bidirectional import DEBUG, SMALL, Bidirectional, encoder, keys, masked, published, start, stem, token
 from weft.models.disentangled import Convolved, Disentangled, DistanceTable
 from weft.models.family import FAMILIES, Family
-from weft.models.published import ACTIVATIONS, Found, Key, Published, Read, Seam
-from weft.models.weights import Table
+from weft.models.published import ACTIVATIONS, Found, Key, Published, Read, Seam, Table
 from weft.nn import Attention, Encoder, LayerNorm, LearnedScheme, Position, Relative, Scheme, StemPosition
 
 

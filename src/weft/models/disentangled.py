@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from weft.nn import Attention, Block, Distances, Layout, Linear, Placed, Position, Residual, Sight
+from weft.nn import Attention, Block, Distances, Layout, Linear, Placed, Position, Sight
 from weft.nn.branch import Auxiliary, Slots
 from weft.nn.context import Context
 from weft.nn.feedforward import activation

@@ -8,8 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from weft.models.published import Published
-from weft.models.weights import Table
+from weft.models.published import Published, Table
 from weft.registry import Registry
 
 
@@ -26,7 +25,7 @@ class Family:
     terms:      of a config, the weights of the model's auxiliary terms by name ("balance"), for the objective.
     packs:      rows may hold several documents (segments) without one seeing another.
     swaps:      what build takes in place of the family's own, of "position" and "attention"; the rest it refuses.
-    weights:    (ours, theirs, transform) names, see `weft.models.weights`; or what makes them of a config, where how
+    weights:    (ours, theirs, transform) names, see `weft.hub.moves`; or what makes them of a config, where how
                 tensors are joined depends on its sizes.
     published:  how it stands in published folders; None where nobody else publishes it.
     summary:    one line for people.

@@ -12,8 +12,7 @@ from functools import partial
 from itertools import cycle, islice
 
 from weft.models.family import FAMILIES, Family
-from weft.models.published import ACTIVATIONS, Key, Published, Tie
-from weft.models.weights import Table
+from weft.models.published import ACTIVATIONS, Key, Published, Table, Tie
 from weft.nn import MLP, Attention, Block, Branch, Causal, Decoder, Embed, Field, LayerNorm, LMHead, Residual, Stack
 from weft.nn.initialise import normal
 from weft.nn.mask import Mask, Window

@@ -16,9 +16,8 @@ from torch import Tensor
 
 from weft.models import kin
 from weft.models.family import FAMILIES, Family
-from weft.models.published import Key, together
+from weft.models.published import Key, Table, together
 from weft.models.rotary import rope
-from weft.models.weights import Table
 from weft.nn import GLU, Attention, Decoder, Experts, RopeScheme, Scheme
 from weft.nn.rope import Yarn
 

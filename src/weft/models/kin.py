@@ -12,8 +12,7 @@ from typing import Any
 
 from torch import nn
 
-from weft.models.published import ACTIVATIONS, Key, Published, Read, Seam, Tie
-from weft.models.weights import Table
+from weft.models.published import ACTIVATIONS, Key, Published, Read, Seam, Table, Tie
 from weft.nn import (
     GLU,
     Attention,

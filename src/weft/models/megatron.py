@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from weft.models.weights import Table
+from weft.models.published import Table
 from weft.nn import MLP, Attention, Block, Causal, Context, Decoder, Embed, Field, LayerNorm, LMHead, Pre, Residual
 from weft.nn.block import Branch, Slots, Sum
 from weft.nn.branch import Auxiliary

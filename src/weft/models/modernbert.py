@@ -12,7 +12,7 @@ from functools import partial
 from weft import nn as parts
 from weft.models.bidirectional import DEBUG, SMALL
 from weft.models.family import FAMILIES, Family
-from weft.models.local import layers, spread
+from weft.models.kin import layers, spread
 from weft.models.published import ACTIVATIONS, Found, Key, Published, Tie, together
 from weft.models.rotary import rope_by_layer
 from weft.nn import Attention, Encoder, RopeScheme, Scheme

@@ -8,9 +8,8 @@ from functools import partial
 
 from weft.models import kin
 from weft.models.family import FAMILIES, Family
-from weft.models.published import Key
+from weft.models.published import Key, Table
 from weft.models.rotary import rope
-from weft.models.weights import Table
 from weft.nn import Attention, Decoder, RopeScheme, Scheme
 
 

@@ -17,13 +17,16 @@ table can say (rotary positions, T5's feed-forward) is one declared seam, `Publi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from weft.nn import Scheme
+
+Table = Sequence[tuple[str, str, str]]
+"""Names of weights: (ours, theirs, transform) rows, read both ways; see `weft.hub.moves`."""
 
 # The reference's words for activations; where several mean one, the first is written.
 ACTIVATIONS = {

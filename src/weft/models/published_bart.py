@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from weft.models.published import ACTIVATIONS, Found, Key, Published, Read, Seam, Spare, Tie
-from weft.models.weights import Table
+from weft.models.published import ACTIVATIONS, Found, Key, Published, Read, Seam, Spare, Table, Tie
 from weft.nn import Layout, Scheme, SinusoidHalves
 
 # fmt: off

@@ -14,7 +14,7 @@ from torch import nn
 
 from weft.models.family import FAMILIES, Family
 from weft.models.pair import Side, pair
-from weft.models.weights import Table
+from weft.models.published import Table
 from weft.nn import (
     MLP,
     Attention,

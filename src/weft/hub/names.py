@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from weft.hub.moves import MismatchError, Table, named
 from weft.models.published import Published, Spare
-from weft.models.weights import MismatchError, Table, named
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def family_of(model_type: object) -> tuple[Family, Published]:
 
 
 def read_fields(data: Mapping[str, Any]) -> Described:
-    """The blueprint in a config of version 5 (see `weft.models.version`), as far as fields can say it: what tensors
+    """The blueprint in a config of version 5 (see `weft.hub.version`), as far as fields can say it: what tensors
     say of ties and heads comes later. ValueError for a field, or a value, that is not understood."""
     family, declared = family_of(data.get("model_type"))
     left = {name: value for name, value in data.items() if name not in INERT and name not in declared.inert}

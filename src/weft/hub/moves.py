@@ -33,7 +33,7 @@ from itertools import product
 import torch
 from torch import Tensor
 
-Table = Sequence[tuple[str, str, str]]
+from weft.models.published import Table
 
 _BRACES = re.compile(r"\{([^}]*)\}")
 _ENDINGS = (".weight", ".bias")
