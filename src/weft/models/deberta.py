@@ -1,9 +1,9 @@
 """DeBERTa (He et al. 2021), first version and second: BERT with disentangled attention (`models/disentangled.py`).
 
-The second (the third has its shape) gives keys a bias and has logarithmic buckets of distance, one projection for
-content and distance, a normed table and, in its large sizes, a convolution beside the first block. `legacy` says what
-the masked-token head is called in files; both are computed alike. The third's head for replaced tokens, which the
-reference has no class for, is left out; a scheme in place of the family's own leaves plain attention, scaled by 1/√K.
+The second (the third has its shape) has logarithmic buckets of distance, one projection for content and distance, a
+normed table and, where it is large, a convolution beside the first block. `legacy`: what the head is called in files.
+The third's head for replaced tokens, which the reference has no class for, is left out. Another scheme leaves plain
+attention, scaled by 1/√K.
 """
 
 from __future__ import annotations
@@ -62,15 +62,12 @@ def build(c: Deberta, *, position: Scheme | None = None, attention: type[Attenti
     head = partial(token, replace(c, tied=c.tied or not c.legacy))
     made = encoder(c, scheme, look, {"masked": head})  # type: ignore[arg-type]
     if own:
-        table = DistanceTable(c.width, c.reach or c.context, buckets=c.buckets, norm=norm() if c.normed else None)
-        made.stack.fields["self"].position = table
+        table = partial(DistanceTable, c.width, c.reach or c.context, buckets=c.buckets)
+        made.stack.fields["self"].position = table(norm=norm() if c.normed else None)
     if c.kernel is not None:
         conv = partial(Convolved, groups=c.groups, act=c.conv_act, drop=c.dropout, after=norm())
         made.stack.layers[0] = conv(made.stack.layers[0], c.width, c.kernel)
     return made
-
-
-PLACES, NORM = "deberta.embeddings.position_embeddings.weight", "deberta.encoder.LayerNorm"
 
 
 def _published(model_type: str, kind: str, c: Deberta, counts: Mapping[str, str], *more: Key) -> Published:
@@ -82,21 +79,21 @@ def _published(model_type: str, kind: str, c: Deberta, counts: Mapping[str, str]
         size = theirs.get("attention_head_size")
         if size and size * theirs.get("num_attention_heads", c.heads) != theirs.get("hidden_size", c.width):
             raise ValueError(f"attention_head_size is {size}: heads of it do not make up the width, as they must")
-        dead = () if theirs.get("position_biased_input", True) else (PLACES,)
-        dead += () if theirs.get("relative_attention") else (f"{NORM}.weight", f"{NORM}.bias")
+        dead = [] if theirs.get("position_biased_input", True) else ["embeddings.position_embeddings.weight"]
+        dead += [] if theirs.get("relative_attention") else ["encoder.LayerNorm.weight", "encoder.LayerNorm.bias"]
         fields = {ours: max(theirs.get(name, 0), 0) or None for name, ours in counts.items()}
-        return Read({"terms": terms} | fields, dead=dead)
+        return Read({"terms": terms} | fields, dead=tuple(f"deberta.{name}" for name in dead))
 
     def write(c: Deberta, position: Scheme | None) -> dict[str, Any] | None:
-        numbers = {name: getattr(c, ours) or 0 for name, ours in counts.items()}
-        return {"pos_att_type": list(c.terms)} | numbers if position is None else None
+        said = {"pos_att_type": list(c.terms), **{name: getattr(c, ours) or 0 for name, ours in counts.items()}}
+        return said if position is None else None
 
-    shared = (key for key in keys(c) if key.ours not in ("types", "eps"))
     return published(
         model_type, {f"{kind}ForMaskedLM": ("masked",), f"{kind}Model": ()},
         (
-            *shared, Key("layer_norm_eps", "eps", 1e-7), Key("relative_attention", "relative", False),
-            Key("position_biased_input", "absolute", True), Key("legacy", "legacy", True), *more,
+            *(key for key in keys(c) if key.ours not in ("types", "eps")), Key("layer_norm_eps", "eps", 1e-7), *more,
+            Key("relative_attention", "relative", False), Key("position_biased_input", "absolute", True),
+            Key("legacy", "legacy", True),
         ),
         seam=Seam(("pos_att_type", "attention_head_size", *counts), ("terms", *counts.values()), read, write),
         prefix="deberta.", table="cls.predictions.decoder.weight", bias="cls.predictions.decoder.bias",
@@ -119,7 +116,7 @@ def _table(attention: Callable[[Deberta], Table], c: Deberta) -> Table:
     )]
     return (
         *stem("deberta"), ("stack.fields.self.position.weight", "deberta.encoder.rel_embeddings.weight", "optional"),
-        ("stack.fields.self.position.norm", NORM, "optional"),
+        ("stack.fields.self.position.norm", "deberta.encoder.LayerNorm", "optional"),
         *((f"{ours}.attn.branch.{a}", f"{theirs}.attention.self.{b}", how) for a, b, how in attention(c)),
         (f"{ours}.attn.branch.out", f"{theirs}.attention.output.dense", ""),
         (f"{ours}.mlp.branch.{{up,down}}", f"{theirs}.{{intermediate,output}}.dense", ""),
@@ -132,8 +129,7 @@ def _table(attention: Callable[[Deberta], Table], c: Deberta) -> Table:
 COUNTS = {"type_vocab_size": "types", "max_relative_positions": "reach"}
 FAMILIES.register("deberta", Family(
     name="deberta", config=Deberta, build=build, initialise=start, objective="masked",
-    sizes={"debug": DEBUG, "small": SMALL, "base": dict()},
-    published=_published("deberta", "Deberta", Deberta(), COUNTS),
+    sizes={"debug": DEBUG, "small": SMALL, "base": {}}, published=_published("deberta", "Deberta", Deberta(), COUNTS),
     weights=partial(_table, lambda c: (
         ("{q,k,v}.weight", "in_proj.weight", f"join {c.heads}"), ("{q,v}.bias", "{q,v}_bias", ""),
         ("place_k", "pos_proj", "optional"), ("place_q", "pos_q_proj", "optional"),

@@ -113,8 +113,9 @@ class Convolved(Block):
     padding count as zeros. x [B, T, D] -> [B, T, D]. ValueError for an even kernel."""
 
     def __init__(
-        self, block: Block, width: int, kernel: int, *, groups: int, act: str, drop: float, after: nn.Module
+        self, block: nn.Module, width: int, kernel: int, *, groups: int, act: str, drop: float, after: nn.Module
     ) -> None:
+        assert isinstance(block, Block)
         super().__init__(**{name: getattr(block, name) for name in block.names})
         if kernel % 2 == 0:
             raise ValueError(f"kernel = {kernel}, but as many places lie on either side of its middle: it must be odd")
