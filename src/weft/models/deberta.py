@@ -1,9 +1,8 @@
 """DeBERTa (He et al. 2021), first version and second: BERT with disentangled attention (`models/disentangled.py`).
 
 The second (the third has its shape) has logarithmic buckets of distance, one projection for content and distance, a
-normed table and, where it is large, a convolution beside the first block. `legacy`: what the head is called in files.
-The third's head for replaced tokens, which the reference has no class for, is left out. Another scheme leaves plain
-attention, scaled by 1/√K.
+normed table and, where it is large, a convolution beside the first block. The third's head for replaced tokens, which
+the reference has no class for, is left out. Another scheme leaves plain attention, scaled by 1/√K.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ class Deberta(Bidirectional):
     kernel: int | None = None  # of the convolution beside the first block
     groups: int = 1
     conv_act: str = "tanh"
-    legacy: bool = True
+    legacy: bool = True  # what the head is called in files
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,6 @@ def build(c: Deberta, *, position: Scheme | None = None, attention: type[Attenti
 
 def _published(model_type: str, kind: str, c: Deberta, counts: Mapping[str, str], *more: Key) -> Published:
     """c: what missing fields mean. counts: fields that are 0 or -1 for none."""
-
     def read(theirs: Mapping[str, Any]) -> Read:
         terms = theirs.get("pos_att_type", ())
         terms = [term.strip() for term in terms.lower().split("|")] if isinstance(terms, str) else list(terms)
@@ -83,7 +81,6 @@ def _published(model_type: str, kind: str, c: Deberta, counts: Mapping[str, str]
         dead += [] if theirs.get("relative_attention") else ["encoder.LayerNorm.weight", "encoder.LayerNorm.bias"]
         fields = {ours: max(theirs.get(name, 0), 0) or None for name, ours in counts.items()}
         return Read({"terms": terms} | fields, dead=tuple(f"deberta.{name}" for name in dead))
-
     def write(c: Deberta, position: Scheme | None) -> dict[str, Any] | None:
         said = {"pos_att_type": list(c.terms), **{name: getattr(c, ours) or 0 for name, ours in counts.items()}}
         return said if position is None else None
@@ -111,9 +108,8 @@ def _published(model_type: str, kind: str, c: Deberta, counts: Mapping[str, str]
 def _table(attention: Callable[[Deberta], Table], c: Deberta) -> Table:
     """attention: rows of a layer's projections."""
     ours, theirs, table = "stack.layers.*", "deberta.encoder.layer.*", "cls.predictions.decoder.weight"
-    heads = [masked(f"{head}dense", f"{head}LayerNorm", table, f"{bias}.bias") for head, bias in (
-        ("cls.predictions.transform.", "cls.predictions"), ("lm_predictions.lm_head.", "lm_predictions.lm_head"),
-    )]
+    pairs = ("cls.predictions.transform.", "cls.predictions"), ("lm_predictions.lm_head.", "lm_predictions.lm_head")
+    heads = [masked(f"{head}dense", f"{head}LayerNorm", table, f"{bias}.bias") for head, bias in pairs]
     return (
         *stem("deberta"), ("stack.fields.self.position.weight", "deberta.encoder.rel_embeddings.weight", "optional"),
         ("stack.fields.self.position.norm", "deberta.encoder.LayerNorm", "optional"),
