@@ -1,4 +1,4 @@
-"""Lines of the parts and the families, per file, docstrings included: `make size`. More than the house allows is an error.
+"""Lines of the parts and the families, per file, docstrings included: `make size`. Too many are an error.
 
 python tests/size.py
 """

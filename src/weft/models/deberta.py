@@ -1,9 +1,8 @@
 """DeBERTa (He et al. 2021), first version and second: BERT with disentangled attention (`models/disentangled.py`).
 
-The second (the third has its shape) gives keys a bias and has logarithmic buckets of distance, one projection for
-content and distance, a normed table and, in its large sizes, a convolution beside the first block. `legacy` says what
-the masked-token head is called in files; both are computed alike. The third's head for replaced tokens, which the
-reference has no class for, is left out; a scheme in place of the family's own leaves plain attention, scaled by 1/√K.
+The second (the third has its shape) has logarithmic buckets of distance, one projection for content and distance, a
+normed table and, where it is large, a convolution beside the first block. The third's head for replaced tokens, which
+the reference has no class for, is left out. Another scheme leaves plain attention, scaled by 1/√K.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from weft.models.bidirectional import DEBUG, SMALL, Bidirectional, encoder, keys
 from weft.models.disentangled import Convolved, Disentangled, DistanceTable
 from weft.models.family import FAMILIES, Family
 from weft.models.published import ACTIVATIONS, Found, Key, Published, Read, Seam, Table
-from weft.nn import Attention, Encoder, LayerNorm, LearnedScheme, Position, Relative, Scheme, StemPosition
+from weft.nn import Attention, Encoder, LayerNorm, LearnedScheme, Scheme
 
 
 # fmt: off
@@ -37,7 +36,7 @@ class Deberta(Bidirectional):
     kernel: int | None = None  # of the convolution beside the first block
     groups: int = 1
     conv_act: str = "tanh"
-    legacy: bool = True
+    legacy: bool = True  # what the head is called in files
 
 
 @dataclass(frozen=True)
@@ -49,76 +48,51 @@ class DebertaV2(Deberta):
     normed: bool = True
 
 
-@dataclass(frozen=True)
-class Own(Scheme):
-    """The family's own: places in the stem, or a table of distances in the field, or both."""
-
-    c: Deberta
-
-    def stem(self, width: int, context: int) -> StemPosition:
-        return LearnedScheme().stem(width, context) if self.c.absolute else StemPosition()
-
-    def field(self, heads: int, head_width: int, *, bidirectional: bool = False) -> Position:
-        c = self.c
-        norm = LayerNorm(c.width, eps=c.eps) if c.normed else None
-        return DistanceTable(c.width, c.reach or c.context, buckets=c.buckets, norm=norm) if c.relative else Position()
-
-
 def build(c: Deberta, *, position: Scheme | None = None, attention: type[Attention] = Attention) -> Encoder:
     if set(c.terms) - {"c2p", "p2c"} or len(set(c.terms)) < len(c.terms):
         raise ValueError(f"terms = {c.terms} (pos_att_type): there are c2p and p2c, each at most once")
-    bias = "qkvo" if c.key_bias else "qvo"
-
-    def look(width: int, heads: int, *, dropout: float, relative: Relative | None) -> Attention:
-        if position is not None:
-            return attention(width, heads, relative=relative, bias=bias, dropout=dropout)
-        scale = (width // heads * (1 + len(c.terms))) ** -0.5
-        if not c.relative:
-            return attention(width, heads, bias=bias, scale=scale, dropout=dropout)
-        own = partial(Disentangled, terms=c.terms, shared=c.shared, forget=c.dropout)
-        return own(width, heads, scale=scale, bias=bias, dropout=dropout)
-
+    scheme, norm = position or (LearnedScheme() if c.absolute else Scheme()), partial(LayerNorm, c.width, eps=c.eps)
+    scale = None if position else (c.width // c.heads * (1 + len(c.terms))) ** -0.5
+    look = partial(attention, bias="qkvo" if c.key_bias else "qvo", scale=scale)
+    own = c.relative and position is None and attention is Attention
+    if own:
+        look = partial(Disentangled, **look.keywords, terms=c.terms, shared=c.shared, forget=c.dropout)
     head = partial(token, replace(c, tied=c.tied or not c.legacy))
-    made = encoder(c, position or Own(c), look, {"masked": head})  # type: ignore[arg-type]
+    made = encoder(c, scheme, look, {"masked": head})  # type: ignore[arg-type]
+    if own:
+        table = partial(DistanceTable, c.width, c.reach or c.context, buckets=c.buckets)
+        made.stack.fields["self"].position = table(norm=norm() if c.normed else None)
     if c.kernel is not None:
-        conv = partial(Convolved, groups=c.groups, act=c.conv_act, drop=c.dropout, after=LayerNorm(c.width, eps=c.eps))
+        conv = partial(Convolved, groups=c.groups, act=c.conv_act, drop=c.dropout, after=norm())
         made.stack.layers[0] = conv(made.stack.layers[0], c.width, c.kernel)
     return made
 
 
-PLACES, NORM = "deberta.embeddings.position_embeddings.weight", "deberta.encoder.LayerNorm"
-
-
-def _read(counts: Mapping[str, str], theirs: Mapping[str, Any]) -> Read:
-    """Terms as a list or in one word, and counts that are 0 or -1 for none."""
-    terms = theirs.get("pos_att_type", ())
-    terms = [term.strip() for term in terms.lower().split("|")] if isinstance(terms, str) else list(terms)
-    if (size := theirs.get("attention_head_size")) and size * theirs["num_attention_heads"] != theirs["hidden_size"]:
-        raise ValueError(f"attention_head_size is {size}: heads of it do not make up the width, as they must")
-    fields = {ours: max(theirs.get(name, 0), 0) or None for name, ours in counts.items()}
-    dead = () if theirs.get("position_biased_input", True) else (PLACES,)
-    dead += () if theirs.get("relative_attention") else (f"{NORM}.weight", f"{NORM}.bias")
-    return Read({"terms": terms} | fields, dead=dead)
-
-
-def _write(counts: Mapping[str, str], c: Deberta, position: Scheme | None) -> dict[str, Any] | None:
-    if position is not None:
-        return None
-    return {"pos_att_type": list(c.terms)} | {name: getattr(c, ours) or 0 for name, ours in counts.items()}
-
-
 def _published(model_type: str, kind: str, c: Deberta, counts: Mapping[str, str], *more: Key) -> Published:
-    """c: what missing fields mean."""
-    names, ours = ("pos_att_type", "attention_head_size", *counts), ("terms", *counts.values())
+    """c: what missing fields mean. counts: fields that are 0 or -1 for none."""
+    def read(theirs: Mapping[str, Any]) -> Read:
+        terms = theirs.get("pos_att_type", ())
+        terms = [term.strip() for term in terms.lower().split("|")] if isinstance(terms, str) else list(terms)
+        size = theirs.get("attention_head_size")
+        if size and size * theirs.get("num_attention_heads", c.heads) != theirs.get("hidden_size", c.width):
+            raise ValueError(f"attention_head_size is {size}: heads of it do not make up the width, as they must")
+        dead = [] if theirs.get("position_biased_input", True) else ["embeddings.position_embeddings.weight"]
+        dead += [] if theirs.get("relative_attention") else ["encoder.LayerNorm.weight", "encoder.LayerNorm.bias"]
+        fields = {ours: max(theirs.get(name, 0), 0) or None for name, ours in counts.items()}
+        return Read({"terms": terms} | fields, dead=tuple(f"deberta.{name}" for name in dead))
+    def write(c: Deberta, position: Scheme | None) -> dict[str, Any] | None:
+        said = {"pos_att_type": list(c.terms), **{name: getattr(c, ours) or 0 for name, ours in counts.items()}}
+        return said if position is None else None
+
     return published(
         model_type, {f"{kind}ForMaskedLM": ("masked",), f"{kind}Model": ()},
         (
-            *(key for key in keys(c) if key.ours not in ("types", "eps")), Key("layer_norm_eps", "eps", 1e-7),
+            *(key for key in keys(c) if key.ours not in ("types", "eps")), Key("layer_norm_eps", "eps", 1e-7), *more,
             Key("relative_attention", "relative", False), Key("position_biased_input", "absolute", True),
-            Key("legacy", "legacy", True), *more,
+            Key("legacy", "legacy", True),
         ),
+        seam=Seam(("pos_att_type", "attention_head_size", *counts), ("terms", *counts.values()), read, write),
         prefix="deberta.", table="cls.predictions.decoder.weight", bias="cls.predictions.decoder.bias",
-        seam=Seam(names, ours, partial(_read, counts), partial(_write, counts)),
         inert=frozenset({"pooler_dropout", "pooler_hidden_act", "pooler_hidden_size", "cls_dropout", "padding_idx"}),
         found=(
             Found("cls.predictions.transform.dense.weight", "legacy"),
@@ -132,29 +106,25 @@ def _published(model_type: str, kind: str, c: Deberta, counts: Mapping[str, str]
 
 def _table(attention: Callable[[Deberta], Table], c: Deberta) -> Table:
     """attention: rows of a layer's projections."""
-    ours, theirs, decoder = "stack.layers.*", "deberta.encoder.layer.*", "cls.predictions.decoder.weight"
-    heads = [
-        masked(f"{head}dense", f"{head}LayerNorm", decoder, bias) for head, bias in (
-            ("cls.predictions.transform.", "cls.predictions.bias"), ("lm_predictions.lm_head.", "lm_predictions.lm_head.bias"),
-        )
-    ]
+    ours, theirs, table = "stack.layers.*", "deberta.encoder.layer.*", "cls.predictions.decoder.weight"
+    pairs = ("cls.predictions.transform.", "cls.predictions"), ("lm_predictions.lm_head.", "lm_predictions.lm_head")
+    heads = [masked(f"{head}dense", f"{head}LayerNorm", table, f"{bias}.bias") for head, bias in pairs]
     return (
         *stem("deberta"), ("stack.fields.self.position.weight", "deberta.encoder.rel_embeddings.weight", "optional"),
-        ("stack.fields.self.position.norm", NORM, "optional"),
+        ("stack.fields.self.position.norm", "deberta.encoder.LayerNorm", "optional"),
         *((f"{ours}.attn.branch.{a}", f"{theirs}.attention.self.{b}", how) for a, b, how in attention(c)),
         (f"{ours}.attn.branch.out", f"{theirs}.attention.output.dense", ""),
         (f"{ours}.mlp.branch.{{up,down}}", f"{theirs}.{{intermediate,output}}.dense", ""),
         (f"{ours}.{{attn,mlp}}.after", f"{theirs}.{{attention.output,output}}.LayerNorm", ""),
         ("stack.layers.0.{conv,after}", "deberta.encoder.conv.{conv,LayerNorm}", "optional"),
-        *heads[not c.legacy], *(row for row in heads[c.legacy] if row[1] != decoder),
+        *heads[not c.legacy], *heads[c.legacy],  # the first are written, both are read
     )
 
 
 COUNTS = {"type_vocab_size": "types", "max_relative_positions": "reach"}
 FAMILIES.register("deberta", Family(
     name="deberta", config=Deberta, build=build, initialise=start, objective="masked",
-    sizes={"debug": DEBUG, "small": SMALL, "base": dict()},
-    published=_published("deberta", "Deberta", Deberta(), COUNTS),
+    sizes={"debug": DEBUG, "small": SMALL, "base": {}}, published=_published("deberta", "Deberta", Deberta(), COUNTS),
     weights=partial(_table, lambda c: (
         ("{q,k,v}.weight", "in_proj.weight", f"join {c.heads}"), ("{q,v}.bias", "{q,v}_bias", ""),
         ("place_k", "pos_proj", "optional"), ("place_q", "pos_q_proj", "optional"),
@@ -163,10 +133,7 @@ FAMILIES.register("deberta", Family(
 ))
 FAMILIES.register("deberta_v2", Family(
     name="deberta_v2", config=DebertaV2, build=build, initialise=start, objective="masked",
-    sizes={
-        "debug": DEBUG | dict(buckets=12, kernel=3, conv_act="gelu"), "small": SMALL | dict(buckets=64),
-        "v3-base": dict(),
-    },
+    sizes={"debug": DEBUG | dict(buckets=12, kernel=3), "small": SMALL | dict(buckets=64), "v3-base": dict()},
     published=_published(
         "deberta-v2", "DebertaV2", DebertaV2(width=1536, depth=24, heads=24, hidden=6144),
         COUNTS | {"position_buckets": "buckets", "conv_kernel_size": "kernel"},

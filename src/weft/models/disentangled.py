@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from weft.nn import Attention, Block, Distances, Layout, Linear, Placed, Position, Sight
+from weft.nn import Attention, Block, Distances, Layout, Linear, Placed, Position, Relative, Sight
 from weft.nn.branch import Auxiliary, Slots
 from weft.nn.context import Context
 from weft.nn.feedforward import activation
@@ -69,8 +69,9 @@ class Disentangled(Attention):
 
     def __init__(
         self, width: int, heads: int, *, terms: tuple[str, ...], shared: bool, forget: float, scale: float,
-        bias: str, dropout: float,
+        bias: str, dropout: float, relative: Relative | None = None,
     ) -> None:  # fmt: skip
+        assert relative is None, "distances are its own"
         super().__init__(width, heads, bias=bias, scale=scale, dropout=dropout)
         self.terms, self.forget, self.factor = terms, forget, scale
         self.place_k = Linear(width, width, bias="k" in bias) if "c2p" in terms and not shared else None
@@ -112,8 +113,9 @@ class Convolved(Block):
     padding count as zeros. x [B, T, D] -> [B, T, D]. ValueError for an even kernel."""
 
     def __init__(
-        self, block: Block, width: int, kernel: int, *, groups: int, act: str, drop: float, after: nn.Module
+        self, block: nn.Module, width: int, kernel: int, *, groups: int, act: str, drop: float, after: nn.Module
     ) -> None:
+        assert isinstance(block, Block)
         super().__init__(**{name: getattr(block, name) for name in block.names})
         if kernel % 2 == 0:
             raise ValueError(f"kernel = {kernel}, but as many places lie on either side of its middle: it must be odd")

@@ -212,8 +212,8 @@ class Published:
                 is read.
     bare:       the classes whose files are written without the prefix.
     kernel:     which of the reference's attentions is right ("eager", "sdpa").
-    ties, twins, spares, found, ignored: of tensors; ignored ones are left out on purpose (position buffers, causal masks), but
-                where the config's table has a row for them.
+    ties, twins, spares, found, ignored: of tensors; ignored ones are left out on purpose (position buffers, causal
+                masks), but where the config's table has a row for them.
     renamed:    old endings of tensors' names and what they are now.
     """
 

@@ -70,8 +70,8 @@ class Book:
 
 
 class Kept(ABC):
-    """What a cache keeps of one part in one execution step. shared: neighbouring rows may read one copy. final: what was
-    written stays."""
+    """What a cache keeps of one part in one execution step. shared: neighbouring rows may read one copy. final: what
+    was written stays."""
 
     shared = final = False
 
