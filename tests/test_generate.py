@@ -202,9 +202,9 @@ def test_mistakes_are_named_at_the_call(arguments: dict, words: str):
 @pytest.mark.parametrize("mask", [Full(), Window(4, 1), Chunk(8)], ids=str)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_module_that_sees_ahead_is_refused(name: str, mask: Mask):
+    """Token by token would not be what it computes of a whole row (contracts G1 and G2)."""
     if "attention" not in FAMILIES.get(name).swaps:
         pytest.skip("its rows are read by states, which cannot see ahead")
-    """Token by token would not be what it computes of a whole row (contracts G1 and G2)."""
     module = Blueprint.of(name, "debug").build()
     module.writing.fields["self"].mask = mask
     words = rf"'self' sees ahead \({type(mask).__name__}\(.* build it with Causal\(\)"
