@@ -80,7 +80,7 @@ def weights(c: GptOss) -> Table:
 
 
 DEBUG: dict[str, Any] = dict(
-    vocab=131, context=64, width=48, depth=2, heads=4, kv_heads=2, head_width=16, hidden=40, window=7, experts=4, top=3,
+    vocab=131, context=64, width=48, depth=2, heads=4, kv_heads=2, head_width=16, hidden=40, window=7, experts=3, top=3,
 )
 FAMILIES.register("gpt_oss", Family(
     name="gpt_oss", config=GptOss, build=build, initialise=kin.start, weights=weights,
