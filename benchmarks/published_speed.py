@@ -64,7 +64,7 @@ def weft(
     import torch
 
     import weft
-    from weft.nn import measure
+    from weft.training import measure
 
     loaded = weft.load(folder, dtype="bf16" if precision == "bf16" and task == "forward" else "fp32")
     module, given = loaded.module, rows(family, loaded.config.vocab, batch)

@@ -83,8 +83,8 @@ def weft(name: str, data: str, seed: int) -> dict[str, float]:
     from weft.data import Blocks, Characters
     from weft.evaluate import likelihood
     from weft.models import Blueprint
-    from weft.nn import measure
     from weft.objectives import NextToken
+    from weft.training import measure
     from weft.training.loop import train as run
     from weft.training.settings import TrainSettings
 

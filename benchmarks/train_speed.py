@@ -109,8 +109,8 @@ def weft(vocab: int, compile: Literal["on", "off"]) -> list[float]:
     from weft.batch import Batch, Place
     from weft.data import Shuffled
     from weft.models import Blueprint
-    from weft.nn import measure
     from weft.objectives import NextToken
+    from weft.training import measure
     from weft.training.loop import train
     from weft.training.settings import TrainSettings
     from weft.training.watch import Record, Watcher

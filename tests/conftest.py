@@ -10,7 +10,7 @@ import pytest
 import torch
 from commands import SIX, TINY, good, stop_after, weft
 
-from weft.nn import measure
+from weft.training import measure
 
 torch.set_num_threads(1)
 os.environ["HF_HUB_OFFLINE"] = "1"  # a name that is no folder is looked up nowhere

@@ -51,6 +51,7 @@ from weft.nn.block import Block
 from weft.nn.context import Context
 from weft.registry import UnknownName
 from weft.settings import SettingError
+from weft.training import measure
 
 NOISE = 2e-5  # standard deviations: fp32 sums in another order
 RAGGED_RIGHT = Layout.ragged(torch.tensor([LONG, 77]), LONG)
@@ -308,7 +309,7 @@ def test_random_blocks_are_a_function_of_the_seed_alone() -> None:
 
 def test_measuring_leaves_cores_alone() -> None:
     module = Blueprint.of("gpt2", "debug").change("attention", "linear").build()
-    assert weft.nn.measure.choose(module, 1, 16, dtype=torch.float32, repeats=1) == {}
+    assert measure.choose(module, 1, 16, dtype=torch.float32, repeats=1) == {}
 
 
 # ------------------------------------------------------------------------------------------------- in every family

@@ -14,8 +14,7 @@ from commands import ENVIRONMENT, SIX, TINY, good, snapshot, stop_after, weft
 
 from weft.files import read_json
 from weft.models import FAMILIES
-from weft.nn import measure
-from weft.training import checkpoints
+from weft.training import checkpoints, measure
 from weft.training.log import read
 from weft.training.watch import MEASURED
 

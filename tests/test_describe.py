@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import weft
+from weft.flops import Counter
 from weft.hub import Model
 from weft.inspect import Description
 from weft.models import FAMILIES, Blueprint
@@ -23,7 +24,6 @@ from weft.nn import (
     Stack,
     Window,
 )
-from weft.nn.flops import Counter
 from weft.nn.slots import Slot, StateSlot
 
 NAMES = FAMILIES.names()

@@ -31,11 +31,11 @@ from weft.nn import (
     Window,
     attend,
     kernels,
-    measure,
     visible,
 )
 from weft.nn.context import Context
 from weft.nn.kernels import able
+from weft.training import measure
 
 
 def with_prefix(places: int = 5) -> Layout:

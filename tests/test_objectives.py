@@ -15,10 +15,11 @@ from weft.batch import IGNORED, Batch, Place
 from weft.data import Blocks, Bytes, Pairs, places
 from weft.evaluate import Likelihood, check, likelihood
 from weft.models import FAMILIES, Blueprint
-from weft.nn import KERNELS, SCHEMES, Decoder, EncoderDecoder, Field, LMHead, measure
+from weft.nn import KERNELS, SCHEMES, Decoder, EncoderDecoder, Field, LMHead
 from weft.nn import nats as nats_module
 from weft.nn.nats import linear_nats
 from weft.objectives import OBJECTIVES, NextToken, Translate
+from weft.training import measure
 
 VOCAB, END = 131, 130
 DECODERS = [name for name in FAMILIES.names() if FAMILIES.get(name).objective == "next_token"]

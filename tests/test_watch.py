@@ -19,9 +19,9 @@ from rich.console import Console
 from test_training import BASE, Stranger, go, score
 
 from weft.batch import Batch
+from weft.flops import Counter
 from weft.models import FAMILIES, Blueprint
 from weft.nn import KERNELS, kernels
-from weft.nn.flops import Counter
 from weft.objectives import OBJECTIVES
 from weft.registry import UnknownName
 from weft.training import curve

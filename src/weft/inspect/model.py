@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from weft.flops import Counter
 from weft.inspect.description import CacheBytes, Description, FieldFacts, Part, StackFacts
 from weft.models import Blueprint
 from weft.nn import (
@@ -25,7 +26,6 @@ from weft.nn import (
     Stack,
     StemPosition,
 )
-from weft.nn.flops import Counter
 from weft.nn.slots import FixedSlot
 
 USUAL = 1024  # tokens of a row, for a module that takes any

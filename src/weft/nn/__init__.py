@@ -3,7 +3,7 @@
 Shapes: B batch, T queries, S keys, D width, H heads, G key/value heads, K head width, V vocab.
 """
 
-from weft.nn import initialise, kernels, measure
+from weft.nn import initialise, kernels
 from weft.nn.attention import Attention, CrossAttention
 from weft.nn.block import Block, Pre, Residual, Sum
 from weft.nn.blocks import Blocks, RandomBlocks

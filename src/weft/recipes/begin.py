@@ -15,13 +15,12 @@ from weft.evaluate import check, no_bytes
 from weft.files import DamagedFile, sweep
 from weft.hub import Language, Stops, as_ours, read_language, read_tokenizer, read_weights
 from weft.models import FAMILIES, Blueprint
-from weft.nn import measure
 from weft.objectives import OBJECTIVES, Objective, ids, turned
 from weft.recipes.find import reads_pairs
 from weft.recipes.folder import TOKENS, check_same, data_settings, existing, start
 from weft.recipes.recipe import Recipe
 from weft.registry import suggest
-from weft.training import checkpoints, precision
+from weft.training import checkpoints, measure, precision
 from weft.training.watch import Watcher
 from weft.training.world import join, place
 

@@ -12,13 +12,14 @@ from weft.evaluate import bits_per_byte, counted_bytes, likelihood, ngram_nats, 
 from weft.files import write_json
 from weft.generate import Sampling
 from weft.hub import load, write_model
-from weft.nn import Writer, measure
+from weft.nn import Writer
 from weft.objectives import turned
 from weft.outputs import locked
 from weft.recipes.account import Sample, account, plain, write_samples
 from weft.recipes.begin import Begun, begin, follow, objective_of
 from weft.recipes.folder import CURVE, LOG, check_folder, describe
 from weft.recipes.recipe import Recipe
+from weft.training import measure
 from weft.training.checkpoints import whole_tensors
 from weft.training.curve import draw, evaluations
 from weft.training.loop import Result, train

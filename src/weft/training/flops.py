@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from weft.nn.flops import Counter
+from weft.flops import Counter
 from weft.training.optimisers import Optimiser
 from weft.training.precision import Precision
 

@@ -16,9 +16,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import Module, Parameter
 
+from weft.flops import Counter
 from weft.models import FAMILIES, Blueprint
 from weft.nn import Decoder, Encoder, EncoderDecoder, kernels
-from weft.nn.flops import Counter
 from weft.objectives import OBJECTIVES, predicted
 from weft.training.flops import memory, peak
 from weft.training.length import steps_of_epochs
