@@ -1,56 +1,105 @@
-"""Make docs/families.md: every published family beside the reference, at the odd sizes that the suite tries.
+"""Make docs/families.md, and what `weft list` says of proofs: every family beside its reference, at the odd sizes that
+the suite tries.
 
-PYTHONPATH=src python docs/families.py      # needs transformers; half a minute
+PYTHONPATH=src python docs/families.py      # needs transformers; some minutes
 """
 
 import importlib
+import json
 import os
+import re
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
+PROOFS = ROOT / "src" / "weft" / "cli" / "proofs.json"
 sys.path.insert(0, str(ROOT / "tests"))
 
 HEAD = """# Families beside the reference
 
 Made by `python docs/families.py`; the suite holds the same figures (`tests/test_published.py`). Each family is tried in
-fp32 at odd configurations, every parameter random, norms and biases too, on ragged rows: the reference saves a folder,
-`weft.load` reads it. *logits*: max |difference| in standard deviations of the reference's logits. *gradient*: of the
-token table, relative. *greedy*: the same tokens, ours from one batch, the reference's row by row. *round trip*: the
-reference reads what `weft.save` writes with equal tensors and config, and a second save has the same bytes.
+fp32 at odd configurations (`tests/odd`), every parameter random, norms and biases too, on ragged rows: the reference
+saves a folder, `weft.load` reads it. *logits*: max |difference| in standard deviations of the reference's logits.
+*gradient*: of the token table, relative. *greedy*: the same tokens, ours from one batch, the reference's row by row.
+*round trip*: the reference reads what `weft.save` writes with equal tensors and config, and a second save has the same
+bytes.
 
-| family | lines | configurations | logits | gradient | greedy | round trip | reference |
+| family | lines of its file | configurations | logits | gradient | greedy | round trip | reference |
 |---|---|---|---|---|---|---|---|
 """
+OWN_HEAD = """
+Families that no class of the reference's computes, and what each is held against:
+
+| family | lines of its file | held against | where | tests |
+|---|---|---|---|---|
+"""
+OWN = {
+    "gpt3": (
+        "GPT-2, where the window covers the row; the keys that have a gradient in each layer, counted",
+        "tests/test_classic.py::test_every_second_layer_of_gpt3_looks_through_a_window "
+        "tests/test_classic.py::test_gpt3_is_gpt2_where_the_window_covers_the_row",
+    ),
+    "rnn": ("a loop over torch.nn.GRUCell", "tests/test_recurrent.py::test_it_is_a_plain_loop_over_cells"),
+    "spanbert": (
+        "BERT, and the paper's equations of the span head",
+        "tests/test_bert_kin.py::test_a_span_is_told_from_the_states_just_outside_it",
+    ),
+    "transformer": ("torch.nn.Transformer", "tests/test_parity.py::test_the_transformer_of_2017"),
+}
 
 
-def row(name: str) -> str:
-    """A family's line of the table."""
+def lines(name: str) -> int:
+    """Of the file that registers a family."""
+    from weft.models.family import _FILES
+
+    found = [
+        path
+        for path in (ROOT / "src" / "weft" / "models" / f"{file}.py" for file in _FILES)
+        if re.search(rf'name="{name}"|"{name}"', path.read_text(encoding="utf-8"))
+    ]
+    return len(found[0].read_text(encoding="utf-8").splitlines())
+
+
+def row(name: str) -> tuple[str, dict[str, Any]]:
+    """A family's line of the table, and its proof as data."""
     import transformers
     from published_cases import CASES, measure
 
-    from weft.models import FAMILIES
-
     figures = []
     for case in CASES[name]:
-        for shards in (False, True):
-            with tempfile.TemporaryDirectory() as folder:
-                figures.append(measure(case, Path(folder), shards=shards))
-    source = importlib.import_module(FAMILIES.get(name).build.__module__).__file__
-    assert source is not None
-    tokens = [found.greedy for found in figures if found.greedy is not None]
+        with tempfile.TemporaryDirectory() as folder:
+            figures.append(measure(case, Path(folder)))
+    reference = f"transformers {transformers.__version__}"
+    logits, tokens = max(found.logits for found in figures), [f.greedy for f in figures if f.greedy is not None]
     cells = (
         name,
-        len(Path(source).read_text(encoding="utf-8").splitlines()),
+        lines(name),
         len(CASES[name]),
-        f"{max(found.logits for found in figures):.1e}",
+        f"{logits:.1e}",
         f"{max(found.gradient for found in figures):.1e}",
         "–" if not tokens else "equal" if all(tokens) else "**differ**",
         "equal" if all(found.equal for found in figures) else "**differs**",
-        f"transformers {transformers.__version__}",
+        reference,
     )
-    return f"| {' | '.join(map(str, cells))} |\n"
+    return f"| {' | '.join(map(str, cells))} |\n", {"against": reference, "logits": float(f"{logits:.1e}")}
+
+
+def own(name: str) -> tuple[str, dict[str, Any]]:
+    """The line of a family that has no class in the reference, and its proof: the tests, run."""
+    against, where = OWN[name]
+    words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-o", "addopts=", "-n", "0", *where.split()]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    passed = re.search(r"(\d+) passed", done.stdout)
+    if done.returncode or passed is None:
+        raise SystemExit(f"{name}: {done.stdout[-2000:]}")
+    tests = ", ".join(f"`{test.partition('::')[2]}`" for test in where.split())
+    return (
+        f"| {name} | {lines(name)} | {against} | {tests} | {passed[1]} pass |\n",
+        {"against": against, "tests": int(passed[1])},
+    )
 
 
 def main() -> None:
@@ -58,11 +107,19 @@ def main() -> None:
     import transformers
     from published_cases import published
 
+    from weft.models import FAMILIES
+
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    page = HEAD + "".join(map(row, published()))
+    importlib.import_module("weft.hub")
+    names = published()
+    others = [name for name in FAMILIES.names() if name not in names]
+    rows = {name: row(name) for name in names} | {name: own(name) for name in others}
+    page = HEAD + "".join(rows[name][0] for name in names) + OWN_HEAD + "".join(rows[name][0] for name in others)
     (ROOT / "docs" / "families.md").write_text(page, encoding="utf-8")
+    proofs = {name: rows[name][1] for name in sorted(rows)}
+    PROOFS.write_text(json.dumps(proofs, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(page)
 
 

@@ -48,9 +48,9 @@ def test_the_tour_in_python_runs(
 
 def test_the_family_of_an_afternoon_trains_and_writes(tmp_path: Path) -> None:
     (code,) = shown("CONTRIBUTING.md")
-    (tmp_path / "neox.py").write_text(code)
-    commands = (["train", "neox", "--out", "run", *TINY], ["generate", "run", "--prompt", "the moon", "--tokens", "3"])
-    program = "import sys, neox; from weft.cli import main; main(sys.argv[1:])"
+    (tmp_path / "palm.py").write_text(code)
+    commands = (["train", "palm", "--out", "run", *TINY], ["generate", "run", "--prompt", "the moon", "--tokens", "3"])
+    program = "import sys, palm; from weft.cli import main; main(sys.argv[1:])"
     for words in commands:  # in a process of its own: a registered family would stay
         done = subprocess.run(
             [sys.executable, "-c", program, *words], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True

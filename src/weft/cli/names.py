@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from importlib.resources import files
+from typing import Any
 
 from rich.table import Table
 from rich.text import Text
@@ -67,5 +69,18 @@ def _recipe(name: str) -> str:
 
 
 def _family(name: str) -> str:
-    family = FAMILIES.get(name)
-    return f"{family.summary}; sizes {', '.join(family.sizes)}"
+    family, proof = FAMILIES.get(name), _proof(_proofs().get(name))
+    return f"{family.summary}; sizes {', '.join(family.sizes)}{proof}"
+
+
+def _proofs() -> dict[str, dict[str, Any]]:
+    """What each of weft's own families was proven against, as docs/families.py measured it."""
+    return json.loads((files("weft.cli") / "proofs.json").read_text(encoding="utf-8"))
+
+
+def _proof(found: Mapping[str, Any] | None) -> str:
+    """A proof in words; nothing where there is none."""
+    if found is None:
+        return ""
+    how = f"Δ ≤ {found['logits']:.0e} sd" if "logits" in found else f"{found['tests']} tests"
+    return f"; {how} beside {found['against']}"
