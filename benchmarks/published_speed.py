@@ -1,6 +1,6 @@
 """Speed of published models beside transformers: a forward pass, and a training step.
 
-    python benchmarks/published_speed.py [--rounds 3] [--families gpt2 llama bert t5] [--tasks forward train]
+    python benchmarks/published_speed.py [--rounds 3] [--families gpt2 llama bert t5 modernbert deberta mixtral] [--tasks forward train]
                                          [--precisions bf16 fp32] [--batch 8]
 
 One folder a family is written by transformers, at a published size with 6 layers, and both libraries load it: the same
@@ -26,7 +26,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-FAMILIES = ("gpt2", "llama", "bert", "t5")
+FAMILIES = ("gpt2", "llama", "bert", "t5", "modernbert", "deberta", "mixtral")
+MASKED = ("bert", "modernbert", "deberta")
 CONTESTANTS = ("weft", "weft-compiled", "transformers", "transformers-compiled")
 WARM, TIMED = 2, 5
 LENGTH, TARGET = 256, 64  # of an encoder–decoder: a source of LENGTH, a target of TARGET
@@ -41,9 +42,20 @@ def reference(family: str) -> Any:
     if family == "llama":
         sizes = dict(hidden_size=768, intermediate_size=2048, num_attention_heads=12, num_key_value_heads=4)
         return t.LlamaForCausalLM(t.LlamaConfig(num_hidden_layers=6, **sizes))
+    if family == "mixtral":
+        sizes = dict(hidden_size=768, intermediate_size=1024, num_attention_heads=12, num_key_value_heads=4)
+        return t.MixtralForCausalLM(t.MixtralConfig(num_hidden_layers=6, **sizes))  # 8 experts, 2 for each token
+    none = dict(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
     if family == "bert":
-        none = dict(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
         return t.BertForMaskedLM(t.BertConfig(num_hidden_layers=6, **none))
+    if family == "modernbert":
+        return t.ModernBertForMaskedLM(t.ModernBertConfig(num_hidden_layers=6))
+    if family == "deberta":  # the third's shape, with a smaller table of tokens
+        sizes = dict(hidden_size=768, intermediate_size=3072, num_attention_heads=12, vocab_size=30522)
+        more = dict(relative_attention=True, position_buckets=256, share_att_key=True, norm_rel_ebd="layer_norm")
+        kinds = dict(pos_att_type=["p2c", "c2p"], position_biased_input=False, type_vocab_size=0)
+        config = t.DebertaV2Config(num_hidden_layers=6, **sizes, **more, **kinds, **none)
+        return t.DebertaV2ForMaskedLM(config)
     return t.T5ForConditionalGeneration(t.T5Config(dropout_rate=0.0, decoder_start_token_id=0))
 
 
@@ -94,7 +106,7 @@ def transformers(
     given = rows(family, module.config.vocab_size, batch)
     if compiled:
         module.compile(dynamic=False)
-    more = {} if family == "bert" else {"use_cache": False}
+    more = {} if family in MASKED else {"use_cache": False}
 
     def run(**labels: Any) -> Any:
         if family == "t5":
