@@ -413,6 +413,7 @@ def test_packed_rows_are_separate_rows(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", GROWING)
+@torch.no_grad()
 def test_the_future_changes_nothing(name: str) -> None:
     """G2, exactly: no key is felt by an earlier query, be it as large as it may."""
     attention, field = holding(KINDS[name], Causal())
