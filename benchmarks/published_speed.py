@@ -1,7 +1,7 @@
 """Speed of published models beside transformers: a forward pass, and a training step.
 
-    python benchmarks/published_speed.py [--rounds 3] [--families gpt2 llama bert t5 modernbert deberta mixtral] [--tasks forward train]
-                                         [--precisions bf16 fp32] [--batch 8]
+    python benchmarks/published_speed.py [--rounds 3] [--families gpt2 llama bert t5 modernbert deberta mixtral]
+                                         [--tasks forward train] [--precisions bf16 fp32] [--batch 8]
 
 One folder a family is written by transformers, at a published size with 6 layers, and both libraries load it: the same
 weights, the same rows, the same optimiser (fused AdamW). Each runs uncompiled and compiled; a library's figure is its

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import zlib
 from importlib import import_module
 from pathlib import Path
 
@@ -22,6 +23,35 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.function_scoped_fixture],
 )
 hypothesis.settings.load_profile("weft")
+
+
+# What is asked of every family under every position scheme, or compiled: the suite does it whole for these families,
+# and of the rest of the matrix a fourth, spread over all; `make test-all` does all of it.
+REPRESENTATIVES = {"bert", "deberta_v2", "gpt2", "llama", "mixtral", "outside", "t5", "transformer"}
+MATRIX = {
+    "test_a_row_does_not_feel_its_companions",
+    "test_any_position_scheme_generates_as_it_computes",
+    "test_bf16_runs_and_stays_near",
+    "test_packed_rows_are_separate_rows",
+    "test_the_fastest_able_kernel_is_fixed_for_every_field_and_replayed",
+    "test_the_future_changes_nothing",
+}
+ALONE = {"test_compiled_is_uncompiled"}  # of the others, none: each takes seconds
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the rest of a matrix as slow."""
+    for item in items:
+        given = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+        test = getattr(item, "originalname", item.name)
+        family = given.get("family", given.get("name"))
+        if test not in MATRIX | ALONE or family in REPRESENTATIVES:
+            continue
+        scheme = str(given.get("position", given.get("scheme", "own")))
+        kept = scheme == "own" or zlib.crc32(f"{family} {scheme} {test}".encode()) % 4 == 0
+        if test in ALONE or not kept:
+            item.add_marker("slow")
 
 
 @pytest.fixture(autouse=True)

@@ -16,9 +16,9 @@ from weft.data.tokenizers.spm import SentencePieces, translated
 
 Steps = list[dict[str, Any]]
 _FAIRSEQ = ("<s>", "<pad>", "</s>", "<unk>")
-_PEGASUS = ("<pad>", "</s>", "<mask_1>", "<mask_2>", *(f"<unk_{number}>" for number in range(2, 103)))
+_SPARE = ("<pad>", "</s>", "<mask_1>", "<mask_2>", *(f"<unk_{number}>" for number in range(2, 103)))
 # fmt: off
-_MBART = (
+_LANGUAGES = (
     "ar_AR", "cs_CZ", "de_DE", "en_XX", "es_XX", "et_EE", "fi_FI", "fr_XX", "gu_IN", "hi_IN", "it_IT", "ja_XX", "kk_KZ",
     "ko_KR", "lt_LT", "lv_LV", "my_MM", "ne_NP", "nl_XX", "ro_RO", "ru_RU", "si_LK", "tr_TR", "vi_VN", "zh_CN",
 )
@@ -46,7 +46,7 @@ class Arrangement:
     score: Callable[[str, float], float] = lambda name, score: score
 
 
-def _albert(said: Said) -> Steps:
+def _made_plain(said: Said) -> Steps:
     """Quotes made plain, spaces made one, accents and upper case taken away."""
     told = said.config
     steps: Steps = [
@@ -65,7 +65,7 @@ def _apart(name: str, score: float) -> float:
     return score - 100 if len(name) > 1 and name[-1] == "," and name[-2].isdigit() else score
 
 
-def _deberta(said: Said) -> Steps:
+def _lower_case(said: Said) -> Steps:
     if said.config.get("split_by_punct", False):
         raise ValueError("tokenizer_config.json says split_by_punct, which is not known here")
     return [{"type": "Lowercase"}] if said.config.get("do_lower_case", False) else []
@@ -76,12 +76,14 @@ ARRANGED: Mapping[str, Arrangement] = {
         "<s> $A </s>", "<s> $A </s> </s> $B </s>", first=_FAIRSEQ, skip=3, last=("<mask>",)
     ),
     "MBartTokenizer": Arrangement(
-        "$A </s> LANGUAGE", "$A $B </s> LANGUAGE", first=_FAIRSEQ, skip=3, last=(*_MBART, "<mask>")
+        "$A </s> LANGUAGE", "$A $B </s> LANGUAGE", first=_FAIRSEQ, skip=3, last=(*_LANGUAGES, "<mask>")
     ),
-    "PegasusTokenizer": Arrangement("$A </s>", "$A $B </s>", first=_PEGASUS, skip=2),
-    "AlbertTokenizer": Arrangement("[CLS] $A [SEP]", "[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1", before=_albert, score=_apart),
+    "PegasusTokenizer": Arrangement("$A </s>", "$A $B </s>", first=_SPARE, skip=2),
+    "AlbertTokenizer": Arrangement(
+        "[CLS] $A [SEP]", "[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1", before=_made_plain, score=_apart
+    ),
     "DebertaV2Tokenizer": Arrangement(
-        "[CLS] $A [SEP]", "[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1", missing=("[MASK]",), before=_deberta
+        "[CLS] $A [SEP]", "[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1", missing=("[MASK]",), before=_lower_case
     ),
 }
 

@@ -21,7 +21,7 @@ _CLIP_NORMAL = (
     {"type": "Replace", "pattern": {"Regex": r"\s+"}, "content": " "},
     {"type": "Lowercase"},
 )
-_BERT_NORMAL = {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None}
+_NORMAL = {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None}
 _SUFFIX_DECODER = {"type": "BPEDecoder", "suffix": SUFFIX}
 _BYTES = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
 # Text becomes ids as GPT-2's does.
@@ -66,7 +66,7 @@ def _merged_cut(name: str, said: Said) -> tuple[dict[str, Any] | None, dict[str,
     """How text of the class `name` is normalised and cut, and what spells its tokens."""
     decoder = {**_BYTES, "add_prefix_space": True}
     if name == "OpenAIGPTTokenizer":
-        return {**_BERT_NORMAL, "lowercase": True}, {"type": "BertPreTokenizer"}, _SUFFIX_DECODER
+        return {**_NORMAL, "lowercase": True}, {"type": "BertPreTokenizer"}, _SUFFIX_DECODER
     if name == "CLIPTokenizer":
         split = {"type": "Split", "pattern": {"Regex": _CLIP_CUT}, "behavior": "Removed", "invert": True}
         cut = {"type": "Sequence", "pretokenizers": [split, dict(_BYTES)]}
@@ -109,7 +109,7 @@ def from_words(vocabulary: Path, said: Said) -> dict[str, Any]:
         "vocab": ids,
     }
     normal = {
-        **_BERT_NORMAL,
+        **_NORMAL,
         "handle_chinese_chars": bool(told.get("tokenize_chinese_chars", True)),
         "strip_accents": told.get("strip_accents"),
         "lowercase": bool(told.get("do_lower_case", True)),
