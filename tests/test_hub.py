@@ -19,7 +19,8 @@ from weft.generate import GREEDY, Sampling, beam_search, row_seeds
 from weft.hub import USUAL, LoadError, Model, load, save
 from weft.hub.score import score
 from weft.models import FAMILIES, Blueprint
-from weft.nn import SCHEMES, Writer
+from weft.nn import SCHEMES, LMHead, Writer
+from weft.settings import to_data
 from weft.training import checkpoints
 
 NAMES = FAMILIES.names()
@@ -109,6 +110,8 @@ def test_the_public_names_are_the_hubs(tmp_path: Path):
 @pytest.mark.parametrize("tied", ["true", "false"])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_tied_head_is_one_copy_on_disk_an_untied_one_its_own(name: str, tied: str, tmp_path: Path):
+    if "tied" not in to_data(Blueprint.of(name, "debug").config):
+        pytest.skip("its head is its own")
     model = made(name, ("tied", tied))
     save(model, tmp_path)
     shape = tuple(model.module.get_parameter("embed.weight").shape)
@@ -116,6 +119,9 @@ def test_a_tied_head_is_one_copy_on_disk_an_untied_one_its_own(name: str, tied: 
     assert len(tables) in ((1,) if tied == "true" else (2, 3))  # 3: the source's, the target's and the output's
     module = load(tmp_path).module
     x, table = torch.randn(1, 2, model.config.width), module.get_parameter("embed.weight")
+    for part in module.modules():
+        if isinstance(part, LMHead):
+            part.softcap = None  # capped scores do not double
     with torch.no_grad():
         before = module.logits(x)  # type: ignore[operator]
         table.mul_(2)
@@ -239,8 +245,9 @@ def test_a_config_that_is_not_these_weights_is_refused(changes: dict[str, object
         ({"parts": []}, "config.json"),
         ({"parts": {}}, "config.json"),
         ({"parts": {"position": 5}}, "config.json"),
-        ({"parts": {"position": {"name": ["rope"]}}}, "config.json"),
-        ({"parts": {"position": {"name": "rop"}}}, "did you mean 'rope'?"),
+        ({"parts": {"position": {"name": ["rope"]}, "attention": None}}, "config.json"),
+        ({"parts": {"position": {"name": "rop"}, "attention": None}}, "did you mean 'rope'?"),
+        ({"parts": {"position": None, "attention": {"name": "windo"}}}, "did you mean 'window'?"),
         ({"model_type": "gpt2"}, "is not understood for model_type 'gpt2'"),
         ({"auto_map": {"AutoModel": "evil.py"}}, "auto_map"),
     ],

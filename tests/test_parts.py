@@ -74,6 +74,7 @@ def test_attention_by_hand(options: dict) -> None:
 def test_activations_by_hand(name: str) -> None:
     formulas: dict[str, Callable[[float], float]] = {
         "relu": lambda x: max(x, 0),
+        "tanh": math.tanh,
         "relu2": lambda x: max(x, 0) ** 2,
         "gelu": lambda x: x * 0.5 * (1 + math.erf(x / math.sqrt(2))),
         "gelu_tanh": lambda x: 0.5 * x * (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),

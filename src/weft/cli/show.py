@@ -66,8 +66,10 @@ def _text(value: object) -> str:
         return str(value["name"]) + "".join(f", {key} {_text(item)}" for key, item in value.items() if key != "name")
     if isinstance(value, dict) and "class" in value:
         return str(value["class"]).lower() + "".join(f" {k}={v}" for k, v in value.items() if k != "class" and v)
-    if isinstance(value, dict):
+    if isinstance(value, dict) and all(isinstance(count, int) for count in value.values()):
         return ", ".join(f"{count:,} of {name}" for name, count in value.items()) or "none"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_text(item)}" for key, item in value.items())
     if value is None:
         return "default"
     if isinstance(value, bool):

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from torch import Tensor, nn
 
 from weft.models import FAMILIES, Blueprint
-from weft.nn import Attention
+from weft.nn import Attention, Joined
 
 FIELD = "kv_heads"
 
@@ -47,13 +47,14 @@ class Averaged(Mapping[str, Tensor]):
 
     def __init__(self, tensors: Mapping[str, Tensor], old: nn.Module, new: nn.Module) -> None:
         """tensors: of `old`; both modules empty. ValueError where a tensor depends on the number that is no projection
-        of keys or values, a norm over all heads at once, say."""
+        of keys or values, nor a norm over all keys at once."""
         self._tensors, self._groups = tensors, dict[str, tuple[int, int]]()
         for path, part in new.named_modules():
             was = old.get_submodule(path)
             if isinstance(part, Attention) and isinstance(was, Attention) and part.kv_heads != was.kv_heads:
-                for name in (f"{path}.{way}.{kind}" for way in "kv" for kind in ("weight", "bias")):
-                    self._groups[name] = part.kv_heads, was.kv_heads
+                for way in ("k", "v", *(["k_norm.norm"] if isinstance(part.k_norm, Joined) else [])):
+                    for kind in ("weight", "bias"):
+                        self._groups[f"{path}.{way}.{kind}"] = part.kv_heads, was.kv_heads
         before, after = old.state_dict(), new.state_dict()
         for name in before:
             if name not in self._groups and before[name].shape != after[name].shape:

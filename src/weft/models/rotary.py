@@ -122,6 +122,8 @@ def read_scheme(given: Mapping[str, Any], theta: float, longest: int, *, parts: 
     theta, part = _number("", theta, "rope_theta"), _number("", part, "partial_rotary_factor")
     if theta <= 0:
         raise ValueError(f"rope_parameters: rope_theta is {theta!r}, but rotations are its powers: above 0, below 2^53")
+    if not 0 < part <= 1:
+        raise ValueError(f"rope_parameters: partial_rotary_factor is {part!r}, but it must be above 0 and at most 1")
     if kind == "default":
         given.pop(_ORIGINAL, None)  # the reference writes it and does not read it
         _none_left(given, kind)

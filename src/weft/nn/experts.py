@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
 
 from weft.nn.branch import Branch
 from weft.nn.context import Context
@@ -46,10 +47,20 @@ class Experts(Branch):
                 y, _ = expert(flat[None], ctx)  # [1, N, D]
                 out = out + y[0] * (share * (index == number)).sum(dim=-1, keepdim=True)  # [N, D]
                 continue
-            token, place = (index == number).nonzero(as_tuple=True)  # [n] each
+            token, place = self._takers(index, number)  # [n] each
             y, _ = expert(flat[token][None], ctx)  # [1, n, D]
             out = out.index_add(0, token, y[0] * share[token, place][:, None])  # [N, D]
         return out.view_as(x), {BALANCE: self._balance(scores, index, ctx)} if self.training else None
+
+    def _takers(self, index: Tensor, number: int) -> tuple[Tensor, Tensor]:
+        """The tokens that chose an expert, and as which of theirs. Where there are no numbers (a dry run, whose tensors
+        are shapes alone) each expert has its even share."""
+        if not isinstance(index, FakeTensor):
+            token, place = (index == number).nonzero(as_tuple=True)
+            return token, place
+        share, more = divmod(index.numel(), len(self.experts))
+        token = torch.arange(share + (number < more), device=index.device)
+        return token, torch.zeros_like(token)
 
     def _balance(self, scores: Tensor, index: Tensor, ctx: Context) -> Tensor:
         """See the class. scores [B, T, E], index [N, top] -> [2, top + 1, E]."""
