@@ -26,6 +26,8 @@ def test_the_reference_goes_on_as_weft_does(name: str, tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers")
     tokenizer = train_tokenizer("bpe", [TEXT], 400)
     blueprint = Blueprint.of(name, "debug", vocab=tokenizer.vocab)
+    if "tied" in blueprint.to_data()["config"]:  # a fresh tied head repeats what it starts with, and that is an end
+        blueprint = blueprint.change("tied", "false")
     model = Model(blueprint.build(seed=3), blueprint, tokenizer)
     weft.save(model, tmp_path / "one")
     theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "one")
