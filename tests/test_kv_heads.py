@@ -13,7 +13,7 @@ from weft.files import read_json
 from weft.hub import Model, load, save
 from weft.hub.convert import convert
 from weft.models import FAMILIES, Blueprint
-from weft.nn import Attention
+from weft.nn import Attention, Joined
 
 WITH = [
     name for name in FAMILIES.names() if "kv_heads" in {f.name for f in dataclasses.fields(FAMILIES.get(name).config)}
@@ -48,7 +48,8 @@ def test_each_new_head_is_the_mean_of_its_group(family: str, count: int, tmp_pat
     old, new, changed = before.module.state_dict(), after.module.state_dict(), set[str]()
     for path, part in before.module.named_modules():
         if isinstance(part, Attention):
-            changed |= {f"{path}.{way}.{kind}" for way in "kv" for kind in ("weight", "bias")} & old.keys()
+            ways = ("k", "v", "k_norm.norm")  # the last where one norm is of all keys at once
+            changed |= {f"{path}.{way}.{kind}" for way in ways for kind in ("weight", "bias")} & old.keys()
     assert old.keys() == new.keys() and changed
     for name, tensor in old.items():
         if name in changed:
@@ -67,8 +68,8 @@ def like_neighbours(model: Model, group: int) -> None:
 
     with torch.no_grad():
         for part in (part for part in model.module.modules() if isinstance(part, Attention)):
-            for linear in (part.k, part.v):
-                for parameter in linear.parameters():
+            for grouped in (part.k, part.v, *([part.k_norm] if isinstance(part.k_norm, Joined) else [])):
+                for parameter in grouped.parameters():
                     parameter.copy_(alike(parameter))
 
 

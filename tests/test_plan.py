@@ -38,7 +38,8 @@ def test_the_operations_are_those_of_a_step(family: str) -> None:
     seen: list[Record] = []
     watch = Watcher()
     watch.step = seen.append  # type: ignore[method-assign]
-    objective = OBJECTIVES.get(FAMILIES.get(family).objective)()
+    declared = FAMILIES.get(family)
+    objective = OBJECTIVES.get(declared.objective)(**declared.terms(blueprint.config))
     module = blueprint.change("vocab", str(ids(objective, data.tokenizer)))
     train(module.build(), turned(objective, data.train, data.tokenizer), objective, SETTINGS, watch=watch)
     assert seen[0].gflops is not None

@@ -121,9 +121,10 @@ def _refuse(data: Mapping[str, Any]) -> None:
     quantised = data.get("quantization_config")
     if quantised:
         how = quantised.get("quant_method", "?") if isinstance(quantised, dict) else quantised
+        other = ", or what the reference library saves once it has loaded this one with dequantize=True"
         raise ValueError(
-            f"the weights are quantised ({how}), which is not turned back here: take the folder they were made from, "
-            "or what the reference library saves once it has loaded them with dequantize=True (mxfp4)"
+            f"the weights are quantised ({how}), which cannot be turned back exactly: take the folder they were made "
+            f"from{other if how == 'mxfp4' else ''}"
         )
 
 

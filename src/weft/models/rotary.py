@@ -106,9 +106,8 @@ def rope_by_layer(thetas: Mapping[str, tuple[str, float]], longest: int, local: 
         said = {kind: write_scheme(getattr(config, ours), config.context) for kind, (ours, _) in thetas.items()}
         return {"rope_parameters": said} if position is None and None not in said.values() else None
 
-    return Seam(
-        ("rope_parameters", local, *([whole] if whole else [])), tuple(ours for ours, _ in thetas.values()), read, write
-    )
+    names = ("rope_parameters", local, *([whole] if whole else []))
+    return Seam(names, tuple(ours for ours, _ in thetas.values()), read, write)
 
 
 def read_scheme(given: Mapping[str, Any], theta: float, longest: int, *, parts: bool = False) -> RopeScheme:

@@ -13,8 +13,6 @@ from weft.nn.context import Context
 from weft.nn.linear import Linear
 from weft.nn.tap import Tap
 
-BALANCE = "balance"
-
 
 class Experts(Branch):
     """Σ over the `top` best-scored experts of softmax(their scores) · expert(x). x [B, T, D] -> [B, T, D].
@@ -23,9 +21,8 @@ class Experts(Branch):
     et al. 2024, §2.1). Each expert computes the tokens that chose it, and no others; in a compiled graph, whose shapes
     cannot depend on numbers, it computes all of them. bias: the router has one.
 
-    Auxiliary term "balance" [2, top + 1, E], of tokens that are there (segment not 0), to be summed over layers and
-    turned into a loss by `balance`: how often each expert came first, second, …, and its mean probability; then the
-    number of tokens. It couples the samples of a batch.
+    Auxiliary term "balance" [2, top + 1, E], of tokens that are there, to be summed over layers and made a loss by
+    `balance`: how often each expert came first, second, …, its summed probability; and how many tokens there were.
     """
 
     def __init__(self, width: int, experts: Sequence[Branch], *, top: int, bias: bool = False) -> None:
@@ -50,17 +47,14 @@ class Experts(Branch):
             token, place = self._takers(index, number)  # [n] each
             y, _ = expert(flat[token][None], ctx)  # [1, n, D]
             out = out.index_add(0, token, y[0] * share[token, place][:, None])  # [N, D]
-        return out.view_as(x), {BALANCE: self._balance(scores, index, ctx)} if self.training else None
+        return out.view_as(x), {"balance": self._balance(scores, index, ctx)} if self.training else None
 
     def _takers(self, index: Tensor, number: int) -> tuple[Tensor, Tensor]:
-        """The tokens that chose an expert, and as which of theirs. Where there are no numbers (a dry run, whose tensors
-        are shapes alone) each expert has its even share."""
-        if not isinstance(index, FakeTensor):
-            token, place = (index == number).nonzero(as_tuple=True)
-            return token, place
-        share, more = divmod(index.numel(), len(self.experts))
-        token = torch.arange(share + (number < more), device=index.device)
-        return token, torch.zeros_like(token)
+        """The tokens that chose an expert, and as which of theirs; in a dry run, without numbers, an even share."""
+        if isinstance(index, FakeTensor):
+            share, more = divmod(index.numel(), len(self.experts))
+            return (token := torch.arange(share + (number < more), device=index.device)), torch.zeros_like(token)
+        return (index == number).nonzero(as_tuple=True)  # type: ignore[return-value]
 
     def _balance(self, scores: Tensor, index: Tensor, ctx: Context) -> Tensor:
         """See the class. scores [B, T, E], index [N, top] -> [2, top + 1, E]."""
