@@ -84,7 +84,7 @@ class Seen:
         self.given.append(arguments[0] if arguments else named["hidden_states"])
 
     def _leave(self, layer: nn.Module, arguments: Any, output: Any) -> None:
-        self.last = [output[0] if isinstance(output, tuple) else output]
+        self.last = [output[0] if isinstance(output, tuple | list) else output]
 
 
 def compare(model: Model, folder: Path, probe: Probe, library: str, tolerance: float) -> Comparison:

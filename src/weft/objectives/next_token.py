@@ -6,7 +6,6 @@ from torch import Tensor
 
 from weft.batch import IGNORED, Batch
 from weft.nn import Auxiliary, Decoder, EncoderDecoder, Layout, balance
-from weft.nn.experts import BALANCE
 from weft.objectives.loss import Loss
 
 
@@ -39,7 +38,7 @@ class _Likelihood:
     @property
     def couples(self) -> tuple[str, ...]:
         """The terms that couple the samples of a micro-batch."""
-        return () if self.balance is None else (BALANCE,)
+        return () if self.balance is None else ("balance",)
 
     def counts(self, batch: Batch) -> dict[str, int]:
         """The places that predict something."""
@@ -49,13 +48,13 @@ class _Likelihood:
         self, module: Decoder | EncoderDecoder, hidden: Tensor, auxiliary: Auxiliary, batch: Batch
     ) -> dict[str, Loss]:
         """The terms of hidden states [B, T, D]; a balance of nothing where no experts are trained."""
-        weighed = {} if self.balance is None or auxiliary is None else {BALANCE: auxiliary[BALANCE]}
+        weighed = {} if self.balance is None or auxiliary is None else {"balance": auxiliary["balance"]}
         labels = asked(batch, {name: term for name, term in (auxiliary or {}).items() if name not in weighed})
         nats = module.nats(hidden, labels, ignored=IGNORED)
         losses = {"loss": Loss(nats, count(batch))}
         if self.balance is not None:
-            uneven = balance(weighed[BALANCE]) if weighed else nats * 0.0
-            losses[BALANCE] = Loss(uneven * count(batch), count(batch), self.balance)
+            uneven = balance(weighed["balance"]) if weighed else nats * 0.0
+            losses["balance"] = Loss(uneven * count(batch), count(batch), self.balance)
         return losses
 
 
