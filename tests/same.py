@@ -49,7 +49,8 @@ def trace(family: str, optimiser: str) -> list[str]:
     data = prepare(
         DataSettings(source="made_pairs" if pairs else "made", vocab=300), blueprint.config.context, pairs=pairs
     )
-    objective = OBJECTIVES.get(FAMILIES.get(family).objective)()
+    declared = FAMILIES.get(family)
+    objective = OBJECTIVES.get(declared.objective)(**declared.terms(Blueprint.of(family, "debug").config))
     module = blueprint.change("vocab", str(ids(objective, data.tokenizer))).change("dropout", "0.1").build(seed=1)
     settings = TrainSettings(steps=STEPS, batch=4, micro_batches=2, optimiser=optimiser, precision="fp32", threads=1)
     watch = Losses()

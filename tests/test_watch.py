@@ -349,7 +349,8 @@ def test_counting_changes_no_bit(family: str, kernel: str) -> None:
     blueprint = Blueprint.of(family, "debug").change("dropout", "0.1")
     module = blueprint.build(seed=1).train()
     kernels.use(module, kernel)
-    objective = OBJECTIVES.get(FAMILIES.get(family).objective)()
+    declared = FAMILIES.get(family)
+    objective = OBJECTIVES.get(declared.objective)(**declared.terms(blueprint.config))
     tokens = torch.randint(0, blueprint.config.vocab, (3, 21), generator=torch.Generator().manual_seed(3))
     batch = Batch(tokens[:, :-1], tokens[:, 1:], source=Batch(tokens))
 
