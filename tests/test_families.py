@@ -583,6 +583,9 @@ def stacks_parameters(module: nn.Module) -> Iterator[nn.Parameter]:
 @pytest.mark.parametrize("position", POSITIONS)
 def test_bf16_runs_and_stays_near(family: str, position: str) -> None:
     module = model_of(family, position)
+    with torch.no_grad():  # scores that saturate (they are not divided by √K everywhere) turn rounding into choices
+        for parameter in module.parameters():
+            parameter.mul_(0.7 if parameter.ndim > 1 else 1.0)
     tokens, source = draw(module, 2, 20), source_of(module, 2)
     exact = logits(module, tokens, source=source).detach()
     with torch.autocast("cpu", torch.bfloat16):
