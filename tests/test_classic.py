@@ -180,6 +180,14 @@ def test_a_part_of_a_head_that_is_odd_is_rounded_up_and_no_wider() -> None:
         Blueprint.of("neox", "debug", width=52).change("position", yarn).build()
 
 
+@pytest.mark.parametrize("part", [1.0, 0.5])
+def test_neox_says_how_much_of_a_head_turns_also_where_it_is_all(part: float) -> None:
+    """A missing factor means a quarter there."""
+    plan = Blueprint.of("neox", "debug", part=part)
+    said = write_fields(plan)
+    assert said is not None and read_fields(modern(said)).blueprint == plan
+
+
 def test_a_wiring_that_is_none_is_refused_by_its_name() -> None:
     for family in ("neox", "bloom", "falcon"):
         with pytest.raises(ValueError, match="wiring = 'sideways'.* sequential"):

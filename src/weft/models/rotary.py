@@ -183,7 +183,7 @@ def write_scheme(scheme: RopeScheme, context: int, *, parts: bool = False) -> di
     each head turns and none of theirs does."""
     if scheme.part != 1.0 and not parts:
         return None
-    part = {} if scheme.part == 1.0 else {"partial_rotary_factor": scheme.part}
+    part = {"partial_rotary_factor": scheme.part} if parts else {}  # a missing one need not mean the whole
     if scheme.scaling is None:
         return {"rope_type": "default", "rope_theta": scheme.theta, **part}
     kind, form = next((kind, form) for kind, form in _FORMS.items() if type(scheme.scaling) is form.kind)
