@@ -123,7 +123,7 @@ def family(kind: type[Bart], published: Published, summary: str, **sizes: dict[s
 
 MARIAN = replace(
     kin("Marian", (False, False, False, True), (replace(SPARE, like=""), *PLACES), head="MTModel"),
-    keys=(*KEYS, Key("decoder_vocab_size", "target_vocab", None, follows="vocab")), seam=tables(TIED, ONE),
+    keys=(Key("vocab_size", "vocab", 58101), *KEYS[1:], Key("decoder_vocab_size", "target_vocab", None, follows="vocab")), seam=tables(TIED, ONE),
 )
 FAMILIES.register("bart", family(
     Bart, kin("Bart", (False, False, True, False), (SPARE,)), "post-LN, learned positions",
