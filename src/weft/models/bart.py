@@ -122,8 +122,8 @@ def family(kind: type[Bart], published: Published, summary: str, **sizes: dict[s
 
 
 MARIAN = replace(
-    kin("Marian", (False, False, False, True), (replace(SPARE, like=""), *PLACES), head="MTModel"),
-    keys=(Key("vocab_size", "vocab", 58101), *KEYS[1:], Key("decoder_vocab_size", "target_vocab", None, follows="vocab")), seam=tables(TIED, ONE),
+    kin("Marian", (False,) * 3 + (True,), (replace(SPARE, like=""), *PLACES), head="MTModel"), seam=tables(TIED, ONE),
+    keys=(replace(KEYS[0], default=58101), *KEYS[1:], Key("decoder_vocab_size", "target_vocab", None, follows="vocab")),
 )
 FAMILIES.register("bart", family(
     Bart, kin("Bart", (False, False, True, False), (SPARE,)), "post-LN, learned positions",
