@@ -152,14 +152,14 @@ def one(name: str, family: str, folder: str, task: str, precision: str, batch: s
 
 
 def measure_all(given: argparse.Namespace, folder: Path) -> None:
-    print(f"{'family':8}{'task':9}{'':6}" + "".join(f"{name:>23}" for name in CONTESTANTS) + f"{'ratio':>8}")
+    print(f"{'family':8}{'task':9}{'':6}" + "".join(f"{name:>23}" for name in given.contestants) + f"{'ratio':>8}")
     for family in given.families:
         reference(family).save_pretrained(folder / family)
         for task in given.tasks:
             for precision in given.precisions:
-                found: dict[str, list[float]] = {name: [] for name in CONTESTANTS}
+                found: dict[str, list[float]] = {name: [] for name in given.contestants}
                 for _ in range(given.rounds):
-                    for name in CONTESTANTS:
+                    for name in given.contestants:
                         words = [
                             sys.executable,
                             "-W",
@@ -176,8 +176,11 @@ def measure_all(given: argparse.Namespace, folder: Path) -> None:
                         )
                         found[name].append(json.loads(done.stdout.splitlines()[-1]))
                 middle = {name: statistics.median(times) for name, times in found.items()}
-                ours, theirs = (min(middle[name], middle[f"{name}-compiled"]) for name in ("weft", "transformers"))
-                shown = "".join(f"{1000 * middle[name]:>20.1f} ms" for name in CONTESTANTS)
+                ours, theirs = (
+                    min(seconds for name, seconds in middle.items() if name.partition("-")[0] == library)
+                    for library in ("weft", "transformers")
+                )
+                shown = "".join(f"{1000 * middle[name]:>20.1f} ms" for name in given.contestants)
                 print(f"{family:8}{task:9}{precision:6}{shown}{theirs / ours:>7.2f}x", flush=True)
 
 
@@ -188,6 +191,7 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", choices=("forward", "train"), default=("forward", "train"))
     parser.add_argument("--precisions", nargs="+", choices=("bf16", "fp32"), default=("bf16", "fp32"))
     parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--contestants", nargs="+", choices=CONTESTANTS, default=CONTESTANTS)
     parser.add_argument("--one", nargs=6, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
