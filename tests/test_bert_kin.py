@@ -236,14 +236,6 @@ def test_a_roberta_goes_by_places_and_not_by_padding_s_id() -> None:
     assert module(padded)[0].shape == (1, 9, 48)
 
 
-def test_padding_s_id_within_a_row_is_refused_where_the_reference_counts_by_ids() -> None:
-    plan = Blueprint.of("roberta", "debug")
-    model, tokens = Model(plan.build(), plan), torch.tensor([[5, 6, 1, 7], [5, 6, 7, 1]])
-    with pytest.raises(ValueError, match="the id 1, which is padding.*give lengths"):
-        model.logits(tokens)
-    assert model.logits(tokens[1:], lengths=torch.tensor([3])).shape == (1, 4, 131)
-
-
 def test_a_folder_with_old_buffers_and_copies_is_read(tmp_path: Path) -> None:
     """As the reference's first versions wrote RoBERTa: places as a buffer, a copy of the table and one of the bias."""
     blueprint = Blueprint.of("roberta", "debug", pooler=True)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from weft.nn import Encoder, Layout, Learned, Writer
+from weft.nn import Layout, Writer
 
 
 def at_least_one(name: str, number: int) -> None:
@@ -32,21 +32,6 @@ def ragged(tokens: Tensor, lengths: Tensor | None) -> Layout | None:
     if lengths.shape != (rows,) or bool(((lengths < 0) | (lengths > width)).any()):
         raise ValueError(f"lengths are {lengths.tolist()}, but there are {rows} rows of {width} tokens: one for each")
     return Layout.ragged(lengths, width)
-
-
-def no_padding(module: nn.Module, tokens: Tensor, lengths: Tensor | None) -> None:
-    """ValueError where padding's id stands in a row of a model whose places the reference counts by ids: its table of
-    positions begins behind that id's (RoBERTa's kin). Ours counts places, and would give other numbers."""
-    stem = module.embed.position if isinstance(module, Encoder) else None
-    if not isinstance(stem, Learned) or not stem.offset:
-        return
-    here, padding = ragged(tokens, lengths), stem.offset - 1
-    real = torch.ones_like(tokens, dtype=torch.bool) if here is None else here.segments != 0
-    if bool(((tokens == padding) & real).any()):
-        raise ValueError(
-            f"the id {padding}, which is padding in this model, stands within a row, where the reference counts no "
-            "place for it: pad on the right and give lengths, or leave it out"
-        )
 
 
 def written_vocab(module: nn.Module, config: Any) -> int:

@@ -13,7 +13,7 @@ from weft.batch import Tokenizer
 from weft.data import ChatTemplate, Message, encode_many, template_of
 from weft.generate import Beams, Sampling
 from weft.generate.cached import evaluating
-from weft.hub.inputs import check_ids, no_padding, nothing, ragged
+from weft.hub.inputs import check_ids, nothing, ragged
 from weft.hub.published import Origin
 from weft.hub.sentences import BATCH, Pooling, vectors
 from weft.hub.stops import Stops
@@ -87,7 +87,6 @@ class Model:
         if target is not None and target.ndim == 1 and lengths is None and not self.translates:
             target, lengths = None, target
         check_ids(self.config.vocab, tokens=tokens)
-        no_padding(self.module, tokens, lengths)
         with evaluating(list(self.module.modules())):
             if isinstance(self.module, EncoderDecoder):
                 check_ids(self.module.stem.vocab, target=target)
@@ -109,7 +108,6 @@ class Model:
         """Hidden states [B, T, D], after the last norm, in evaluation mode. tokens int64 [B, T], right-padded to
         `lengths` [B]; of an encoder–decoder the source. types: as in `logits`. Gradients are kept where enabled."""
         check_ids(self.config.vocab, tokens=tokens)
-        no_padding(self.module, tokens, lengths)
         with evaluating(list(self.module.modules())):
             return self._states(tokens, lengths, types)
 
