@@ -22,13 +22,13 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from memory import Peak, anonymous
 
 from weft.nn import (
     Attention,
@@ -77,30 +77,6 @@ WAYS = {
     "both ways: linear": Way(LinearKind(), causal=False),
 }
 FULL = [name for name in WAYS if "full" in name]
-
-
-class Peak(threading.Thread):
-    """The most anonymous memory seen while it runs."""
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self.most, self.going = anonymous(), True
-
-    def run(self) -> None:
-        while self.going:
-            self.most = max(self.most, anonymous())
-            time.sleep(0.001)
-
-    def end(self) -> int:
-        self.going = False
-        self.join()
-        return max(self.most, anonymous())
-
-
-def anonymous() -> int:
-    """Bytes of anonymous memory that this process holds."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
 
 
 def prepare(way: Way, length: int, dtype: torch.dtype) -> Callable[[], None]:

@@ -424,7 +424,7 @@ def test_a_beam_depends_neither_on_padding_nor_on_companions(name: str, alpha: f
     monkeypatch.setattr(Cached, "keep", lambda cached, rows: (drops.append(rows), keep(cached, rows)))
     together = beam_search(module, prompts, width=4, best=3, new=10, alpha=alpha, stop=stop, start=START)
     # at alpha 0 some searches are over early, and leave the cache; whether they do is the luck of the weights
-    assert drops or alpha or name not in ("gpt2", "llama", "t5")
+    assert drops or alpha or name not in ("gpt2", "llama", "t5", "transformer")
     for prompt, beams in zip(prompts, together, strict=True):
         (alone,) = beam_search(module, [prompt], width=4, best=3, new=10, alpha=alpha, stop=stop, start=START, chunk=3)
         assert [(beam.ids, beam.reason) for beam in alone] == [(beam.ids, beam.reason) for beam in beams]
