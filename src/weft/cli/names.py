@@ -82,5 +82,5 @@ def _proof(found: Mapping[str, Any] | None) -> str:
     """A proof in words; nothing where there is none."""
     if found is None:
         return ""
-    how = f"Δ ≤ {found['logits']:.0e} sd" if "logits" in found else f"{found['tests']} tests"
+    how = f"Δ ≤ {found['logits']:.1e} sd" if "logits" in found else f"{found['tests']} tests"
     return f"; {how} beside {found['against']}"
