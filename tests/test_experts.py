@@ -11,7 +11,6 @@ from weft.batch import IGNORED, Batch
 from weft.data.order import places
 from weft.models import FAMILIES, Blueprint
 from weft.nn import GLU, Context, Experts, Layout, balance
-from weft.nn.experts import BALANCE
 from weft.objectives import NextToken
 from weft.training.loop import train
 
@@ -63,7 +62,7 @@ def test_balance_is_the_reference_s(count: int, top: int) -> None:
     for lengths in (None, torch.tensor([7, 1, 4])):
         here = Layout() if lengths is None else Layout.ragged(lengths, 7)
         mask = None if here.segments is None else here.segments
-        terms = [layer(x, Context(here))[1][BALANCE] for layer in layers]
+        terms = [layer(x, Context(here))[1]["balance"] for layer in layers]
         scores = tuple(layer.router(x).flatten(0, 1) for layer in layers)
         wanted = mixtral.load_balancing_loss_func(scores, count, top, mask)
         got = balance(terms[0] + terms[1])
@@ -78,7 +77,7 @@ def test_packed_rows_are_balanced_as_rows_of_their_own() -> None:
     packed = Layout(segments=torch.tensor([[1] * 4 + [2] * 3 + [0] * 2]))
     (y, whole), pieces = part(x, Context(packed)), [part(piece, Context(Layout())) for piece in (x[:, :4], x[:, 4:7])]
     assert torch.allclose(y[:, :7], torch.cat([piece for piece, _ in pieces], dim=1), atol=1e-6)
-    assert torch.allclose(whole[BALANCE], sum(extra[BALANCE] for _, extra in pieces), atol=1e-6)
+    assert torch.allclose(whole["balance"], sum(extra["balance"] for _, extra in pieces), atol=1e-6)
 
 
 def module_and_batch(family: str = "mixtral", **changes: object) -> tuple[torch.nn.Module, Batch]:
@@ -94,7 +93,7 @@ def test_the_objective_weighs_it() -> None:
     assert {name: loss.count for name, loss in losses.items()} == objective.counts(batch) == {"loss": 16, "balance": 16}
     assert losses["balance"].weight == 0.25 and objective.couples == ("balance",)
     _, extra = module(batch.tokens)
-    assert float(losses["balance"].sum.detach()) / 16 == pytest.approx(float(balance(extra[BALANCE]).detach()))
+    assert float(losses["balance"].sum.detach()) / 16 == pytest.approx(float(balance(extra["balance"]).detach()))
     with pytest.raises(ValueError, match="no weights for the model's auxiliary terms balance"):
         NextToken().losses(module, batch)
     with pytest.raises(ValueError, match="balance = -1"):
@@ -127,6 +126,6 @@ def test_training_with_it_spreads_the_tokens() -> None:
             module.get_parameter("stack.layers.0.mlp.branch.router.weight").mul_(30.0)
         train(module, decoder_rows(), NextToken(balance=weight), without_dropout(steps=60, rate=1e-2, batch=16))
         _, extra = module.train()(decoder_rows().batch(places(0, range(20))).tokens)
-        return float(balance(extra[BALANCE]).detach())
+        return float(balance(extra["balance"]).detach())
 
     assert run(1.0) < run(0.0) - 0.01
