@@ -23,12 +23,16 @@ FLOORS = {
 }
 EXEMPT = ("__init__", "__main__")  # the package's own door may look at every floor
 ENGLISH = {"transformer"}  # families that are also a word: a sentence may use it
-HOMONYMS = {  # not families: a position scheme that bears the name of the one it comes from, names in folders of others
+# Not families: a position scheme and tables of noise that bear the name of the paper they come from, names in folders
+# of others.
+HOMONYMS = {
     ("nn/scheme.py", "t5"),
     ("hub/sentences.py", "Transformer"),
     ("data/own.py", "sentence_bert_config.json"),
     ("hub/sentences.py", "sentence_bert_config.json"),
     ("hub/source.py", "sentence_bert_config.json"),
+    ("objectives/noise/__init__.py", "weft.objectives.noise.bart"),
+    ("objectives/noise/__init__.py", "weft.objectives.noise.t5"),
 }
 LINES, STATEMENT_LINES, ARGUMENTS = 300, 40, 12
 MAY_HAVE_MORE = {
