@@ -1,0 +1,73 @@
+"""weft's own metrics, registered."""
+
+from weft.evaluate import answers, bleu, calibration, classify, regress
+from weft.evaluate.entities import entity_scores, iob2_chunks, token_accuracy
+from weft.evaluate.metric import METRICS, Metric
+
+for metric in (
+    Metric("accuracy", "classes", "share equal", classify.accuracy),
+    Metric("precision", "classes", "precision of class 1 of two", lambda p, g: classify.binary(p, g).precision),
+    Metric("recall", "classes", "recall of class 1 of two", lambda p, g: classify.binary(p, g).recall),
+    Metric("f1", "classes", "F1 of class 1 of two", lambda p, g: classify.binary(p, g).f1),
+    Metric("macro_f1", "classes", "mean of the classes' F1", lambda p, g: classify.macro(p, g).f1),
+    Metric("micro_f1", "classes", "F1 of counts summed over classes", lambda p, g: classify.micro(p, g).f1),
+    Metric("weighted_f1", "classes", "mean of F1, weighted by gold counts", lambda p, g: classify.weighted(p, g).f1),
+    Metric("matthews", "classes", "Matthews correlation, R_K", classify.matthews),
+    Metric("pearson", "numbers", "Pearson's r", regress.pearson),
+    Metric("spearman", "numbers", "Spearman's ρ, mean ranks for ties", regress.spearman),
+    Metric("mse", "numbers", "mean squared error", regress.mse, perfect=0.0, higher=False),
+    Metric("entity_f1", "tags", "micro F1, conlleval's chunks", lambda p, g: entity_scores(p, g).overall.f1),
+    Metric(
+        "entity_precision",
+        "tags",
+        "micro precision, conlleval's chunks",
+        lambda p, g: entity_scores(p, g).overall.precision,
+    ),
+    Metric(
+        "entity_recall", "tags", "micro recall, conlleval's chunks", lambda p, g: entity_scores(p, g).overall.recall
+    ),
+    Metric(
+        "strict_entity_f1",
+        "tags",
+        "micro F1, strict IOB2 chunks",
+        lambda p, g: entity_scores(p, g, chunks=iob2_chunks).overall.f1,
+    ),
+    Metric("token_accuracy", "tags", "share of tokens with the gold tag, O included", token_accuracy),
+    Metric(
+        "exact_match",
+        "answers",
+        "SQuAD 2.0 exact, percent",
+        lambda p, g: answers.squad(p, g).overall.exact,
+        perfect=100.0,
+    ),
+    Metric("answer_f1", "answers", "SQuAD 2.0 F1, percent", lambda p, g: answers.squad(p, g).overall.f1, perfect=100.0),
+    Metric("bleu", "texts", "sacreBLEU", bleu.bleu, perfect=100.0),
+    Metric("tokenised_bleu", "texts", "BLEU-4, lower case, 13a, no smoothing", bleu.tokenised_bleu, perfect=100.0),
+    Metric("chrf", "texts", "chrF2", bleu.chrf, perfect=100.0),
+    Metric("ter", "texts", "translation edit rate", bleu.ter, perfect=0.0, higher=False),
+    Metric(
+        "calibration_error",
+        "probabilities",
+        "expected calibration error, 15 bins of equal width",
+        calibration.calibration_error,
+        perfect=0.0,
+        higher=False,
+    ),
+    Metric(
+        "brier",
+        "probabilities",
+        "squared error summed over classes, mean",
+        calibration.brier,
+        perfect=0.0,
+        higher=False,
+    ),
+    Metric(
+        "nll",
+        "probabilities",
+        "-ln p(gold), mean, nats",
+        calibration.negative_log_likelihood,
+        perfect=0.0,
+        higher=False,
+    ),
+):
+    METRICS.register(metric.name, metric)
