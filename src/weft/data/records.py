@@ -1,8 +1,9 @@
 """Files of records, one document a row: .csv, .tsv, .jsonl (each also .gz) and .parquet, read as a stream."""
 
+import contextlib
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 RECORDS = frozenset([".csv", ".tsv", ".jsonl", ".parquet"])
 PARQUET = "pip install 'weft[parquet]'"
 
-_FIRST_ROW = ", by its first row, which names the columns: put such a row first if this one is text"
+CHOOSE = "choose one (data.column, --column)"
+FIRST_ROW = ", by its first row, which names the columns: put such a row first if this one is text"
 _LONGEST = 1 << 30  # characters of one value of a .csv; Python's own limit is 131,072
 _ROWS = 1024  # of a .parquet, read at once
 
@@ -53,13 +55,12 @@ def read_records(path: Path, column: str) -> Iterator[Record]:
 
 def _table(path: Path, column: str, tabs: bool) -> Iterator[Record]:
     with open_text(path, newline="") as lines:
-        delimiter, quoting = ("\t", csv.QUOTE_NONE) if tabs else (",", csv.QUOTE_MINIMAL)
-        rows = _rows(csv.reader(lines, strict=True, delimiter=delimiter, quoting=quoting), path)
+        rows = table_rows(lines, path, tabs=tabs)
         header = next(rows, (1, []))[1]
         if not header:
             return
         if header.count(column) != 1:
-            raise _no_column(path, column, header, _FIRST_ROW)
+            raise no_column(path, column, header, FIRST_ROW)
         place = header.index(column)
         for line, row in rows:
             if len(row) != len(header):
@@ -69,8 +70,10 @@ def _table(path: Path, column: str, tabs: bool) -> Iterator[Record]:
             yield Record(line, row[place])
 
 
-def _rows(reader: Any, path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Each row that is not blank, with the line on which it begins."""
+def table_rows(lines: Iterable[str], path: Path, *, tabs: bool) -> Iterator[tuple[int, list[str]]]:
+    """Each row of a .csv, or with `tabs` of a .tsv, that is not blank, with the line on which it begins."""
+    delimiter, quoting = ("\t", csv.QUOTE_NONE) if tabs else (",", csv.QUOTE_MINIMAL)
+    reader = csv.reader(lines, strict=True, delimiter=delimiter, quoting=quoting)
     while True:
         line = reader.line_num + 1
         before = csv.field_size_limit(_LONGEST)  # the module knows one limit only, for everybody
@@ -88,24 +91,28 @@ def _rows(reader: Any, path: Path) -> Iterator[tuple[int, list[str]]]:
 
 def _objects(path: Path, column: str) -> Iterator[Record]:
     seen, names = False, dict[str, None]()
+    for number, row in object_rows(path):
+        if column in row:
+            seen = True
+        elif not seen:
+            names |= dict.fromkeys(row)
+        text = row.get(column)
+        if text is not None and not isinstance(text, str):
+            raise DamagedFile(
+                f"{path}, line {number}: {column!r} is {json.dumps(text)[:40]}, not a text: mend the line, or "
+                "choose another column (data.column, --column)"
+            )
+        yield Record(number, text)
+    if names and not seen:
+        raise no_column(path, column, list(names))
+
+
+def object_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Each object of a .jsonl with its line."""
     with open_text(path, newline="\n") as lines:
         for number, line in enumerate(lines, start=1):
-            if not line.strip(" \t\r\n"):
-                continue
-            row = _object(line, f"{path}, line {number}")
-            if column in row:
-                seen = True
-            elif not seen:
-                names |= dict.fromkeys(row)
-            text = row.get(column)
-            if text is not None and not isinstance(text, str):
-                raise DamagedFile(
-                    f"{path}, line {number}: {column!r} is {json.dumps(text)[:40]}, not a text: mend the line, or "
-                    "choose another column (data.column, --column)"
-                )
-            yield Record(number, text)
-    if names and not seen:
-        raise _no_column(path, column, list(names))
+            if line.strip(" \t\r\n"):
+                yield number, _object(line, f"{path}, line {number}")
 
 
 def _object(line: str, where: str) -> dict[str, Any]:
@@ -121,6 +128,15 @@ def _object(line: str, where: str) -> dict[str, Any]:
 
 
 def _parquet(path: Path, column: str) -> Iterator[Record]:
+    with open_parquet(path) as file:
+        _check_texts(file, path, column)
+        for number, (text,) in enumerate(parquet_rows(file, path, [column]), start=1):
+            yield Record(number, text)
+
+
+@contextlib.contextmanager
+def open_parquet(path: Path) -> "Iterator[ParquetFile]":
+    """A .parquet; DamagedFile, also while it is read, where it is none. ValueError where pyarrow is not installed."""
     try:
         import pyarrow
         from pyarrow.parquet import ParquetFile
@@ -128,25 +144,39 @@ def _parquet(path: Path, column: str) -> Iterator[Record]:
         raise ValueError(f"{path}: reading .parquet needs pyarrow: {PARQUET}") from error
     try:
         with ParquetFile(path) as file:
-            for number, value in enumerate(_values(file, path, column), start=1):
-                try:
-                    text = value.as_py()
-                except UnicodeDecodeError as error:
-                    raise DamagedFile(
-                        f"{path}, row {number}: {column!r} is not UTF-8: byte {error.start} of the value"
-                    ) from error
-                yield Record(number, text)
+            yield file
     except (pyarrow.ArrowException, OSError) as error:
         raise DamagedFile(f"{path} cannot be read as .parquet: {error}") from error
 
 
-def _values(file: "ParquetFile", path: Path, column: str) -> Iterator[Any]:
-    """Arrow's strings, one a row."""
+def parquet_rows(file: "ParquetFile", path: Path, columns: Sequence[str], choose: str = CHOOSE) -> Iterator[list[Any]]:
+    """What each row has in these columns. ValueError for one that is not there, DamagedFile for what is not UTF-8."""
+    names = file.schema_arrow.names
+    for column in columns:
+        if names.count(column) != 1:
+            raise no_column(path, column, names, choose=choose)
+    number = 0
+    for batch in file.iter_batches(batch_size=_ROWS, columns=list(dict.fromkeys(columns)), use_threads=False):
+        for values in zip(*(batch.column(column) for column in columns), strict=True):
+            number += 1
+            row = list[Any]()
+            for column, value in zip(columns, values, strict=True):
+                try:
+                    row.append(value.as_py())
+                except UnicodeDecodeError as error:
+                    raise DamagedFile(
+                        f"{path}, row {number}: {column!r} is not UTF-8: byte {error.start} of the value"
+                    ) from error
+            yield row
+
+
+def _check_texts(file: "ParquetFile", path: Path, column: str) -> None:
+    """DamagedFile where a column, which is there, holds something other than texts."""
     import pyarrow
 
     schema = file.schema_arrow
     if schema.names.count(column) != 1:
-        raise _no_column(path, column, schema.names)
+        return  # which is said elsewhere
     kind = schema.field(column).type
     plain = kind.value_type if pyarrow.types.is_dictionary(kind) else kind
     if not (pyarrow.types.is_string(plain) or pyarrow.types.is_large_string(plain)):
@@ -154,14 +184,10 @@ def _values(file: "ParquetFile", path: Path, column: str) -> Iterator[Any]:
             f"{path}: {column!r} holds {kind}, not text: choose another column (data.column, --column); there are: "
             + ", ".join(map(str, schema.names))
         )
-    for batch in file.iter_batches(batch_size=_ROWS, columns=[column], use_threads=False):
-        yield from batch.column(0)
 
 
-def _no_column(path: Path, column: str, names: list[str], hint: str = "") -> ValueError:
+def no_column(path: object, column: str, names: list[str], hint: str = "", choose: str = CHOOSE) -> ValueError:
+    """What to say of a column that is not there, or is there twice; `path`: the file, or a row of it."""
     if column in names:
         return ValueError(f"{path} has {names.count(column)} columns called {column!r}: name each once")
-    return ValueError(
-        f"{path} has no column {column!r}: choose one (data.column, --column); there are: "
-        f"{', '.join(map(repr, names))}{hint}"
-    )
+    return ValueError(f"{path} has no column {column!r}: {choose}; there are: {', '.join(map(repr, names))}{hint}")

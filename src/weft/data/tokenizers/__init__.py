@@ -17,6 +17,7 @@ from weft.data.tokenizers.character import Characters
 from weft.data.tokenizers.folder import tokenizer_files
 from weft.data.tokenizers.kinds import TOKENIZERS, TokenizerKind, load_tokenizer, train_tokenizer
 from weft.data.tokenizers.library import END, LibraryTokenizer
+from weft.data.tokenizers.offsets import Located, by_pieces
 from weft.data.tokenizers.sentence import SentencePairs
 from weft.data.tokenizers.specials import CONFIG, Specials
 from weft.data.tokenizers.table import FILE, MOST_IDS, PieceTable
@@ -37,6 +38,7 @@ __all__ = [
     "Bytes",
     "Characters",
     "LibraryTokenizer",
+    "Located",
     "PieceTable",
     "SentencePairs",
     "Specials",
@@ -53,6 +55,7 @@ __all__ = [
     "as_source",
     "encode_many",
     "load_tokenizer",
+    "locate_many",
     "target_side",
     "template_of",
     "tokenizer_files",
@@ -68,6 +71,20 @@ def encode_many(tokenizer: Tokenizer, texts: Sequence[str]) -> list[np.ndarray]:
     if isinstance(tokenizer, PieceTable):
         return tokenizer.encode_many(texts)
     return [np.asarray(tokenizer.encode(text), np.int32) for text in texts]
+
+
+def locate_many(tokenizer: Tokenizer, texts: Sequence[str]) -> list[Located]:
+    """The ids of each text, and which characters of it each id stands for. ValueError where nobody knows."""
+    if isinstance(tokenizer, PieceTable):
+        return tokenizer.locate_many(texts)
+    if not tokenizer.lossless:
+        raise ValueError(
+            "this tokenizer does not say where its tokens stand in a text: use one of weft's, or a lossless"
+        )
+    found = encode_many(tokenizer, texts)
+    return [
+        Located(ids, by_pieces(text, tokenizer.pieces(ids.tolist()))) for text, ids in zip(texts, found, strict=True)
+    ]
 
 
 def around(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:

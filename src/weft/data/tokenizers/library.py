@@ -15,6 +15,7 @@ import tokenizers
 
 from weft.data.tokenizers.charsmap import check_charsmap
 from weft.data.tokenizers.folder import Published, read_published
+from weft.data.tokenizers.offsets import Located
 from weft.data.tokenizers.specials import CONFIG, ENDS, NOTHING, Specials, role_names, spoken, write_roles
 from weft.data.tokenizers.spelling import Speller, Spelt
 from weft.data.tokenizers.table import FILE, MOST_IDS, PieceTable, utf8
@@ -186,6 +187,14 @@ class LibraryTokenizer(PieceTable):
                     batch, owners, waiting = [], [], 0
         self._encode_batch(batch, owners, found)
         return [np.concatenate(parts) if parts else np.zeros(0, np.int32) for parts in found]
+
+    def locate_many(self, texts: Sequence[str]) -> list[Located]:
+        """The ids of each text and where they stand: by what they spell where that is the text, else by the library,
+        which keeps account of what normalising did."""
+        if self.lossless:
+            return super().locate_many(texts)
+        found = self._tokenizer.encode_batch([utf8(text).decode() for text in texts], add_special_tokens=False)
+        return [Located(np.asarray(e.ids, np.int32), np.asarray(e.offsets, np.int32).reshape(-1, 2)) for e in found]
 
     def _encode_batch(self, batch: list[str], owners: list[int], found: list[list[np.ndarray]]) -> None:
         encodings = self._tokenizer.encode_batch_fast(batch, add_special_tokens=False)

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
+from weft.data.tokenizers.offsets import Located, by_pieces
 from weft.data.tokenizers.specials import Specials
 from weft.data.tokenizers.template import Template
 from weft.files import DamagedFile, read_json
@@ -97,6 +98,18 @@ class PieceTable(ABC):
     @abstractmethod
     def encode_many(self, texts: Sequence[str]) -> list[np.ndarray]:
         """The ids of each text, int32 [length]."""
+
+    def locate_many(self, texts: Sequence[str]) -> list[Located]:
+        """The ids of each text, and which characters of it each id stands for. ValueError where nobody knows: the text
+        does not come back from the ids, and what made them does not say."""
+        if not self._lossless:
+            raise ValueError(
+                f"a tokenizer of the kind {self.kind!r} does not say where its tokens stand in a text: use another kind"
+            )
+        found = self.encode_many(texts)
+        return [
+            Located(ids, by_pieces(text, self.pieces(ids.tolist()))) for text, ids in zip(texts, found, strict=True)
+        ]
 
     def pieces(self, ids: Sequence[int]) -> list[bytes]:
         """The bytes each id stands for; b"" for specials. ValueError for a number that is no id.

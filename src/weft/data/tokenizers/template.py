@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
-_FIRST, _SECOND = "A", "B"
+FIRST, SECOND = "A", "B"  # the texts, where a template names them
 
 
 class Part(NamedTuple):
@@ -26,24 +26,24 @@ class Template:
 
     def one(self, ids: Sequence[int]) -> tuple[list[int], list[int]]:
         """The ids of one text with what stands around them, and the type of each."""
-        return _fill(self.single, {_FIRST: ids})
+        return _fill(self.single, {FIRST: ids})
 
     def two(self, first: Sequence[int], second: Sequence[int]) -> tuple[list[int], list[int]]:
         """The ids of two texts with what stands around them, and the type of each."""
-        return _fill(self.pair, {_FIRST: first, _SECOND: second})
+        return _fill(self.pair, {FIRST: first, SECOND: second})
 
     def before(self, ids: Sequence[int]) -> list[int]:
         """The ids of one text that is to go on, with what stands before it."""
-        place = next(number for number, part in enumerate(self.single) if part.what == _FIRST)
-        return _fill(self.single[: place + 1], {_FIRST: ids})[0]
+        place = next(number for number, part in enumerate(self.single) if part.what == FIRST)
+        return _fill(self.single[: place + 1], {FIRST: ids})[0]
 
     @classmethod
     def around(cls, begin: int | None, end: int | None) -> Self:
         """`begin` before each text and `end` after it, where they are ids; the second text has the type 1."""
         before = () if begin is None else (begin,)
         after = () if end is None else (end,)
-        first = (Part(before), Part(_FIRST), Part(after))
-        return cls(first, (*first, Part(before, 1), Part(_SECOND, 1), Part(after, 1)))
+        first = (Part(before), Part(FIRST), Part(after))
+        return cls(first, (*first, Part(before, 1), Part(SECOND, 1), Part(after, 1)))
 
     def untyped(self) -> Self:
         """The same with one type for all ids."""
@@ -67,10 +67,10 @@ def read_template(processor: Mapping[str, Any] | None) -> Template | None:
     if step["type"] not in ("BertProcessing", "RobertaProcessing"):
         raise ValueError(f"its post_processor is {step['type']}: what it puts around ids is not known")
     begin, end = Part((step["cls"][1],)), (step["sep"][1],)
-    single = (begin, Part(_FIRST), Part(end))
+    single = (begin, Part(FIRST), Part(end))
     if step["type"] == "BertProcessing":
-        return Template(single, (*single, Part(_SECOND, 1), Part(end, 1)))
-    return Template(single, (*single, Part(end), Part(_SECOND), Part(end)))
+        return Template(single, (*single, Part(SECOND, 1), Part(end, 1)))
+    return Template(single, (*single, Part(end), Part(SECOND), Part(end)))
 
 
 def write_template(template: Template, names: Mapping[int, str]) -> dict[str, Any]:

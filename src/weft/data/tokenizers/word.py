@@ -8,6 +8,7 @@ from typing import Self
 
 import numpy as np
 
+from weft.data.tokenizers.offsets import Located
 from weft.data.tokenizers.table import FILE, UNKNOWN, PieceTable, read_own, utf8
 from weft.files import write_json
 
@@ -69,6 +70,12 @@ class Words(PieceTable):
     def encode_many(self, texts: Sequence[str]) -> list[np.ndarray]:
         """The ids of each text, int32 [length]. ValueError for a lone surrogate."""
         return [self._encode(text) for text in texts]
+
+    def locate_many(self, texts: Sequence[str]) -> list[Located]:
+        """The ids of each text and where its words stand."""
+        spans = [[word.span() for word in _WORD.finditer(text)] for text in texts]
+        found = zip(self.encode_many(texts), spans, strict=True)
+        return [Located(ids, np.asarray(span, np.int32).reshape(-1, 2)) for ids, span in found]
 
     def _encode(self, text: str) -> np.ndarray:
         utf8(text)
