@@ -278,7 +278,7 @@ def test_ctrl_c_outside_of_training_is_status_130(trained: Path, monkeypatch: py
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("weft.cli.shared.load", interrupted)
+    monkeypatch.setattr("weft.hub.load", interrupted)
     assert weft("generate", trained, "--prompt", "a").status == 130
 
 

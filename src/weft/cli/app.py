@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from weft.cli.datasets import data
 from weft.cli.folders import AsJson, convert, embed, verify
 
 app = typer.Typer(
@@ -25,6 +26,7 @@ app = typer.Typer(
 
 tokenizer = typer.Typer(help="Train a tokenizer, or see what one makes of a text.", no_args_is_help=True)
 app.add_typer(tokenizer, name="tokenizer")
+app.add_typer(data, name="data")
 
 
 def _version(wanted: bool) -> None:

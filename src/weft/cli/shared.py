@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
 
-from weft.hub import Model, load
+if TYPE_CHECKING:
+    from weft.hub import Model
 
 
 def printer() -> Console:
@@ -23,6 +25,8 @@ def note(text: str) -> None:
 
 def opened(folder: Path) -> Model:
     """The model in a folder; what loading had to say is said."""
+    from weft.hub import load  # here: commands on names and data open no model
+
     model = load(folder)
     for text in model.notices:
         note(text)
