@@ -10,8 +10,10 @@ from weft.objectives.likelihood import Likelihood, NextToken, Translate, layout
 from weft.objectives.loss import OBJECTIVES, TERM, Loss, Objective
 from weft.objectives.masked import MaskedTokens
 from weft.objectives.reading import Headed, Reading
+from weft.objectives.replaced import ReplacedTokens
+from weft.objectives.sentences import NextSentence, SentenceOrder
 from weft.objectives.together import Together
-from weft.objectives.wrapped import Wrapped, bare
+from weft.objectives.wrapped import Wrapped, bare, kept
 
 __all__ = [
     "OBJECTIVES",
@@ -20,14 +22,18 @@ __all__ = [
     "Likelihood",
     "Loss",
     "MaskedTokens",
+    "NextSentence",
     "NextToken",
     "Objective",
     "Reading",
+    "ReplacedTokens",
+    "SentenceOrder",
     "Together",
     "Translate",
     "Wrapped",
     "bare",
     "change_objective",
+    "kept",
     "layout",
     "objective_from_data",
     "objective_from_text",

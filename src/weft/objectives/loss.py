@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from weft.batch import Batch, Dataset, Tokenizer
 from weft.models import Blueprint
 from weft.nn import Decoder, Encoder, EncoderDecoder
+from weft.objectives.wrapped import Load
 from weft.registry import Registry
 
 TERM = "loss"  # what an objective calls the term by which held-out figures are compared
@@ -36,14 +36,12 @@ class Objective(ABC):
     forward pass. A frozen value of plain settings, so that a run can say what it minimised and resume.
 
     carriers: the bare modules that it can be asked of. pairs: its data are pairs of texts, not texts. likelihood: its
-    term "loss" is -log p of all of the text, which may be said in bits per byte. model: settings of the model that it
-    needs, by name, where the family has them.
+    term "loss" is -log p of all of the text, which may be said in bits per byte.
     """
 
     carriers: ClassVar[tuple[type[nn.Module], ...]] = (nn.Module,)
     pairs: ClassVar[bool] = False
     likelihood: ClassVar[bool] = True
-    model: ClassVar[Mapping[str, str]] = {}
 
     @abstractmethod
     def counts(self, batch: Batch) -> dict[str, int]:
@@ -52,6 +50,11 @@ class Objective(ABC):
     @abstractmethod
     def losses(self, module: Any, batch: Batch) -> dict[str, Loss]:
         """The terms of one forward pass of a bare module. ValueError for a batch that it cannot be asked about."""
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The heads of an encoder that it asks; none of other models."""
+        return ()
 
     @property
     def predicted(self) -> float:
@@ -67,8 +70,9 @@ class Objective(ABC):
         sample depends on the seed, the epoch and the sample alone."""
         return data
 
-    def wrap(self, module: nn.Module, blueprint: Blueprint, seed: int) -> nn.Module:
-        """What is trained: the model itself, or, where more is needed, a `Wrapped` that has it inside."""
+    def wrap(self, module: nn.Module, blueprint: Blueprint, seed: int, load: Load) -> nn.Module:
+        """What is trained: the model itself, or, where more is needed, a `Wrapped` that has it inside. load: opens the
+        folder of another model (a teacher)."""
         return module
 
     def check(self, module: nn.Module) -> None:

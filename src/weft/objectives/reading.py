@@ -16,7 +16,7 @@ from weft.nn import Auxiliary, Encoder, Layout, initialise
 from weft.nn.encoder import Head, Pooler
 from weft.objectives.likelihood import layout
 from weft.objectives.loss import Loss, Objective
-from weft.objectives.wrapped import Wrapped
+from weft.objectives.wrapped import Load, Wrapped, bare
 
 
 class Headed(Wrapped):
@@ -51,12 +51,19 @@ class Reading(Objective):
 
     asks: the head that answers. Where the family has none of this name, one is put beside the model for the training
     (`head`), and is saved beside it. first: it decides what a row is made of, before others hide something of it.
+    shares: others can be asked in its pass.
     """
 
     carriers = (Encoder,)
     likelihood = False
     asks: ClassVar[str] = ""
     first: ClassVar[bool] = False
+    shares: ClassVar[bool] = True
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The one that answers."""
+        return (self.asks,)
 
     @abstractmethod
     def terms(self, module: Encoder | Headed, x: Tensor, batch: Batch) -> dict[str, Loss]:
@@ -70,7 +77,7 @@ class Reading(Objective):
         """Its terms. ValueError for a batch that it cannot be asked about."""
         return self.terms(module, passed(module, batch), batch)
 
-    def wrap(self, module: nn.Module, blueprint: Blueprint, seed: int) -> nn.Module:
+    def wrap(self, module: nn.Module, blueprint: Blueprint, seed: int, load: Load) -> nn.Module:
         """The module, with the heads that it lacks beside it."""
         return with_heads(module, {self.asks: self.head}, blueprint, seed)
 
@@ -79,10 +86,17 @@ def passed(module: Encoder | Headed, batch: Batch) -> Tensor:
     """Hidden states of a batch's rows, [B, T, D]. ValueError for pairs, and for terms that nobody weighs."""
     if batch.source is not None:
         raise ValueError("an encoder reads rows of texts, and these are pairs: give data of texts")
-    x, auxiliary = module(batch.tokens, layout(batch), batch.types)
+    x, auxiliary = module(batch.tokens, layout(batch), types_of(bare(module), batch))
     if auxiliary:
         raise ValueError(f"nobody weighs the model's auxiliary terms {', '.join(auxiliary)}: train without them")
     return x
+
+
+def types_of(encoder: nn.Module, batch: Batch) -> Tensor | None:
+    """The batch's types, as far as an encoder tells them apart."""
+    assert isinstance(encoder, Encoder)
+    types = encoder.embed.types
+    return None if types is None or batch.types is None else batch.types.clamp(max=types.weight.shape[0] - 1)
 
 
 def with_heads(

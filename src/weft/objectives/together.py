@@ -13,6 +13,7 @@ from weft.models import Blueprint
 from weft.nn import Encoder
 from weft.objectives.loss import TERM, Loss, Objective
 from weft.objectives.reading import Headed, Reading, with_heads
+from weft.objectives.wrapped import Load
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,11 @@ class Together(Reading):
     def title(self) -> str:
         """Their names, joined."""
         return "+".join(part.title for part in self.parts)
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """Those of all parts."""
+        return tuple(part.asks for part in self.parts)
 
     @property
     def predicted(self) -> float:
@@ -68,7 +74,7 @@ class Together(Reading):
             terms[name] = Loss(loss.sum, loss.count, loss.weight * self.weights[at])
         return terms
 
-    def wrap(self, module: nn.Module, blueprint: Blueprint, seed: int) -> nn.Module:
+    def wrap(self, module: nn.Module, blueprint: Blueprint, seed: int, load: Load) -> nn.Module:
         """The module, with the heads that any of them lacks."""
         return with_heads(module, {part.asks: part.head for part in self.parts}, blueprint, seed)
 
@@ -86,7 +92,7 @@ class Together(Reading):
 
 def together(parts: Sequence[Objective], weights: Sequence[float] = ()) -> Together:
     """Several objectives as one. ValueError for one that cannot share a pass."""
-    reading = [part for part in parts if isinstance(part, Reading)]
-    if strange := [part.title for part in parts if not isinstance(part, Reading)]:
+    reading = [part for part in parts if isinstance(part, Reading) and part.shares]
+    if strange := [part.title for part in parts if part not in reading]:
         raise ValueError(f"{strange[0]} has a pass of its own, so it is minimised alone: leave the others out")
     return Together(tuple(reading), tuple(weights))

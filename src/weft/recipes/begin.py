@@ -13,7 +13,7 @@ from weft.data import TOKENIZERS, LibraryTokenizer, Prepared, open_store, prepar
 from weft.data.tokenizers import FILE
 from weft.evaluate import check, no_bytes
 from weft.files import DamagedFile, sweep
-from weft.hub import Language, Stops, as_ours, read_language, read_tokenizer, read_weights
+from weft.hub import Language, Stops, as_ours, load, read_language, read_tokenizer, read_weights
 from weft.models import Blueprint
 from weft.objectives import bare
 from weft.recipes.folder import TOKENS, check_same, data_settings, existing, start
@@ -107,7 +107,12 @@ def _built(recipe: Recipe, blueprint: Blueprint) -> nn.Module:
     the run is asked for."""
     begin, seed = recipe.begin, recipe.train.seed
     module = blueprint.build(seed=seed) if begin is None else read_weights(begin, blueprint)
-    return recipe.minimised.wrap(module, blueprint, seed).to(place(recipe.train.device))
+    return recipe.minimised.wrap(module, blueprint, seed, opened).to(place(recipe.train.device))
+
+
+def opened(name: str) -> nn.Module:
+    """The bare module of a saved model, for an objective that learns from another."""
+    return load(name).module
 
 
 def _decided(recipe: Recipe, module: nn.Module, out: Path, *, resume: bool) -> dict[str, str]:

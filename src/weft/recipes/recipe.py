@@ -87,14 +87,11 @@ class Recipe:
             raise SettingError(f"{head}.{said}" if said.startswith(rest) else said) from error
 
     def _other_objective(self, path: str, text: str) -> Recipe:
-        """Another objective, with the settings of the model that it needs; or one of its settings changed."""
+        """Another objective, and a new model with the heads that it asks; or one of its settings changed."""
         if path:
             return replace(self, objective=change_objective(self.minimised, path, text))
-        objective, model = objective_from_text(text), self.model
-        known = {field.name for field in fields(model.config)}
-        for name, value in objective.model.items():
-            if self.begin is None and name.partition(".")[0] in known | {"attention", "position"}:
-                model = model.change(name, value)
+        objective = objective_from_text(text)
+        model = self.model if self.begin is not None else with_heads(self.model, objective.heads)
         return replace(self, objective=objective, model=model)
 
     def _other_data(self, name: str, text: str) -> DataSettings:
@@ -135,6 +132,24 @@ class Recipe:
             )
         spare = 0 if self.begin is None else self.model.config.vocab
         return self.model.change("vocab", str(max(vocab, spare)))
+
+
+def with_heads(model: Blueprint, heads: tuple[str, ...]) -> Blueprint:
+    """An encoder's blueprint with those of some heads that its family has, and no others."""
+    known = {field.name for field in fields(model.config)}
+    if not heads or "tasks" not in known:
+        return model
+    own, pooled = list[str](), False
+    for head in heads:
+        asked = {"tasks": (head,)} | ({"pooler": True} if "pooler" in known else {})
+        try:
+            module = replace(model, config=replace(model.config, **asked)).empty()
+        except ValueError:  # no head of this name
+            continue
+        own.append(head)
+        pooled = pooled or bool(module.heads[head].pooled)  # type: ignore[index, union-attr]
+    changes = {"tasks": tuple(own)} | ({"pooler": pooled} if "pooler" in known else {})
+    return replace(model, config=replace(model.config, **changes))
 
 
 RECIPES: Registry[Recipe] = Registry("recipe", "weft.recipes", ("weft.recipes.builtin",))

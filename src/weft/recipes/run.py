@@ -13,7 +13,7 @@ from weft.files import write_json
 from weft.generate import Sampling
 from weft.hub import load, write_model
 from weft.nn import Writer
-from weft.objectives import bare
+from weft.objectives import bare, kept
 from weft.outputs import locked
 from weft.recipes.account import Sample, account, plain, write_samples
 from weft.recipes.begin import Begun, begin, follow
@@ -95,7 +95,7 @@ def _trained(recipe: Recipe, out: Path, begun: Begun, world: World, *, resume: b
         decisions=decided,
     )
     if not result.interrupted:
-        tensors = whole_tensors(bare(begun.module))
+        tensors = kept(begun.module, whole_tensors(begun.module))
         world.asked(lambda: write_model(tensors, begun.blueprint, prepared.tokenizer, out))
     return result
 
