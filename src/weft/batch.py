@@ -183,6 +183,16 @@ class Tokenizer(Protocol):
 
 
 @runtime_checkable
+class Sentinels(Protocol):
+    """A tokenizer that may have ids which stand for hidden spans."""
+
+    @property
+    def sentinels(self) -> tuple[int, ...]:
+        """Those ids, which no text is encoded to, the first for the first span; empty where it has none."""
+        ...
+
+
+@runtime_checkable
 class Masking(Protocol):
     """A tokenizer that may have an id for a token that is hidden."""
 

@@ -5,10 +5,19 @@ from weft.objectives.loss import OBJECTIVES
 from weft.objectives.masked import MaskedTokens
 from weft.objectives.replaced import ReplacedTokens
 from weft.objectives.sentences import NextSentence, SentenceOrder
+from weft.objectives.table import Bart, BertStyle, Deshuffle, DropTokens, Mass, Prefix, ReplaceSpans, Spans
 
+OBJECTIVES.register("bart", Bart)
+OBJECTIVES.register("bert_style", BertStyle)
+OBJECTIVES.register("deshuffle", Deshuffle)
+OBJECTIVES.register("drop_tokens", DropTokens)
+OBJECTIVES.register("mass", Mass)
 OBJECTIVES.register("masked", MaskedTokens)
 OBJECTIVES.register("next_sentence", NextSentence)
 OBJECTIVES.register("next_token", NextToken)
+OBJECTIVES.register("prefix", Prefix)
+OBJECTIVES.register("replace_spans", ReplaceSpans)
 OBJECTIVES.register("replaced", ReplacedTokens)
 OBJECTIVES.register("sentence_order", SentenceOrder)
+OBJECTIVES.register("spans", Spans)
 OBJECTIVES.register("translate", Translate)

@@ -65,6 +65,10 @@ class Objective(ABC):
         """How many ids its rows are made of, at the least those of the tokenizer."""
         return tokenizer.vocab
 
+    def length(self, module: nn.Module, context: int) -> int:
+        """How many tokens of text a row has, for a model of this context."""
+        return context
+
     def turn(self, data: Dataset[Batch], tokenizer: Tokenizer, seed: int) -> Dataset[Batch]:
         """The same samples in the same order, as it asks for them: something of them hidden, say. What is done to a
         sample depends on the seed, the epoch and the sample alone."""

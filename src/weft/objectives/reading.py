@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -73,7 +73,7 @@ class Reading(Objective):
         """A new head for models of a blueprint. ValueError where this objective can ask none but the family's own."""
         raise ValueError(f"{self.title} asks a head {self.asks!r}, which {blueprint.family} does not have")
 
-    def losses(self, module: Encoder | Headed, batch: Batch) -> dict[str, Loss]:
+    def losses(self, module: Any, batch: Batch) -> dict[str, Loss]:
         """Its terms. ValueError for a batch that it cannot be asked about."""
         return self.terms(module, passed(module, batch), batch)
 

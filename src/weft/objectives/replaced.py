@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -82,8 +82,9 @@ class ReplacedTokens(MaskedTokens):
         headed = with_heads(module, {self.asks: self.head}, blueprint, seed)
         return Detecting(headed, generator, disentangled=self.sharing == "disentangled")
 
-    def losses(self, module: Detecting, batch: Batch) -> dict[str, Loss]:
+    def losses(self, module: Any, batch: Batch) -> dict[str, Loss]:
         """The terms "loss", of the discriminator, and "generator"."""
+        assert isinstance(module, Detecting)
         labels, here = asked(batch, None), layout(batch)
         counts = self.counts(batch)
         places, types = labels != IGNORED, types_of(module.reader, batch)

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import torch
 
-from weft.batch import Batch, Dataset, Masking, Place, Tokenizer
+from weft.batch import Batch, Dataset, Masking, Place, Sentinels, Tokenizer
 
 
 class Turned(ABC):
@@ -52,9 +52,10 @@ class Turned(ABC):
 
 
 def mask_of(tokenizer: Tokenizer) -> int:
-    """The id of a hidden token: the tokenizer's own, else the one behind its last."""
+    """The id of a hidden token: the tokenizer's own, else its first sentinel, else the one behind its last id."""
     own = tokenizer.mask if isinstance(tokenizer, Masking) else None
-    return tokenizer.vocab if own is None else own
+    spans = tokenizer.sentinels if isinstance(tokenizer, Sentinels) else ()
+    return own if own is not None else spans[0] if spans else tokenizer.vocab
 
 
 def ordinary(rows: Batch, tokenizer: Tokenizer) -> torch.Tensor:

@@ -49,7 +49,7 @@ def begin(recipe: Recipe, out: Path, *, resume: bool, overwrite: bool, watch: Wa
     language = own_language(recipe) if found is None else found.language
     prepared = prepare(
         recipe.data,
-        recipe.model.config.context,
+        recipe.length,
         pairs=pairs,
         tokenizer=language.tokenizer,
         start=language.stops.start,
@@ -83,7 +83,7 @@ def follow(recipe: Recipe, out: Path) -> Begun:
         raise DamagedFile(f"{out} was not laid out by the main process: do all processes see the same folder?")
     prepared = prepare(
         recipe.data,
-        recipe.model.config.context,
+        recipe.length,
         pairs=recipe.minimised.pairs,
         tokenizer=found.language.tokenizer,
         start=found.language.stops.start,

@@ -35,7 +35,7 @@ def preview(recipe: Recipe) -> Preview:
     beginning = None if pairs else _beginning(data)
     if beginning is not None:
         return _of_beginning(recipe, beginning, tokenizer)
-    prepared = prepare(data, recipe.model.config.context, pairs=pairs, tokenizer=tokenizer)
+    prepared = prepare(data, recipe.length, pairs=pairs, tokenizer=tokenizer)
     try:
         objective = recipe.minimised
         check(objective.turn(prepared.held_out, prepared.tokenizer, 0), objective)

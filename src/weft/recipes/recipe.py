@@ -61,6 +61,11 @@ class Recipe:
         return self.objective
 
     @property
+    def length(self) -> int:
+        """How many tokens of text its rows have."""
+        return self.minimised.length(self.model.empty(), self.model.config.context)
+
+    @property
     def summary(self) -> str:
         """The story's first paragraph, on one line."""
         return " ".join(self.story.strip().split("\n\n")[0].split())
@@ -92,7 +97,7 @@ class Recipe:
             return replace(self, objective=change_objective(self.minimised, path, text))
         objective = objective_from_text(text)
         model = self.model if self.begin is not None else with_heads(self.model, objective.heads)
-        return replace(self, objective=objective, model=model)
+        return replace(self, objective=objective, model=model, data=with_source(self.data, pairs=objective.pairs))
 
     def _other_data(self, name: str, text: str) -> DataSettings:
         """The data settings with one changed; SettingError for a tokenizer where the model has its own."""
@@ -132,6 +137,13 @@ class Recipe:
             )
         spare = 0 if self.begin is None else self.model.config.vocab
         return self.model.change("vocab", str(max(vocab, spare)))
+
+
+def with_source(data: DataSettings, *, pairs: bool) -> DataSettings:
+    """The data settings with a source of pairs, or of texts, in place of the other kind's usual one."""
+    usual = {"text": "pairs", "made": "made_pairs"}
+    other = usual if pairs else {name: text for text, name in usual.items()}
+    return replace(data, source=other.get(data.source, data.source))
 
 
 def with_heads(model: Blueprint, heads: tuple[str, ...]) -> Blueprint:
