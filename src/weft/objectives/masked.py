@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -12,17 +13,25 @@ from weft.batch import IGNORED, Batch, Dataset, Place, Tokenizer
 from weft.nn import Encoder
 from weft.objectives.likelihood import asked, count
 from weft.objectives.loss import TERM, Loss
+from weft.objectives.noise import Words
+from weft.objectives.noise.spans import covered, firsts, geometric, whole_words
 from weft.objectives.reading import Headed, Reading
 from weft.objectives.turned import Turned, mask_of, ordinary
+
+Unit = Literal["tokens", "words", "spans"]
 
 
 @dataclass(frozen=True)
 class MaskedTokens(Reading):
     """-log p(token | the row with some of its tokens hidden) of an encoder's head "masked".
 
-    Of a row's tokens `share` are asked for, exactly, at least one; what begins or ends a text is not among them. Of
-    those `hidden` are replaced by the mask and `random` by any id of the tokenizer's, each drawn by itself; the others
-    stay as they are.
+    Of a row's tokens `share` are asked for, at least one; what begins or ends a text is not among them. Of those
+    `hidden` are replaced by the mask and `random` by any id of the tokenizer's, each drawn by itself; the others stay
+    as they are.
+
+    unit: "tokens": exactly the share of them; "words": whole words (Devlin et al.'s code of 2019), up to the share;
+    "spans": spans of whole words of geometric length, at least the share (Joshi et al. 2020), and what becomes of a
+    span is drawn once for all its tokens.
 
     copies: how many ways of hiding there are of each sample, which epochs take in turn: Devlin et al. drew 10
     beforehand, 1 is always the same. None: drawn anew in every epoch (Liu et al. 2019).
@@ -34,6 +43,7 @@ class MaskedTokens(Reading):
     share: float = 0.15
     hidden: float = 0.8
     random: float = 0.1
+    unit: Unit = "tokens"
     copies: int | None = None
     asks = "masked"
 
@@ -80,6 +90,7 @@ class MaskedRows(Turned):
     def __init__(self, data: Dataset[Batch], how: MaskedTokens, tokenizer: Tokenizer, seed: int = 0) -> None:
         super().__init__(data, tokenizer, seed, copies=how.copies)
         self.how, self.mask = how, mask_of(tokenizer)
+        self._words = Words(tokenizer) if how.unit != "tokens" else None
 
     def batch(self, places: Sequence[Place]) -> Batch:
         """These samples, each with its own noise. ValueError for pairs, which no encoder reads."""
@@ -95,9 +106,22 @@ class MaskedRows(Turned):
         are drawn depends on the row's own tokens alone, so that no padding moves them."""
         if not len(able):
             return
-        wanted = max(1, round(self.how.share * len(able)))
-        chosen = able[torch.randperm(len(able), generator=draw)[:wanted]]  # [n]
+        chosen, number = self._chosen(tokens[able], draw)  # [n] each
+        chosen, wanted = able[chosen], len(chosen)
         fate, other = torch.rand(wanted, generator=draw), torch.randint(self.tokenizer.vocab, (wanted,), generator=draw)
+        fate = fate[number]
         labels[chosen] = tokens[chosen]
         changed = torch.where(fate < self.how.hidden + self.how.random, other, tokens[chosen])
         tokens[chosen] = changed.masked_fill(fate < self.how.hidden, self.mask)
+
+    def _chosen(self, ids: Tensor, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Which of a text's tokens are asked for, and by which of as many draws it is decided what becomes of each."""
+        if self._words is None:
+            wanted = max(1, round(self.how.share * len(ids)))
+            return torch.randperm(len(ids), generator=draw)[:wanted], torch.arange(wanted)
+        starts = self._words.starts(ids)
+        if self.how.unit == "words":
+            hidden = whole_words(starts, self.how.share, draw)
+            return hidden.nonzero()[:, 0], torch.arange(int(hidden.sum()))
+        hidden = covered(geometric(starts, self.how.share, draw), len(ids))
+        return hidden.nonzero()[:, 0], (firsts(hidden)[hidden]).cumsum(0) - 1

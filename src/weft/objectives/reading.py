@@ -61,9 +61,14 @@ class Reading(Objective):
     shares: ClassVar[bool] = True
 
     @property
+    def makers(self) -> dict[str, Callable[[Blueprint], Head]]:
+        """The heads that answer, by name, and what makes each anew."""
+        return {self.asks: self.head}
+
+    @property
     def heads(self) -> tuple[str, ...]:
-        """The one that answers."""
-        return (self.asks,)
+        """The heads that answer."""
+        return tuple(self.makers)
 
     @abstractmethod
     def terms(self, module: Encoder | Headed, x: Tensor, batch: Batch) -> dict[str, Loss]:
@@ -79,7 +84,7 @@ class Reading(Objective):
 
     def wrap(self, module: nn.Module, blueprint: Blueprint, seed: int, load: Load) -> nn.Module:
         """The module, with the heads that it lacks beside it."""
-        return with_heads(module, {self.asks: self.head}, blueprint, seed)
+        return with_heads(module, self.makers, blueprint, seed)
 
 
 def passed(module: Encoder | Headed, batch: Batch) -> Tensor:
@@ -97,6 +102,12 @@ def types_of(encoder: nn.Module, batch: Batch) -> Tensor | None:
     assert isinstance(encoder, Encoder)
     types = encoder.embed.types
     return None if types is None or batch.types is None else batch.types.clamp(max=types.weight.shape[0] - 1)
+
+
+def head_of(module: Encoder | Headed, name: str) -> nn.Module:
+    """A head by its name: the model's own, or one beside it."""
+    beside = isinstance(module, Headed) and name in module.heads
+    return module.heads[name] if beside else bare(module).heads[name]  # type: ignore[index]
 
 
 def with_heads(

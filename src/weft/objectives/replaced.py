@@ -79,7 +79,7 @@ class ReplacedTokens(MaskedTokens):
         smaller |= {"pooler": False} if "pooler" in known else {}
         generator = replace(blueprint, config=replace(config, **smaller)).build(seed=seed + 2)
         assert isinstance(generator, Encoder)
-        headed = with_heads(module, {self.asks: self.head}, blueprint, seed)
+        headed = with_heads(module, self.makers, blueprint, seed)
         return Detecting(headed, generator, disentangled=self.sharing == "disentangled")
 
     def losses(self, module: Any, batch: Batch) -> dict[str, Loss]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from weft.batch import Batch, Dataset, Tokenizer
 from weft.models import Blueprint
 from weft.nn import Encoder
+from weft.nn.encoder import Head
 from weft.objectives.loss import TERM, Loss, Objective
-from weft.objectives.reading import Headed, Reading, with_heads
-from weft.objectives.wrapped import Load
+from weft.objectives.reading import Headed, Reading
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ class Together(Reading):
         return "+".join(part.title for part in self.parts)
 
     @property
-    def heads(self) -> tuple[str, ...]:
+    def makers(self) -> dict[str, Callable[[Blueprint], Head]]:
         """Those of all parts."""
-        return tuple(part.asks for part in self.parts)
+        return {name: make for part in self.parts for name, make in part.makers.items()}
 
     @property
     def predicted(self) -> float:
@@ -73,10 +73,6 @@ class Together(Reading):
             loss = found[at][term]
             terms[name] = Loss(loss.sum, loss.count, loss.weight * self.weights[at])
         return terms
-
-    def wrap(self, module: nn.Module, blueprint: Blueprint, seed: int, load: Load) -> nn.Module:
-        """The module, with the heads that any of them lacks."""
-        return with_heads(module, {part.asks: part.head for part in self.parts}, blueprint, seed)
 
     def _names(self, found: Sequence[Mapping[str, Any]]) -> list[tuple[str, int, str]]:
         """(name, part, the part's own name) of every term of all parts."""
