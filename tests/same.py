@@ -17,7 +17,7 @@ import torch
 
 from weft.data import DataSettings, prepare
 from weft.models import FAMILIES, Blueprint
-from weft.objectives import OBJECTIVES, ids, turned
+from weft.objectives import OBJECTIVES
 from weft.training.loop import train
 from weft.training.settings import TrainSettings
 from weft.training.watch import Record, Watcher
@@ -51,10 +51,10 @@ def trace(family: str, optimiser: str) -> list[str]:
     )
     declared = FAMILIES.get(family)
     objective = OBJECTIVES.get(declared.objective)(**declared.terms(Blueprint.of(family, "debug").config))
-    module = blueprint.change("vocab", str(ids(objective, data.tokenizer))).change("dropout", "0.1").build(seed=1)
+    module = blueprint.change("vocab", str(objective.ids(data.tokenizer))).change("dropout", "0.1").build(seed=1)
     settings = TrainSettings(steps=STEPS, batch=4, micro_batches=2, optimiser=optimiser, precision="fp32", threads=1)
     watch = Losses()
-    train(module, turned(objective, data.train, data.tokenizer), objective, settings, watch=watch)
+    train(module, objective.turn(data.train, data.tokenizer, 0), objective, settings, watch=watch)
     return watch.found
 
 

@@ -15,7 +15,7 @@ from weft.batch import IGNORED, Batch, Place
 from weft.data import Blocks, Bytes, Mixture, Packed, Pairs, train_tokenizer
 from weft.models import Blueprint
 from weft.nn import Encoder, Layout
-from weft.objectives import MaskedTokens, NextToken, ids, layout, turned
+from weft.objectives import MaskedTokens, NextToken, layout
 from weft.objectives.masked import MaskedRows, mask_of
 from weft.training.loop import train
 from weft.training.reader import draw
@@ -153,17 +153,17 @@ def test_the_mask_is_the_tokenizers_own_or_one_id_more():
     wordpiece, bpe = (train_tokenizer(kind, TEXTS, 300) for kind in ("wordpiece", "bpe"))
     words = train_tokenizer("word", TEXTS)
     assert wordpiece.pieces([mask_of(wordpiece)]) == [b""]
-    assert wordpiece.mask == mask_of(wordpiece) == 4 and ids(objective, wordpiece) == wordpiece.vocab
-    assert mask_of(BYTES) == MASK and ids(objective, BYTES) == 384
+    assert wordpiece.mask == mask_of(wordpiece) == 4 and objective.ids(wordpiece) == wordpiece.vocab
+    assert mask_of(BYTES) == MASK and objective.ids(BYTES) == 384
     for tokenizer in (bpe, words):
         assert tokenizer.mask is None
-        assert mask_of(tokenizer) == tokenizer.vocab and ids(objective, tokenizer) == tokenizer.vocab + 1
+        assert mask_of(tokenizer) == tokenizer.vocab and objective.ids(tokenizer) == tokenizer.vocab + 1
     assert all(MASK not in BYTES.encode(text) for text in TEXTS)
 
 
 def test_other_objectives_leave_rows_and_ids_as_they_are():
     _, data = rows()
-    assert turned(NextToken(), data, BYTES) is data and ids(NextToken(), BYTES) == 384
+    assert NextToken().turn(data, BYTES, 0) is data and NextToken().ids(BYTES) == 384
 
 
 # ---------------------------------------------------------------- what it costs

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol, Self, TypeVar, runtime_checkable
 
@@ -17,13 +17,16 @@ IGNORED = -100  # a label that is not counted; never a token id
 # Compared by identity: tensors have no truth value, so a field-by-field comparison would raise.
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """B rows of T tokens; every tensor is int64 [B, T]. ValueError where the shapes disagree."""
+    """B rows of T tokens; every tensor is int64 [B, T], but those in `asked`. ValueError where the shapes disagree."""
 
     tokens: Tensor  # what the (decoder's) stem reads
     labels: Tensor | None = None  # what each place predicts, IGNORED where nothing
     order: Tensor | None = None  # place within the document; None = 0..T-1
     segments: Tensor | None = None  # document number > 0; 0 = padding; None = one full document a row
     source: Batch | None = None  # encoder side of a pair; as many rows, a length of its own
+    types: Tensor | None = None  # which of several texts a token belongs to; None = all to the first
+    groups: Tensor | None = None  # places of one group > 0 see each other both ways; None = there are none
+    asked: Mapping[str, Tensor] = field(default_factory=dict)  # what else is asked, by name: [B, ...]
     samples: tuple[int, ...] = ()  # which samples these rows are (for errors and logs)
     unit = "tokens"  # what `size` counts
 
@@ -31,11 +34,15 @@ class Batch:
         shape = tuple(self.tokens.shape)
         if len(shape) != 2:
             raise ValueError(f"a batch's tokens have the shape [rows, tokens], not {list(shape)}")
-        for name, tensor in (("labels", self.labels), ("order", self.order), ("segments", self.segments)):
+        for name in ("labels", "order", "segments", "types", "groups"):
+            tensor = getattr(self, name)
             if tensor is not None and tuple(tensor.shape) != shape:
                 raise ValueError(f"a batch's {name} {list(tensor.shape)} need the shape of its tokens, {list(shape)}")
         if self.source is not None and self.source.tokens.shape[0] != shape[0]:
             raise ValueError(f"the source has {self.source.tokens.shape[0]} rows, the target {shape[0]}: one to one")
+        for name, tensor in self.asked.items():
+            if tensor.shape[:1] != shape[:1]:
+                raise ValueError(f"what is asked as {name!r} has the shape {list(tensor.shape)} for {shape[0]} rows")
         if self.samples and len(self.samples) != shape[0]:
             raise ValueError(f"{len(self.samples)} sample numbers for {shape[0]} rows: give one for each row, or none")
 
@@ -70,6 +77,9 @@ class Batch:
             order=made(self.order),
             segments=made(self.segments),
             source=None if self.source is None else self.source._each(make, samples),
+            types=made(self.types),
+            groups=made(self.groups),
+            asked={name: make(tensor) for name, tensor in self.asked.items()},
             samples=samples,
         )
 
@@ -169,6 +179,16 @@ class Tokenizer(Protocol):
 
     def save(self, folder: Path) -> None:
         """Write `tokenizer.json` into `folder`."""
+        ...
+
+
+@runtime_checkable
+class Sentinels(Protocol):
+    """A tokenizer that may have ids which stand for hidden spans."""
+
+    @property
+    def sentinels(self) -> tuple[int, ...]:
+        """Those ids, which no text is encoded to, the first for the first span; empty where it has none."""
         ...
 
 

@@ -66,6 +66,14 @@ class Registry(Generic[T]):
             raise UnknownName(f"no {self.kind} is called {name!r}; {suggest(name, self.names())}")
         return self._values[name]
 
+    def name_of(self, value: T) -> str | None:
+        """What `value` is registered as, of what has been loaded; None where it is not."""
+        return next((name for name, known in self._values.items() if known is value), None)
+
+    def all(self) -> dict[str, T]:
+        """Every value by its name, plug-ins loaded."""
+        return {name: self.get(name) for name in self.names()}
+
     def names(self) -> list[str]:
         """Every name that `get` knows, sorted."""
         self._load()

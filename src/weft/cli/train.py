@@ -36,7 +36,9 @@ def command(
     if dry_run:
         recipe.train.check()
         seen = preview(recipe)
-        print_plan(printer(), planned(seen.blueprint, recipe.train, samples=seen.samples))
+        print_plan(
+            printer(), planned(seen.blueprint, recipe.train, asked=recipe.minimised.predicted, samples=seen.samples)
+        )
         for text in seen.notices:
             note(text)
         return

@@ -12,9 +12,8 @@ from torch.nn import Module
 from weft.batch import Batch, Dataset, Tokenizer
 from weft.data.order import places
 from weft.evaluate.baselines import bits_per_byte
-from weft.objectives import Objective, Turns
+from weft.objectives import TERM, Objective
 
-TERM = "loss"  # what an objective calls its -log p
 LOSSY = (
     "no bits per byte: the tokenizer is lossy, what it drops (an unknown word, a capital) costs the model nothing, so "
     "its nats say nothing of the text's bytes; nats per token compare models of this same tokenizer"
@@ -71,7 +70,7 @@ def counted_bytes(tokenizer: Tokenizer, size: int, objective: Objective | None =
 
 def no_bytes(tokenizer: Tokenizer, objective: Objective | None = None) -> str:
     """Why what an objective finds in a tokenizer's ids is no likelihood of the text's bytes; "" where it is one."""
-    if isinstance(objective, Turns):
+    if objective is not None and not objective.likelihood:
         return PARTIAL
     return "" if tokenizer.lossless else LOSSY
 

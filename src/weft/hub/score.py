@@ -9,7 +9,7 @@ from weft.evaluate import Likelihood, counted_bytes, likelihood, no_bytes
 from weft.generate.cached import evaluating
 from weft.hub.model import Model
 from weft.models import FAMILIES
-from weft.objectives import OBJECTIVES, ids, turned
+from weft.objectives import OBJECTIVES
 
 
 def score(
@@ -47,10 +47,10 @@ def score(
     else:
         documents = list(open_source("text", paths, column=column, say=say).documents())
         dataset, size = rows(documents, tokenizer, context, how)
-    if (needed := ids(objective, tokenizer)) > model.config.vocab:
+    if (needed := objective.ids(tokenizer)) > model.config.vocab:
         raise ValueError(f"{family.objective!r} needs {needed} ids, and the model has {model.config.vocab}: no [MASK]?")
     if why := no_bytes(tokenizer, objective):
         say(why)
     counted = counted_bytes(tokenizer, size, objective)
     with evaluating(list(model.module.modules())):
-        return likelihood(model.module, turned(objective, dataset, tokenizer), objective, bytes=counted, rows=batch)
+        return likelihood(model.module, objective.turn(dataset, tokenizer, 0), objective, bytes=counted, rows=batch)

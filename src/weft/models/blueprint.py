@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -11,6 +10,7 @@ import torch
 from torch import nn
 
 from weft.models.family import FAMILIES
+from weft.named import named_from_data, named_from_text, named_to_data
 from weft.nn import ATTENTIONS, SCHEMES, Kind, Scheme
 from weft.registry import UnknownName, suggest
 from weft.settings import SettingError, change, from_data, to_data
@@ -81,7 +81,9 @@ class Blueprint:
         if rest and part is None:
             word, example = ("scheme", "rope") if head == "position" else ("kind", "window")
             raise SettingError(f"name a {word} before its settings: model.{head}={example}, then model.{path}={text}")
-        return replace(self, **{head: change(part, rest, text) if rest else part_from_text(head, text)})
+        if not rest:
+            return replace(self, **{head: None if text == "default" else named_from_text(head, text, PARTS[head])})
+        return replace(self, **{head: change(part, rest, text)})
 
     @property
     def parts(self) -> dict[str, Scheme | Kind | None]:
@@ -90,7 +92,7 @@ class Blueprint:
 
     def to_data(self) -> dict[str, Any]:
         """Plain JSON data: {"family": …, "config": {…}, "parts": {"position": …, "attention": …}}."""
-        parts = {place: part_to_data(part) for place, part in self.parts.items()}
+        parts = {place: part and named_to_data(part, PARTS[place]) for place, part in self.parts.items()}
         return {"family": self.family, "config": to_data(self.config), "parts": parts}
 
     @staticmethod
@@ -99,7 +101,7 @@ class Blueprint:
         _exactly(data, ("family", "config", "parts"), "a model's description")
         _exactly(data["parts"], tuple(PARTS), "a model's parts")
         family = FAMILIES.get(data["family"])
-        parts = {place: part_from_data(place, part) for place, part in data["parts"].items()}
+        parts = {place: part and named_from_data(place, part, PARTS[place]) for place, part in data["parts"].items()}
         return Blueprint(data["family"], from_data(family.config, data["config"]), **parts)
 
 
@@ -113,45 +115,6 @@ def _check(blueprint: Blueprint) -> None:
             raise ValueError(f"{blueprint.family}: {field.name} = {value} layers, but at most 10000 can be meant")
         if field.name.endswith("dropout") and value is not None and not 0.0 <= value < 1.0:
             raise ValueError(f"{blueprint.family}: {field.name} = {value}, but it must be at least 0 and below 1")
-
-
-def part_to_data(part: Scheme | Kind | None) -> dict[str, Any] | None:
-    """{"name": "rope", "theta": 10000.0, "scaling": {"class": "Yarn", "factor": 4.0, …}, …}; None: the family's own.
-
-    ValueError for a part without a registered name.
-    """
-    if part is None:
-        return None
-    every = {kind: name for kinds in PARTS.values() for name, kind in kinds.items()}
-    if type(part) not in every:
-        raise ValueError(
-            f"{type(part).__name__} is no registered position scheme or attention, so it could not be saved: put it "
-            "into weft.nn.SCHEMES or ATTENTIONS under a name"
-        )
-    return {"name": every[type(part)]} | to_data(part)
-
-
-def part_from_data(place: str, data: dict[str, Any] | None) -> Any:
-    """The part that `part_to_data` wrote for a place of PARTS; settings left out take their defaults."""
-    if data is None:
-        return None
-    own = dict(data)
-    name = own.pop("name", None)
-    if name not in PARTS[place]:
-        raise UnknownName(f"no {place} is called {name!r}; {suggest(str(name), PARTS[place])}")
-    return from_data(PARTS[place][name], own)
-
-
-def part_from_text(place: str, text: str) -> Any:
-    """A part by name ("rope"), or by its JSON ({"name": "rope", "theta": 1e6}); "default": None, the family's own."""
-    if text == "default":
-        return None
-    if not text.lstrip().startswith("{"):
-        return part_from_data(place, {"name": text})
-    try:
-        return part_from_data(place, json.loads(text))
-    except json.JSONDecodeError as error:
-        raise SettingError(f"model.{place} is neither a name nor JSON: {error}") from error
 
 
 def _exactly(data: object, names: tuple[str, ...], what: str) -> None:

@@ -1,19 +1,41 @@
 """What a batch is turned into and what is minimised."""
 
-from weft.objectives.loss import OBJECTIVES, Loss, Objective, Turns, ids, predicted, turned
+from weft.objectives.described import (
+    change_objective,
+    objective_from_data,
+    objective_from_text,
+    objective_to_data,
+)
+from weft.objectives.likelihood import Likelihood, NextToken, Translate, layout
+from weft.objectives.loss import OBJECTIVES, TERM, Loss, Objective
 from weft.objectives.masked import MaskedTokens
-from weft.objectives.next_token import NextToken, Translate, layout
+from weft.objectives.reading import Headed, Reading
+from weft.objectives.replaced import ReplacedTokens
+from weft.objectives.sentences import NextSentence, SentenceOrder
+from weft.objectives.together import Together
+from weft.objectives.wrapped import Wrapped, bare, kept
 
 __all__ = [
     "OBJECTIVES",
+    "TERM",
+    "Headed",
+    "Likelihood",
     "Loss",
     "MaskedTokens",
+    "NextSentence",
     "NextToken",
     "Objective",
+    "Reading",
+    "ReplacedTokens",
+    "SentenceOrder",
+    "Together",
     "Translate",
-    "Turns",
-    "ids",
+    "Wrapped",
+    "bare",
+    "change_objective",
+    "kept",
     "layout",
-    "predicted",
-    "turned",
+    "objective_from_data",
+    "objective_from_text",
+    "objective_to_data",
 ]

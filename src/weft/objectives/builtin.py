@@ -1,9 +1,30 @@
 """The objectives weft brings, registered."""
 
+from weft.objectives.boundary import SpanBoundary
+from weft.objectives.contrast import Contrast
+from weft.objectives.distil import Distil, DistilMasked
+from weft.objectives.likelihood import NextToken, Translate
 from weft.objectives.loss import OBJECTIVES
 from weft.objectives.masked import MaskedTokens
-from weft.objectives.next_token import NextToken, Translate
+from weft.objectives.replaced import ReplacedTokens
+from weft.objectives.sentences import NextSentence, SentenceOrder
+from weft.objectives.table import Bart, BertStyle, Deshuffle, DropTokens, Mass, Prefix, ReplaceSpans, Spans
 
+OBJECTIVES.register("bart", Bart)
+OBJECTIVES.register("bert_style", BertStyle)
+OBJECTIVES.register("contrast", Contrast)
+OBJECTIVES.register("deshuffle", Deshuffle)
+OBJECTIVES.register("distil", Distil)
+OBJECTIVES.register("distil_masked", DistilMasked)
+OBJECTIVES.register("drop_tokens", DropTokens)
+OBJECTIVES.register("mass", Mass)
 OBJECTIVES.register("masked", MaskedTokens)
+OBJECTIVES.register("next_sentence", NextSentence)
 OBJECTIVES.register("next_token", NextToken)
+OBJECTIVES.register("prefix", Prefix)
+OBJECTIVES.register("replace_spans", ReplaceSpans)
+OBJECTIVES.register("replaced", ReplacedTokens)
+OBJECTIVES.register("sentence_order", SentenceOrder)
+OBJECTIVES.register("span_boundary", SpanBoundary)
+OBJECTIVES.register("spans", Spans)
 OBJECTIVES.register("translate", Translate)

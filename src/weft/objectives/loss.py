@@ -1,15 +1,21 @@
-"""Named losses, and where objectives are found."""
+"""Named losses, what an objective is, and where objectives are found."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from weft.batch import Batch, Dataset, Tokenizer
+from weft.models import Blueprint
+from weft.nn import Decoder, Encoder, EncoderDecoder
+from weft.objectives.wrapped import Load
 from weft.registry import Registry
+
+TERM = "loss"  # what an objective calls the term by which held-out figures are compared
+KINDS = {Decoder: "a decoder", Encoder: "an encoder", EncoderDecoder: "an encoder–decoder"}
 
 
 @dataclass(frozen=True)
@@ -24,53 +30,70 @@ class Loss:
     weight: float = 1.0
 
 
-class Objective(Protocol):
-    """What is minimised: named losses, whose counts are known from the batch before the forward pass."""
+@dataclass(frozen=True)
+class Objective(ABC):
+    """What a batch is turned into and what is minimised: named losses, whose counts are known from the batch before the
+    forward pass. A frozen value of plain settings, so that a run can say what it minimised and resume.
 
+    carriers: the bare modules that it can be asked of. pairs: its data are pairs of texts, not texts. likelihood: its
+    term "loss" is -log p of all of the text, which may be said in bits per byte.
+    """
+
+    carriers: ClassVar[tuple[type[nn.Module], ...]] = (nn.Module,)
+    pairs: ClassVar[bool] = False
+    likelihood: ClassVar[bool] = True
+
+    @abstractmethod
     def counts(self, batch: Batch) -> dict[str, int]:
         """For each term, over how many labels `losses` will sum."""
-        ...
 
+    @abstractmethod
     def losses(self, module: Any, batch: Batch) -> dict[str, Loss]:
         """The terms of one forward pass of a bare module. ValueError for a batch that it cannot be asked about."""
-        ...
 
-
-@runtime_checkable
-class Turns(Protocol):
-    """An objective that turns a text's rows into others: it hides something of them, and asks for it.
-
-    What it minimises is then no likelihood of the text: it says nothing of bits per byte.
-    """
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The heads of an encoder that it asks; none of other models."""
+        return ()
 
     @property
     def predicted(self) -> float:
-        """The share of a row's tokens that it asks for."""
-        ...
+        """The share of a row's tokens that it asks for, as far as is known before there are rows."""
+        return 1.0
 
     def ids(self, tokenizer: Tokenizer) -> int:
         """How many ids its rows are made of, at the least those of the tokenizer."""
-        ...
+        return tokenizer.vocab
+
+    def length(self, module: nn.Module, context: int) -> int:
+        """How many tokens of text a row has, for a model of this context."""
+        return context
 
     def turn(self, data: Dataset[Batch], tokenizer: Tokenizer, seed: int) -> Dataset[Batch]:
-        """The same samples in the same order, as it asks for them. What is done to a sample depends on the seed, the
-        epoch and the sample alone."""
-        ...
+        """The same samples in the same order, as it asks for them: something of them hidden, say. What is done to a
+        sample depends on the seed, the epoch and the sample alone."""
+        return data
+
+    def wrap(self, module: nn.Module, blueprint: Blueprint, seed: int, load: Load) -> nn.Module:
+        """What is trained: the model itself, or, where more is needed, a `Wrapped` that has it inside. load: opens the
+        folder of another model (a teacher)."""
+        return module
+
+    def check(self, module: nn.Module) -> None:
+        """ValueError where it cannot be asked of a module, in words that say why."""
+        if not isinstance(module, self.carriers):
+            kind = next((words for cls, words in KINDS.items() if isinstance(module, cls)), "another module")
+            wanted = " or ".join(KINDS.get(cls, cls.__name__) for cls in self.carriers)
+            raise ValueError(f"{self.title} asks {wanted}, and this model is {kind}: {self._why()}")
+
+    def _why(self) -> str:
+        """What to do where the model is of another kind."""
+        return "choose another objective, or another family (`weft list` names both)"
+
+    @property
+    def title(self) -> str:
+        """Its registered name, for messages; the class's where it has none."""
+        return OBJECTIVES.name_of(type(self)) or type(self).__name__
 
 
-def turned(objective: Objective, data: Dataset[Batch], tokenizer: Tokenizer, seed: int = 0) -> Dataset[Batch]:
-    """The rows that an objective is given: the data's own, unless it turns them into others."""
-    return objective.turn(data, tokenizer, seed) if isinstance(objective, Turns) else data
-
-
-def ids(objective: Objective, tokenizer: Tokenizer) -> int:
-    """How many ids a model needs for the rows that an objective is given."""
-    return objective.ids(tokenizer) if isinstance(objective, Turns) else tokenizer.vocab
-
-
-def predicted(objective: Objective) -> float:
-    """The share of a row's tokens that an objective asks for, as far as is known before there are rows."""
-    return objective.predicted if isinstance(objective, Turns) else 1.0
-
-
-OBJECTIVES: Registry[Callable[..., Objective]] = Registry("objective", "weft.objectives", ("weft.objectives.builtin",))
+OBJECTIVES: Registry[type[Objective]] = Registry("objective", "weft.objectives", ("weft.objectives.builtin",))

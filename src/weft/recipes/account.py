@@ -11,7 +11,8 @@ from typing import Any
 from weft.data import DataSettings, Prepared
 from weft.generate import Sampling
 from weft.hub import Model
-from weft.models import Blueprint
+from weft.models import FAMILIES, Blueprint
+from weft.objectives import OBJECTIVES, objective_to_data
 from weft.recipes.recipe import Recipe
 from weft.settings import SettingError, to_data
 from weft.training import optimisers
@@ -82,6 +83,9 @@ def changed(blueprint: Blueprint, settings: Mapping[str, Any]) -> list[str]:
     defaults: dict[str, Any] = {"data": to_data(DataSettings()), "train": to_data(TrainSettings())}
     with contextlib.suppress(SettingError):  # a family's config may have fields that must be given
         defaults["model"] = Blueprint.of(blueprint.family).to_data()
+        family = FAMILIES.get(blueprint.family)
+        own = OBJECTIVES.get(family.objective)(**family.terms(blueprint.config))
+        defaults["objective"] = objective_to_data(own)
     usual = flat(defaults)
     return [name for name, value in flat(settings).items() if name not in usual or usual[name] != value]
 

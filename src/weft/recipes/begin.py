@@ -13,10 +13,9 @@ from weft.data import TOKENIZERS, LibraryTokenizer, Prepared, open_store, prepar
 from weft.data.tokenizers import FILE
 from weft.evaluate import check, no_bytes
 from weft.files import DamagedFile, sweep
-from weft.hub import Language, Stops, as_ours, read_language, read_tokenizer, read_weights
-from weft.models import FAMILIES, Blueprint
-from weft.objectives import OBJECTIVES, Objective, ids, turned
-from weft.recipes.find import reads_pairs
+from weft.hub import Language, Stops, as_ours, load, read_language, read_tokenizer, read_weights
+from weft.models import Blueprint
+from weft.objectives import bare
 from weft.recipes.folder import TOKENS, check_same, data_settings, existing, start
 from weft.recipes.recipe import Recipe
 from weft.registry import suggest
@@ -50,7 +49,7 @@ def begin(recipe: Recipe, out: Path, *, resume: bool, overwrite: bool, watch: Wa
     language = own_language(recipe) if found is None else found.language
     prepared = prepare(
         recipe.data,
-        recipe.model.config.context,
+        recipe.length,
         pairs=pairs,
         tokenizer=language.tokenizer,
         start=language.stops.start,
@@ -62,11 +61,11 @@ def begin(recipe: Recipe, out: Path, *, resume: bool, overwrite: bool, watch: Wa
         notices = (*prepared.notices, *_told(recipe, prepared))
         for text in notices:
             watch.notice(text)
-        objective = objective_of(recipe)
-        check(turned(objective, prepared.held_out, prepared.tokenizer), objective)
-        blueprint = recipe.fitted(ids(objective, prepared.tokenizer))
+        objective = recipe.minimised
+        check(objective.turn(prepared.held_out, prepared.tokenizer, 0), objective)
+        blueprint = recipe.fitted(objective.ids(prepared.tokenizer))
         if found is not None:
-            check_same(out, found, blueprint, recipe.data, prepared.digest)
+            check_same(out, found, recipe.settings(blueprint), prepared.digest)
         module = _built(recipe, blueprint)
         decided = _decided(recipe, module, out, resume=resume)
         if found is None:
@@ -84,35 +83,36 @@ def follow(recipe: Recipe, out: Path) -> Begun:
         raise DamagedFile(f"{out} was not laid out by the main process: do all processes see the same folder?")
     prepared = prepare(
         recipe.data,
-        recipe.model.config.context,
-        pairs=reads_pairs(recipe.model),
+        recipe.length,
+        pairs=recipe.minimised.pairs,
         tokenizer=found.language.tokenizer,
         start=found.language.stops.start,
         kept=out / TOKENS,
     )
-    blueprint = recipe.fitted(ids(objective_of(recipe), prepared.tokenizer))
+    blueprint = recipe.fitted(recipe.minimised.ids(prepared.tokenizer))
     return Begun(blueprint, _built(recipe, blueprint), prepared, {})
 
 
 def check_model(recipe: Recipe) -> bool:
-    """Whether the model reads pairs. ValueError for sizes that cannot be one, and for rows its family cannot read."""
-    pairs = reads_pairs(recipe.model)
+    """Whether the data are pairs. ValueError for sizes that cannot be a model, for one that the objective cannot be
+    asked of, and for rows its family cannot read."""
+    recipe.minimised.check(recipe.model.empty())
     if recipe.data.rows != "stream" and (mixes := recipe.model.mixes):
         raise ValueError(f"{mixes} cannot pack several documents into a row: set data.rows=stream")
-    return pairs
-
-
-def objective_of(recipe: Recipe) -> Objective:
-    """What the recipe's family minimises, told how its model weighs auxiliary terms."""
-    family = FAMILIES.get(recipe.model.family)
-    return OBJECTIVES.get(family.objective)(**family.terms(recipe.model.config))
+    return recipe.minimised.pairs
 
 
 def _built(recipe: Recipe, blueprint: Blueprint) -> nn.Module:
-    """New weights, or those of the model the run begins with; on the device the run is asked for."""
+    """New weights, or those of the model the run begins with, and what the objective needs around them; on the device
+    the run is asked for."""
     begin, seed = recipe.begin, recipe.train.seed
     module = blueprint.build(seed=seed) if begin is None else read_weights(begin, blueprint)
-    return module.to(place(recipe.train.device))
+    return recipe.minimised.wrap(module, blueprint, seed, opened).to(place(recipe.train.device))
+
+
+def opened(name: str) -> nn.Module:
+    """The bare module of a saved model, for an objective that learns from another."""
+    return load(name).module
 
 
 def _decided(recipe: Recipe, module: nn.Module, out: Path, *, resume: bool) -> dict[str, str]:
@@ -122,12 +122,12 @@ def _decided(recipe: Recipe, module: nn.Module, out: Path, *, resume: bool) -> d
     earlier = checkpoints.latest(out) if resume and out.is_dir() else None
     if earlier is not None:
         decided = dict(earlier.state["decisions"]["given"])
-        measure.replay(module, decided)
+        measure.replay(bare(module), decided)
         return decided
     rows = max(1, recipe.train.batch // (recipe.train.micro_batches * join().size))  # in a pass of one process
     device = next(module.parameters()).device
     dtype = precision.choose(recipe.train.precision, device).torch_dtype()
-    return measure.choose(module, rows, recipe.model.config.context, dtype=dtype)
+    return measure.choose(bare(module), rows, recipe.model.config.context, dtype=dtype)
 
 
 def own_language(recipe: Recipe) -> Language:
@@ -159,7 +159,7 @@ def _own_tokenizer(recipe: Recipe) -> Tokenizer | None:
 
 def _told(recipe: Recipe, prepared: Prepared) -> Iterator[str]:
     """What a person should know of figures to come."""
-    if why := no_bytes(prepared.tokenizer, objective_of(recipe)):
+    if why := no_bytes(prepared.tokenizer, recipe.minimised):
         yield why
     if recipe.begin is None or (parent := data_settings(recipe.begin)) is None:
         return

@@ -17,7 +17,7 @@ from weft.hub.weights import WEIGHTS
 from weft.models import Blueprint
 from weft.outputs import check_output
 from weft.recipes.recipe import PARTS, Recipe
-from weft.settings import SettingError, from_data, to_data
+from weft.settings import SettingError, from_data
 from weft.training import checkpoints, log
 from weft.training.report import PAGE
 from weft.training.report.facts import REPORT, RUN, flat
@@ -31,11 +31,11 @@ WRITTEN = (CONFIG, TOKENIZER, MORE, *KEPT, WEIGHTS, LOG, CURVE, REPORT, PAGE, RU
 
 @dataclass(frozen=True)
 class Existing:
-    """What an output folder already says of its run. data: its settings; digest: of its rows."""
+    """What an output folder already says of its run. settings: part by part; digest: of its rows."""
 
     language: Language
     blueprint: Blueprint
-    data: Mapping[str, Any]
+    settings: Mapping[str, Any]
     digest: str
 
 
@@ -101,7 +101,7 @@ def existing(out: Path) -> Existing | None:
             f"{out} holds a {RUN} and no {' and no '.join(missing)}: the run was killed before its first step, or lost "
             "that since. Restore it from a copy, discard the run with --overwrite, or choose another --out"
         )
-    return Existing(read_language(out), read_blueprint(out), facts["settings"]["data"], facts["data_digest"])
+    return Existing(read_language(out), read_blueprint(out), facts["settings"], facts["data_digest"])
 
 
 def start(
@@ -151,12 +151,16 @@ def clear(out: Path) -> None:
         (out / name).unlink(missing_ok=True)
 
 
-def check_same(out: Path, found: Existing, blueprint: Blueprint, data: DataSettings, digest: str) -> None:
-    """A resumed run must be the same run; ValueError names what is not."""
-    was, now = (flat({"model": model.to_data()}) for model in (found.blueprint, blueprint))
+def check_same(out: Path, found: Existing, settings: Mapping[str, Any], digest: str) -> None:
+    """A resumed run must be the same run, with the same settings; ValueError names what is not."""
     tokenizer = ("tokenizer", "vocab")  # a resumed run keeps its own: other words for it would not be heard
-    was |= {f"data.{name}": found.data.get(name) for name in tokenizer}
-    now |= {f"data.{name}": value for name, value in to_data(data).items() if name in tokenizer}
+    model = {"model": found.blueprint.to_data()}  # as config.json has it, which may have been damaged since
+
+    def fixed(parts: Mapping[str, Any]) -> dict[str, Any]:
+        data = {name: parts["data"].get(name) for name in tokenizer}
+        return flat({"model": parts["model"], "objective": parts["objective"], "data": data})
+
+    was, now = fixed(dict(found.settings) | model), fixed(settings)
     for name in sorted(was.keys() | now.keys()):
         if was.get(name) != now.get(name):
             raise ValueError(

@@ -9,8 +9,7 @@ from weft.batch import Tokenizer
 from weft.data import DataSettings, Document, open_source, prepare, split, train_tokenizer
 from weft.evaluate import check
 from weft.models import Blueprint
-from weft.objectives import ids, turned
-from weft.recipes.begin import check_model, objective_of, own_language
+from weft.recipes.begin import check_model, own_language
 from weft.recipes.recipe import Recipe
 
 MOST = 1 << 22  # characters of text that are read: a look must not take long
@@ -36,16 +35,16 @@ def preview(recipe: Recipe) -> Preview:
     beginning = None if pairs else _beginning(data)
     if beginning is not None:
         return _of_beginning(recipe, beginning, tokenizer)
-    prepared = prepare(data, recipe.model.config.context, pairs=pairs, tokenizer=tokenizer)
+    prepared = prepare(data, recipe.length, pairs=pairs, tokenizer=tokenizer)
     try:
-        objective = objective_of(recipe)
-        check(turned(objective, prepared.held_out, prepared.tokenizer), objective)
+        objective = recipe.minimised
+        check(objective.turn(prepared.held_out, prepared.tokenizer, 0), objective)
         vocab, samples = prepared.tokenizer.vocab, len(prepared.train)
         said = (
             f"the data give {vocab:,} ids and {samples:,} rows to train on, with {prepared.train_tokens:,} tokens; "
             f"{prepared.held_out_tokens:,} tokens are held out"
         )
-        return Preview(recipe.fitted(ids(objective, prepared.tokenizer)), samples, (*prepared.notices, said))
+        return Preview(recipe.fitted(objective.ids(prepared.tokenizer)), samples, (*prepared.notices, said))
     finally:
         prepared.close()
 
@@ -64,11 +63,11 @@ def _beginning(data: DataSettings) -> list[Document] | None:
 
 def _of_beginning(recipe: Recipe, documents: Sequence[Document], tokenizer: Tokenizer | None) -> Preview:
     """tokenizer: the one there is; None where one is to be trained, as is done here on what was read."""
-    data, objective = recipe.data, objective_of(recipe)
+    data, objective = recipe.data, recipe.minimised
     training, _ = split(documents, data.held_out, data.seed)  # also says what data.held_out cannot be
     unread = f"only the first {MOST:,} characters of the data were read: how many rows there are is not known"
     if tokenizer is not None:
-        return Preview(recipe.fitted(ids(objective, tokenizer)), 0, (unread,))
+        return Preview(recipe.fitted(objective.ids(tokenizer)), 0, (unread,))
     tokenizer = train_tokenizer(data.tokenizer, [document.text for document in training or documents], data.vocab)
     made = tokenizer.vocab
     if made == data.vocab:
@@ -76,5 +75,5 @@ def _of_beginning(recipe: Recipe, documents: Sequence[Document], tokenizer: Toke
     else:
         most = f"at most {data.vocab:,}, by data.vocab" if data.vocab else "as many as all of the data need"
         said = f"{made:,} ids by these; the run may find more ({most})"
-    blueprint = recipe.model if recipe.vocab is not None else recipe.fitted(ids(objective, tokenizer))
+    blueprint = recipe.model if recipe.vocab is not None else recipe.fitted(objective.ids(tokenizer))
     return Preview(blueprint, 0, (unread, said))

@@ -7,12 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from weft.data import DataSettings
-from weft.models import Blueprint
+from weft.models import FAMILIES, Blueprint
+from weft.objectives import (
+    OBJECTIVES,
+    Likelihood,
+    Objective,
+    change_objective,
+    objective_from_text,
+    objective_to_data,
+)
 from weft.registry import Registry, nearest
 from weft.settings import SettingError, change, to_data
 from weft.training.settings import LENGTHS, TrainSettings
 
-PARTS = ("model", "data", "train")  # of a recipe's settings; each is addressed by its name, a dot and a setting's
+PARTS = ("model", "objective", "data", "train")  # of a recipe's settings: each has a name, then a dot and a setting's
 
 
 @dataclass(frozen=True)
@@ -24,7 +32,7 @@ class Recipe:
     debug: settings changed by --debug, which must end within seconds and need no file from outside.
     story: the recipe's docstring: command, cost, number to expect. vocab: what model.vocab was set to by `change`; None
     where nobody did, and the model takes as many ids as the tokenizer turns out to have. begin: the saved model whose
-    weights and tokenizer the run begins with; None begins with new ones.
+    weights and tokenizer the run begins with; None begins with new ones. objective: None, the family's own.
     """
 
     name: str
@@ -39,6 +47,23 @@ class Recipe:
     story: str = ""
     vocab: int | None = None
     begin: Path | None = None
+    objective: Objective | None = None
+
+    @property
+    def minimised(self) -> Objective:
+        """The objective: the one that was chosen, else the family's own, told how its model weighs auxiliary terms."""
+        family = FAMILIES.get(self.model.family)
+        terms = family.terms(self.model.config)
+        if self.objective is None:
+            return OBJECTIVES.get(family.objective)(**terms)
+        if isinstance(self.objective, Likelihood) and self.objective.balance is None:
+            return replace(self.objective, **terms)
+        return self.objective
+
+    @property
+    def length(self) -> int:
+        """How many tokens of text its rows have."""
+        return self.minimised.length(self.model.empty(), self.model.config.context)
 
     @property
     def summary(self) -> str:
@@ -46,12 +71,14 @@ class Recipe:
         return " ".join(self.story.strip().split("\n\n")[0].split())
 
     def change(self, path: str, text: str) -> Recipe:
-        """One setting, addressed as model.*, data.* or train.*, changed."""
+        """One setting, addressed as model.*, objective.*, data.* or train.*, changed; `objective` alone is its name."""
         head, _, rest = path.partition(".")
+        if head == "objective":
+            return self._other_objective(rest, text)
         if head not in PARTS or not rest:
             meant = self._meant(head, rest)
             hint = f"did you mean {meant}? " if meant else ""
-            raise SettingError(f"unknown setting {path!r}; {hint}settings are addressed as model.*, data.* or train.*")
+            raise SettingError(f"unknown setting {path!r}; {hint}settings are addressed as {'.*, '.join(PARTS)}.*")
         try:
             if head == "model":
                 model = self.model.change(rest, text)
@@ -63,6 +90,14 @@ class Recipe:
         except SettingError as error:
             said = str(error)
             raise SettingError(f"{head}.{said}" if said.startswith(rest) else said) from error
+
+    def _other_objective(self, path: str, text: str) -> Recipe:
+        """Another objective, and a new model with the heads that it asks; or one of its settings changed."""
+        if path:
+            return replace(self, objective=change_objective(self.minimised, path, text))
+        objective = objective_from_text(text)
+        model = self.model if self.begin is not None else with_heads(self.model, objective.heads)
+        return replace(self, objective=objective, model=model, data=with_source(self.data, pairs=objective.pairs))
 
     def _other_data(self, name: str, text: str) -> DataSettings:
         """The data settings with one changed; SettingError for a tokenizer where the model has its own."""
@@ -79,12 +114,18 @@ class Recipe:
             known |= {name: f"model.{name}" for name in model}
             known |= {field.name: f"data.{field.name}" for field in fields(self.data)}  # vocab is data's to set
             known |= {field.name: f"train.{field.name}" for field in fields(self.train)}
+            known |= {field.name: f"objective.{field.name}" for field in fields(self.minimised)}
         near = nearest(head, known)
         return "" if near is None else known[near]
 
     def settings(self, model: Blueprint) -> dict[str, Any]:
         """Every setting as plain data, part by part. model: the recipe's own, fitted to a tokenizer or not yet."""
-        return {"model": model.to_data(), "data": to_data(self.data), "train": to_data(self.train)}
+        return {
+            "model": model.to_data(),
+            "objective": objective_to_data(self.minimised),
+            "data": to_data(self.data),
+            "train": to_data(self.train),
+        }
 
     def fitted(self, vocab: int) -> Blueprint:
         """The model with a tokenizer's number of ids; one that the run begins with keeps rows it has to spare.
@@ -96,6 +137,31 @@ class Recipe:
             )
         spare = 0 if self.begin is None else self.model.config.vocab
         return self.model.change("vocab", str(max(vocab, spare)))
+
+
+def with_source(data: DataSettings, *, pairs: bool) -> DataSettings:
+    """The data settings with a source of pairs, or of texts, in place of the other kind's usual one."""
+    usual = {"text": "pairs", "made": "made_pairs"}
+    other = usual if pairs else {name: text for text, name in usual.items()}
+    return replace(data, source=other.get(data.source, data.source))
+
+
+def with_heads(model: Blueprint, heads: tuple[str, ...]) -> Blueprint:
+    """An encoder's blueprint with those of some heads that its family has, and no others."""
+    known = {field.name for field in fields(model.config)}
+    if not heads or "tasks" not in known:
+        return model
+    own, pooled = list[str](), False
+    for head in heads:
+        asked = {"tasks": (head,)} | ({"pooler": True} if "pooler" in known else {})
+        try:
+            module = replace(model, config=replace(model.config, **asked)).empty()
+        except ValueError:  # no head of this name
+            continue
+        own.append(head)
+        pooled = pooled or bool(module.heads[head].pooled)  # type: ignore[index, union-attr]
+    changes = {"tasks": tuple(own)} | ({"pooler": pooled} if "pooler" in known else {})
+    return replace(model, config=replace(model.config, **changes))
 
 
 RECIPES: Registry[Recipe] = Registry("recipe", "weft.recipes", ("weft.recipes.builtin",))

@@ -13,10 +13,10 @@ from weft.files import write_json
 from weft.generate import Sampling
 from weft.hub import load, write_model
 from weft.nn import Writer
-from weft.objectives import turned
+from weft.objectives import bare, kept
 from weft.outputs import locked
 from weft.recipes.account import Sample, account, plain, write_samples
-from weft.recipes.begin import Begun, begin, follow, objective_of
+from weft.recipes.begin import Begun, begin, follow
 from weft.recipes.folder import CURVE, LOG, check_folder, describe
 from weft.recipes.recipe import Recipe
 from weft.training import measure
@@ -73,11 +73,11 @@ def run(recipe: Recipe, out: Path, *, resume: bool, overwrite: bool, watch: Watc
 
 def _trained(recipe: Recipe, out: Path, begun: Begun, world: World, *, resume: bool, watch: Watcher) -> Result:
     """The run itself, on every process; the finished model is written by the main one."""
-    objective, prepared, decided = objective_of(recipe), begun.prepared, world.first(begun.decided)
-    measure.replay(begun.module, decided)
+    objective, prepared, decided = recipe.minimised, begun.prepared, world.first(begun.decided)
+    measure.replay(bare(begun.module), decided)
     score = partial(
         likelihood,
-        dataset=turned(objective, prepared.held_out, prepared.tokenizer),
+        dataset=objective.turn(prepared.held_out, prepared.tokenizer, 0),
         objective=objective,
         bytes=counted_bytes(prepared.tokenizer, prepared.held_out_bytes, objective),
         share=(world.rank, world.size),
@@ -85,7 +85,7 @@ def _trained(recipe: Recipe, out: Path, begun: Begun, world: World, *, resume: b
     )
     result = train(
         begun.module,
-        turned(objective, prepared.train, prepared.tokenizer, recipe.train.seed),
+        objective.turn(prepared.train, prepared.tokenizer, recipe.train.seed),
         objective,
         recipe.train,
         out,
@@ -95,7 +95,7 @@ def _trained(recipe: Recipe, out: Path, begun: Begun, world: World, *, resume: b
         decisions=decided,
     )
     if not result.interrupted:
-        tensors = whole_tensors(begun.module)
+        tensors = kept(begun.module, whole_tensors(begun.module))
         world.asked(lambda: write_model(tensors, begun.blueprint, prepared.tokenizer, out))
     return result
 
@@ -123,7 +123,7 @@ def _report(recipe: Recipe, begun: Begun, result: Result, out: Path, watch: Watc
         curve = out / CURVE
     except ValueError as error:
         watch.notice(str(error))
-    why, writes = no_bytes(prepared.tokenizer, objective_of(recipe)), isinstance(begun.module, Writer)
+    why, writes = no_bytes(prepared.tokenizer, recipe.minimised), isinstance(bare(begun.module), Writer)
     baselines = _baselines(prepared, watch) if recipe.baselines and not why and not result.interrupted else {}
     report = Report(
         out=out,

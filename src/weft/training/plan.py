@@ -17,9 +17,8 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import Module, Parameter
 
 from weft.flops import Counter
-from weft.models import FAMILIES, Blueprint
+from weft.models import Blueprint
 from weft.nn import Decoder, Encoder, EncoderDecoder, kernels
-from weft.objectives import OBJECTIVES, predicted
 from weft.training.flops import memory, peak
 from weft.training.length import steps_of_epochs
 from weft.training.muon import orthogonalise
@@ -77,12 +76,15 @@ class Pass:
     kept: int
 
 
-def plan(blueprint: Blueprint, settings: TrainSettings, *, samples: int = 0, share: float = SHARE) -> Plan:
+def plan(
+    blueprint: Blueprint, settings: TrainSettings, *, asked: float = 1.0, samples: int = 0, share: float = SHARE
+) -> Plan:
     """What training `blueprint` with `settings` would take on this machine, rows full of tokens.
 
-    samples: how many rows an epoch has, where the run's length is given in epochs. Operations are counted and kept
-    tensors measured on tensors without contents, so that any size is planned at once; what the measured matrix peak
-    says of time is an estimate. ValueError for settings that cannot be meant.
+    asked: the share of a row's tokens that the objective predicts. samples: how many rows an epoch has, where the
+    run's length is given in epochs. Operations are counted and kept tensors measured on tensors without contents, so
+    that any size is planned at once; what the measured matrix peak says of time is an estimate. ValueError for settings
+    that cannot be meant.
     """
     settings.check()
     device, context = place(settings.device), int(blueprint.config.context)
@@ -93,7 +95,6 @@ def plan(blueprint: Blueprint, settings: TrainSettings, *, samples: int = 0, sha
         if settings.kernel != "measured":
             kernels.use(module, settings.kernel)
         rows = settings.batch // settings.micro_batches
-        asked = predicted(OBJECTIVES.get(FAMILIES.get(blueprint.family).objective)())
         work = passed(module, rows, context, precision, asked=asked, recompute=settings.recompute)
         update = optimiser_flops(sorted_groups, settings, precision)
     tokens = settings.batch * context

@@ -31,6 +31,11 @@ class Bytes(PieceTable):
         """The first sentinel: it stands for what is hidden, as in T5 (Raffel et al. 2020)."""
         return _FIRST + 256
 
+    @property
+    def sentinels(self) -> tuple[int, ...]:
+        """From 259 on, in their order."""
+        return tuple(range(_FIRST + 256, _FIRST + 256 + _SENTINELS))
+
     @classmethod
     def train(cls, texts: Iterable[str], vocab: int) -> Self:
         """Nothing is learned; ValueError where `vocab` allows fewer than 384 ids (0: no limit)."""

@@ -7,6 +7,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from functools import cached_property
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -92,6 +93,12 @@ class LibraryTokenizer(PieceTable):
     def mask(self) -> int | None:
         """The id of what stands for a hidden token; None where it has none."""
         return self.specials.mask
+
+    @property
+    def sentinels(self) -> tuple[int, ...]:
+        """The ids of <extra_id_0>, <extra_id_1> and so on, as far as there are any (Raffel et al. 2020)."""
+        names = takewhile(self._names.__contains__, (f"<extra_id_{number}>" for number in count()))
+        return tuple(self._names[name] for name in names)
 
     @classmethod
     def load(cls, folder: Path) -> Self:

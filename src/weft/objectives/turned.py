@@ -1,0 +1,64 @@
+"""Data sets whose samples are changed as an objective asks, each by what is drawn for it."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+
+from weft.batch import Batch, Dataset, Masking, Place, Sentinels, Tokenizer
+
+
+class Turned(ABC):
+    """A data set's samples in its order, changed. What is done to a sample is a function of (seed, epoch, sample),
+    whatever batch it is in.
+
+    purpose: the word that tells its draws from others'. copies: how many ways there are to change a sample, which
+    epochs take in turn; None: a new one in every epoch.
+    """
+
+    purpose: ClassVar[str]
+
+    def __init__(self, data: Dataset[Batch], tokenizer: Tokenizer, seed: int, *, copies: int | None = None) -> None:
+        self.data, self.tokenizer, self.seed, self.copies = data, tokenizer, seed, copies
+
+    def __len__(self) -> int:
+        """Samples in an epoch."""
+        return len(self.data)
+
+    def place(self, position: int, seed: int) -> Place:
+        """As in the data set."""
+        return self.data.place(position, seed)
+
+    @abstractmethod
+    def batch(self, places: Sequence[Place]) -> Batch:
+        """These samples, changed. ValueError for rows that cannot be."""
+
+    def texts(self, places: Sequence[Place]) -> Batch:
+        """These samples as the data set has them. ValueError for pairs."""
+        rows = self.data.batch(places)
+        if rows.source is not None:
+            raise ValueError(f"{self.purpose} changes rows of one text, and these are pairs: give data of texts")
+        return rows
+
+    def draw(self, place: Place, purpose: str | None = None) -> torch.Generator:
+        """What is drawn for a sample."""
+        epoch = place.epoch if self.copies is None else place.epoch % self.copies
+        words = f"{purpose or self.purpose}/{self.seed}/{epoch}/{place.sample}"
+        return torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(words.encode()).digest()[:8], "little"))
+
+
+def mask_of(tokenizer: Tokenizer) -> int:
+    """The id of a hidden token: the tokenizer's own, else its first sentinel, else the one behind its last id."""
+    own = tokenizer.mask if isinstance(tokenizer, Masking) else None
+    spans = tokenizer.sentinels if isinstance(tokenizer, Sentinels) else ()
+    return own if own is not None else spans[0] if spans else tokenizer.vocab
+
+
+def ordinary(rows: Batch, tokenizer: Tokenizer) -> torch.Tensor:
+    """Where a text's own tokens stand, bool [B, T]: neither padding, nor what begins or ends a text."""
+    able = (rows.tokens != tokenizer.begin) & (rows.tokens != tokenizer.end)
+    return able if rows.segments is None else able & (rows.segments > 0)

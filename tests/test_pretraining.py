@@ -1,0 +1,339 @@
+"""Every objective on every kind of family: a step, or a refusal that says why; and the contracts that all keep."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from parts import randomised
+from torch import Tensor, nn
+from torch.nn import functional
+
+from weft.batch import IGNORED, Batch, Dataset, Place
+from weft.data import Blocks, Bytes, Pairs
+from weft.data.made import made_pairs, sentences
+from weft.models import FAMILIES, Blueprint
+from weft.nn import Decoder, Encoder, EncoderDecoder
+from weft.objectives import (
+    OBJECTIVES,
+    Objective,
+    Translate,
+    bare,
+    change_objective,
+    kept,
+    layout,
+    objective_from_data,
+    objective_from_text,
+    objective_to_data,
+)
+from weft.objectives.denoise import Denoise, in_one_row
+from weft.objectives.likelihood import above_mean
+from weft.recipes.recipe import with_heads
+from weft.settings import SettingError
+
+BYTES, CONTEXT = Bytes(), 64
+FAMILY = {Encoder: "bert", Decoder: "llama", EncoderDecoder: "t5"}  # a family of each kind
+JOINED = ["masked+next_sentence", "masked+sentence_order", "span_boundary+next_sentence"]
+OURS = [name for name in OBJECTIVES.names() if OBJECTIVES.get(name).__module__.startswith("weft.")]
+MATRIX = [(name, family) for name in OURS for family in FAMILIES.names()]
+
+
+class Opened(dict[str, nn.Module]):
+    """Teachers by name."""
+
+    def __call__(self, name: str) -> nn.Module:
+        return self[name]
+
+
+def made(name: str, **changes: str) -> Objective:
+    objective = objective_from_text(name)
+    if name in ("distil", "distil_masked"):
+        changes = {"teacher": "teacher"} | changes
+    for path, text in changes.items():
+        objective = change_objective(objective, path, text)
+    return objective
+
+
+def texts(length: int, count: int = 6) -> Blocks:
+    """Rows of sentences, as bytes; the last is short."""
+    ids = [BYTES.end, *BYTES.encode(" ".join(sentences(40, seed=3)))]
+    return Blocks(np.array(ids[: count * length - 9], np.int32), length, shift=False)
+
+
+def begun(name: str, family: str, **changes: str) -> tuple[Objective, nn.Module, Dataset[Batch]]:
+    """An objective, a module to be trained with it, and its data."""
+    objective, blueprint = made(name, **changes), Blueprint.of(family, "debug", context=CONTEXT)
+    blueprint = with_heads(blueprint.change("dropout", "0"), objective.heads)
+    objective.check(blueprint.empty())
+    blueprint = blueprint.change("vocab", str(objective.ids(BYTES)))
+    teachers = Opened(teacher=randomised(blueprint.build(seed=9)))
+    module = objective.wrap(randomised(blueprint.build(seed=0)), blueprint, 0, teachers)
+    if objective.pairs:
+        return objective, module, Pairs(made_pairs()[:12], BYTES, 200)
+    length = objective.length(bare(module), CONTEXT)
+    return objective, module, objective.turn(texts(length), BYTES, 5)
+
+
+def read(data: Dataset[Batch], samples: Sequence[int] = range(5), epoch: int = 0) -> Batch:
+    return data.batch([Place(epoch, sample) for sample in samples])
+
+
+def of_its_kind(name: str) -> str:
+    carriers = objective_from_text(name).carriers
+    return FAMILY[next(kind for kind in FAMILY if kind in carriers)]
+
+
+def total(objective: Objective, module: nn.Module, batch: Batch) -> Tensor:
+    return sum((loss.sum * loss.weight for loss in objective.losses(module, batch).values()), torch.zeros(()))
+
+
+# ---------------------------------------------------------------- any objective on any family
+
+
+@pytest.mark.parametrize(("name", "family"), MATRIX)
+def test_a_step_or_a_refusal_that_says_why(name: str, family: str) -> None:
+    """Families that do not carry an objective refuse by its name; the others give finite losses and gradients."""
+    declared = FAMILIES.get(family)
+    kind = next(kind for kind in FAMILY if isinstance(Blueprint.of(family, "debug").empty(), kind))
+    if kind not in OBJECTIVES.get(name).carriers:
+        with pytest.raises(ValueError, match=f"^{name} asks .*, and this model is .*: choose another"):
+            begun(name, family)
+        return
+    weights = declared.terms(Blueprint.of(family, "debug").config)
+    changes = {key: str(weight) for key, weight in weights.items()} if hasattr(made(name), "balance") else {}
+    if weights and not changes:
+        pytest.skip("nobody weighs its experts' balance")
+    objective, module, data = begun(name, family, **changes)
+    batch = read(data, range(2))
+    losses = objective.losses(module.train(), batch)
+    assert {term: loss.count for term, loss in losses.items()} == objective.counts(batch)
+    assert all(bool(loss.sum.isfinite()) for loss in losses.values())
+    total(objective, module, batch).backward()
+    grads = [p.grad for p in bare(module).parameters() if p.grad is not None]
+    assert grads and all(bool(grad.isfinite().all()) for grad in grads)
+
+
+@pytest.mark.parametrize("name", [*OURS, *JOINED])
+def test_it_is_described_and_read_back(name: str) -> None:
+    objective = made(name)
+    assert objective_from_data(objective_to_data(objective)) == objective
+    assert objective.title == name
+
+
+def test_settings_of_one_of_several_begin_with_its_name() -> None:
+    objective = made("masked+next_sentence", **{"masked.share": "0.4", "next_sentence.weight": "0.5"})
+    assert objective_to_data(objective)["parts"][0]["share"] == 0.4
+    assert objective_to_data(objective)["weights"] == [1.0, 0.5]
+    with pytest.raises(SettingError, match="begin with one of masked, next_sentence"):
+        change_objective(objective, "share", "0.4")
+    with pytest.raises(ValueError, match="replaced has a pass of its own"):
+        objective_from_text("masked+replaced")
+    with pytest.raises(ValueError, match="at least two different ones"):
+        objective_from_text("masked+masked")
+
+
+# ---------------------------------------------------------------- contracts
+
+
+@pytest.mark.parametrize("name", [*OURS, *JOINED])
+def test_what_is_done_to_a_sample_hangs_on_nothing_else(name: str) -> None:
+    """T2: seed, epoch and sample alone."""
+    _, _, data = begun(name, of_its_kind(name))
+    whole = read(data, range(4), epoch=2)
+    for row in range(4):
+        alone = read(data, [row], epoch=2)
+        width = alone.tokens.shape[1]
+        assert torch.equal(alone.tokens[0], whole.tokens[row, :width])
+        if alone.labels is not None and whole.labels is not None:
+            assert torch.equal(alone.labels[0], whole.labels[row, :width])
+        if alone.source is not None and whole.source is not None:
+            assert torch.equal(alone.source.tokens[0], whole.source.tokens[row, : alone.source.tokens.shape[1]])
+        for key, tensor in alone.asked.items():
+            assert torch.equal(tensor[0], whole.asked[key][row])
+
+
+@pytest.mark.parametrize("name", [*OURS, *JOINED])
+def test_micro_batches_add_up(name: str) -> None:
+    """T6: the loss and the gradient of parts are those of the whole, but for terms that couple rows."""
+    objective, module, data = begun(name, of_its_kind(name))
+    if getattr(objective, "couples", ()):
+        pytest.skip("its rows are told apart from one another, and it says so")
+    module.eval()
+    parts = [read(data, [0, 1, 2]), read(data, [3]), read(data, [4])]
+    whole = total(objective, module, read(data))
+    summed = sum((total(objective, module, part) for part in parts), torch.zeros(()))
+    torch.testing.assert_close(summed, whole, rtol=2e-5, atol=1e-4)
+    weights = [p for p in bare(module).parameters() if p.requires_grad]
+    ours, theirs = (torch.autograd.grad(loss, weights, allow_unused=True) for loss in (summed, whole))
+    for a, b in zip(ours, theirs, strict=True):
+        assert (a is None) == (b is None)
+        if a is not None and b is not None:
+            torch.testing.assert_close(a, b, rtol=2e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize("name", [*OURS, *JOINED])
+def test_a_batch_that_asks_nothing_gives_nothing(name: str) -> None:
+    """T7."""
+    objective, module, data = begun(name, of_its_kind(name))
+    batch = read(data)
+    asked = {key: torch.full_like(t, IGNORED) if t.ndim == 1 else t for key, t in batch.asked.items()}
+    labels = None if batch.labels is None else torch.full_like(batch.labels, IGNORED)
+    nothing = replace(batch, labels=labels, asked=asked)
+    losses = objective.losses(module.train(), nothing)
+    assert {term: loss.count for term, loss in losses.items()} == dict.fromkeys(losses, 0)
+    assert all(float(loss.sum.detach()) == 0.0 and loss.sum.requires_grad for loss in losses.values())
+
+
+@pytest.mark.parametrize("name", [name for name in OURS if issubclass(OBJECTIVES.get(name), Denoise)])
+def test_what_ends_the_targets_is_asked_for(name: str) -> None:
+    """T13, also where a decoder reads inputs and targets in one row."""
+    _, _, data = begun(name, "t5")
+    batch = read(data)
+    assert batch.labels is not None and batch.source is not None
+    for labels in batch.labels:
+        assert labels[labels != IGNORED][-1] == BYTES.end
+    row = in_one_row(batch)
+    assert row.labels is not None
+    for one, pair in zip(row.labels, batch.labels, strict=True):
+        assert torch.equal(one[one != IGNORED], pair[pair != IGNORED])
+    for number in range(len(row.tokens)):
+        source = batch.source.tokens[number][batch.source.segments[number] > 0]  # type: ignore[index]
+        target = batch.tokens[number][batch.segments[number] > 0]  # type: ignore[index]
+        real = slice(None) if row.segments is None else row.segments[number] > 0
+        assert torch.equal(row.tokens[number][real], torch.cat((source[:-1], target)))
+
+
+@pytest.mark.parametrize("name", [name for name in OURS if issubclass(OBJECTIVES.get(name), Denoise)])
+@pytest.mark.parametrize("family", ["t5", "llama"])
+def test_rows_fit_into_the_model(name: str, family: str) -> None:
+    _objective, _module, data = begun(name, family)
+    for epoch in range(30):
+        batch = read(data, range(5), epoch)
+        assert batch.source is not None
+        if family == "llama":
+            assert in_one_row(batch).tokens.shape[1] <= CONTEXT
+        else:
+            assert max(batch.tokens.shape[1], batch.source.tokens.shape[1]) <= CONTEXT
+
+
+# ---------------------------------------------------------------- single ones
+
+
+def test_smoothed_labels_cost_what_the_definition_says() -> None:
+    module = randomised(Blueprint.of("t5", "debug", vocab=BYTES.vocab, dropout=0.0).build())
+    assert isinstance(module, EncoderDecoder)
+    batch = read(Pairs(made_pairs()[:5], BYTES, 200))
+    assert batch.source is not None and batch.labels is not None
+    objective = Translate(smoothing=0.1)
+    x, _ = module(batch.source.tokens, batch.tokens, *(layout(b) for b in (batch.source, batch)))
+    scores = module.logits(x).flatten(0, 1)
+    wanted = functional.cross_entropy(scores, batch.labels.flatten(), label_smoothing=0.1, reduction="sum")
+    torch.testing.assert_close(total(objective, module, batch), wanted, rtol=1e-5, atol=1e-3)
+    weights = list(module.parameters())
+    ours = torch.autograd.grad(total(objective, module, batch), weights, allow_unused=True)
+    for a, b in zip(ours, torch.autograd.grad(wanted, weights, allow_unused=True), strict=True):
+        if a is not None and b is not None:
+            torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3)
+    assert float(above_mean(module, x.detach(), torch.full_like(batch.labels, IGNORED)).detach()) == 0.0
+
+
+def test_next_sentences_follow_or_come_from_elsewhere() -> None:
+    _, _, data = begun("next_sentence", "bert")
+    plain, kinds = texts(CONTEXT), []
+    for epoch in range(40):
+        batch = read(data, epoch=epoch)
+        for row, kind in enumerate(batch.asked["next_sentence"].tolist()):
+            kinds.append(kind)
+            assert batch.types is not None and batch.segments is not None
+            real = batch.segments[row] > 0
+            line, types = batch.tokens[row][real], batch.types[row][real]
+            a, b = line[types == 0][1:-1], line[types == 1][:-1]
+            text = read(plain, [row]).tokens[0]
+            text = text[text != BYTES.end][: CONTEXT - 3]
+            assert torch.equal(a, text[: len(a)])
+            follows = torch.equal(b, text[len(a) : len(a) + len(b)])
+            assert follows if kind == 0 else True
+    assert 0.35 < np.mean(kinds) < 0.65
+
+
+def test_sentence_order_is_turned_in_half_the_rows() -> None:
+    _, _, data = begun("sentence_order", "albert")
+    batch, plain = read(data), texts(CONTEXT)
+    for row, kind in enumerate(batch.asked["sentence_order"].tolist()):
+        assert batch.types is not None and batch.segments is not None
+        real = batch.segments[row] > 0
+        line, types = batch.tokens[row][real], batch.types[row][real]
+        a, b = line[types == 0][1:-1], line[types == 1][:-1]
+        text = read(plain, [row]).tokens[0]
+        text = text[text != BYTES.end][: CONTEXT - 3]
+        assert torch.equal(torch.cat((b, a) if kind else (a, b)), text)
+
+
+def test_guesses_follow_the_generator_and_a_right_one_is_the_authors() -> None:
+    objective, module, data = begun("replaced", "electra")
+    x = torch.randn(1, 48, generator=torch.Generator().manual_seed(1))
+    draws = torch.rand(20000, generator=torch.Generator().manual_seed(2))
+    guesses = module.guess(x.expand(20000, -1), draws)  # type: ignore[operator]
+    scores = module.generator.heads["masked"](x, module.table)[0].softmax(-1)  # type: ignore[union-attr, index, operator]
+    found = torch.bincount(guesses, minlength=len(scores)) / 20000
+    assert float((found - scores.detach()).abs().max()) < 0.02
+    assert objective.counts(read(data))["loss"] == int((read(data).segments > 0).sum())  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("sharing", ["whole", "disentangled"])
+def test_the_discriminators_loss_reaches_the_generators_table_only_where_it_is_shared(sharing: str) -> None:
+    objective, module, data = begun("replaced", "bert", sharing=sharing)
+    found = objective.losses(module, read(data))["loss"].sum
+    table = bare(module).embed.weight  # type: ignore[union-attr]
+    (grad,) = torch.autograd.grad(found, [table], allow_unused=True)
+    assert (grad is not None and bool(grad.any())) == (sharing == "whole")
+    if sharing == "disentangled":
+        with torch.no_grad():
+            module.own.normal_()  # type: ignore[union-attr, operator]
+        tensors = kept(module, dict(module.state_dict()))
+        assert torch.equal(tensors["embed.weight"], table + module.own)  # type: ignore[operator]
+    names = set(kept(module, dict(module.state_dict())))
+    assert {name for name in names if not name.startswith("heads.replaced")} <= set(bare(module).state_dict())
+
+
+def test_a_student_equal_to_its_teacher_has_nothing_to_learn_from_it() -> None:
+    objective, module, data = begun("distil", "llama")
+    module.teacher.load_state_dict(bare(module).state_dict())  # type: ignore[union-attr, operator]
+    losses = objective.losses(module.eval(), read(data))
+    assert abs(float(losses["soft"].sum.detach())) < 1e-2 and abs(float(losses["cosine"].sum.detach())) < 1e-2
+    assert all(not p.requires_grad for p in module.teacher.parameters())  # type: ignore[union-attr]
+    assert not any(name.startswith("teacher") for name in kept(module, dict(module.state_dict())))
+
+
+def test_a_teacher_that_cannot_teach_is_refused() -> None:
+    blueprint = Blueprint.of("llama", "debug")
+    student, objective = blueprint.build(), objective_from_text("distil")
+    with pytest.raises(ValueError, match="a student needs a teacher"):
+        objective.wrap(student, blueprint, 0, Opened())
+    objective = change_objective(objective, "teacher", "x")
+    with pytest.raises(ValueError, match="x holds a Encoder, and the student is a Decoder"):
+        objective.wrap(student, blueprint, 0, Opened(x=Blueprint.of("bert", "debug").build()))
+    with pytest.raises(ValueError, match="x has 77 ids and the student 131"):
+        objective.wrap(student, blueprint, 0, Opened(x=Blueprint.of("llama", "debug", vocab=77).build()))
+
+
+def test_a_text_is_nearest_to_itself() -> None:
+    objective, module, data = begun("contrast", "bert", temperature="0.01")
+    found = objective.losses(module.eval(), read(data))["loss"]
+    assert found.count == 5 and 0 <= float(found.sum.detach()) < 5 * np.log(5)
+    assert objective.counts(read(data, [0])) == {"loss": 0}
+
+
+def test_a_spans_ends_are_told_from_outside_it() -> None:
+    objective, module, data = begun("span_boundary", "spanbert")
+    batch = read(data)
+    first, last = batch.asked["first"], batch.asked["last"]
+    assert batch.labels is not None and int((first > 0).sum()) > 0
+    for row, at in (first > 0).nonzero().tolist():
+        start, stop = int(first[row, at]), int(last[row, at])
+        assert start <= at <= stop and bool((batch.labels[row, start : stop + 1] != IGNORED).all())
+        assert batch.labels[row, start - 1] == IGNORED and batch.labels[row, stop + 1] == IGNORED
+    with pytest.raises(ValueError, match="longest = 99 places of a span, but the head 'span' tells 10"):
+        other = change_objective(objective, "longest", "99")
+        other.losses(module, batch)
