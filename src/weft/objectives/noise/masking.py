@@ -49,7 +49,6 @@ class Replacement:
         fates = torch.full((n,), KEPT)
         for (start, stop), fate in zip(spans, self._fates(len(spans), draw).tolist(), strict=True):
             fates[start:stop] = fate
-            fates[start : stop - 1] = fate
         return Changes(fates, torch.randint(vocab, (n,), generator=draw))
 
     def _fates(self, count: int, draw: Generator) -> Tensor:
