@@ -44,14 +44,9 @@ _FORMS = {
 
 
 def rope(
-    theta: float,
-    longest: int,
-    *,
-    part: str = "",
-    scaling: AnyScaling | None = None,
-    original: int | None = None,
+    theta: float, longest: int, *, part: str = "", scaling: AnyScaling | None = None, original: int | None = None,
     kinds: Mapping[str, str] | None = None,
-) -> Seam:
+) -> Seam:  # fmt: skip
     """The seam of a family with a field `theta` and a `context`; `theta` and `longest` are what missing ones mean.
 
     part: the field for the share of each head that turns; "": all of it does. scaling: the family's own, where nothing

@@ -78,14 +78,9 @@ class Stack(nn.Module):
         return sights
 
     def cache(
-        self,
-        rows: int,
-        capacity: int,
-        *,
-        length: int | None = None,
-        chunk: int | None = None,
+        self, rows: int, capacity: int, *, length: int | None = None, chunk: int | None = None,
         dtype: torch.dtype | None = None,
-    ) -> Cache:
+    ) -> Cache:  # fmt: skip
         """An empty cache for `rows` rows of up to `capacity` tokens, taken at most `chunk` at a time (default: all).
 
         A windowed field gets a ring of window + chunk - 1 places, a state as many as a chunk has. length: what a
