@@ -129,3 +129,30 @@ def test_yarn_keeps_every_frequency_where_the_ramp_ends_before_it_begins():
     yarn = Yarn(2.0, 4, truncate=False)
     found = yarn.frequencies(100.0, 6, 20, torch.device("cpu"))
     assert torch.allclose(found, 100.0 ** (-torch.arange(0, 6, 2).float() / 6))
+
+
+WORDS: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
+    ("mixtral", dict(num_experts_per_tok=9), ("takes 9 of 4", "top is num_experts_per_tok")),
+    ("deberta_v2", dict(position_buckets=1), ("buckets = 1", "buckets is position_buckets")),
+    ("deberta_v2", dict(position_buckets="many"), ("position_buckets is a whole number or none, not 'many'",)),
+    ("deberta_v2", dict(conv_kernel_size=2), ("kernel = 2", "kernel is conv_kernel_size")),
+    ("llama", dict(head_dim=7), ("7 must be even", "head_width is head_dim", "width is hidden_size")),
+    ("llama", dict(num_key_value_heads=3), ("3 key/value heads do not divide 4", "kv_heads is num_key_value_heads")),
+    ("bart", dict(decoder_attention_heads=5), ("5 heads", "decoder_heads is decoder_attention_heads")),
+    ("gemma2", dict(final_logit_softcapping=0.0), ("above 0", "head_softcap is final_logit_softcapping")),
+    ("gemma3", dict(sliding_window=None), ("pattern is layer_types", "window is sliding_window")),
+    ("qwen2", dict(use_sliding_window=False), ("pattern is layer_types", "use_sliding_window is true")),
+    ("falcon", dict(num_ln_in_parallel_attn=2), ("num_ln_in_parallel_attn is 2, and can be at most 1 (new_decoder",)),
+    ("falcon", dict(alibi="x"), ("alibi is 'x', but it must be true or false (new_decoder",)),
+]
+
+
+@pytest.mark.parametrize(("family", "fields", "words"), WORDS)
+def test_what_does_not_fit_is_called_as_the_file_calls_it(
+    family: str, fields: dict[str, Any], words: tuple[str, ...], tmp_path: Path
+):
+    folder = published(family, tmp_path / "model")
+    edit(folder, **fields)
+    with pytest.raises(LoadError) as caught:
+        load(folder)
+    assert all(word in str(caught.value) for word in words), caught.value

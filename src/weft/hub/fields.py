@@ -53,9 +53,10 @@ def read_fields(data: Mapping[str, Any]) -> Described:
             notices.append(f"{key.theirs} is {value}, but weft has one {key.ours} for both: {fields[key.ours]}")
     read = Read({})
     if declared.seam is not None:
-        read = declared.seam.read(data)
+        read, words = declared.seam.read(data), declared.seam.words
         fields |= {
-            name: field_from_data(family.config, name, value, called=name) for name, value in read.fields.items()
+            name: field_from_data(family.config, name, value, called=words.get(name, name))
+            for name, value in read.fields.items()
         }
         left = {name: value for name, value in left.items() if name not in declared.seam.names}
     fields |= _own(left.pop(OWN, {}), declared, family.config)

@@ -170,7 +170,8 @@ def layers(older: Callable[[Mapping[str, Any]], Sequence[str]], *names: str) -> 
 
     older: what a file without `layer_types` means; names: of the fields it reads and nobody else does.
     """
-    return Seam(("layer_types", *names), ("pattern",), partial(_read, older), _write)
+    words = {"pattern": "layer_types", **{ours: theirs for theirs, ours in _FIELDS.items()}}
+    return Seam(("layer_types", *names), ("pattern",), partial(_read, older), _write, words)
 
 
 def spread(pattern: Sequence[str], depth: int) -> list[str]:

@@ -169,12 +169,14 @@ class Seam:
     fields: the fields of ours that it may set.
     read:   ValueError for a value that is not understood.
     write:  (our config, its position scheme) -> fields of theirs; None where they cannot say it.
+    words:  ours -> theirs, for errors that speak of ours.
     """
 
     names: tuple[str, ...]
     fields: tuple[str, ...]
     read: Callable[[Mapping[str, Any]], Read]
     write: Callable[[Any, Scheme | None], dict[str, Any] | None]
+    words: Mapping[str, str] = field(default_factory=dict)
 
 
 def together(*seams: Seam) -> Seam:
@@ -191,7 +193,7 @@ def together(*seams: Seam) -> Seam:
         return None if None in written else {name: value for one in written if one for name, value in one.items()}
 
     names, fields = (tuple(name for seam in seams for name in getattr(seam, of)) for of in ("names", "fields"))
-    return Seam(names, fields, read, write)
+    return Seam(names, fields, read, write, {ours: name for seam in seams for ours, name in seam.words.items()})
 
 
 @dataclass(frozen=True)

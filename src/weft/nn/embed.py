@@ -110,7 +110,7 @@ class LMHead(nn.Module):
     ) -> None:  # fmt: skip
         super().__init__()
         if softcap is not None and not softcap > 0:
-            raise ValueError(f"softcap = {softcap}, but scores are capped at a number above 0 (None: not at all)")
+            raise ValueError(f"head_softcap = {softcap}, but scores are capped at a number above 0 (None: not at all)")
         self.width, self.vocab, self.scale, self.softcap = width, vocab, scale, softcap
         self.weight = None if tied else nn.Parameter(torch.empty(vocab, width))
         self.bias = nn.Parameter(torch.empty(vocab)) if bias else None
