@@ -156,3 +156,81 @@ def test_what_does_not_fit_is_called_as_the_file_calls_it(
     with pytest.raises(LoadError) as caught:
         load(folder)
     assert all(word in str(caught.value) for word in words), caught.value
+
+
+def old_form(family: str, folder: Path, **fields: Any) -> Path:
+    """A folder whose config.json says nothing of rotary positions but what `fields` do."""
+    data = read_json(published(family, folder) / "config.json")
+    kept = {name: value for name, value in data.items() if name not in ("rope_parameters", "layer_types")}
+    write_json(folder / "config.json", kept | fields)
+    return folder
+
+
+LAYERS = {"full_attention": {"rope_theta": 7.0}, "sliding_attention": {"rope_theta": 9.0}}
+CONTRADICTIONS: list[tuple[str, dict[str, Any], str]] = [
+    ("llama", dict(rope_theta=5.0, rope_parameters=dict(rope_theta=7.0)), "rope_theta is 5.0, and .* 7.0"),
+    (
+        "llama",
+        dict(rope_theta=5.0, rope_scaling=dict(rope_type="linear", factor=2.0, rope_theta=7.0)),
+        "5.0, and .*7.0",
+    ),
+    ("phi3", dict(partial_rotary_factor=0.5, rope_parameters=dict(partial_rotary_factor=0.25)), "0.5, and .* 0.25"),
+    ("llama", dict(rope_theta=None), "rope_theta is null"),
+    ("llama", dict(rope_parameters=dict(rope_theta=None)), "rope_parameters.rope_theta is null"),
+    ("modernbert", dict(local_rope_theta=None), "local_rope_theta is null"),
+    ("modernbert", dict(global_rope_theta=5.0, rope_parameters=LAYERS), "global_rope_theta is 5.0, and .* 7.0"),
+    ("modernbert", dict(rope_theta=5.0), "field 'rope_theta'"),  # which the reference does not read
+    ("modernbert", dict(rope_parameters=dict(rope_theta=5.0)), "holds rope_theta, but here it holds full_attention"),
+    ("gemma3", dict(rope_parameters=dict(rope_theta=5.0)), "holds rope_theta, but here it holds full_attention"),
+    ("gemma3", dict(rope_local_base_freq=5.0, rope_parameters=LAYERS), "rope_local_base_freq is 5.0, and .* 9.0"),
+    ("gemma3", dict(rope_scaling=5), "rope_scaling is 5, but"),
+    (
+        "gemma3",
+        dict(sliding_window_pattern=2, layer_types=["full_attention"] * 2),
+        "sliding_window_pattern': 2.* differ",
+    ),
+    (
+        "modernbert",
+        dict(global_attn_every_n_layers=2, layer_types=["sliding_attention"] * 2),
+        "every_n_layers': 2.* diff",
+    ),
+]
+
+
+@pytest.mark.parametrize(("family", "fields", "words"), CONTRADICTIONS)
+def test_fields_that_contradict_each_other_are_refused_with_both_values(
+    family: str, fields: dict[str, Any], words: str, tmp_path: Path
+):
+    with pytest.raises(LoadError, match=f"config.json: .*{words}"):
+        load(old_form(family, tmp_path / "model", **fields))
+
+
+AGREEING: list[tuple[str, dict[str, Any]]] = [
+    ("llama", dict(rope_theta=7.0, rope_parameters=dict(rope_theta=7.0))),
+    ("gemma3", dict(rope_theta=7.0, rope_parameters=LAYERS)),
+    ("gemma3", dict(rope_theta=5e3, rope_local_base_freq=77.0, rope_scaling=dict(rope_type="linear", factor=8.0))),
+    ("gemma3", dict(rope_theta=5e3, sliding_window_pattern=2, layer_types=["sliding_attention", "full_attention"])),
+    ("gemma3", dict()),
+    ("modernbert", dict(global_rope_theta=5e3, local_rope_theta=7.0)),
+    ("modernbert", dict(rope_scaling=dict(rope_type="linear", factor=8.0))),
+]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("family", "fields"), AGREEING)
+def test_old_fields_of_rotary_positions_mean_the_same_once_they_are_saved(
+    family: str, fields: dict[str, Any], tmp_path: Path
+):
+    transformers = pytest.importorskip("transformers")
+    model = load(old_form(family, tmp_path / "old", **fields))
+    save(model, tmp_path / "new")
+    assert load(tmp_path / "new").blueprint == model.blueprint
+    old, new = (transformers.AutoConfig.from_pretrained(tmp_path / name) for name in ("old", "new"))
+    assert old.rope_parameters == new.rope_parameters
+    if family != "llama":
+        assert old.layer_types == new.layer_types
+        schemes = {"full_attention": model.config.rope, "sliding_attention": model.config.local_rope}
+        for kind, scheme in schemes.items():
+            theirs = old.rope_parameters[kind]
+            assert theirs["rope_theta"] == scheme.theta
+            assert theirs.get("factor") == (scheme.scaling.factor if scheme.scaling else None)

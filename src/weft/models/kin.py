@@ -171,7 +171,7 @@ def layers(older: Callable[[Mapping[str, Any]], Sequence[str]], *names: str) -> 
     older: what a file without `layer_types` means; names: of the fields it reads and nobody else does.
     """
     words = {"pattern": "layer_types", **{ours: theirs for theirs, ours in _FIELDS.items()}}
-    return Seam(("layer_types", *names), ("pattern",), partial(_read, older), _write, words)
+    return Seam(("layer_types", *names), ("pattern",), partial(_read, older, names), _write, words)
 
 
 def spread(pattern: Sequence[str], depth: int) -> list[str]:
@@ -181,18 +181,20 @@ def spread(pattern: Sequence[str], depth: int) -> list[str]:
     return [pattern[layer % len(pattern)] for layer in range(depth)]
 
 
-def _read(older: Callable[[Mapping[str, Any]], Sequence[str]], theirs: Mapping[str, Any]) -> Read:
+def _read(older: Callable[[Mapping[str, Any]], Sequence[str]], then: Sequence[str], theirs: Mapping[str, Any]) -> Read:
     """The shortest pattern that gives every layer its field."""
-    given = theirs.get("layer_types")
+    given, depth = theirs.get("layer_types"), theirs.get("num_hidden_layers")
     if given is None:
         names = list(older(theirs))
     elif not isinstance(given, list) or not given or any(kind not in _FIELDS for kind in given):
         raise ValueError(f"layer_types is {given!r}; it is a list of {' and '.join(_FIELDS)}, one a layer")
+    elif len(given) != (depth or len(given)):
+        raise ValueError(f"layer_types has {len(given)} entries and num_hidden_layers is {depth}: make them agree")
     else:
         names = [_FIELDS[kind] for kind in given]
-        depth = theirs.get("num_hidden_layers", len(names))
-        if len(names) != depth:
-            raise ValueError(f"layer_types has {len(names)} entries and num_hidden_layers is {depth}: make them agree")
+        said = {name: theirs[name] for name in then if name in theirs}
+        if said and spread(older(theirs), len(names)) != names:
+            raise ValueError(f"{said} and layer_types {given} differ: the file contradicts itself")
     periods = range(1, len(names) + 1)
     return Read({"pattern": next(names[:n] for n in periods if spread(names[:n], len(names)) == names)})
 

@@ -170,6 +170,7 @@ class Seam:
     read:   ValueError for a value that is not understood.
     write:  (our config, its position scheme) -> fields of theirs; None where they cannot say it.
     words:  ours -> theirs, for errors that speak of ours.
+    renew:  fields of version 4 of the reference as version 5 has them, where that is not as in other families.
     """
 
     names: tuple[str, ...]
@@ -177,6 +178,7 @@ class Seam:
     read: Callable[[Mapping[str, Any]], Read]
     write: Callable[[Any, Scheme | None], dict[str, Any] | None]
     words: Mapping[str, str] = field(default_factory=dict)
+    renew: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None
 
 
 def together(*seams: Seam) -> Seam:
@@ -193,7 +195,8 @@ def together(*seams: Seam) -> Seam:
         return None if None in written else {name: value for one in written if one for name, value in one.items()}
 
     names, fields = (tuple(name for seam in seams for name in getattr(seam, of)) for of in ("names", "fields"))
-    return Seam(names, fields, read, write, {ours: name for seam in seams for ours, name in seam.words.items()})
+    words = {ours: name for seam in seams for ours, name in seam.words.items()}
+    return Seam(names, fields, read, write, words, next((seam.renew for seam in seams if seam.renew), None))
 
 
 @dataclass(frozen=True)

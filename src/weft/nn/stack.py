@@ -24,14 +24,9 @@ class Stack(nn.Module):
     """
 
     def __init__(
-        self,
-        layers: Sequence[nn.Module],
-        *,
-        fields: Mapping[str, Field],
-        order: Sequence[int] | None = None,
-        norm: nn.Module | None = None,
-        dropout: float = 0.0,
-    ) -> None:
+        self, layers: Sequence[nn.Module], *, fields: Mapping[str, Field], order: Sequence[int] | None = None,
+        norm: nn.Module | None = None, dropout: float = 0.0,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.layers = nn.ModuleList(layers)
         self.fields = nn.ModuleDict(fields)
