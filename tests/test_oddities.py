@@ -234,3 +234,35 @@ def test_old_fields_of_rotary_positions_mean_the_same_once_they_are_saved(
             theirs = old.rope_parameters[kind]
             assert theirs["rope_theta"] == scheme.theta
             assert theirs.get("factor") == (scheme.scaling.factor if scheme.scaling else None)
+
+
+@pytest.mark.parametrize("bad", ["x", 1.0, True, [3, "x"], {"id": 3}])
+@pytest.mark.parametrize("file", ["generation_config.json", "config.json"])
+def test_an_end_that_is_no_id_is_refused_with_its_file(file: str, bad: Any, tmp_path: Path):
+    folder = published("gpt2", tmp_path / "model")
+    data = read_json(folder / file) if (folder / file).is_file() else {}
+    write_json(folder / file, data | {"eos_token_id": bad})
+    with pytest.raises(LoadError, match=rf"/{file}: eos_token_id is .*, but an id is a whole number") as caught:
+        load(folder)
+    assert repr(bad) in str(caught.value)
+
+
+def test_weights_of_another_model_are_refused_with_the_family_whose_names_were_asked_for(tmp_path: Path):
+    folder = published("llama", tmp_path / "model")
+    edit(folder, model_type="mistral", architectures=["MistralForCausalLM"], num_hidden_layers=3)
+    with pytest.raises(LoadError, match=r"lacks model\.layers\.2.* makes it a model of family 'mistral'"):
+        load(folder)
+
+
+def test_a_saved_config_keeps_the_order_of_the_one_it_came_from(tmp_path: Path):
+    folder = published("llama", tmp_path / "model")
+    data = read_json(folder / "config.json")
+    turned = dict(reversed(data.items())) | {"torch_dtype": data.pop("dtype"), "bos_token_id": 3}
+    del turned["dtype"]
+    write_json(folder / "config.json", turned)
+    save(load(folder), tmp_path / "saved")
+    wanted = ["dtype" if name == "torch_dtype" else name for name in turned]
+    assert list(read_json(tmp_path / "saved" / "config.json")) == wanted
+    edit(folder, rope_theta=5.0, rope_parameters=None)
+    save(load(folder), tmp_path / "again")
+    assert list(read_json(tmp_path / "again" / "config.json"))[-1] == "rope_parameters"

@@ -32,8 +32,7 @@ def modern(data: Mapping[str, Any]) -> dict[str, Any]:
         _numbers(data)
     fields = {name: _value(value) for name, value in data.items() if value is not None or name in _KEPT}
     _same(fields, "torch_dtype", "dtype")
-    if "torch_dtype" in fields:
-        fields["dtype"] = fields.pop("torch_dtype")
+    fields = {"dtype" if name == "torch_dtype" else name: value for name, value in fields.items()}
     if isinstance(fields.get("dtype"), str):
         fields["dtype"] = fields["dtype"].removeprefix("torch.")
     return _rope(fields) if seam is None or seam.renew is None else seam.renew(fields)
