@@ -266,3 +266,14 @@ def test_a_saved_config_keeps_the_order_of_the_one_it_came_from(tmp_path: Path):
     edit(folder, rope_theta=5.0, rope_parameters=None)
     save(load(folder), tmp_path / "again")
     assert list(read_json(tmp_path / "again" / "config.json"))[-1] == "rope_parameters"
+
+
+def test_noise_of_the_router_in_training_is_said_and_kept(tmp_path: Path):
+    folder = published("mixtral", tmp_path / "model")
+    expected = load(folder).logits(TOKENS)
+    edit(folder, router_jitter_noise=0.1)
+    model = load(folder)
+    assert any("router_jitter_noise is 0.1: it matters in training alone" in text for text in model.notices)
+    assert torch.equal(model.logits(TOKENS), expected)
+    save(model, tmp_path / "saved")
+    assert read_json(tmp_path / "saved" / "config.json")["router_jitter_noise"] == 0.1

@@ -41,8 +41,12 @@ def read_fields(data: Mapping[str, Any]) -> Described:
     """The blueprint in a config of version 5 (see `weft.hub.version`), as far as fields can say it: what tensors
     say of ties and heads comes later. ValueError for a field, or a value, that is not understood."""
     family, declared = family_of(data.get("model_type"))
-    left = {name: value for name, value in data.items() if name not in INERT and name not in declared.inert}
-    fields, notices = dict[str, Any](), list[str]()
+    inert = INERT | declared.inert | declared.untaught
+    left = {name: value for name, value in data.items() if name not in inert}
+    fields, noise = dict[str, Any](), {name: data[name] for name in declared.untaught if data.get(name)}
+    notices = [
+        f"{name} is {value}: it matters in training alone, which does not do it" for name, value in noise.items()
+    ]
     for key in declared.keys:
         value = _take(left, key, family.config)
         if key.ours not in fields:

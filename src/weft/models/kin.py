@@ -147,6 +147,7 @@ def table(*rows: tuple[str, str, str]) -> Table:
 def published(
     model_type: str, whole: str, bare: str, seam: Seam, *more: Key, defaults: Mapping[str, Any],
     only: Mapping[str, Any] | None = None, inert: Sequence[str] = (), training: tuple[str, ...] = ("dropout",),
+    untaught: Sequence[str] = (),
 ) -> Published:
     """How one of them stands in published folders. whole, bare: the reference's classes, with a head and without; more:
     further fields, in place of LLaMA's for the same of ours; defaults: what missing ones of LLaMA's mean, by our names.
@@ -154,8 +155,8 @@ def published(
     own = {key.ours for key in more}
     keys = [replace(key, default=defaults.get(key.ours, key.default)) for key in _KEYS if key.ours not in own]
     return Published(
-        model_type, {whole: ("lm",), bare: ("lm",)}, (*keys, *more), only=only or {},
-        inert=frozenset(inert), training=training, seam=seam, prefix="model.", bare=frozenset({bare}),
+        model_type, {whole: ("lm",), bare: ("lm",)}, (*keys, *more), only=only or {}, prefix="model.",
+        bare=frozenset({bare}), inert=frozenset(inert), training=training, untaught=frozenset(untaught), seam=seam,
         ties=(Tie("lm_head.weight", "model.embed_tokens.weight", "tied"),),
         ignored=("model.layers.*.self_attn.rotary_emb.inv_freq", "model.rotary_emb.inv_freq"),
     )

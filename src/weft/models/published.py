@@ -40,6 +40,7 @@ ACTIVATIONS = {
     "relu2": "relu2",
     "silu": "silu",
     "swish": "silu",
+    "mish": "mish",
     "tanh": "tanh",
 }
 
@@ -211,6 +212,7 @@ class Published:
                 above those of any family (`ONLY`).
     inert:      fields that change nothing, beside those of any family (`INERT`).
     training:   fields of ours that they have no word for and that matter in training alone: kept under "weft".
+    untaught:   fields of theirs that matter in training alone, and that training here does not do: kept, and said.
     heads:      the field of ours that names the heads a model carries; "" where it always has one.
     seam:       what no table can say.
     prefix:     what tensors' names begin with in a file of a class with heads; bare classes' names lack it, and either
@@ -228,6 +230,7 @@ class Published:
     only: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     inert: frozenset[str] = frozenset()
     training: tuple[str, ...] = ()
+    untaught: frozenset[str] = frozenset()
     heads: str = ""
     seam: Seam | None = None
     prefix: str = ""

@@ -34,6 +34,7 @@ ACTIVATIONS: dict[str, Activation] = {
     "gelu_tanh": partial(functional.gelu, approximate="tanh"),
     "quick_gelu": _quick_gelu,
     "silu": functional.silu,
+    "mish": functional.mish,
     "tanh": torch.tanh,
 }
 
