@@ -57,7 +57,7 @@ def others(config: Any, name: str) -> Iterator[Any]:
         yield (value or 0.25) / 2
     elif str in kinds:
         yield from (act for act in ACTIVATIONS if act != value)
-    elif RopeScheme in kinds:
+    elif isinstance(value, RopeScheme):
         yield from (dataclasses.replace(value, theta=77.0), dataclasses.replace(value, scaling=Linear(3.0)))
     else:
         raise AssertionError(f"{name}: {hint} has no other values here: name some in WORDS")
