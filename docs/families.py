@@ -1,7 +1,8 @@
 """Make docs/families.md, and what `weft list` says of proofs: every family beside its reference, at the odd sizes that
 the suite tries.
 
-PYTHONPATH=src python docs/families.py      # needs transformers; some minutes
+    PYTHONPATH=src python docs/families.py              # needs transformers; some minutes
+    PYTHONPATH=src python docs/families.py llama bert   # prove these alone: their lines are printed, nothing is written
 """
 
 import importlib
@@ -68,6 +69,8 @@ def row(name: str) -> tuple[str, dict[str, Any]]:
     import transformers
     from published_cases import CASES, measure
 
+    if name not in CASES:
+        raise SystemExit(f"no file in tests/odd has cases of {name!r}: write one first (CONTRIBUTING.md says how)")
     figures = []
     for case in CASES[name]:
         with tempfile.TemporaryDirectory() as folder:
@@ -89,6 +92,8 @@ def row(name: str) -> tuple[str, dict[str, Any]]:
 
 def own(name: str) -> tuple[str, dict[str, Any]]:
     """The line of a family that has no class in the reference, and its proof: the tests, run."""
+    if name not in OWN:
+        raise SystemExit(f"OWN in docs/families.py does not say what {name!r} is held against: add it")
     against, where = OWN[name]
     words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-o", "addopts=", "-n", "0", *where.split()]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
@@ -102,7 +107,7 @@ def own(name: str) -> tuple[str, dict[str, Any]]:
     )
 
 
-def main() -> None:
+def main(only: list[str]) -> None:
     import torch
     import transformers
     from published_cases import published
@@ -115,6 +120,11 @@ def main() -> None:
     importlib.import_module("weft.hub")
     names = published()
     others = [name for name in FAMILIES.names() if name not in names]
+    if unknown := [name for name in only if name not in (*names, *others)]:
+        raise SystemExit(f"no family is called {', '.join(unknown)}; there are {', '.join(FAMILIES.names())}")
+    if only:
+        print("".join((row if name in names else own)(name)[0] for name in only), end="")
+        return
     rows = {name: row(name) for name in names} | {name: own(name) for name in others}
     page = HEAD + "".join(rows[name][0] for name in names) + OWN_HEAD + "".join(rows[name][0] for name in others)
     (ROOT / "docs" / "families.md").write_text(page, encoding="utf-8")
@@ -125,4 +135,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    main()
+    main(sys.argv[1:])

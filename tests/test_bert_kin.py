@@ -226,14 +226,34 @@ def test_a_roberta_of_514_positions_reads_512_tokens_and_no_more() -> None:
             read_fields({"model_type": "roberta", "max_position_embeddings": rows_, "pad_token_id": pad})
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("pad", [1, 5])
 @torch.no_grad()
-def test_a_roberta_goes_by_places_and_not_by_padding_s_id() -> None:
-    """A padding id within a row is a token; padded on the left a row is what it is alone."""
+def test_a_padding_id_within_a_row_takes_no_place_as_in_the_reference(pad: int, tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    fields = dict(SMALL, max_position_embeddings=24, pad_token_id=pad)
+    theirs = reference(Case("RobertaForMaskedLM", "RobertaConfig", fields))
+    theirs.save_pretrained(tmp_path)
+    model, tokens = weft.load(tmp_path), rows(41, least=6)
+    whole = theirs(input_ids=tokens).logits
+    tokens[0, [0, 3, 4]], tokens[2, 10] = pad, pad
+    wanted = theirs(input_ids=tokens, attention_mask=REAL.long()).logits
+    assert off(model.logits(tokens, LENGTHS)[REAL], wanted[REAL]) <= 1e-4
+    assert off(model.logits(tokens)[1], whole[1]) <= 1e-4 < off(model.logits(tokens)[0], whole[0])
+
+
+@torch.no_grad()
+def test_a_padding_id_takes_no_place_wherever_its_document_lies() -> None:
     module, tokens = encoder("roberta"), rows(131, least=2)[:1, :6]
+    tokens[0, 2] = 1
+    alone = module(tokens)[0]
     padded = torch.cat((torch.full((1, 3), 1), tokens), 1)
     here = Layout.ragged(torch.tensor([6]), 9, side="left")
-    assert off(module(padded, here)[0][:, 3:], module(tokens)[0]) <= 1e-5
-    assert module(padded)[0].shape == (1, 9, 48)
+    assert off(module(padded, here)[0][:, 3:], alone) <= 1e-5
+    packed = Layout(segments=torch.tensor([[1, 1, 1, 2, 2, 2, 2, 2, 2]]))
+    assert off(module(padded, packed)[0][:, 3:], alone) <= 1e-5
+    moved = module(torch.cat((tokens[:, :2], tokens[:, 3:]), 1))[0]
+    assert off(moved[:, 2:], alone[:, 3:]) > 1e-3  # it is seen all the same
 
 
 def test_a_folder_with_old_buffers_and_copies_is_read(tmp_path: Path) -> None:

@@ -80,6 +80,7 @@ def test_activations_by_hand(name: str) -> None:
         "gelu_tanh": lambda x: 0.5 * x * (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
         "quick_gelu": lambda x: x / (1 + math.exp(-1.702 * x)),
         "silu": lambda x: x / (1 + math.exp(-x)),
+        "mish": lambda x: x * math.tanh(math.log1p(math.exp(x))),
     }
     points = [-3.0, -0.7, 0.0, 0.4, 2.5]
     assert ACTIVATIONS[name](torch.tensor(points)).tolist() == pytest.approx(

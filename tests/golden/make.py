@@ -24,6 +24,8 @@ def make(name: str) -> None:
 
     from weft.files import read_tensors, write_tensors
 
+    if name not in CASES:
+        raise SystemExit(f"no file in tests/odd has cases of {name!r}: write one first (CONTRIBUTING.md says how)")
     case = CASES[name][0]
     theirs = reference(case)
     rows = Rows.of(theirs.config.vocab_size, 13, case.avoid)

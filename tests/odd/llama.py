@@ -45,7 +45,7 @@ CASES = {
         _mistral(**_SMALL, sliding_window=5, rms_norm_eps=1e-3, rope_parameters=dict(rope_theta=777.0)),
         _mistral(vocab_size=53, hidden_size=25, num_hidden_layers=2, num_attention_heads=5, num_key_value_heads=1,
                  head_dim=8, intermediate_size=31, tie_word_embeddings=True, sliding_window=None),
-        _mistral(**_SMALL, sliding_window=1, hidden_act="gelu",
+        _mistral(**_SMALL, sliding_window=1, hidden_act="mish",
                  rope_parameters=dict(rope_type="yarn", factor=4.0, **_LONG)),
         _mistral("MistralModel", vocab_size=31, hidden_size=14, num_hidden_layers=7, num_attention_heads=7,
                  num_key_value_heads=7, head_dim=4, intermediate_size=9, sliding_window=100, tie_word_embeddings=True),

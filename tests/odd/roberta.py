@@ -1,4 +1,4 @@
-"""RoBERTa and XLM-R: the reference infers places from the padding id, which no row may hold."""
+"""RoBERTa and XLM-R. No row holds the padding id: the reference gives its vector no gradient."""
 
 from typing import Any
 

@@ -41,8 +41,12 @@ def read_fields(data: Mapping[str, Any]) -> Described:
     """The blueprint in a config of version 5 (see `weft.hub.version`), as far as fields can say it: what tensors
     say of ties and heads comes later. ValueError for a field, or a value, that is not understood."""
     family, declared = family_of(data.get("model_type"))
-    left = {name: value for name, value in data.items() if name not in INERT and name not in declared.inert}
-    fields, notices = dict[str, Any](), list[str]()
+    inert = INERT | declared.inert | declared.untaught
+    left = {name: value for name, value in data.items() if name not in inert}
+    fields, noise = dict[str, Any](), {name: data[name] for name in declared.untaught if data.get(name)}
+    notices = [
+        f"{name} is {value}: it matters in training alone, which does not do it" for name, value in noise.items()
+    ]
     for key in declared.keys:
         value = _take(left, key, family.config)
         if key.ours not in fields:
@@ -53,9 +57,10 @@ def read_fields(data: Mapping[str, Any]) -> Described:
             notices.append(f"{key.theirs} is {value}, but weft has one {key.ours} for both: {fields[key.ours]}")
     read = Read({})
     if declared.seam is not None:
-        read = declared.seam.read(data)
+        read, words = declared.seam.read(data), declared.seam.words
         fields |= {
-            name: field_from_data(family.config, name, value, called=name) for name, value in read.fields.items()
+            name: field_from_data(family.config, name, value, called=words.get(name, name))
+            for name, value in read.fields.items()
         }
         left = {name: value for name, value in left.items() if name not in declared.seam.names}
     fields |= _own(left.pop(OWN, {}), declared, family.config)

@@ -25,13 +25,13 @@ class Incoming(Mapping[str, Tensor]):
     """
 
     def __init__(
-        self, wanted: Mapping[str, Tensor], weights: Weights, moves: Iterable[Move], names: Mapping[str, str]
+        self, wanted: Mapping[str, Tensor], weights: Weights, moves: Iterable[Move], names: Mapping[str, str], of: str
     ) -> None:
         """wanted: the module's own, on the meta device; moves: for every one of them, where it comes from; names: by
-        those of the moves, the file's."""
+        those of the moves, the file's; of: the family, for errors."""
         self._moves = {name: move for move in moves for name in move.ours}
         self._wanted, self._weights, self._names = wanted, weights, names
-        _match(list(dict.fromkeys(move.theirs for move in self._moves.values())), names, weights)
+        _match(list(dict.fromkeys(move.theirs for move in self._moves.values())), names, weights, of)
         self.dtypes = {name: weights.dtype(self.file(name)) for name in self._moves}
         self._read = lru_cache(maxsize=1)(self._pieces)  # a joined tensor is cut once, not once a part
 
@@ -104,7 +104,7 @@ def finite(tensor: Tensor) -> bool:
     return bool(low.isfinite()) and bool(high.isfinite())
 
 
-def _match(wanted: list[str], names: Mapping[str, str], weights: Weights) -> None:
+def _match(wanted: list[str], names: Mapping[str, str], weights: Weights, of: str) -> None:
     """LoadError unless what is wanted and what is there have the same names."""
     missing, unexpected = sorted(set(wanted) - names.keys()), sorted(names[name] for name in names.keys() - set(wanted))
     if not missing and not unexpected:
@@ -114,4 +114,7 @@ def _match(wanted: list[str], names: Mapping[str, str], weights: Weights) -> Non
         where += f" and its {len(weights.files) - 1} other shards"
     parts = [f"lacks {some(missing)}"] if missing else []
     parts += [f"has {some(unexpected)}, which the model does not"] if unexpected else []
-    raise LoadError(f"{where} {' and '.join(parts)}: config.json and the weights are not of one model")
+    raise LoadError(
+        f"{where} {' and '.join(parts)}: config.json, which makes it a model of family {of!r}, and the weights are not "
+        "of one model"
+    )

@@ -108,7 +108,7 @@ def matched(plan: Plan, weights: Weights, path: Path) -> tuple[nn.Module, Incomi
     except ValueError as error:
         raise LoadError(f"{path}: {published.in_their_words(plan, str(error))}") from error
     ours = module.state_dict()
-    return module, Incoming(ours, weights, plan.moves(ours), plan.names)
+    return module, Incoming(ours, weights, plan.moves(ours), plan.names, plan.blueprint.family)
 
 
 def read_tokenizer(folder: Path) -> Tokenizer | None:

@@ -151,6 +151,9 @@ def in_their_words(plan: Plan, text: str) -> str:
     declared = FAMILIES.get(plan.blueprint.family).published
     if declared is None or not plan.config:
         return text
-    said = [key for key in declared.keys if re.search(rf"\b{key.ours}\b", text.partition(":")[2] or text)]
-    called = [f"{key.ours} is {key.theirs}" for key in said if key.ours != key.theirs]
+    words = {key.ours: key.theirs for key in declared.keys} | dict(declared.seam.words if declared.seam else {})
+    said = text.removeprefix(f"{plan.blueprint.family}: ")
+    meant = {key.ours: key.follows or key.ours for key in declared.keys}  # a decoder's heads are called heads, too
+    spoken = [ours for ours in words if re.search(rf"\b({ours}|{meant.get(ours, ours)})\b", said)]
+    called = [f"{ours} is {words[ours]}" for ours in spoken if ours != words[ours]]
     return f"{text} (there, {', '.join(called)})" if called else text

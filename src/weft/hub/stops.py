@@ -67,13 +67,16 @@ def read_stops(
     folder: Path, config: Mapping[str, Any], tokenizer: Tokenizer | None, vocab: int, say: Callable[[str], None]
 ) -> Stops:
     """generation_config.json's word, else config.json's, and the tokenizer's end. An id that is none of the model's
-    (a tiny model with a large one's defaults) is said, and left out."""
+    (a tiny model with a large one's defaults) is said, and left out; LoadError for what is no id at all."""
     said = read_said(folder, config)
     ends = said.get(_ENDS)
     ends = [] if ends is None else ends if isinstance(ends, list) else [ends]
 
     def known(number: object, role: str) -> bool:
-        there = type(number) is int and 0 <= number < vocab
+        if type(number) is not int:
+            file = "config.json" if config.get(role) == said[role] else FILE
+            raise LoadError(f"{folder / file}: {role} is {said[role]!r}, but an id is a whole number")
+        there = 0 <= number < vocab
         if not there:
             say(f"{role} is {number!r}, which is no id of the model's (0 to {vocab - 1}): it is left out")
         return there

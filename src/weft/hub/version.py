@@ -1,9 +1,10 @@
 """One form of config.json for the two that are published: version 4 of the reference library becomes version 5.
 
 - `torch_dtype` is `dtype`;
-- `rope_scaling` (its kind under `type` or `rope_type`), `rope_theta` and `partial_rotary_factor` are `rope_parameters`;
-- null is a field that is not there, the default, but where it tells something (`TELLING`), and in fields that change
-  nothing, as others may read it;
+- `rope_scaling` (its kind under `type` or `rope_type`), `rope_theta` and `partial_rotary_factor` are `rope_parameters`,
+  unless the family says it otherwise (`Seam.renew`);
+- null is a field that is not there, the default, but where it tells something (`TELLING`), in fields that change
+  nothing, as others may read it, and in a rotary base, which has to be a number;
 - {"__float__": "Infinity"} is a number that JSON has no word for.
 """
 
@@ -13,22 +14,39 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from weft.hub.fields import family_of
 from weft.models.published import INERT, TELLING
+from weft.models.rotary import agree
 
 _KEPT = (INERT - {"architectures", "dtype", "model_type"}) | TELLING
+_BASES = ("rope_theta", "global_rope_theta", "local_rope_theta", "rope_local_base_freq", "rotary_emb_base")
 _FLOATS = {"Infinity": float("inf"), "-Infinity": float("-inf"), "NaN": float("nan")}
 
 
 def modern(data: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a config.json in the form of version 5, null ones left out but for those that change nothing or
-    tell something. ValueError where both forms are there and contradict each other."""
+    tell something. ValueError where both forms are there and contradict each other, where a number that the reference
+    has no default for is null, and for a model_type that no family is published under."""
+    seam = family_of(data.get("model_type"))[1].seam
+    if seam is not None and "rope_parameters" in seam.names:
+        _numbers(data)
     fields = {name: _value(value) for name, value in data.items() if value is not None or name in _KEPT}
     _same(fields, "torch_dtype", "dtype")
-    if "torch_dtype" in fields:
-        fields["dtype"] = fields.pop("torch_dtype")
+    fields = {"dtype" if name == "torch_dtype" else name: value for name, value in fields.items()}
     if isinstance(fields.get("dtype"), str):
         fields["dtype"] = fields["dtype"].removeprefix("torch.")
-    return _rope(fields)
+    return _rope(fields) if seam is None or seam.renew is None else seam.renew(fields)
+
+
+def _numbers(data: Mapping[str, Any], where: str = "") -> None:
+    """ValueError for a rotary base that is null, and for parameters of another form than numbers by name."""
+    for name, value in data.items():
+        if value is None and name in _BASES:
+            raise ValueError(f"{where}{name} is null, with which the reference computes nothing: write the number")
+        if name in ("rope_scaling", "rope_parameters") and not isinstance(value, dict | None):
+            raise ValueError(f"{name} is {value!r}, but it must be an object of numbers by name")
+        if isinstance(value, dict) and (where or name in ("rope_scaling", "rope_parameters")):
+            _numbers(value, f"{where}{name}.")
 
 
 def plain(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -52,20 +70,14 @@ def _value(value: Any) -> Any:
 
 
 def _rope(fields: dict[str, Any]) -> dict[str, Any]:
-    """`rope_parameters` of whatever says something of rotary positions; what it says itself wins over fields beside it,
-    as in the reference."""
-    scaling = fields.pop("rope_scaling", None) or {}
-    given = fields.get("rope_parameters") or {}
-    if not (isinstance(scaling, dict) and isinstance(given, dict)):
-        raise ValueError("rope_scaling and rope_parameters are objects of numbers by name")
+    """`rope_parameters` of whatever says something of rotary positions; ValueError where two fields disagree."""
+    scaling, given = fields.pop("rope_scaling", {}), fields.get("rope_parameters", {})
     if scaling and given and scaling != given:
         raise ValueError(f"rope_scaling is {scaling} and rope_parameters {given}: the file contradicts itself")
     parameters = {name: value for name, value in (scaling or given).items() if value is not None}
-    if any(isinstance(value, dict) for value in parameters.values()):  # of each kind of layer its own
-        return fields | {"rope_parameters": parameters}
     for name in ("rope_theta", "partial_rotary_factor"):
         if name in fields:
-            parameters.setdefault(name, fields.pop(name))
+            agree(parameters, name, fields.pop(name), name, "rope_scaling" if scaling else "rope_parameters")
     if not parameters:
         return fields
     old = parameters.pop("type", None)

@@ -59,9 +59,13 @@ class Outgoing(Mapping[str, Tensor]):
 
 
 def published_config(blueprint: Blueprint, origin: Origin, dtype: torch.dtype) -> dict[str, Any] | None:
-    """config.json as the reference library reads it; None for a model that it has no class for."""
+    """config.json as the reference library reads it, in the order of the one it came from; None for a model that it has
+    no class for."""
     data = write_fields(blueprint, origin.config)
-    return None if data is None else data | {"dtype": str(dtype).removeprefix("torch.")}
+    if data is None:
+        return None
+    data |= {"dtype": str(dtype).removeprefix("torch.")}
+    return {name: data[name] for name in dict.fromkeys((*origin.config, *data)) if name in data}
 
 
 def outgoing(

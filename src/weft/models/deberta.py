@@ -78,7 +78,8 @@ def _published(model_type: str, kind: str, c: Deberta, counts: Mapping[str, str]
             raise ValueError(f"attention_head_size is {size}: heads of it do not make up the width, as they must")
         dead = [] if theirs.get("position_biased_input", True) else ["embeddings.position_embeddings.weight"]
         dead += [] if theirs.get("relative_attention") else ["encoder.LayerNorm.weight", "encoder.LayerNorm.bias"]
-        fields = {ours: max(theirs.get(name, 0), 0) or None for name, ours in counts.items()}
+        said = {ours: theirs.get(name, 0) for name, ours in counts.items()}
+        fields = {ours: None if type(count) is int and count < 1 else count for ours, count in said.items()}
         return Read({"terms": terms} | fields, dead=tuple(f"deberta.{name}" for name in dead))
     def write(c: Deberta, position: Scheme | None) -> dict[str, Any] | None:
         said = {"pos_att_type": list(c.terms), **{name: getattr(c, ours) or 0 for name, ours in counts.items()}}
@@ -91,12 +92,12 @@ def _published(model_type: str, kind: str, c: Deberta, counts: Mapping[str, str]
             Key("relative_attention", "relative", False), Key("position_biased_input", "absolute", True),
             Key("legacy", "legacy", True),
         ),
-        seam=Seam(("pos_att_type", "attention_head_size", *counts), ("terms", *counts.values()), read, write),
+        seam=Seam(("pos_att_type", "attention_head_size", *counts), ("terms", *counts.values()), read, write,
+                  {ours: name for name, ours in counts.items()}),
         prefix="deberta.", table="cls.predictions.decoder.weight", bias="cls.predictions.decoder.bias",
         inert=frozenset({"pooler_dropout", "pooler_hidden_act", "pooler_hidden_size", "cls_dropout", "padding_idx"}),
         found=(
-            Found("cls.predictions.transform.dense.weight", "legacy"),
-            Found("cls.predictions.transform.dense.weight", "tasks", "masked"),
+            *(Found("cls.predictions.transform.dense.weight", *told) for told in (("legacy",), ("tasks", "masked"))),
             Found("lm_predictions.lm_head.dense.weight", "tasks", "masked"),
         ),
         ignored=tuple(f"mask_predictions.{part}.{end}" for part in ("dense", "LayerNorm", "classifier")

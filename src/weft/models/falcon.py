@@ -65,15 +65,16 @@ SWITCHES = {"new_decoder_architecture": False, "multi_query": True, "parallel_at
 def _read(theirs: Mapping[str, Any]) -> Read:
     """The new architecture overrules what is said of keys, and the old ones what is said of their number."""
     new, single, beside, alibi = (theirs.get(name, default) for name, default in SWITCHES.items())
-    heads = theirs.get("num_attention_heads", 71)
-    keys, norms = theirs.get("num_kv_heads", heads), theirs.get("num_ln_in_parallel_attn", 2 if new else 1)
-    wrong = {f"{name} is {theirs.get(name)!r}": not isinstance(theirs.get(name, True), bool) for name in SWITCHES} | {
-        f"num_ln_in_parallel_attn is {norms!r}": beside and norms not in (1, 2 if new else 1),
-        "parallel_attn is false, which the new one does not know": new and not beside,
-        f"num_kv_heads is {keys!r}, but there is one for each of {heads}": not (new or single) and keys != heads,
+    heads, most = theirs.get("num_attention_heads", 71), 2 if new else 1
+    keys, norms = theirs.get("num_kv_heads", heads), theirs.get("num_ln_in_parallel_attn", most)
+    odd = {name: theirs[name] for name in SWITCHES if not isinstance(theirs.get(name, True), bool)}
+    wrong = {f"{name} is {value!r}, but it must be true or false": True for name, value in odd.items()} | {
+        f"num_ln_in_parallel_attn is {norms!r}, and can be at most {most}": beside and norms not in (1, most),
+        "parallel_attn is false, but branches stand side by side": new and not beside,
+        f"num_kv_heads is {keys!r}, but each of {heads} heads has its own": not (new or single) and keys != heads,
     }
     if any(wrong.values()):
-        raise ValueError(f"{'; '.join(text for text in wrong if wrong[text])} ; new_decoder_architecture is {new!r}")
+        raise ValueError(f"{'; '.join(text for text in wrong if wrong[text])} (new_decoder_architecture is {new!r})")
     kind = "sequential" if not beside else "parallel" if norms == 2 else "shared"
     keys = keys if new else 1 if single else heads
     rotary = ROTARY.read(theirs)

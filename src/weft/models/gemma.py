@@ -118,6 +118,7 @@ FAMILIES.register("gemma2", Family(
     summary="decoder, a window in every other layer, norms around each branch, capped scores",
 ))
 ROPES = {"full_attention": ("rope", 1e6), "sliding_attention": ("local_rope", 1e4)}
+OLDER = {"rope_theta": "full_attention", "rope_local_base_freq": "sliding_attention"}
 FAMILIES.register("gemma3", Family(
     name="gemma3", config=Gemma3, build=gemma3, initialise=kin.start,
     sizes={
@@ -127,7 +128,7 @@ FAMILIES.register("gemma3", Family(
     weights=kin.table(kin.LOOK, kin.GATED, kin.OWN, *NORMS),
     published=kin.published(
         "gemma3_text", "Gemma3ForCausalLM", "Gemma3TextModel",
-        together(rope_by_layer(ROPES, 131072, "rope_local_base_freq"), kin.layers(
+        together(rope_by_layer(ROPES, 131072, OLDER, ("full_attention",)), kin.layers(
             lambda theirs: ("local",) * (theirs.get("sliding_window_pattern", 6) - 1) + ("self",),
             "sliding_window_pattern",
         )),

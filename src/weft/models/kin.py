@@ -147,6 +147,7 @@ def table(*rows: tuple[str, str, str]) -> Table:
 def published(
     model_type: str, whole: str, bare: str, seam: Seam, *more: Key, defaults: Mapping[str, Any],
     only: Mapping[str, Any] | None = None, inert: Sequence[str] = (), training: tuple[str, ...] = ("dropout",),
+    untaught: Sequence[str] = (),
 ) -> Published:
     """How one of them stands in published folders. whole, bare: the reference's classes, with a head and without; more:
     further fields, in place of LLaMA's for the same of ours; defaults: what missing ones of LLaMA's mean, by our names.
@@ -154,8 +155,8 @@ def published(
     own = {key.ours for key in more}
     keys = [replace(key, default=defaults.get(key.ours, key.default)) for key in _KEYS if key.ours not in own]
     return Published(
-        model_type, {whole: ("lm",), bare: ("lm",)}, (*keys, *more), only=only or {},
-        inert=frozenset(inert), training=training, seam=seam, prefix="model.", bare=frozenset({bare}),
+        model_type, {whole: ("lm",), bare: ("lm",)}, (*keys, *more), only=only or {}, prefix="model.",
+        bare=frozenset({bare}), inert=frozenset(inert), training=training, untaught=frozenset(untaught), seam=seam,
         ties=(Tie("lm_head.weight", "model.embed_tokens.weight", "tied"),),
         ignored=("model.layers.*.self_attn.rotary_emb.inv_freq", "model.rotary_emb.inv_freq"),
     )
@@ -170,7 +171,8 @@ def layers(older: Callable[[Mapping[str, Any]], Sequence[str]], *names: str) -> 
 
     older: what a file without `layer_types` means; names: of the fields it reads and nobody else does.
     """
-    return Seam(("layer_types", *names), ("pattern",), partial(_read, older), _write)
+    words = {"pattern": "layer_types", **{ours: theirs for theirs, ours in _FIELDS.items()}}
+    return Seam(("layer_types", *names), ("pattern",), partial(_read, older, names), _write, words)
 
 
 def spread(pattern: Sequence[str], depth: int) -> list[str]:
@@ -180,18 +182,20 @@ def spread(pattern: Sequence[str], depth: int) -> list[str]:
     return [pattern[layer % len(pattern)] for layer in range(depth)]
 
 
-def _read(older: Callable[[Mapping[str, Any]], Sequence[str]], theirs: Mapping[str, Any]) -> Read:
+def _read(older: Callable[[Mapping[str, Any]], Sequence[str]], then: Sequence[str], theirs: Mapping[str, Any]) -> Read:
     """The shortest pattern that gives every layer its field."""
-    given = theirs.get("layer_types")
+    given, depth = theirs.get("layer_types"), theirs.get("num_hidden_layers")
     if given is None:
         names = list(older(theirs))
     elif not isinstance(given, list) or not given or any(kind not in _FIELDS for kind in given):
         raise ValueError(f"layer_types is {given!r}; it is a list of {' and '.join(_FIELDS)}, one a layer")
+    elif len(given) != (depth or len(given)):
+        raise ValueError(f"layer_types has {len(given)} entries and num_hidden_layers is {depth}: make them agree")
     else:
         names = [_FIELDS[kind] for kind in given]
-        depth = theirs.get("num_hidden_layers", len(names))
-        if len(names) != depth:
-            raise ValueError(f"layer_types has {len(names)} entries and num_hidden_layers is {depth}: make them agree")
+        said = {name: theirs[name] for name in then if name in theirs}
+        if said and spread(older(theirs), len(names)) != names:
+            raise ValueError(f"{said} and layer_types {given} differ: the file contradicts itself")
     periods = range(1, len(names) + 1)
     return Read({"pattern": next(names[:n] for n in periods if spread(names[:n], len(names)) == names)})
 

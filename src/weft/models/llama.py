@@ -108,7 +108,7 @@ FAMILIES.register("mixtral", Family(
         "mixtral", "MixtralForCausalLM", "MixtralModel", rope(1e6, 131072), Key("sliding_window", "window", None),
         Key("num_local_experts", "experts", 8, also=("num_experts",)), Key("num_experts_per_tok", "top", 2),
         Key("router_aux_loss_coef", "balance", 0.001), defaults=MISTRAL | dict(eps=1e-5),
-        only={"attention_bias": (False,), "router_jitter_noise": (0.0,)}, inert=("output_router_logits",),
+        only={"attention_bias": (False,)}, inert=("output_router_logits",), untaught=("router_jitter_noise",),
     ),
     summary="decoder, as Mistral, experts for feed-forwards",
 ))

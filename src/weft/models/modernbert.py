@@ -76,6 +76,7 @@ def build(c: ModernBert, *, position: Scheme | None = None, attention: type[Atte
 
 EVERY = "global_attn_every_n_layers"
 ROPES = {"full_attention": ("rope", 160000.0), "sliding_attention": ("local_rope", 10000.0)}
+OLDER = {"global_rope_theta": "full_attention", "local_rope_theta": "sliding_attention"}
 PUBLISHED = Published(
     model_type="modernbert", classes={"ModernBertForMaskedLM": ("masked",), "ModernBertModel": ()},
     keys=(
@@ -96,7 +97,7 @@ PUBLISHED = Published(
         "deterministic_flash_attn", "reference_compile", "repad_logits_with_grad", "layer_norm_eps",
         "position_embedding_type",
     }),
-    seam=together(rope_by_layer(ROPES, 8192, "local_rope_theta", "global_rope_theta"), layers(
+    seam=together(rope_by_layer(ROPES, 8192, OLDER, tuple(ROPES)), layers(
         lambda theirs: ("self", *("local",) * (theirs.get(EVERY, 3) - 1)), EVERY,
     )),
     heads="tasks", prefix="model.", bare=frozenset({"ModernBertModel"}),

@@ -21,6 +21,7 @@ class NeoX(Megatron):
     width: int = 6144
     depth: int = 44
     heads: int = 64
+    hidden: int | None = 24576  # None: 4 · width
     wiring: str = "parallel"
     tied: bool = False
     theta: float = 10000.0
@@ -73,7 +74,7 @@ FAMILIES.register("neox", Family(
     sizes={
         "debug": dict(vocab=131, context=64, width=48, depth=2, heads=4, hidden=96, part=0.5),
         "small": dict(vocab=4096, context=256, width=384, depth=6, heads=6, hidden=1536),
-        "160m": dict(vocab=50304, width=768, depth=12, heads=12, hidden=3072), "20b": dict(hidden=24576),
+        "160m": dict(vocab=50304, width=768, depth=12, heads=12, hidden=3072), "20b": {},
     },
     weights=lambda c: names(
         c, embed="gpt_neox.embed_in", layer="gpt_neox.layers.*", attention="attention",

@@ -40,6 +40,7 @@ ACTIVATIONS = {
     "relu2": "relu2",
     "silu": "silu",
     "swish": "silu",
+    "mish": "mish",
     "tanh": "tanh",
 }
 
@@ -169,12 +170,16 @@ class Seam:
     fields: the fields of ours that it may set.
     read:   ValueError for a value that is not understood.
     write:  (our config, its position scheme) -> fields of theirs; None where they cannot say it.
+    words:  ours -> theirs, for errors that speak of ours.
+    renew:  fields of version 4 of the reference as version 5 has them, where that is not as in other families.
     """
 
     names: tuple[str, ...]
     fields: tuple[str, ...]
     read: Callable[[Mapping[str, Any]], Read]
     write: Callable[[Any, Scheme | None], dict[str, Any] | None]
+    words: Mapping[str, str] = field(default_factory=dict)
+    renew: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None
 
 
 def together(*seams: Seam) -> Seam:
@@ -191,7 +196,8 @@ def together(*seams: Seam) -> Seam:
         return None if None in written else {name: value for one in written if one for name, value in one.items()}
 
     names, fields = (tuple(name for seam in seams for name in getattr(seam, of)) for of in ("names", "fields"))
-    return Seam(names, fields, read, write)
+    words = {ours: name for seam in seams for ours, name in seam.words.items()}
+    return Seam(names, fields, read, write, words, next((seam.renew for seam in seams if seam.renew), None))
 
 
 @dataclass(frozen=True)
@@ -206,6 +212,7 @@ class Published:
                 above those of any family (`ONLY`).
     inert:      fields that change nothing, beside those of any family (`INERT`).
     training:   fields of ours that they have no word for and that matter in training alone: kept under "weft".
+    untaught:   fields of theirs that matter in training alone, and that training here does not do: kept, and said.
     heads:      the field of ours that names the heads a model carries; "" where it always has one.
     seam:       what no table can say.
     prefix:     what tensors' names begin with in a file of a class with heads; bare classes' names lack it, and either
@@ -223,6 +230,7 @@ class Published:
     only: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     inert: frozenset[str] = frozenset()
     training: tuple[str, ...] = ()
+    untaught: frozenset[str] = frozenset()
     heads: str = ""
     seam: Seam | None = None
     prefix: str = ""

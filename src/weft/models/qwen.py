@@ -57,6 +57,7 @@ SEAM = together(rope(10000.0, 32768), kin.layers(_older), Seam(
     ("use_sliding_window", "sliding_window", "max_window_layers"), ("window",),
     lambda theirs: Read({"window": _window(theirs)}),
     lambda c, position: {"use_sliding_window": c.window is not None, "sliding_window": c.window},
+    {"window": "sliding_window, where use_sliding_window is true"},
 ))
 PLAIN: dict[str, Any] = dict(vocab=151936, context=32768, hidden=22016, kv_heads=32)
 DEBUG: dict[str, Any] = dict(

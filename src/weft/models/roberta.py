@@ -1,27 +1,31 @@
 """RoBERTa (Liu et al. 2019) and XLM-R (Conneau et al. 2020): BERT's encoder, trained on masked tokens alone.
 
-The table of positions begins with rows that no token reads: a row's first token reads row `first`, the one behind the
-padding id's. The reference counts the tokens that are not the padding id; we go by where a token sits, and the lengths
-say what is padding. The head's activation is gelu whatever the layers' is.
+The table of positions begins with rows before the first token's, which reads row `first`: the padding id and 1. As in
+the reference a token stands behind those of its document that are not the padding id, wherever in the row that is; a
+padding id itself reads the row of its number. The head's activation is gelu whatever the layers' is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
+
+import torch
+from torch import Tensor
 
 from weft.models.bidirectional import DEBUG, SMALL, Bidirectional, body, encoder, keys, masked, published, start, token
 from weft.models.family import FAMILIES, Family
 from weft.models.published import Found, Published, Read, Seam
-from weft.nn import Attention, Encoder, LearnedScheme, Scheme
+from weft.nn import Attention, Encoder, Layout, Learned, LearnedScheme, Scheme
+from weft.nn.layout import restart
 
 
 @dataclass(frozen=True)
 class Roberta(Bidirectional):
     vocab: int = 50265
-    first: int = 2  # the row of positions that a row's first token reads: the padding id and 1
+    first: int = 2  # the row of positions that a first token reads: the padding id and 1
 
 
 @dataclass(frozen=True)
@@ -29,8 +33,23 @@ class XlmRoberta(Roberta):
     vocab: int = 30522
 
 
+class Counted(Learned):
+    """A trained vector per place, where the id before `offset` takes none: it reads the row before the first's."""
+
+    def place(self, tokens: Tensor, here: Layout) -> Layout:
+        padding = tokens == self.offset - 1  # [B, T]
+        before = padding.cumsum(1) - padding.long()  # [B, T]
+        before = before if here.segments is None else restart(before, here.segments)
+        return replace(here, coords=torch.where(padding, -1, here.places - before))
+
+
+class CountedScheme(LearnedScheme):
+    def stem(self, width: int, context: int) -> Counted:
+        return Counted(context, width, offset=self.offset)
+
+
 def build(c: Roberta, *, position: Scheme | None = None, attention: type[Attention] = Attention) -> Encoder:
-    return encoder(c, position or LearnedScheme(c.first), attention, {"masked": partial(token, c, "gelu")})
+    return encoder(c, position or CountedScheme(c.first), attention, {"masked": partial(token, c, "gelu")})
 
 
 # fmt: off

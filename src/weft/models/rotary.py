@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,14 +44,9 @@ _FORMS = {
 
 
 def rope(
-    theta: float,
-    longest: int,
-    *,
-    part: str = "",
-    scaling: AnyScaling | None = None,
-    original: int | None = None,
+    theta: float, longest: int, *, part: str = "", scaling: AnyScaling | None = None, original: int | None = None,
     kinds: Mapping[str, str] | None = None,
-) -> Seam:
+) -> Seam:  # fmt: skip
     """The seam of a family with a field `theta` and a `context`; `theta` and `longest` are what missing ones mean.
 
     part: the field for the share of each head that turns; "": all of it does. scaling: the family's own, where nothing
@@ -80,22 +75,30 @@ def rope(
     return Seam(names, ("theta", part) if part else ("theta",), read, write)
 
 
-def rope_by_layer(thetas: Mapping[str, tuple[str, float]], longest: int, local: str, whole: str = "") -> Seam:
+def rope_by_layer(
+    thetas: Mapping[str, tuple[str, float]], longest: int, older: Mapping[str, str], scaled: Sequence[str]
+) -> Seam:
     """The seam of a family whose layers turn in several ways: `rope_parameters` nested by their names for a kind of
     layer, each of which is a field of ours, a RopeScheme, with the theta of a missing one.
 
-    local, whole: the fields that once held the thetas of the second kind and the first; "": that stood as in others.
+    older: the fields that once held the thetas, and of which kind; scaled: the kinds that `rope_scaling` was of.
     """
 
+    def renew(fields: Mapping[str, Any]) -> dict[str, Any]:
+        """ValueError for parameters beside the kinds of layer, which the reference does not read."""
+        left, said = dict(fields), fields.get("rope_parameters", {})
+        if beside := [name for name in said if name not in thetas]:
+            raise ValueError(f"rope_parameters holds {', '.join(beside)}, but here it holds {' and '.join(thetas)}")
+        scaling = left.pop("rope_scaling", {})
+        then = [(kind, name, value, f"rope_scaling.{name}") for kind in scaled for name, value in scaling.items()]
+        then += [(kind, "rope_theta", left.pop(name), name) for name, kind in older.items() if name in left]
+        nested = {kind: dict(said.get(kind) or {}) for kind in thetas}
+        for kind, name, value, called in then:
+            agree(nested[kind], name, value, called, f"rope_parameters.{kind}")
+        return left | ({"rope_parameters": {kind: own for kind, own in nested.items() if own}} if said or then else {})
+
     def read(fields: Mapping[str, Any]) -> Read:
-        given = dict(fields.get("rope_parameters", {}))
-        nested = {kind: given.pop(kind) or {} for kind in thetas if kind in given}
-        if not nested:
-            first, second = thetas
-            given |= {"rope_theta": fields[whole]} if whole in fields else {}
-            nested = {first: given, second: {"rope_theta": fields[local]} if local in fields else {}}
-        elif given:
-            raise ValueError(f"rope_parameters holds {', '.join(given)} beside {', '.join(nested)}: which is meant?")
+        nested = fields.get("rope_parameters", {})
         found = {
             ours: read_scheme(nested.get(kind, {}), theta, fields.get(_LONGEST, longest))
             for kind, (ours, theta) in thetas.items()
@@ -106,8 +109,13 @@ def rope_by_layer(thetas: Mapping[str, tuple[str, float]], longest: int, local: 
         said = {kind: write_scheme(getattr(config, ours), config.context) for kind, (ours, _) in thetas.items()}
         return {"rope_parameters": said} if position is None and None not in said.values() else None
 
-    names = ("rope_parameters", local, *([whole] if whole else []))
-    return Seam(names, tuple(ours for ours, _ in thetas.values()), read, write)
+    return Seam(("rope_parameters",), tuple(ours for ours, _ in thetas.values()), read, write, renew=renew)
+
+
+def agree(own: dict[str, Any], name: str, value: object, called: str, where: str) -> None:
+    """Put a parameter in that is not there. ValueError where it is another: what the file calls it, and both."""
+    if own.setdefault(name, value) != value:
+        raise ValueError(f"{called} is {value!r}, and {name} {own[name]!r} in {where}: the file contradicts itself")
 
 
 def read_scheme(given: Mapping[str, Any], theta: float, longest: int, *, parts: bool = False) -> RopeScheme:

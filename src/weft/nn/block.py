@@ -19,16 +19,9 @@ class Residual(nn.Module):
     """
 
     def __init__(
-        self,
-        branch: Branch,
-        *,
-        pre: nn.Module | None = None,
-        post: nn.Module | None = None,
-        after: nn.Module | None = None,
-        scale: float | nn.Module = 1.0,
-        skip: float = 1.0,
-        drop: float = 0.0,
-    ) -> None:
+        self, branch: Branch, *, pre: nn.Module | None = None, post: nn.Module | None = None,
+        after: nn.Module | None = None, scale: float | nn.Module = 1.0, skip: float = 1.0, drop: float = 0.0,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.pre, self.branch = pre or nn.Identity(), branch
         self.post, self.after = post or nn.Identity(), after or nn.Identity()

@@ -46,18 +46,10 @@ class Embed(nn.Module):
     table = True  # rows are looked up: the optimiser treats it as an embedding
 
     def __init__(
-        self,
-        vocab: int,
-        width: int,
-        *,
-        position: StemPosition | None = None,
-        scale: float | nn.Module = 1.0,
-        norm: nn.Module | None = None,
-        dropout: float = 0.0,
-        own: bool = True,
-        types: int = 0,
+        self, vocab: int, width: int, *, position: StemPosition | None = None, scale: float | nn.Module = 1.0,
+        norm: nn.Module | None = None, dropout: float = 0.0, own: bool = True, types: int = 0,
         lift: nn.Module | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         super().__init__()
         self.vocab, self.width, self.scale = vocab, width, scale
         self.weight = nn.Parameter(torch.empty(vocab, width)) if own else None
@@ -80,16 +72,17 @@ class Embed(nn.Module):
 
         types: int64 [B or 1, T], each token's; None: all are of type 0. ValueError where there are none to tell apart.
         """
-        x = tokens
+        x, here = tokens, here.numbered(tokens.shape[1], tokens.device)
         if not tokens.is_floating_point():
             table = self.weight if weight is None else weight
             assert table is not None, "this embedding owns no table: hand one in"
             x = functional.embedding(tokens, table)  # [B, T, D]
+            here = self.position.place(tokens, here)
         if isinstance(self.scale, nn.Module):
             x = self.scale(x)
         elif self.scale != 1.0:
             x = x * self.scale
-        x = self.position.add(x, here.numbered(x.shape[1], x.device))
+        x = self.position.add(x, here)
         if self.types is not None:
             x = x + self.types(types).to(x.dtype)
         elif types is not None:
@@ -112,18 +105,12 @@ class LMHead(nn.Module):
     table = True
 
     def __init__(
-        self,
-        width: int,
-        vocab: int,
-        *,
-        bias: bool = False,
-        tied: bool = False,
-        scale: float = 1.0,
+        self, width: int, vocab: int, *, bias: bool = False, tied: bool = False, scale: float = 1.0,
         softcap: float | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         super().__init__()
         if softcap is not None and not softcap > 0:
-            raise ValueError(f"softcap = {softcap}, but scores are capped at a number above 0 (None: not at all)")
+            raise ValueError(f"head_softcap = {softcap}, but scores are capped at a number above 0 (None: not at all)")
         self.width, self.vocab, self.scale, self.softcap = width, vocab, scale, softcap
         self.weight = None if tied else nn.Parameter(torch.empty(vocab, width))
         self.bias = nn.Parameter(torch.empty(vocab)) if bias else None

@@ -42,17 +42,9 @@ class TokenHead(Head):
     """
 
     def __init__(
-        self,
-        width: int,
-        vocab: int,
-        *,
-        inner: int | None = None,
-        act: str = "gelu",
-        norm: nn.Module,
-        tied: bool = True,
-        bias: bool = True,
-        out_bias: bool = True,
-    ) -> None:
+        self, width: int, vocab: int, *, inner: int | None = None, act: str = "gelu", norm: nn.Module,
+        tied: bool = True, bias: bool = True, out_bias: bool = True,
+    ) -> None:  # fmt: skip
         super().__init__()
         inner = width if inner is None else inner
         self.dense, self.act, self.norm = Linear(width, inner, bias=bias), activation(act), norm

@@ -28,7 +28,7 @@ class Experts(Branch):
     def __init__(self, width: int, experts: Sequence[Branch], *, top: int, bias: bool = False) -> None:
         super().__init__()
         if not 1 <= top <= len(experts):
-            raise ValueError(f"each token takes {top} of {len(experts)} experts: at least 1, at most all")
+            raise ValueError(f"each token takes {top} of {len(experts)} experts: top is at least 1, at most all")
         self.router = Linear(width, len(experts), bias=bias)
         self.experts, self.top = nn.ModuleList(experts), top
         self.scores, self.chosen = Tap(), Tap()

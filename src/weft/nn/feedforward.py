@@ -34,6 +34,7 @@ ACTIVATIONS: dict[str, Activation] = {
     "gelu_tanh": partial(functional.gelu, approximate="tanh"),
     "quick_gelu": _quick_gelu,
     "silu": functional.silu,
+    "mish": functional.mish,
     "tanh": torch.tanh,
 }
 
@@ -68,15 +69,9 @@ class GLU(Branch):
     """
 
     def __init__(
-        self,
-        width: int,
-        hidden: int,
-        *,
-        act: str = "silu",
-        bias: bool = False,
-        combine: Callable[[Tensor, Tensor], Tensor] | None = None,
-        dropout: float = 0.0,
-    ) -> None:
+        self, width: int, hidden: int, *, act: str = "silu", bias: bool = False,
+        combine: Callable[[Tensor, Tensor], Tensor] | None = None, dropout: float = 0.0,
+    ) -> None:  # fmt: skip
         super().__init__()
         squash = activation(act)
         self.combine = combine or (lambda gate, up: squash(gate) * up)

@@ -52,14 +52,9 @@ class Writer(nn.Module, ABC):
         return self.head.nats(x, labels, self.table, ignored=ignored)
 
     def cache(
-        self,
-        rows: int,
-        capacity: int,
-        *,
-        length: int | None = None,
-        chunk: int | None = None,
+        self, rows: int, capacity: int, *, length: int | None = None, chunk: int | None = None,
         dtype: torch.dtype | None = None,
-    ) -> Cache:
+    ) -> Cache:  # fmt: skip
         """See `Stack.cache`."""
         return self.writing.cache(rows, capacity, length=length, chunk=chunk, dtype=dtype)
 
@@ -130,11 +125,7 @@ class EncoderDecoder(Writer):
         return self.embed.position.context
 
     def forward(
-        self,
-        source: Tensor,
-        tokens: Tensor,
-        source_here: Layout | None = None,
-        here: Layout | None = None,
+        self, source: Tensor, tokens: Tensor, source_here: Layout | None = None, here: Layout | None = None
     ) -> tuple[Tensor, Auxiliary]:
         """source int64 [B, S], tokens int64 [B, T] (decoder inputs, start token included) -> [B, T, D]."""
         return self.decode(tokens, here, memory=self.encode(source, source_here))

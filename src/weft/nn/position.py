@@ -106,6 +106,10 @@ class StemPosition(nn.Module):
 
     context: int | None = None
 
+    def place(self, tokens: Tensor, here: Layout) -> Layout:
+        """Where `add` is to take tokens [B, T] to be, of a scheme that goes by their ids; `here` is numbered."""
+        return here
+
     def add(self, x: Tensor, here: Layout) -> Tensor:
         """x [B, T, D] -> [B, T, D]; `here` is numbered."""
         return x

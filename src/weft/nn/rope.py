@@ -203,7 +203,9 @@ class Rope(Position):
     ) -> None:
         super().__init__()
         if width % 2 or width < 2:
-            raise ValueError(f"rotary positions turn pairs: the rotated head width {width} must be even and at least 2")
+            raise ValueError(
+                f"rotary positions turn pairs: {width} must be even, what turns of head_width (width / heads)"
+            )
         if not theta > 0:
             raise ValueError(f"theta = {theta}, but rotations are its powers: it must be above 0")
         self.width, self.theta, self.scaling, self.over = width, theta, scaling or Scaling(), over or width

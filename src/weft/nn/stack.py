@@ -24,14 +24,9 @@ class Stack(nn.Module):
     """
 
     def __init__(
-        self,
-        layers: Sequence[nn.Module],
-        *,
-        fields: Mapping[str, Field],
-        order: Sequence[int] | None = None,
-        norm: nn.Module | None = None,
-        dropout: float = 0.0,
-    ) -> None:
+        self, layers: Sequence[nn.Module], *, fields: Mapping[str, Field], order: Sequence[int] | None = None,
+        norm: nn.Module | None = None, dropout: float = 0.0,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.layers = nn.ModuleList(layers)
         self.fields = nn.ModuleDict(fields)
@@ -78,14 +73,9 @@ class Stack(nn.Module):
         return sights
 
     def cache(
-        self,
-        rows: int,
-        capacity: int,
-        *,
-        length: int | None = None,
-        chunk: int | None = None,
+        self, rows: int, capacity: int, *, length: int | None = None, chunk: int | None = None,
         dtype: torch.dtype | None = None,
-    ) -> Cache:
+    ) -> Cache:  # fmt: skip
         """An empty cache for `rows` rows of up to `capacity` tokens, taken at most `chunk` at a time (default: all).
 
         A windowed field gets a ring of window + chunk - 1 places, a state as many as a chunk has. length: what a
