@@ -44,7 +44,7 @@ from weft.objectives.noise import (
     segments,
     whole_words,
 )
-from weft.objectives.noise.bart import infilled, rotated
+from weft.objectives.noise.damage import infilled, rotated
 
 SENTENCE = "Thank you for inviting me to your party last week ."
 THANKS = train_tokenizer("word", [f"{SENTENCE} apple"])

@@ -8,11 +8,11 @@ from weft.objectives.loss import OBJECTIVES
 from weft.objectives.masked import MaskedTokens
 from weft.objectives.replaced import ReplacedTokens
 from weft.objectives.sentences import NextSentence, SentenceOrder
-from weft.objectives.table import Bart, BertStyle, Deshuffle, DropTokens, Mass, Prefix, ReplaceSpans, Spans
+from weft.objectives.table import BertStyle, Damaged, Deshuffle, DropTokens, Mass, Prefix, ReplaceSpans, Spans
 
-OBJECTIVES.register("bart", Bart)
 OBJECTIVES.register("bert_style", BertStyle)
 OBJECTIVES.register("contrast", Contrast)
+OBJECTIVES.register("denoise", Damaged)
 OBJECTIVES.register("deshuffle", Deshuffle)
 OBJECTIVES.register("distil", Distil)
 OBJECTIVES.register("distil_masked", DistilMasked)

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.nn import functional
 
 from weft.batch import IGNORED, Batch, Dataset, Place, Sentinels, Tokenizer
 from weft.nn import Decoder, EncoderDecoder
@@ -128,7 +129,8 @@ class NoisyRows(Turned):
 
 def _padded(rows: Sequence[Tensor], value: int) -> Tensor:
     """[B, longest], filled on the right."""
-    return torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True, padding_value=value)
+    width = max(map(len, rows))
+    return torch.stack([functional.pad(row, (0, width - len(row)), value=value) for row in rows])
 
 
 def in_one_row(batch: Batch) -> Batch:

@@ -11,7 +11,7 @@ from typing import Literal, get_args
 from torch import Generator, Tensor
 
 from weft.objectives.denoise import Denoise, Noise
-from weft.objectives.noise import Marks, Words, bart, t5
+from weft.objectives.noise import Marks, Words, damage, rows
 from weft.objectives.noise.spans import wanted
 
 
@@ -21,7 +21,7 @@ class TableRow(Denoise):
 
     @property
     @abstractmethod
-    def row(self) -> t5.Row:
+    def row(self) -> rows.Row:
         """What it is."""
 
     def noise(self, marks: Marks, words: Words) -> Noise:
@@ -33,7 +33,7 @@ class TableRow(Denoise):
         _ = self.row  # which refuses settings that cannot be
 
 
-def _apply(row: t5.Row, marks: Marks, ids: Tensor, draw: Generator) -> tuple[Tensor, Tensor]:
+def _apply(row: rows.Row, marks: Marks, ids: Tensor, draw: Generator) -> tuple[Tensor, Tensor]:
     return row.apply(ids, draw, marks)
 
 
@@ -43,9 +43,9 @@ class Prefix(TableRow):
     anything, each token from those before it."""
 
     @property
-    def row(self) -> t5.Row:
+    def row(self) -> rows.Row:
         """Without settings."""
-        return t5.PrefixLanguageModel()
+        return rows.PrefixLanguageModel()
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,9 @@ class BertStyle(TableRow):
     random: float = 0.1
 
     @property
-    def row(self) -> t5.Row:
+    def row(self) -> rows.Row:
         """With these shares."""
-        return t5.BertStyle(self.share, self.hidden, self.random)
+        return rows.BertStyle(self.share, self.hidden, self.random)
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,9 @@ class Deshuffle(TableRow):
     """Tokens are shuffled; the text is written."""
 
     @property
-    def row(self) -> t5.Row:
+    def row(self) -> rows.Row:
         """Without settings."""
-        return t5.Deshuffling()
+        return rows.Deshuffling()
 
 
 @dataclass(frozen=True)
@@ -79,9 +79,9 @@ class Mass(TableRow):
     share: float = 0.15
 
     @property
-    def row(self) -> t5.Row:
+    def row(self) -> rows.Row:
         """With this share."""
-        return t5.MassStyle(self.share)
+        return rows.MassStyle(self.share)
 
 
 @dataclass(frozen=True)
@@ -91,9 +91,9 @@ class DropTokens(TableRow):
     share: float = 0.15
 
     @property
-    def row(self) -> t5.Row:
+    def row(self) -> rows.Row:
         """With this share."""
-        return t5.DropTokens(self.share)
+        return rows.DropTokens(self.share)
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,9 @@ class ReplaceSpans(TableRow):
     sentinels = True
 
     @property
-    def row(self) -> t5.Row:
+    def row(self) -> rows.Row:
         """With this share."""
-        return t5.ReplaceSpans(self.share)
+        return rows.ReplaceSpans(self.share)
 
     def targets(self, n: int) -> int:
         """What is hidden, with a sentinel for each token at the worst, and the last."""
@@ -123,9 +123,9 @@ class Spans(TableRow):
     sentinels = True
 
     @property
-    def row(self) -> t5.Row:
+    def row(self) -> rows.Row:
         """With these numbers."""
-        return t5.RandomSpans(self.share, self.mean)
+        return rows.RandomSpans(self.share, self.mean)
 
     def targets(self, n: int) -> int:
         """What is hidden, with its sentinels."""
@@ -133,42 +133,42 @@ class Spans(TableRow):
         return hidden + max(1, round(hidden / self.mean)) + 1
 
 
-Damage = Literal["masking", "deletion", "infilling", "permutation", "rotation"]
+Way = Literal["masking", "deletion", "infilling", "permutation", "rotation"]
 
 
 @dataclass(frozen=True)
-class Bart(Denoise):
+class Damaged(Denoise):
     """BART (Lewis et al. 2020): a text damaged in one way or several, in this order, is read; the text is written.
 
     share, mean: of what is masked, deleted or infilled (spans of Poisson(mean) words). The authors' own: sentences
     permuted, then 30 % infilled.
     """
 
-    damage: tuple[Damage, ...] = ("permutation", "infilling")
+    ways: tuple[Way, ...] = ("permutation", "infilling")
     share: float = 0.3
     mean: float = 3.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.damage:
-            raise ValueError(f"damage is empty: a text is damaged by {', '.join(get_args(Damage))}, at least one")
+        if not self.ways:
+            raise ValueError(f"ways is empty: a text is damaged by {', '.join(get_args(Way))}, at least one")
         _ = self._ways
 
     @property
-    def _ways(self) -> tuple[bart.Noise, ...]:
-        made: dict[str, Callable[[], bart.Noise]] = {
-            "masking": lambda: bart.TokenMasking(self.share),
-            "deletion": lambda: bart.TokenDeletion(self.share),
-            "infilling": lambda: bart.TextInfilling(self.share, self.mean),
-            "permutation": bart.SentencePermutation,
-            "rotation": bart.DocumentRotation,
+    def _ways(self) -> tuple[damage.Noise, ...]:
+        made: dict[str, Callable[[], damage.Noise]] = {
+            "masking": lambda: damage.TokenMasking(self.share),
+            "deletion": lambda: damage.TokenDeletion(self.share),
+            "infilling": lambda: damage.TextInfilling(self.share, self.mean),
+            "permutation": damage.SentencePermutation,
+            "rotation": damage.DocumentRotation,
         }
-        return tuple(made[word]() for word in self.damage)
+        return tuple(made[word]() for word in self.ways)
 
     def noise(self, marks: Marks, words: Words) -> Noise:
         """In this order."""
 
         def damaged(ids: Tensor, draw: Generator) -> tuple[Tensor, Tensor]:
-            return bart.noised(ids, self._ways, draw, marks, words), ids
+            return damage.noised(ids, self._ways, draw, marks, words), ids
 
         return damaged

@@ -7,7 +7,6 @@ from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from functools import cached_property
-from itertools import count, takewhile
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -17,7 +16,7 @@ import tokenizers
 from weft.data.tokenizers.charsmap import check_charsmap
 from weft.data.tokenizers.folder import Published, read_published
 from weft.data.tokenizers.offsets import Located
-from weft.data.tokenizers.specials import CONFIG, ENDS, NOTHING, Specials, role_names, spoken, write_roles
+from weft.data.tokenizers.specials import CONFIG, ENDS, NOTHING, Specials, role_names, sentinels, spoken, write_roles
 from weft.data.tokenizers.spelling import Speller, Spelt
 from weft.data.tokenizers.table import FILE, MOST_IDS, PieceTable, utf8
 from weft.data.tokenizers.template import Template, read_template, write_template
@@ -72,13 +71,9 @@ class LibraryTokenizer(PieceTable):
         self._cuttable = form.cuttable and not words
         self._tokenizer = _library(data)
         spelt = _table(data, form, words, special)
-        first = {number: token.first for number, token in enumerate(spelt) if token.first not in (None, token.piece)}
-        super().__init__(
-            [token.piece for token in spelt],
-            special[end],
-            lossless=form.lossless and not swallow,
-            first={number: piece for number, piece in first.items() if piece is not None},
-        )
+        first = {n: x.first for n, x in enumerate(spelt) if x.first is not None and x.first != x.piece}
+        lossless = form.lossless and not swallow
+        super().__init__([token.piece for token in spelt], special[end], lossless=lossless, first=first)
         self._last = {number: token.last for number, token in enumerate(spelt) if token.last is not None}
         self._names = special
         self.template = self._told = read_template(data.get("post_processor"))
@@ -97,8 +92,7 @@ class LibraryTokenizer(PieceTable):
     @property
     def sentinels(self) -> tuple[int, ...]:
         """The ids of <extra_id_0>, <extra_id_1> and so on, as far as there are any (Raffel et al. 2020)."""
-        names = takewhile(self._names.__contains__, (f"<extra_id_{number}>" for number in count()))
-        return tuple(self._names[name] for name in names)
+        return sentinels(self._names)
 
     @classmethod
     def load(cls, folder: Path) -> Self:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -145,3 +146,9 @@ def _token(number: Any, name: Any, told: Mapping[str, Any], file: Path) -> dict[
     flags = {flag: bool(told.get(flag, False)) for flag in ("single_word", "lstrip", "rstrip")}
     normalized = bool(told.get("normalized", not special))
     return {"id": int(number), "content": name, **flags, "normalized": normalized, "special": special}
+
+
+def sentinels(names: Mapping[str, int]) -> tuple[int, ...]:
+    """Of special tokens' ids by name, those of <extra_id_0>, <extra_id_1> and so on, as far as there are any."""
+    numbered = takewhile(names.__contains__, (f"<extra_id_{number}>" for number in count()))
+    return tuple(names[name] for name in numbered)

@@ -1,10 +1,10 @@
 """How objectives of pretraining change a text: pure functions of its ids, of settings and of a generator.
 
 `ids` are int64 [n], the ordinary tokens of one document or row: what begins or ends a text is not among them. `spans`
-draws which places are hidden, `masking` what becomes of them; `t5` and `bart` are the tables of two papers.
+draws which places are hidden, `masking` what becomes of them; `rows` has what makes inputs and targets, `damage` what is undone.
 """
 
-from weft.objectives.noise.bart import (
+from weft.objectives.noise.damage import (
     DocumentRotation,
     Noise,
     SentencePermutation,
@@ -15,8 +15,7 @@ from weft.objectives.noise.bart import (
 )
 from weft.objectives.noise.marks import Marks
 from weft.objectives.noise.masking import HIDDEN, KEPT, RANDOM, Changes, Replacement
-from weft.objectives.noise.spans import Span, choose, covered, geometric, poisson, runs, segments, whole_words
-from weft.objectives.noise.t5 import (
+from weft.objectives.noise.rows import (
     BertStyle,
     Deshuffling,
     DropTokens,
@@ -27,6 +26,7 @@ from weft.objectives.noise.t5 import (
     Row,
     sentinelled,
 )
+from weft.objectives.noise.spans import Span, choose, covered, geometric, poisson, runs, segments, whole_words
 from weft.objectives.noise.words import Words
 
 __all__ = [
