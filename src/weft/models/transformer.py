@@ -15,20 +15,9 @@ from torch import nn
 from weft.models.family import FAMILIES, Family
 from weft.models.pair import Side, pair
 from weft.models.published import Table
-from weft.nn import (
-    MLP,
-    Attention,
-    Branch,
-    CrossAttention,
-    Embed,
-    EncoderDecoder,
-    LayerNorm,
-    LMHead,
-    Residual,
-    Scheme,
-    SinusoidScheme,
-    initialise,
-)
+from weft.nn import MLP, Attention, Branch, CrossAttention, Embed, EncoderDecoder, LMHead, Residual, initialise
+from weft.nn.norm import LayerNorm
+from weft.nn.scheme import Scheme, SinusoidScheme
 
 
 @dataclass(frozen=True)

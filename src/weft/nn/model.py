@@ -130,11 +130,7 @@ class EncoderDecoder(Writer):
         return self.embed.position.context
 
     def forward(
-        self,
-        source: Tensor,
-        tokens: Tensor,
-        source_here: Layout | None = None,
-        here: Layout | None = None,
+        self, source: Tensor, tokens: Tensor, source_here: Layout | None = None, here: Layout | None = None
     ) -> tuple[Tensor, Auxiliary]:
         """source int64 [B, S], tokens int64 [B, T] (decoder inputs, start token included) -> [B, T, D]."""
         return self.decode(tokens, here, memory=self.encode(source, source_here))
