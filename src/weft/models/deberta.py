@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from weft.models.bidirectional import DEBUG, SMALL, Bidirectional, encoder, keys, masked, published, start, stem, token
+from weft.models.bidirectional import DEBUG, SMALL, Bidirectional, draw, encoder, keys, masked, published, stem, token
 from weft.models.disentangled import Convolved, Disentangled, DistanceTable
 from weft.models.family import FAMILIES, Family
 from weft.models.published import ACTIVATIONS, Found, Key, Published, Read, Seam, Table
@@ -53,12 +53,12 @@ def build(c: Deberta, *, position: Scheme | None = None, attention: type[Attenti
         raise ValueError(f"terms = {c.terms} (pos_att_type): there are c2p and p2c, each at most once")
     scheme, norm = position or (LearnedScheme() if c.absolute else Scheme()), partial(LayerNorm, c.width, eps=c.eps)
     scale = None if position else (c.width // c.heads * (1 + len(c.terms))) ** -0.5
-    look = partial(attention, bias="qkvo" if c.key_bias else "qvo", scale=scale)
+    attn = partial(attention, bias="qkvo" if c.key_bias else "qvo", scale=scale)
     disentangled = c.relative and position is None and attention is Attention
     if disentangled:
-        look = partial(Disentangled, **look.keywords, terms=c.terms, shared=c.shared, position_dropout=c.dropout)
+        attn = partial(Disentangled, **attn.keywords, terms=c.terms, shared=c.shared, position_dropout=c.dropout)
     head = partial(token, replace(c, tied=c.tied or not c.legacy_head))
-    made = encoder(c, scheme, look, {"masked": head})  # type: ignore[arg-type]
+    made = encoder(c, scheme, attn, {"masked": head})  # type: ignore[arg-type]
     if disentangled:
         table = partial(DistanceTable, c.width, c.max_distance or c.context, buckets=c.buckets)
         made.stack.fields["self"].position = table(norm=norm() if c.normed else None)
@@ -123,7 +123,7 @@ def _table(attention: Callable[[Deberta], Table], c: Deberta) -> Table:
 
 COUNTS = {"type_vocab_size": "types", "max_relative_positions": "max_distance"}
 FAMILIES.register("deberta", Family(
-    name="deberta", config=Deberta, build=build, initialise=start, objective="masked",
+    name="deberta", config=Deberta, build=build, initialise=draw, objective="masked",
     sizes={"debug": DEBUG, "small": SMALL, "base": {}}, published=_published("deberta", "Deberta", Deberta(), COUNTS),
     weights=partial(_table, lambda c: (
         ("{q,k,v}.weight", "in_proj.weight", f"join {c.heads}"), ("{q,v}.bias", "{q,v}_bias", ""),
@@ -132,7 +132,7 @@ FAMILIES.register("deberta", Family(
     summary="BERT's encoder, content and distance scored apart",
 ))
 FAMILIES.register("deberta_v2", Family(
-    name="deberta_v2", config=DebertaV2, build=build, initialise=start, objective="masked",
+    name="deberta_v2", config=DebertaV2, build=build, initialise=draw, objective="masked",
     sizes={"debug": DEBUG | dict(buckets=12, kernel=3), "small": SMALL | dict(buckets=64), "v3-base": dict()},
     published=_published(
         "deberta-v2", "DebertaV2", DebertaV2(width=1536, depth=24, heads=24, hidden=6144),

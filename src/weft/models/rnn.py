@@ -121,7 +121,7 @@ def build(c: RNN, *, position: Scheme | None = None, attention: type[Attention] 
     return EncoderDecoder(source, encoder, target, decoder, head=LMHead(c.hidden, c.vocab, bias=True))
 
 
-def start(module: nn.Module, c: RNN) -> None:
+def draw(module: nn.Module, c: RNN) -> None:
     """Products of states are orthogonal, as the authors have them."""
     initialise.xavier(module)
     for gru in (part for part in module.modules() if isinstance(part, GRU)):
@@ -131,7 +131,7 @@ def start(module: nn.Module, c: RNN) -> None:
 
 # fmt: off
 FAMILIES.register("rnn", Family(
-    name="rnn", config=RNN, build=build, initialise=start,
+    name="rnn", config=RNN, build=build, initialise=draw,
     sizes={
         "debug": dict(vocab=131, context=64, embedding=40, width=48, alignment=32, hidden=40),
         "small": dict(vocab=4096, context=64, embedding=192, width=256, alignment=256, hidden=192),
