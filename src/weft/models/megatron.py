@@ -19,7 +19,11 @@ from weft.nn.stack import Stack
 
 
 class Normed(Residual):
-    """n + drop(branch(n)), n = pre(x): the stream goes on from the norm."""
+    """n + drop(branch(n)), n = pre(x): the stream goes on from the norm.
+
+    It is BERT's order (each sum is normed, and the norm is what the next one adds to) in pre-LN's parts: Megatron's
+    option `apply_residual_connection_post_layernorm`, which BLOOM's configs have kept, off by default.
+    """
 
     def forward(self, x: Tensor, ctx: Context, slot: Slots = None) -> tuple[Tensor, Auxiliary]:
         x = self.pre(x)

@@ -124,7 +124,7 @@ class Music(Relative):
 class RelativeXL(Relative):
     """(q + v) · W r(distance) + u · k, r a sinusoid of distance (Dai et al. 2019, §3.3): exact at any length.
 
-    u, v: `content` and `place` [H, K]; W: `project` [H · K, D], of the D = H · K sines and cosines of a distance; D must
+    u, v: `content` and `place` [H, K]; W: `project` [H · K, D], of D = H · K sines and cosines of a distance; D must
     be even. W r(a - b) is taken apart by the addition theorems into a part of the query's place a and one of the key's
     place b, so that nothing of [T, S, K] is ever held and no distance is looked up.
     """
