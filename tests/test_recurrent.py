@@ -37,7 +37,10 @@ class Plain:
 
     def cell(self, name: str, x: Tensor, state: Tensor, more: tuple[Tensor, ...] = ()) -> Tensor:
         """One step of nn.GRUCell. more: columns of its input weight that stand elsewhere."""
-        w = [self.w[f"{name}.{part}"] for part in ("input.weight", "state.weight", "input.bias", "state.bias")]
+        w = [
+            self.w[f"{name}.{part}"]
+            for part in ("from_input.weight", "from_state.weight", "from_input.bias", "from_state.bias")
+        ]
         cell = nn.GRUCell(x.shape[-1], state.shape[-1])
         own = dict(weight_ih=torch.cat((w[0], *more), 1), weight_hh=w[1], bias_ih=w[2], bias_hh=w[3])
         return torch.func.functional_call(cell, own, (x[None], state[None]))[0]
@@ -45,7 +48,7 @@ class Plain:
     def encode(self, source: Tensor) -> Tensor:
         """Ids [S] -> annotations [S, 2D]."""
         words, layer = self.w["embed.weight"][source], "encoder.layers.0"
-        width = self.w[f"{layer}.ahead.state.weight"].shape[1]
+        width = self.w[f"{layer}.ahead.from_state.weight"].shape[1]
         ahead, back = [torch.zeros(width)], [torch.zeros(width)]
         for word in words:
             ahead.append(self.cell(f"{layer}.ahead", word, ahead[-1]))
@@ -126,7 +129,7 @@ def test_it_is_a_plain_loop_over_cells(seed: int, side: str) -> None:
 @torch.no_grad()
 def test_a_gru_is_torchs_with_and_without_its_kernel() -> None:
     gru, theirs, x = GRU(7, 5), nn.GRU(7, 5, batch_first=True), torch.randn(3, 9, 7)
-    names = ("input.weight", "state.weight", "input.bias", "state.bias")
+    names = ("from_input.weight", "from_state.weight", "from_input.bias", "from_state.bias")
     for name, (_, parameter) in zip(names, theirs.named_parameters(), strict=True):
         gru.get_parameter(name).copy_(parameter)
     wanted = theirs(x)[0]
@@ -136,7 +139,7 @@ def test_a_gru_is_torchs_with_and_without_its_kernel() -> None:
         def forward(self, x: Tensor, y: Tensor, linear: nn.Module) -> Tensor:
             return y / 2
 
-    for linear in (gru.input, gru.state):  # what an adapter does is not passed over
+    for linear in (gru.from_input, gru.from_state):  # what an adapter does is not passed over
         linear.adapters["a"] = Half()
         for parameter in linear.parameters():
             parameter.mul_(2)

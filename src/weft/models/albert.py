@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from weft.models.bidirectional import DEBUG, SMALL, Bidirectional, encoder, keys, masked, published, start, stem, token
+from weft.models.bidirectional import DEBUG, SMALL, Bidirectional, draw, encoder, keys, masked, published, stem, token
 from weft.models.family import FAMILIES, Family
 from weft.models.published import Found, Key, Table
 from weft.nn import Attention, Encoder, LearnedScheme, RowHead, Scheme
@@ -73,7 +73,7 @@ PUBLISHED = published(
     ),
 )
 FAMILIES.register("albert", Family(
-    name="albert", config=Albert, build=build, initialise=start, objective="masked", published=PUBLISHED,
+    name="albert", config=Albert, build=build, initialise=draw, objective="masked", published=PUBLISHED,
     sizes={
         "debug": DEBUG | dict(inner=24), "small": SMALL, "base": dict(width=768, heads=12, hidden=3072),
         "xxlarge": dict(),

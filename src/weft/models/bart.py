@@ -62,50 +62,51 @@ class Bart:
     tied: bool = True  # the output reads the target's
     bias: bool = True  # of the scores
     scheme: ClassVar[Scheme] = LearnedScheme(offset=2)
-    norms: ClassVar[str] = "after"  # where a branch's norm stands, see `Residual`
-    first: ClassVar[type[nn.Module]] = LayerNorm  # of the embedding
-    last: ClassVar[type[nn.Module]] = nn.Identity  # after the last layer
+    norm_place: ClassVar[str] = "after"  # where a branch's norm stands, see `Residual`
+    embedding_norm: ClassVar[type[nn.Module]] = LayerNorm
+    final_norm: ClassVar[type[nn.Module]] = nn.Identity  # after the last layer
 
 
 class MBart(Bart):
-    norms, last = "pre", LayerNorm
+    norm_place, final_norm = "pre", LayerNorm
 
 
 class Pegasus(MBart):
-    scheme, first = SinusoidHalvesScheme(), nn.Identity
+    scheme, embedding_norm = SinusoidHalvesScheme(), nn.Identity
 
 
 class Marian(Bart):
-    scheme, first = SinusoidHalvesScheme(), nn.Identity
+    scheme, embedding_norm = SinusoidHalvesScheme(), nn.Identity
 
 
 def build(c: Bart, *, position: Scheme | None = None, attention: type[Attention] = Attention) -> EncoderDecoder:
-    scheme, words, heads = position or c.scheme, c.target_vocab or c.vocab, c.decoder_heads or c.heads
-    if c.shared and words != c.vocab:
-        raise ValueError(f"target_vocab = {words} and vocab = {c.vocab} cannot be one table: set shared to false")
+    scheme, target_vocab, heads = position or c.scheme, c.target_vocab or c.vocab, c.decoder_heads or c.heads
+    if c.shared and target_vocab != c.vocab:
+        raise ValueError(f"target_vocab = {target_vocab}, vocab = {c.vocab} cannot be one table: set shared to false")
     rate = c.dropout if c.attention_dropout is None else c.attention_dropout
 
-    def inside(branch: Branch) -> Residual:
-        return Residual(branch, drop=c.dropout, **{c.norms: LayerNorm(c.width, eps=c.eps)})  # pyright: ignore
+    def residual(branch: Branch) -> Residual:
+        return Residual(branch, drop=c.dropout, **{c.norm_place: LayerNorm(c.width, eps=c.eps)})  # pyright: ignore
 
     def embed(vocab: int, own: bool) -> Embed:
         stem, scale = scheme.stem(c.width, c.context), c.width**0.5 if c.scaled else 1.0
-        norm = c.first(c.width, eps=c.eps)
+        norm = c.embedding_norm(c.width, eps=c.eps)
         return Embed(vocab, c.width, position=stem, scale=scale, norm=norm, dropout=c.dropout, own=own)
 
     def side(table: Embed, depth: int, heads: int, hidden: int) -> Side:
-        look = partial(attention, c.width, heads, dropout=rate)
+        attn = partial(attention, c.width, heads, dropout=rate)
         mlp = partial(MLP, c.width, hidden, act=c.act, dropout=c.hidden_dropout)
-        return Side(table, depth, heads, c.width // heads, look, mlp)
+        return Side(table, depth, heads, c.width // heads, attn, mlp)
 
+    source, target = embed(c.vocab, True), embed(target_vocab, not c.shared)
     return pair(
         scheme,
-        side(embed(c.vocab, True), c.encoder_depth, c.heads, c.hidden),
-        side(embed(words, not c.shared), c.decoder_depth or c.encoder_depth, heads, c.decoder_hidden or c.hidden),
+        side(source, c.encoder_depth, c.heads, c.hidden),
+        side(target, c.decoder_depth or c.encoder_depth, heads, c.decoder_hidden or c.hidden),
         cross=partial(CrossAttention, c.width, heads, field="memory", dropout=rate),
-        inside=inside,
-        norm=partial(c.last, c.width, eps=c.eps),
-        head=LMHead(c.width, words, bias=c.bias, tied=c.tied),
+        residual=residual,
+        norm=partial(c.final_norm, c.width, eps=c.eps),
+        head=LMHead(c.width, target_vocab, bias=c.bias, tied=c.tied),
     )
 
 
@@ -117,7 +118,7 @@ def family(kind: type[Bart], published: Published, summary: str, **sizes: dict[s
         name=published.model_type, config=kind, build=build,
         initialise=lambda module, c: initialise.normal(module, std=0.02),
         sizes={"debug": debug, "small": small, **sizes}, objective="translate", published=published,
-        weights=partial(names, kind.norms), summary=f"encoder–decoder, {summary}",
+        weights=partial(names, kind.norm_place), summary=f"encoder–decoder, {summary}",
     )
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from weft.models.bidirectional import DEBUG, SMALL, Bidirectional, body, encoder, keys, masked, published, start, token
+from weft.models.bidirectional import DEBUG, SMALL, Bidirectional, body, draw, encoder, keys, masked, published, token
 from weft.models.family import FAMILIES, Family
 from weft.models.published import Found, Read, Seam
 from weft.nn import Attention, Encoder, LayerNorm, LearnedScheme, RelativeKeyScheme, RowHead, Scheme, SpanHead
@@ -86,7 +86,7 @@ PUBLISHED = published(
 )
 MASKED: dict[str, Any] = dict(pooler=False, tasks=["masked"])  # what is trained on masked tokens alone
 FAMILIES.register("bert", Family(
-    name="bert", config=Bert, build=build, initialise=start, objective="masked", published=PUBLISHED,
+    name="bert", config=Bert, build=build, initialise=draw, objective="masked", published=PUBLISHED,
     sizes={"debug": DEBUG | MASKED, "small": SMALL | MASKED, "base": dict()},
     weights=(
         *body("bert"),
@@ -99,7 +99,7 @@ FAMILIES.register("bert", Family(
     summary="encoder, post-LN, learned positions, token types, masked-token and next-sentence heads",
 ))
 FAMILIES.register("spanbert", Family(
-    name="spanbert", config=SpanBert, build=build_span, initialise=start, objective="masked",
+    name="spanbert", config=SpanBert, build=build_span, initialise=draw, objective="masked",
     sizes={"debug": DEBUG | MASKED, "small": SMALL | MASKED, "base": dict()},
     summary="BERT with a head for the tokens of a span, from the states just outside it",
 ))

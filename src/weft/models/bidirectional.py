@@ -51,13 +51,13 @@ def encoder(
     inner, head_width, norm = c.inner or c.width, c.width // c.heads, partial(LayerNorm, eps=c.eps)
     relative = partial(scheme.relative, c.heads, head_width, bidirectional=True)
     rate = c.dropout if c.attention_dropout is None else c.attention_dropout
-    look = partial(attention, c.width, c.heads, dropout=rate)
+    attn = partial(attention, c.width, c.heads, dropout=rate)
     after_attention, after_mlp = drops or (c.dropout, c.dropout)
     for task in c.tasks:
         if task not in heads:
             raise ValueError(f"tasks = {c.tasks}, but no task is called {task!r}: there are {' and '.join(heads)}")
     blocks = [
-        Block(attn=Residual(look(relative=relative()), after=norm(c.width), drop=after_attention),
+        Block(attn=Residual(attn(relative=relative()), after=norm(c.width), drop=after_attention),
               mlp=Residual(MLP(c.width, c.hidden, act=c.act), after=norm(c.width), drop=after_mlp))
         for _ in range(layers or c.depth)
     ]
@@ -75,7 +75,7 @@ def token(c: Bidirectional, act: str | None = None) -> TokenHead:
     return TokenHead(c.width, c.vocab, inner=c.inner, act=act or c.act, norm=norm, tied=c.tied)
 
 
-def start(module: nn.Module, c: Bidirectional) -> None:
+def draw(module: nn.Module, c: Bidirectional) -> None:
     """N(0, 0.02²); unlike the authors' it is not cut off at two standard deviations."""
     normal(module, std=0.02)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from weft.models.bidirectional import DEBUG, SMALL, Bidirectional, encoder, keys, masked, published, start, stem, token
+from weft.models.bidirectional import DEBUG, SMALL, Bidirectional, draw, encoder, keys, masked, published, stem, token
 from weft.models.disentangled import Convolved, Disentangled, DistanceTable
 from weft.models.family import FAMILIES, Family
 from weft.models.published import ACTIVATIONS, Found, Key, Published, Read, Seam, Table
@@ -27,8 +27,8 @@ class Deberta(Bidirectional):
     eps: float = 1e-7
     absolute: bool = False  # places are added to tokens, too
     relative: bool = True  # distances are scored
-    terms: tuple[str, ...] = ("c2p", "p2c")  # by what; they count in the scale in any case
-    reach: int | None = None  # where distances end; None: context
+    terms: tuple[str, ...] = ("c2p", "p2c")  # content to position, position to content; the scale counts them anyway
+    max_distance: int | None = None  # where distances end; None: context
     key_bias: bool = False
     buckets: int | None = None  # of distance, half of them exact; None: all are
     shared: bool = False  # queries and keys project vectors of distance, too
@@ -36,7 +36,7 @@ class Deberta(Bidirectional):
     kernel: int | None = None  # of the convolution beside the first block
     groups: int = 1
     conv_act: str = "tanh"
-    legacy: bool = True  # what the head is called in files
+    legacy_head: bool = True  # by its names in files; the newer one (False) reads the embedding, tied or not
 
 
 @dataclass(frozen=True)
@@ -53,14 +53,14 @@ def build(c: Deberta, *, position: Scheme | None = None, attention: type[Attenti
         raise ValueError(f"terms = {c.terms} (pos_att_type): there are c2p and p2c, each at most once")
     scheme, norm = position or (LearnedScheme() if c.absolute else Scheme()), partial(LayerNorm, c.width, eps=c.eps)
     scale = None if position else (c.width // c.heads * (1 + len(c.terms))) ** -0.5
-    look = partial(attention, bias="qkvo" if c.key_bias else "qvo", scale=scale)
-    own = c.relative and position is None and attention is Attention
-    if own:
-        look = partial(Disentangled, **look.keywords, terms=c.terms, shared=c.shared, forget=c.dropout)
-    head = partial(token, replace(c, tied=c.tied or not c.legacy))
-    made = encoder(c, scheme, look, {"masked": head})  # type: ignore[arg-type]
-    if own:
-        table = partial(DistanceTable, c.width, c.reach or c.context, buckets=c.buckets)
+    attn = partial(attention, bias="qkvo" if c.key_bias else "qvo", scale=scale)
+    disentangled = c.relative and position is None and attention is Attention
+    if disentangled:
+        attn = partial(Disentangled, **attn.keywords, terms=c.terms, shared=c.shared, position_dropout=c.dropout)
+    head = partial(token, replace(c, tied=c.tied or not c.legacy_head))
+    made = encoder(c, scheme, attn, {"masked": head})  # type: ignore[arg-type]
+    if disentangled:
+        table = partial(DistanceTable, c.width, c.max_distance or c.context, buckets=c.buckets)
         made.stack.fields["self"].position = table(norm=norm() if c.normed else None)
     if c.kernel is not None:
         conv = partial(Convolved, groups=c.groups, act=c.conv_act, drop=c.dropout, after=norm())
@@ -90,14 +90,14 @@ def _published(model_type: str, kind: str, c: Deberta, counts: Mapping[str, str]
         (
             *(key for key in keys(c) if key.ours not in ("types", "eps")), Key("layer_norm_eps", "eps", 1e-7), *more,
             Key("relative_attention", "relative", False), Key("position_biased_input", "absolute", True),
-            Key("legacy", "legacy", True),
+            Key("legacy", "legacy_head", True),
         ),
         seam=Seam(("pos_att_type", "attention_head_size", *counts), ("terms", *counts.values()), read, write,
                   {ours: name for name, ours in counts.items()}),
         prefix="deberta.", table="cls.predictions.decoder.weight", bias="cls.predictions.decoder.bias",
         inert=frozenset({"pooler_dropout", "pooler_hidden_act", "pooler_hidden_size", "cls_dropout", "padding_idx"}),
         found=(
-            *(Found("cls.predictions.transform.dense.weight", *told) for told in (("legacy",), ("tasks", "masked"))),
+            *(Found("cls.predictions.transform.dense.weight", *it) for it in (("legacy_head",), ("tasks", "masked"))),
             Found("lm_predictions.lm_head.dense.weight", "tasks", "masked"),
         ),
         ignored=tuple(f"mask_predictions.{part}.{end}" for part in ("dense", "LayerNorm", "classifier")
@@ -118,22 +118,22 @@ def _table(attention: Callable[[Deberta], Table], c: Deberta) -> Table:
         (f"{ours}.mlp.branch.{{up,down}}", f"{theirs}.{{intermediate,output}}.dense", ""),
         (f"{ours}.{{attn,mlp}}.after", f"{theirs}.{{attention.output,output}}.LayerNorm", ""),
         ("stack.layers.0.{conv,after}", "deberta.encoder.conv.{conv,LayerNorm}", "optional"),
-        *heads[not c.legacy], *heads[c.legacy],  # the first are written, both are read
+        *heads[not c.legacy_head], *heads[c.legacy_head],  # the first are written, both are read
     )
 
 
-COUNTS = {"type_vocab_size": "types", "max_relative_positions": "reach"}
+COUNTS = {"type_vocab_size": "types", "max_relative_positions": "max_distance"}
 FAMILIES.register("deberta", Family(
-    name="deberta", config=Deberta, build=build, initialise=start, objective="masked",
+    name="deberta", config=Deberta, build=build, initialise=draw, objective="masked",
     sizes={"debug": DEBUG, "small": SMALL, "base": {}}, published=_published("deberta", "Deberta", Deberta(), COUNTS),
     weights=partial(_table, lambda c: (
         ("{q,k,v}.weight", "in_proj.weight", f"join {c.heads}"), ("{q,v}.bias", "{q,v}_bias", ""),
-        ("place_k", "pos_proj", "optional"), ("place_q", "pos_q_proj", "optional"),
+        ("position_k", "pos_proj", "optional"), ("position_q", "pos_q_proj", "optional"),
     )),
     summary="BERT's encoder, content and distance scored apart",
 ))
 FAMILIES.register("deberta_v2", Family(
-    name="deberta_v2", config=DebertaV2, build=build, initialise=start, objective="masked",
+    name="deberta_v2", config=DebertaV2, build=build, initialise=draw, objective="masked",
     sizes={"debug": DEBUG | dict(buckets=12, kernel=3), "small": SMALL | dict(buckets=64), "v3-base": dict()},
     published=_published(
         "deberta-v2", "DebertaV2", DebertaV2(width=1536, depth=24, heads=24, hidden=6144),
@@ -144,7 +144,7 @@ FAMILIES.register("deberta_v2", Family(
     ),
     weights=partial(_table, lambda c: (
         ("{q,k,v}", "{query,key,value}_proj", ""),
-        ("place_k", "pos_key_proj", "optional"), ("place_q", "pos_query_proj", "optional"),
+        ("position_k", "pos_key_proj", "optional"), ("position_q", "pos_query_proj", "optional"),
     )),
     summary="the same with logarithmic buckets of distance and shared projections; the third version, too",
 ))

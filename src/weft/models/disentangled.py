@@ -22,17 +22,19 @@ BLOCK = 64  # queries whose products are taken together: of T + 64 distances, wh
 class DistanceTable(Position):
     """Trained vectors of signed distance, query - key, clipped. weight [2 · span, D]; norm: of its rows.
 
-    reach: where distances end. buckets: half as many distances each way are exact, the rest logarithmic up to the
-    reach, and the span is their number; None: all are exact, and the span is the reach. ValueError for one bucket.
+    max_distance: where distances end. buckets: half as many distances each way are exact, the rest logarithmic up to
+    the end, and the span is their number; None: all are exact, and the span is max_distance. ValueError for one bucket.
     """
 
     table, relative = True, True
 
-    def __init__(self, width: int, reach: int, *, buckets: int | None = None, norm: nn.Module | None = None) -> None:
+    def __init__(
+        self, width: int, max_distance: int, *, buckets: int | None = None, norm: nn.Module | None = None
+    ) -> None:
         super().__init__()
         if buckets == 1:
             raise ValueError("buckets = 1, but half of them are exact: take at least 2, or None for all distances")
-        self.reach, self.buckets, self.span = reach, buckets, buckets or reach
+        self.max_distance, self.buckets, self.span = max_distance, buckets, buckets or max_distance
         self.weight, self.norm = nn.Parameter(torch.empty(2 * self.span, width)), norm or nn.Identity()
         self.reset()
 
@@ -40,63 +42,65 @@ class DistanceTable(Position):
         nn.init.normal_(self.weight, std=0.02)
 
     def at(self, q: Layout, k: Layout, new: Layout, length: int) -> Placed:
-        rows = self.row(q.places[:, :, None] - k.places[:, None, :])  # [B, T, S]
-        return Placed(distances=Distances(self.norm(self.weight), rows))
+        buckets = self.bucket_of(q.places[:, :, None] - k.places[:, None, :])  # [B, T, S]
+        return Placed(distances=Distances(self.norm(self.weight), buckets))
 
     def along(self, length: int, device: torch.device) -> Placed:
         first, last = 0, 2 * self.span
         if self.buckets is None:  # the vectors that a row of this length can ask for
             first, last = max(0, self.span - length), min(last, self.span + length + 1)
-        rows = self.row(torch.arange(length, -length - 1, -1, device=device)) - first  # [2T + 1]
-        return Placed(distances=Distances(self.norm(self.weight[first:last]), rows))
+        buckets = self.bucket_of(torch.arange(length, -length - 1, -1, device=device)) - first  # [2T + 1]
+        return Placed(distances=Distances(self.norm(self.weight[first:last]), buckets))
 
-    def row(self, apart: Tensor) -> Tensor:
+    def bucket_of(self, distance: Tensor) -> Tensor:
         """Which vector belongs to each distance, int64 of the same shape."""
         if self.buckets is not None:
-            half = self.buckets // 2
-            far = torch.log(apart.abs().clamp(min=1) / half) / torch.log(torch.tensor((self.reach - 1) / half))
-            far = ((far * (half - 1)).ceil() + half) * apart.sign()
-            apart = torch.where(apart.abs() <= half, apart, far.long())
-        return (apart + self.span).clamp(0, 2 * self.span - 1)
+            half, size = self.buckets // 2, distance.abs()
+            log_share = torch.log(size.clamp(min=1) / half) / torch.log(torch.tensor((self.max_distance - 1) / half))
+            logarithmic = ((log_share * (half - 1)).ceil() + half) * distance.sign()
+            distance = torch.where(size <= half, distance, logarithmic.long())
+        return (distance + self.span).clamp(0, 2 * self.span - 1)
 
 
 class Disentangled(Attention):
-    """Attention with `terms` of distance: "c2p", queries against its vectors, and "p2c", keys against them.
+    """Attention with `terms` of distance: "c2p" (content to position), queries against its vectors, and "p2c", keys
+    against them.
 
     The field must be a `DistanceTable`'s. shared: the layer's own k and q make keys and queries of the vectors; else
-    place_k, with a bias where k has one, and place_q. forget: the share of the vectors' numbers dropped in training.
+    position_k, with a bias where k has one, and position_q. position_dropout: of the vectors, in training.
     """
 
     def __init__(
-        self, width: int, heads: int, *, terms: tuple[str, ...], shared: bool, forget: float, scale: float,
-        bias: str, dropout: float, relative: Relative | None = None,
+        self, width: int, heads: int, *, terms: tuple[str, ...], shared: bool, position_dropout: float,
+        scale: float, bias: str, dropout: float, relative: Relative | None = None,
     ) -> None:  # fmt: skip
         assert relative is None, "distances are its own"
         super().__init__(width, heads, bias=bias, scale=scale, dropout=dropout)
-        self.terms, self.forget, self.factor = terms, forget, scale
-        self.place_k = Linear(width, width, bias="k" in bias) if "c2p" in terms and not shared else None
-        self.place_q = Linear(width, width) if "p2c" in terms and not shared else None
+        self.terms, self.position_dropout = terms, position_dropout
+        self.position_k = Linear(width, width, bias="k" in bias) if "c2p" in terms and not shared else None
+        self.position_q = Linear(width, width) if "p2c" in terms and not shared else None
 
     def bias(self, q: Tensor, k: Tensor, sight: Sight) -> Tensor | None:
-        apart, total = sight.placed.distances, None
-        assert apart is not None, "the field of a disentangled attention is a table of distances"
-        rows, vectors = apart.rows, functional.dropout(apart.vectors, self.forget, self.training)  # [N, D]
+        distances, scale, total = sight.placed.distances, self.scale, None
+        assert distances is not None and scale is not None, "the field of a disentangled attention is a DistanceTable's"
+        buckets = distances.buckets
+        vectors = functional.dropout(distances.vectors, self.position_dropout, self.training)  # [N, D]
         if "c2p" in self.terms:
-            total = _scores(q, (self.place_k or self.k)(vectors) * self.factor, rows)  # [B, H, T, S]
+            total = _scores(q, (self.position_k or self.k)(vectors) * scale, buckets)  # [B, H, T, S]
         if "p2c" in self.terms:
-            rows = rows.flip(0) if rows.ndim == 1 else rows.transpose(1, 2)  # seen from the keys
-            turned = _scores(k, (self.place_q or self.q)(vectors) * self.factor, rows).transpose(2, 3)  # [B, H, T, S]
-            total = turned if total is None else total + turned
+            buckets = buckets.flip(0) if buckets.ndim == 1 else buckets.transpose(1, 2)  # seen from the keys
+            p2c = _scores(k, (self.position_q or self.q)(vectors) * scale, buckets).transpose(2, 3)  # [B, H, T, S]
+            total = p2c if total is None else total + p2c
         return total
 
 
-def _scores(x: Tensor, vectors: Tensor, rows: Tensor) -> Tensor:
-    """x [B, T, H, K] against those of the vectors [N, H · K] that `Distances.rows` names -> [B, H, T, S]."""
+def _scores(x: Tensor, vectors: Tensor, buckets: Tensor) -> Tensor:
+    """x [B, T, H, K] against those of the vectors [N, H · K] that `Distances.buckets` names -> [B, H, T, S]."""
     b, t, h, _ = x.shape
     vectors = vectors.unflatten(-1, (h, -1)).permute(1, 2, 0)  # [H, K, N]
-    if rows.ndim > 1:
-        return (x.transpose(1, 2) @ vectors).gather(-1, rows[:, None].expand(b, h, -1, -1))  # [B, H, T, S]
-    vectors, parts = vectors.index_select(2, rows[1:]), []  # [H, K, 2T]
+    if buckets.ndim > 1:
+        return (x.transpose(1, 2) @ vectors).gather(-1, buckets[:, None].expand(b, h, -1, -1))  # [B, H, T, S]
+    vectors, parts = vectors.index_select(2, buckets[1:]), []  # [H, K, 2T]
     for start in range(0, t, BLOCK):
         some = x[:, start : start + BLOCK]  # [B, n, H, K]
         n = some.shape[1]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from weft.models.bidirectional import DEBUG, SMALL, Bidirectional, encoder, masked, published, start, stem, token
+from weft.models.bidirectional import DEBUG, SMALL, Bidirectional, draw, encoder, masked, published, stem, token
 from weft.models.family import FAMILIES, Family
 from weft.models.published import ACTIVATIONS, Found, Key
 from weft.nn import Attention, Encoder, LearnedScheme, Scheme
@@ -36,7 +36,7 @@ KEYS = (
 )
 OURS, THEIRS = "stack.layers.*", "distilbert.transformer.layer.*"
 FAMILIES.register("distilbert", Family(
-    name="distilbert", config=DistilBert, build=build, initialise=start, objective="masked",
+    name="distilbert", config=DistilBert, build=build, initialise=draw, objective="masked",
     sizes={"debug": DEBUG, "small": SMALL, "base": dict()},
     published=published(
         "distilbert", {"DistilBertForMaskedLM": ("masked",), "DistilBertModel": ()}, KEYS, prefix="distilbert.",

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import partial
 
-from weft.models.bidirectional import DEBUG, SMALL, Bidirectional, body, encoder, keys, masked, published, start, token
+from weft.models.bidirectional import DEBUG, SMALL, Bidirectional, body, draw, encoder, keys, masked, published, token
 from weft.models.family import FAMILIES, Family
 from weft.models.published import Found, Key
 from weft.nn import Attention, Encoder, LearnedScheme, PlaceHead, Scheme
@@ -43,7 +43,7 @@ PUBLISHED = published(
     ),
 )
 FAMILIES.register("electra", Family(
-    name="electra", config=Electra, build=build, initialise=start, objective="masked", published=PUBLISHED,
+    name="electra", config=Electra, build=build, initialise=draw, objective="masked", published=PUBLISHED,
     sizes={"debug": DEBUG | dict(inner=24), "small": SMALL, "base": dict(width=768, heads=12, hidden=3072, inner=768)},
     weights=(
         *body("electra"), ("embed.lift", "electra.embeddings_project", "optional"),

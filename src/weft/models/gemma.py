@@ -70,14 +70,14 @@ def gemma2(c: Gemma2, *, position: Scheme | None = None, attention: type[Attenti
 
 
 def gemma3(c: Gemma3, *, position: Scheme | None = None, attention: type[Attention] = Attention) -> Decoder:
-    places = kin.near_and_far(c.window, position or c.rope, position or c.local_rope)
-    return _build(c, places, attention, partial(RMSNorm, c.per_head, eps=c.eps, offset=1.0))
+    fields = kin.near_and_far(c.window, position or c.rope, position or c.local_rope)
+    return _build(c, fields, attention, partial(RMSNorm, c.per_head, eps=c.eps, offset=1.0))
 
 
-def _build(c: Gemma2, places: kin.Places, attention: type[Attention], own: Callable[[], nn.Module]) -> Decoder:
-    """own: what is done to each head's queries, and to its keys."""
+def _build(c: Gemma2, fields: kin.Fields, attention: type[Attention], qk_norm: Callable[[], nn.Module]) -> Decoder:
+    """qk_norm: what is done to each head's queries, and to its keys."""
     norm, bias = partial(RMSNorm, c.width, eps=c.eps, offset=1.0), "qkvo" if c.attention_bias else ""
-    attn = kin.look(c, partial(attention, bias=bias, scale=c.query_width**-0.5, softcap=c.softcap), own)
+    attn = kin.attention_maker(c, partial(attention, bias=bias, scale=c.query_width**-0.5, softcap=c.softcap), qk_norm)
 
     def layer(c: Gemma2, attn: Branch, mlp: Branch) -> Block:
         around = partial(Residual, drop=c.dropout)
@@ -85,7 +85,7 @@ def _build(c: Gemma2, places: kin.Places, attention: type[Attention], own: Calla
 
     scale = Rounded(c.width**0.5)
     return kin.decoder(
-        c, attn, kin.gated(c), places, c.pattern, layer=layer, norm=norm(), scale=scale, softcap=c.head_softcap
+        c, attn, kin.gated(c), fields, c.pattern, layer=layer, norm=norm(), scale=scale, softcap=c.head_softcap
     )
 
 
@@ -107,8 +107,8 @@ DEBUG: dict[str, Any] = dict(
 )
 SMALL = DEBUG | dict(vocab=4096, context=256, width=384, depth=6, head_width=64, hidden=1024, window=64, query_width=64)
 FAMILIES.register("gemma2", Family(
-    name="gemma2", config=Gemma2, build=gemma2, initialise=kin.start,
-    sizes={"debug": DEBUG, "small": SMALL, "2b": dict()}, weights=kin.table(kin.LOOK, kin.GATED, *NORMS),
+    name="gemma2", config=Gemma2, build=gemma2, initialise=kin.draw,
+    sizes={"debug": DEBUG, "small": SMALL, "2b": dict()}, weights=kin.table(kin.PROJECTIONS, kin.GATED, *NORMS),
     published=kin.published(
         "gemma2", "Gemma2ForCausalLM", "Gemma2Model",
         together(rope(10000.0, 8192), kin.layers(lambda theirs: ("local", "self"))), *KEYS,
@@ -120,12 +120,12 @@ FAMILIES.register("gemma2", Family(
 ROPES = {"full_attention": ("rope", 1e6), "sliding_attention": ("local_rope", 1e4)}
 OLDER = {"rope_theta": "full_attention", "rope_local_base_freq": "sliding_attention"}
 FAMILIES.register("gemma3", Family(
-    name="gemma3", config=Gemma3, build=gemma3, initialise=kin.start,
+    name="gemma3", config=Gemma3, build=gemma3, initialise=kin.draw,
     sizes={
         "debug": DEBUG, "small": SMALL,
         "1b": dict(vocab=262144, context=32768, width=1152, heads=4, kv_heads=1, hidden=6912, window=512),
     },
-    weights=kin.table(kin.LOOK, kin.GATED, kin.OWN, *NORMS),
+    weights=kin.table(kin.PROJECTIONS, kin.GATED, kin.QK_NORMS, *NORMS),
     published=kin.published(
         "gemma3_text", "Gemma3ForCausalLM", "Gemma3TextModel",
         together(rope_by_layer(ROPES, 131072, OLDER, ("full_attention",)), kin.layers(

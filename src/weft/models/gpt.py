@@ -65,16 +65,16 @@ def build_banded(c: GPT3, *, position: Scheme | None = None, attention: type[Att
 
 # fmt: off
 def decoder(
-    c: GPT2, inside: Callable[[Branch], Residual], norm: LayerNorm | None, more: Mapping[str, Mask],
+    c: GPT2, residual: Callable[[Branch], Residual], norm: LayerNorm | None, more: Mapping[str, Mask],
     position: Scheme | None, attention: type[Attention],
 ) -> Decoder:
     """norm: at the end. Layers look in turn at all that came before and through `more`."""
     scheme, head_width, masks = position or LearnedScheme(), c.width // c.heads, {"self": Causal(), **more}
     attention_dropout = c.dropout if c.attention_dropout is None else c.attention_dropout
-    look = partial(attention, c.width, c.heads, c.kv_heads, bias="qkvo" if c.bias else "", dropout=attention_dropout)
+    attn = partial(attention, c.width, c.heads, c.kv_heads, bias="qkvo" if c.bias else "", dropout=attention_dropout)
     mlp, relative = partial(MLP, c.width, act=c.act, bias=c.bias), partial(scheme.relative, c.heads, head_width)
     layers = [
-        Block(attn=inside(look(field=field, relative=relative())), mlp=inside(mlp(c.hidden or 4 * c.width)))
+        Block(attn=residual(attn(field=field, relative=relative())), mlp=residual(mlp(c.hidden or 4 * c.width)))
         for field in islice(cycle(masks), c.depth)
     ]
     fields = {name: Field(scheme.field(c.heads, head_width), mask) for name, mask in masks.items()}

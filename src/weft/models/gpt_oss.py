@@ -58,9 +58,9 @@ def build(c: GptOss, *, position: Scheme | None = None, attention: type[Attentio
     def mlp() -> Experts:
         return Experts(c.width, [expert() for _ in range(c.experts)], top=c.top, bias=True)
 
-    attn = kin.look(c, partial(attention, bias="qkvo" if c.attention_bias else "", sink=True))
-    places = kin.near_and_far(c.window, position or RopeScheme(c.theta, scaling=LONG))
-    return kin.decoder(c, attn, mlp, places, c.pattern)
+    attn = kin.attention_maker(c, partial(attention, bias="qkvo" if c.attention_bias else "", sink=True))
+    fields = kin.near_and_far(c.window, position or RopeScheme(c.theta, scaling=LONG))
+    return kin.decoder(c, attn, mlp, fields, c.pattern)
 
 
 # fmt: off
@@ -69,7 +69,7 @@ def weights(c: GptOss) -> Table:
     numbers, stack, turns = ",".join(map(str, range(c.experts))), f"stack {c.experts}", f"join {c.hidden} 1:1"
     ours, theirs = f"stack.layers.*.mlp.branch.experts.{{{numbers}}}", "model.layers.*.mlp"
     return kin.table(
-        kin.PRE, kin.LOOK, ("stack.layers.*.attn.branch.sink", "model.layers.*.self_attn.sinks", ""),
+        kin.PRE, kin.PROJECTIONS, ("stack.layers.*.attn.branch.sink", "model.layers.*.self_attn.sinks", ""),
         ("stack.layers.*.mlp.branch.router", f"{theirs}.router", ""),
         (ours + ".{gate,up}.weight", f"{theirs}.experts.gate_up_proj", f"{stack}, transpose, {turns}"),
         (ours + ".{gate,up}.bias", f"{theirs}.experts.gate_up_proj_bias", f"{stack}, {turns}"),
@@ -82,7 +82,7 @@ DEBUG: dict[str, Any] = dict(  # random biases make all tokens alike: each takes
     vocab=131, context=64, width=48, depth=2, heads=4, kv_heads=2, head_width=16, hidden=40, window=7, experts=3, top=3,
 )
 FAMILIES.register("gpt_oss", Family(
-    name="gpt_oss", config=GptOss, build=build, initialise=kin.start, weights=weights,
+    name="gpt_oss", config=GptOss, build=build, initialise=kin.draw, weights=weights,
     sizes={
         "debug": DEBUG, "small": DEBUG | dict(vocab=4096, context=256, width=256, depth=6, head_width=64, hidden=256,
                                        experts=4, top=2),

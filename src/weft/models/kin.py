@@ -57,7 +57,7 @@ class Kin:
 
 
 # fmt: off
-def look(
+def attention_maker(
     c: Kin, attention: Callable[..., Attention], q_norm: Callable[[], nn.Module] = nn.Identity,
     k_norm: Callable[[], nn.Module] | None = None,
 ) -> Callable[[str, Relative | None], Attention]:
@@ -66,13 +66,13 @@ def look(
     attention: with whatever else there is to say of it; q_norm, k_norm: new norms, the second one like the first.
     """
 
-    def made(field: str, relative: Relative | None) -> Attention:
+    def make(field: str, relative: Relative | None) -> Attention:
         dropout = c.dropout if c.attention_dropout is None else c.attention_dropout
         norms = dict(q_norm=q_norm(), k_norm=(k_norm or q_norm)())
         sizes = (c.width, c.heads, c.kv_heads, c.head_width)
         return attention(*sizes, field=field, relative=relative, dropout=dropout, **norms)
 
-    return made
+    return make
 
 
 def gated(c: Kin) -> Callable[[], GLU]:
@@ -86,40 +86,41 @@ def pre_norm(c: Kin, attn: Branch, mlp: Branch) -> Block:
     return Block(attn=Residual(attn, pre=norm(), drop=c.dropout), mlp=Residual(mlp, pre=norm(), drop=c.dropout))
 
 
-Places = Mapping[str, tuple[Scheme, Mask]]  # of each field, how it places and whom it sees
+Fields = Mapping[str, tuple[Scheme, Mask]]  # of each field, how it places and whom it sees
 
 
-def back(window: int | None) -> Mask:
-    """What came before: all of it, or the last `window` places."""
+def causal(window: int | None) -> Mask:
+    """Who sees what came before: all of it, or the last `window` places."""
     return Causal() if window is None else Window(window)
 
 
-def near_and_far(window: int | None, scheme: Scheme, near: Scheme | None = None) -> Places:
+def near_and_far(window: int | None, scheme: Scheme, near: Scheme | None = None) -> Fields:
     """The field "self", and, where there is a window, "local", which may be placed by another scheme."""
     return {"self": (scheme, Causal())} | ({} if window is None else {"local": (near or scheme, Window(window))})
 
 
 def decoder(
-    c: Kin, attn: Callable[[str, Relative | None], Branch], mlp: Callable[[], Branch], places: Places,
+    c: Kin, attn: Callable[[str, Relative | None], Branch], mlp: Callable[[], Branch], fields: Fields,
     pattern: Sequence[str] = ("self",), *, layer: Callable[[Any, Branch, Branch], Block] = pre_norm,
     norm: nn.Module | None = None, scale: float | nn.Module = 1.0, dropout: float = 0.0, softcap: float | None = None,
 ) -> Decoder:
-    """attn, mlp, layer: new branches, and a layer of both. pattern: the field that each layer looks through, over and
+    """attn, mlp, layer: make branches, and a layer of both. pattern: the field that each layer looks through, over and
     over. norm: the last one; scale, dropout: of the embeddings; softcap: of the head's scores. ValueError for a pattern
     that names no field."""
-    names = spread(pattern, c.depth)
-    if missing := set(names) - set(places):
-        raise ValueError(f"pattern names {missing.pop()!r}; there are {', '.join(places)} (local needs a window)")
-    schemes = {name: scheme for name, (scheme, _) in places.items() if name in names}  # no table that nobody reads
+    names = layer_fields(pattern, c.depth)
+    if missing := set(names) - set(fields):
+        raise ValueError(f"pattern names {missing.pop()!r}; there are {', '.join(fields)} (local needs a window)")
+    schemes = {name: scheme for name, (scheme, _) in fields.items() if name in names}  # no table that nobody reads
     layers = [layer(c, attn(name, schemes[name].relative(c.heads, c.per_head)), mlp()) for name in names]
-    fields = {name: Field(scheme.field(c.heads, c.per_head), places[name][1]) for name, scheme in schemes.items()}
-    stack = Stack(layers, fields=fields, norm=norm or RMSNorm(c.width, eps=c.eps))
+    built = {name: Field(scheme.field(c.heads, c.per_head), fields[name][1]) for name, scheme in schemes.items()}
+    stack = Stack(layers, fields=built, norm=norm or RMSNorm(c.width, eps=c.eps))
     stem = schemes[names[0]].stem(c.width, c.context)
     embed = Embed(c.vocab, c.width, position=stem, scale=scale, dropout=dropout)
     return Decoder(embed, stack, head=LMHead(c.width, c.vocab, tied=c.tied, softcap=softcap))
 
 
-def start(module: nn.Module, c: Kin) -> None:
+def draw(module: nn.Module, c: Kin) -> None:
+    """A new model's weights."""
     initialise.normal(module, std=0.02)
 
 
@@ -133,8 +134,8 @@ _KEYS = (
 )
 BIAS = Key("attention_bias", "attention_bias", False)  # of those that have it
 PRE = ("stack.layers.*.{attn,mlp}.pre", "model.layers.*.{input_layernorm,post_attention_layernorm}", "")
-LOOK = ("stack.layers.*.attn.branch.{q,k,v,out}", "model.layers.*.self_attn.{q,k,v,o}_proj", "")
-OWN = ("stack.layers.*.attn.branch.{q_norm,k_norm}", "model.layers.*.self_attn.{q_norm,k_norm}", "")
+PROJECTIONS = ("stack.layers.*.attn.branch.{q,k,v,out}", "model.layers.*.self_attn.{q,k,v,o}_proj", "")
+QK_NORMS = ("stack.layers.*.attn.branch.{q_norm,k_norm}", "model.layers.*.self_attn.{q_norm,k_norm}", "")
 GATED = ("stack.layers.*.mlp.branch.{gate,up,down}", "model.layers.*.mlp.{gate,up,down}_proj", "")
 
 
@@ -152,8 +153,8 @@ def published(
     """How one of them stands in published folders. whole, bare: the reference's classes, with a head and without; more:
     further fields, in place of LLaMA's for the same of ours; defaults: what missing ones of LLaMA's mean, by our names.
     """
-    own = {key.ours for key in more}
-    keys = [replace(key, default=defaults.get(key.ours, key.default)) for key in _KEYS if key.ours not in own]
+    replaced = {key.ours for key in more}
+    keys = [replace(key, default=defaults.get(key.ours, key.default)) for key in _KEYS if key.ours not in replaced]
     return Published(
         model_type, {whole: ("lm",), bare: ("lm",)}, (*keys, *more), only=only or {}, prefix="model.",
         bare=frozenset({bare}), inert=frozenset(inert), training=training, untaught=frozenset(untaught), seam=seam,
@@ -175,7 +176,7 @@ def layers(older: Callable[[Mapping[str, Any]], Sequence[str]], *names: str) -> 
     return Seam(("layer_types", *names), ("pattern",), partial(_read, older, names), _write, words)
 
 
-def spread(pattern: Sequence[str], depth: int) -> list[str]:
+def layer_fields(pattern: Sequence[str], depth: int) -> list[str]:
     """The field of each layer. ValueError for a pattern of nothing."""
     if not pattern:
         raise ValueError("the pattern is empty: name the field that each layer looks through, self or local")
@@ -194,12 +195,12 @@ def _read(older: Callable[[Mapping[str, Any]], Sequence[str]], then: Sequence[st
     else:
         names = [_FIELDS[kind] for kind in given]
         said = {name: theirs[name] for name in then if name in theirs}
-        if said and spread(older(theirs), len(names)) != names:
+        if said and layer_fields(older(theirs), len(names)) != names:
             raise ValueError(f"{said} and layer_types {given} differ: the file contradicts itself")
     periods = range(1, len(names) + 1)
-    return Read({"pattern": next(names[:n] for n in periods if spread(names[:n], len(names)) == names)})
+    return Read({"pattern": next(names[:n] for n in periods if layer_fields(names[:n], len(names)) == names)})
 
 
 def _write(c: Any, position: Scheme | None) -> dict[str, Any]:
     theirs = {ours: name for name, ours in _FIELDS.items()}
-    return {"layer_types": [theirs[name] for name in spread(c.pattern, c.depth)]}
+    return {"layer_types": [theirs[name] for name in layer_fields(c.pattern, c.depth)]}

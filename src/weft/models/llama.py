@@ -41,22 +41,22 @@ class Mixtral(Mistral):
 
 
 def build(c: Llama, *, position: Scheme | None = None, attention: type[Attention] = Attention) -> Decoder:
-    attn = kin.look(c, partial(attention, bias="qkvo" if c.attention_bias else ""))
+    attn = kin.attention_maker(c, partial(attention, bias="qkvo" if c.attention_bias else ""))
     mlp = partial(GLU, c.width, c.hidden, act=c.act, bias=c.mlp_bias)
     return kin.decoder(c, attn, mlp, {"self": (position or RopeScheme(c.theta), Causal())})
 
 
 def mistral(c: Mistral, *, position: Scheme | None = None, attention: type[Attention] = Attention) -> Decoder:
-    places = {"self": (position or RopeScheme(c.theta), kin.back(c.window))}
-    return kin.decoder(c, kin.look(c, partial(attention, bias="")), kin.gated(c), places)
+    fields = {"self": (position or RopeScheme(c.theta), kin.causal(c.window))}
+    return kin.decoder(c, kin.attention_maker(c, partial(attention, bias="")), kin.gated(c), fields)
 
 
 def mixtral(c: Mixtral, *, position: Scheme | None = None, attention: type[Attention] = Attention) -> Decoder:
     def mlp() -> Experts:
         return Experts(c.width, [kin.gated(c)() for _ in range(c.experts)], top=c.top)
 
-    places = {"self": (position or RopeScheme(c.theta), kin.back(c.window))}
-    return kin.decoder(c, kin.look(c, partial(attention, bias="")), mlp, places)
+    fields = {"self": (position or RopeScheme(c.theta), kin.causal(c.window))}
+    return kin.decoder(c, kin.attention_maker(c, partial(attention, bias="")), mlp, fields)
 
 
 # fmt: off
@@ -66,13 +66,13 @@ EXPERTS = (
     ("stack.layers.*.mlp.branch.experts.*.{gate,down,up}", "model.layers.*.block_sparse_moe.experts.*.{w1,w2,w3}", ""),
 )
 FAMILIES.register("llama", Family(
-    name="llama", config=Llama, build=build, initialise=kin.start,
+    name="llama", config=Llama, build=build, initialise=kin.draw,
     sizes={
         "debug": dict(vocab=131, context=64, width=48, depth=2, heads=4, kv_heads=2, hidden=96),
         "small": dict(vocab=4096, context=256, width=384, depth=6, heads=6, hidden=1024, tied=True),
         "7b": dict(),
     },
-    weights=kin.table(kin.PRE, kin.LOOK, kin.GATED),
+    weights=kin.table(kin.PRE, kin.PROJECTIONS, kin.GATED),
     published=kin.published(
         "llama", "LlamaForCausalLM", "LlamaModel", rope(10000.0, 2048), kin.BIAS,
         Key("mlp_bias", "mlp_bias", False), defaults={},
@@ -82,13 +82,13 @@ FAMILIES.register("llama", Family(
     summary="decoder, RMSNorm, rotary positions, gated feed-forward",
 ))
 FAMILIES.register("mistral", Family(
-    name="mistral", config=Mistral, build=mistral, initialise=kin.start,
+    name="mistral", config=Mistral, build=mistral, initialise=kin.draw,
     sizes={
         "debug": dict(vocab=131, context=64, width=48, depth=2, heads=4, kv_heads=2, hidden=96, window=7),
         "small": dict(vocab=4096, context=256, width=384, depth=6, heads=6, kv_heads=2, hidden=1024, window=64),
         "7b": dict(context=32768),
     },
-    weights=kin.table(kin.PRE, kin.LOOK, kin.GATED),
+    weights=kin.table(kin.PRE, kin.PROJECTIONS, kin.GATED),
     published=kin.published(
         "mistral", "MistralForCausalLM", "MistralModel", rope(10000.0, 131072),
         Key("sliding_window", "window", 4096), defaults=MISTRAL, only={"attention_bias": (False,)},
@@ -96,14 +96,14 @@ FAMILIES.register("mistral", Family(
     summary="decoder, as LLaMA, a window in every layer",
 ))
 FAMILIES.register("mixtral", Family(
-    name="mixtral", config=Mixtral, build=mixtral, initialise=kin.start,
+    name="mixtral", config=Mixtral, build=mixtral, initialise=kin.draw,
     sizes={
         "debug": dict(vocab=131, context=64, width=48, depth=2, heads=4, kv_heads=2, hidden=40, experts=4,
                       top=3),  # so that a near tie weighs little
         "small": dict(vocab=4096, context=256, width=256, depth=6, heads=4, kv_heads=2, hidden=512, experts=4),
         "8x7b": dict(context=32768),
     },
-    terms=lambda c: {"balance": c.balance}, weights=kin.table(kin.PRE, kin.LOOK, *EXPERTS),
+    terms=lambda c: {"balance": c.balance}, weights=kin.table(kin.PRE, kin.PROJECTIONS, *EXPERTS),
     published=kin.published(
         "mixtral", "MixtralForCausalLM", "MixtralModel", rope(1e6, 131072), Key("sliding_window", "window", None),
         Key("num_local_experts", "experts", 8, also=("num_experts",)), Key("num_experts_per_tok", "top", 2),

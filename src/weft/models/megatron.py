@@ -19,7 +19,11 @@ from weft.nn.stack import Stack
 
 
 class Normed(Residual):
-    """n + drop(branch(n)), n = pre(x): the stream goes on from the norm."""
+    """n + drop(branch(n)), n = pre(x): the stream goes on from the norm.
+
+    It is BERT's order (each sum is normed, and the norm is what the next one adds to) in pre-LN's parts: Megatron's
+    option `apply_residual_connection_post_layernorm`, which BLOOM's configs have kept, off by default.
+    """
 
     def forward(self, x: Tensor, ctx: Context, slot: Slots = None) -> tuple[Tensor, Auxiliary]:
         x = self.pre(x)
@@ -80,11 +84,11 @@ def decoder(
     """Pre-LN layers, wired as the config says, a norm and a head; bias: of the attention's projections."""
     head_width, norm = c.width // c.heads, partial(LayerNorm, c.width, eps=c.eps)
     attention_dropout = c.dropout if c.attention_dropout is None else c.attention_dropout
-    look = partial(attention, c.width, c.heads, c.kv_heads, bias=bias, dropout=attention_dropout)
+    attn = partial(attention, c.width, c.heads, c.kv_heads, bias=bias, dropout=attention_dropout)
     mlp = partial(MLP, c.width, c.hidden or 4 * c.width, act=c.act, bias=mlp_bias)
     wired, relative = WIRINGS[c.wiring], partial(scheme.relative, c.heads, head_width)
     add = partial(wired.residual, drop=c.dropout)
-    layers = [wired.block(look(relative=relative()), mlp(), norm, add) for _ in range(c.depth)]
+    layers = [wired.block(attn(relative=relative()), mlp(), norm, add) for _ in range(c.depth)]
     stack = Stack(layers, fields={"self": Field(scheme.field(c.heads, head_width), Causal())}, norm=norm())
     return Decoder(embed, stack, head=LMHead(c.width, c.vocab, tied=c.tied))
 

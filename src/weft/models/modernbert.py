@@ -12,7 +12,7 @@ from functools import partial
 from weft import nn as parts
 from weft.models.bidirectional import DEBUG, SMALL
 from weft.models.family import FAMILIES, Family
-from weft.models.kin import layers, spread
+from weft.models.kin import layer_fields, layers
 from weft.models.published import ACTIVATIONS, Found, Key, Published, Tie, together
 from weft.models.rotary import rope_by_layer
 from weft.nn import Attention, Encoder, RopeScheme, Scheme
@@ -58,12 +58,12 @@ def build(c: ModernBert, *, position: Scheme | None = None, attention: type[Atte
 
     def layer(number: int, name: str) -> parts.Block:
         relative = schemes[name].relative(c.heads, head_width, bidirectional=True)
-        look = attention(c.width, c.heads, field=name, relative=relative, bias=bias, dropout=attention_dropout)
+        branch = attention(c.width, c.heads, field=name, relative=relative, bias=bias, dropout=attention_dropout)
         mlp = parts.GLU(c.width, c.hidden, act=c.act, bias=c.mlp_bias, dropout=mlp_dropout)
-        attn = parts.Residual(look, pre=norm() if number else None, drop=attention_dropout)
+        attn = parts.Residual(branch, pre=norm() if number else None, drop=attention_dropout)
         return parts.Block(attn=attn, mlp=parts.Residual(mlp, pre=norm()))
 
-    names = spread(c.pattern, c.depth)
+    names = layer_fields(c.pattern, c.depth)
     blocks = [layer(*pair) for pair in enumerate(names)]
     place = {name: schemes[name].field(c.heads, head_width, bidirectional=True) for name in sorted(set(names))}
     fields = {name: parts.Field(place[name], masks[name]) for name in place}

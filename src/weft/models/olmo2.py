@@ -29,20 +29,20 @@ def build(c: Olmo2, *, position: Scheme | None = None, attention: type[Attention
         return Block(attn=after(attn, post=norm(c.width)), mlp=after(mlp, post=norm(c.width)))
 
     biased = partial(attention, bias="qkvo" if c.attention_bias else "")
-    attn = kin.look(c, biased, partial(joined, c.heads), partial(joined, c.kv_heads or c.heads))
+    attn = kin.attention_maker(c, biased, partial(joined, c.heads), partial(joined, c.kv_heads or c.heads))
     return kin.decoder(c, attn, kin.gated(c), {"self": (position or RopeScheme(c.theta), Causal())}, layer=layer)
 
 
 # fmt: off
 FAMILIES.register("olmo2", Family(
-    name="olmo2", config=Olmo2, build=build, initialise=kin.start,
+    name="olmo2", config=Olmo2, build=build, initialise=kin.draw,
     sizes={
         "debug": dict(vocab=131, context=64, width=48, depth=2, heads=4, kv_heads=2, hidden=96),
         "small": dict(vocab=4096, context=256, width=384, depth=6, heads=6, hidden=1024),
         "7b": dict(vocab=100352, eps=1e-6, theta=5e5),
     },
     weights=kin.table(
-        kin.LOOK, kin.GATED, (f"{kin.OWN[0]}.norm", kin.OWN[1], ""),
+        kin.PROJECTIONS, kin.GATED, (f"{kin.QK_NORMS[0]}.norm", kin.QK_NORMS[1], ""),
         ("stack.layers.*.{attn,mlp}.post", "model.layers.*.post_{attention,feedforward}_layernorm", ""),
     ),
     published=kin.published(

@@ -11,13 +11,13 @@ from weft.nn import Block, Branch, Causal, Embed, EncoderDecoder, Field, Full, L
 
 
 class Side(NamedTuple):
-    """The source's, or the target's. look: (relative=..) -> self-attention."""
+    """The source's, or the target's. attn: (relative=..) -> self-attention."""
 
     embed: Embed
     depth: int
     heads: int
     head_width: int
-    look: Callable[..., Branch]
+    attn: Callable[..., Branch]
     mlp: Callable[[], Branch]
 
 
@@ -27,21 +27,21 @@ def pair(
     target: Side,
     *,
     cross: Callable[[], Branch],
-    inside: Callable[[Branch], Residual],
+    residual: Callable[[Branch], Residual],
     norm: Callable[[], nn.Module],
     head: LMHead,
     dropout: float = 0.0,
 ) -> EncoderDecoder:
-    """inside: a branch in the residual stream, with its norm; norm, dropout: after the last layer of each side."""
+    """residual: a branch in the residual stream, with its norm; norm, dropout: after the last layer of each side."""
 
     def stack(side: Side, **across: Callable[[], Branch]) -> Stack:
         """A side with `across` goes from left to right, one without sees both ways."""
         sizes, both = (side.heads, side.head_width), not across
         layers = [
             Block(
-                attn=inside(side.look(relative=scheme.relative(*sizes, bidirectional=both))),
-                **{name: inside(branch()) for name, branch in across.items()},
-                mlp=inside(side.mlp()),
+                attn=residual(side.attn(relative=scheme.relative(*sizes, bidirectional=both))),
+                **{name: residual(branch()) for name, branch in across.items()},
+                mlp=residual(side.mlp()),
             )
             for _ in range(side.depth)
         ]

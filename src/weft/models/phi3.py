@@ -24,9 +24,9 @@ class Phi3(kin.Kin):
 
 
 def build(c: Phi3, *, position: Scheme | None = None, attention: type[Attention] = Attention) -> Decoder:
-    places = {"self": (position or RopeScheme(c.theta, c.part), kin.back(c.window))}
+    fields = {"self": (position or RopeScheme(c.theta, c.part), kin.causal(c.window))}
     dropout = c.dropout if c.embedding_dropout is None else c.embedding_dropout
-    return kin.decoder(c, kin.look(c, partial(attention, bias="")), kin.gated(c), places, dropout=dropout)
+    return kin.decoder(c, kin.attention_maker(c, partial(attention, bias="")), kin.gated(c), fields, dropout=dropout)
 
 
 # fmt: off
@@ -41,7 +41,7 @@ def weights(c: Phi3) -> Table:
 
 
 FAMILIES.register("phi3", Family(
-    name="phi3", config=Phi3, build=build, initialise=kin.start, weights=weights,
+    name="phi3", config=Phi3, build=build, initialise=kin.draw, weights=weights,
     sizes={
         "debug": dict(vocab=131, context=64, width=48, depth=2, heads=4, kv_heads=2, hidden=96, part=0.5),
         "small": dict(vocab=4096, context=256, width=384, depth=6, heads=6, hidden=1024),

@@ -49,8 +49,8 @@ def kin(name: str, switches: tuple[bool, ...], spares: tuple[Spare, ...],
     )
 
 
-def names(norms: str, c: Any) -> Table:
-    """The tensors of a config; norms: what ours calls a branch's, see `Residual`."""
+def names(norm_place: str, c: Any) -> Table:
+    """The tensors of a config; norm_place: what ours calls a branch's norm, see `Residual`."""
     rows = [
         ("embed.weight", _SHARED if c.shared else _SOURCE, ""), ("target.weight", _TARGET, "optional"),
         ("head.weight", _HEAD, "optional"), ("head.bias", "final_logits_bias", "row, optional"),
@@ -60,11 +60,11 @@ def names(norms: str, c: Any) -> Table:
         for own, its in [("attn", "self_attn"), ("cross", "encoder_attn")][: 2 if side == "decoder" else 1]:
             rows += [
                 (f"{ours}.{own}.branch.{{q,k,v,out}}", f"{theirs}.{its}.{{q_proj,k_proj,v_proj,out_proj}}", ""),
-                (f"{ours}.{own}.{norms}", f"{theirs}.{its}_layer_norm", ""),
+                (f"{ours}.{own}.{norm_place}", f"{theirs}.{its}_layer_norm", ""),
             ]
         rows += [
             (f"{ours}.mlp.branch.{{up,down}}", f"{theirs}.{{fc1,fc2}}", ""),
-            (f"{ours}.mlp.{norms}", f"{theirs}.final_layer_norm", ""),
+            (f"{ours}.mlp.{norm_place}", f"{theirs}.final_layer_norm", ""),
             (f"{stem}.position.weight", f"model.{side}.embed_positions.weight", "optional"),
             (f"{stem}.norm", f"model.{side}.layernorm_embedding", "optional"),
             (f"{side}.norm", f"model.{side}.layer_norm", "optional"),

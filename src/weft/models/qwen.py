@@ -32,15 +32,15 @@ class Qwen3(Qwen2):
 
 
 def qwen2(c: Qwen2, *, position: Scheme | None = None, attention: type[Attention] = Attention) -> Decoder:
-    places = kin.near_and_far(c.window, position or RopeScheme(c.theta))
-    return kin.decoder(c, kin.look(c, partial(attention, bias="qkv")), kin.gated(c), places, c.pattern)
+    fields = kin.near_and_far(c.window, position or RopeScheme(c.theta))
+    return kin.decoder(c, kin.attention_maker(c, partial(attention, bias="qkv")), kin.gated(c), fields, c.pattern)
 
 
 def qwen3(c: Qwen3, *, position: Scheme | None = None, attention: type[Attention] = Attention) -> Decoder:
-    places = kin.near_and_far(c.window, position or RopeScheme(c.theta))
+    fields = kin.near_and_far(c.window, position or RopeScheme(c.theta))
     biased = partial(attention, bias="qkvo" if c.attention_bias else "")
-    attn = kin.look(c, biased, partial(RMSNorm, c.per_head, eps=c.eps))
-    return kin.decoder(c, attn, kin.gated(c), places, c.pattern)
+    attn = kin.attention_maker(c, biased, partial(RMSNorm, c.per_head, eps=c.eps))
+    return kin.decoder(c, attn, kin.gated(c), fields, c.pattern)
 
 
 # fmt: off
@@ -65,24 +65,24 @@ DEBUG: dict[str, Any] = dict(
 )
 SMALL: dict[str, Any] = dict(vocab=4096, context=256, width=384, depth=6, heads=6, kv_heads=2, hidden=1024, tied=True)
 FAMILIES.register("qwen2", Family(
-    name="qwen2", config=Qwen2, build=qwen2, initialise=kin.start,
+    name="qwen2", config=Qwen2, build=qwen2, initialise=kin.draw,
     sizes={
         "debug": DEBUG, "small": SMALL,
         "7b": dict(vocab=152064, width=3584, depth=28, heads=28, kv_heads=4, hidden=18944, theta=1e6),
     },
-    weights=kin.table(kin.PRE, kin.LOOK, kin.GATED),
+    weights=kin.table(kin.PRE, kin.PROJECTIONS, kin.GATED),
     published=kin.published(
         "qwen2", "Qwen2ForCausalLM", "Qwen2Model", SEAM, defaults=PLAIN, only={"use_mrope": (False,)}
     ),
     summary="decoder, as LLaMA, biases on queries, keys and values, upper layers with a window",
 ))
 FAMILIES.register("qwen3", Family(
-    name="qwen3", config=Qwen3, build=qwen3, initialise=kin.start,
+    name="qwen3", config=Qwen3, build=qwen3, initialise=kin.draw,
     sizes={
         "debug": DEBUG | dict(head_width=16), "small": SMALL | dict(head_width=64),
         "8b": dict(context=40960, depth=36, kv_heads=8, hidden=12288, theta=1e6),
     },
-    weights=kin.table(kin.PRE, kin.LOOK, kin.GATED, kin.OWN),
+    weights=kin.table(kin.PRE, kin.PROJECTIONS, kin.GATED, kin.QK_NORMS),
     published=kin.published(
         "qwen3", "Qwen3ForCausalLM", "Qwen3Model", SEAM, kin.BIAS, defaults=PLAIN | dict(head_width=128)
     ),

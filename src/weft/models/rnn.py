@@ -18,28 +18,11 @@ import torch
 from torch import Tensor, nn
 
 from weft.models.family import FAMILIES, Family
-from weft.nn import (
-    GRU,
-    Alignment,
-    Attention,
-    Auxiliary,
-    BothWays,
-    Branch,
-    Context,
-    Embed,
-    EncoderDecoder,
-    Field,
-    Full,
-    LMHead,
-    Memory,
-    Position,
-    Scheme,
-    Stack,
-    initialise,
-)
-from weft.nn.branch import Slots
+from weft.nn import Attention, Embed, EncoderDecoder, Full, LMHead, Position, Scheme, Stack, initialise
+from weft.nn.branch import Auxiliary, Branch, Slots
+from weft.nn.context import Context, Field, Memory
 from weft.nn.linear import Linear
-from weft.nn.recurrent import tokens
+from weft.nn.recurrent import GRU, Alignment, BothWays, tokens
 
 
 @dataclass(frozen=True)
@@ -66,7 +49,7 @@ class Search(Branch):
         self.of_memory = Linear(2 * c.width, 2 * c.hidden, bias=False)
 
     def forward(self, x: Tensor, ctx: Context, slot: Slots = None) -> tuple[Tensor, Auxiliary]:
-        sight, there, (rows, length, _) = ctx.sight(self.look.field), tokens(ctx.here, x.shape[0]), x.shape
+        sight, present, (rows, length, _) = ctx.sight(self.look.field), tokens(ctx.here, x.shape[0]), x.shape
         if slot is None:
             assert ctx.memory is not None, "there is no sight of a memory without one"
             keys, values = self.look.k(ctx.memory.states), ctx.memory.states  # [B, S, A], [B, S, 2·D]
@@ -80,24 +63,24 @@ class Search(Branch):
             seen = sight.allowed.expand(keys.shape[0], sight.share * length, -1)  # [M, n·T, S]
             shown = seen.unflatten(1, (sight.share, length)).unbind(2)
         states, weights = [], []
-        for place, gates in enumerate(self.cell.input(x).unbind(1)):  # [B, 3·D]
+        for place, from_word in enumerate(self.cell.from_input(x).unbind(1)):  # [B, 3·D]
             p = self.look(state, keys, shown[place])  # [M, n, S]
             found = self.found(p @ values) if read is None else p @ read  # [M, n, 3·D]
-            new = self.cell.step(gates + found.reshape(rows, -1), state)  # [B, D]
-            state = new if there is None else torch.where(there[:, place, None], new, state)
+            new = self.cell.step(from_word + found.reshape(rows, -1), state)  # [B, D]
+            state = new if present is None else torch.where(present[:, place, None], new, state)
             states.append(state)
             weights.append(p)
         made = torch.stack(states, dim=1)  # [B, T, D]
         if slot is not None:
-            slot["state"].write(made, there)
+            slot["state"].write(made, present)
         memory = (torch.stack(weights, dim=2).flatten(1, 2) @ values).view(rows, length, -1)  # [B, T, 2·D]
         pairs = self.of_state(made) + self.of_word(x) + self.of_memory(memory)  # [B, T, 2·L]
         return pairs.unflatten(-1, (-1, 2)).amax(dim=-1), None
 
     def begin(self, memory: Memory) -> Tensor:
         """The state before the first word, [B, D]: of the backward state that has read the whole source."""
-        there = tokens(memory.here, memory.states.shape[0])
-        place = 0 if there is None else there.long().argmax(dim=1)  # [B]
+        present = tokens(memory.here, memory.states.shape[0])
+        place = 0 if present is None else present.long().argmax(dim=1)  # [B]
         row = torch.arange(memory.states.shape[0], device=memory.states.device)
         return self.first(memory.states[row, place].chunk(2, dim=-1)[1]).tanh()
 
@@ -121,17 +104,17 @@ def build(c: RNN, *, position: Scheme | None = None, attention: type[Attention] 
     return EncoderDecoder(source, encoder, target, decoder, head=LMHead(c.hidden, c.vocab, bias=True))
 
 
-def start(module: nn.Module, c: RNN) -> None:
+def draw(module: nn.Module, c: RNN) -> None:
     """Products of states are orthogonal, as the authors have them."""
     initialise.xavier(module)
     for gru in (part for part in module.modules() if isinstance(part, GRU)):
-        for square in gru.state.weight.chunk(3):
+        for square in gru.from_state.weight.chunk(3):
             nn.init.orthogonal_(square)
 
 
 # fmt: off
 FAMILIES.register("rnn", Family(
-    name="rnn", config=RNN, build=build, initialise=start,
+    name="rnn", config=RNN, build=build, initialise=draw,
     sizes={
         "debug": dict(vocab=131, context=64, embedding=40, width=48, alignment=32, hidden=40),
         "small": dict(vocab=4096, context=64, embedding=192, width=256, alignment=256, hidden=192),

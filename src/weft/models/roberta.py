@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from weft.models.bidirectional import DEBUG, SMALL, Bidirectional, body, encoder, keys, masked, published, start, token
+from weft.models.bidirectional import DEBUG, SMALL, Bidirectional, body, draw, encoder, keys, masked, published, token
 from weft.models.family import FAMILIES, Family
 from weft.models.published import Found, Published, Read, Seam
 from weft.nn import Attention, Encoder, Layout, Learned, LearnedScheme, Scheme
@@ -80,13 +80,13 @@ def declared(model_type: str, kind: str, c: Roberta) -> Published:
 
 WEIGHTS = (*body("roberta"), *masked("lm_head.dense", "lm_head.layer_norm", "lm_head.decoder.weight", "lm_head.bias"))
 FAMILIES.register("roberta", Family(
-    name="roberta", config=Roberta, build=build, initialise=start, objective="masked", weights=WEIGHTS,
+    name="roberta", config=Roberta, build=build, initialise=draw, objective="masked", weights=WEIGHTS,
     sizes={"debug": DEBUG | dict(types=1), "small": SMALL | dict(types=1), "base": dict(types=1)},
     published=declared("roberta", "Roberta", Roberta()),
     summary="BERT's encoder, masked tokens alone, positions behind the padding id's",
 ))
 FAMILIES.register("xlm_roberta", Family(
-    name="xlm_roberta", config=XlmRoberta, build=build, initialise=start, objective="masked", weights=WEIGHTS,
+    name="xlm_roberta", config=XlmRoberta, build=build, initialise=draw, objective="masked", weights=WEIGHTS,
     sizes={"debug": DEBUG | dict(types=1), "small": SMALL | dict(types=1), "base": dict(vocab=250002, types=1)},
     published=declared("xlm-roberta", "XLMRoberta", XlmRoberta()), summary="RoBERTa in a hundred languages",
 ))

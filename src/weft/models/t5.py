@@ -83,29 +83,29 @@ def build(c: T5, *, position: Scheme | None = None, attention: type[Attention] =
     sizes = (c.width, c.heads, None, c.head_width)
     rate = c.dropout if c.attention_dropout is None else c.attention_dropout
     how: dict[str, Any] = dict(bias="", scale=1.0, dropout=rate)
-    look = partial(attention, *sizes, **how)
+    attn = partial(attention, *sizes, **how)
     mlp = partial(GLU if c.gated else MLP, c.width, c.hidden, act=c.act, bias=False, dropout=c.dropout)
 
-    def inside(branch: Branch) -> Residual:
+    def residual(branch: Branch) -> Residual:
         return Residual(branch, pre=norm(), drop=c.dropout)
 
     def side(depth: int, own: bool) -> Side:
         embed = Embed(c.vocab, c.width, position=scheme.stem(c.width, c.context), dropout=c.dropout, own=own)
-        return Side(embed, depth, c.heads, c.head_width, look, mlp)
+        return Side(embed, depth, c.heads, c.head_width, attn, mlp)
 
     return pair(
         scheme,
         side(c.encoder_depth, True),
         side(c.decoder_depth or c.encoder_depth, False),
         cross=partial(CrossAttention, *sizes, field="memory", **how),
-        inside=inside,
+        residual=residual,
         norm=norm,
         head=LMHead(c.width, c.vocab, tied=c.tied, scale=c.width**-0.5 if c.scaled else 1.0),
         dropout=c.dropout,
     )
 
 
-def start(module: nn.Module, c: T5) -> None:
+def draw(module: nn.Module, c: T5) -> None:
     """As the authors' code: every score begins at a scale of 1, √K being taken out of the queries."""
     initialise.fan_in(module)
     if c.tied and not c.scaled:  # the table is also the head's
@@ -123,7 +123,7 @@ SMALL = dict(vocab=4096, context=128, width=256, encoder_depth=3, heads=4, hidde
 BASE = dict(width=768, encoder_depth=12, heads=12, hidden=2048)
 OWN_HEAD: dict[str, Any] = dict(tied=False, scaled=False)
 BYTES = dict(vocab=384, context=1024, width=1472, encoder_depth=12, decoder_depth=4, heads=6, hidden=3584)
-family = partial(Family, build=build, initialise=start, objective="translate")
+family = partial(Family, build=build, initialise=draw, objective="translate")
 FAMILIES.register("t5", family(
     name="t5", config=T5, published=published(T5, "T5", headless="T5Model"), weights=(*ROWS, *ONE),
     sizes={

@@ -15,20 +15,9 @@ from torch import nn
 from weft.models.family import FAMILIES, Family
 from weft.models.pair import Side, pair
 from weft.models.published import Table
-from weft.nn import (
-    MLP,
-    Attention,
-    Branch,
-    CrossAttention,
-    Embed,
-    EncoderDecoder,
-    LayerNorm,
-    LMHead,
-    Residual,
-    Scheme,
-    SinusoidScheme,
-    initialise,
-)
+from weft.nn import MLP, Attention, Branch, CrossAttention, Embed, EncoderDecoder, LMHead, Residual, initialise
+from weft.nn.norm import LayerNorm
+from weft.nn.scheme import Scheme, SinusoidScheme
 
 
 @dataclass(frozen=True)
@@ -53,28 +42,28 @@ def build(c: Transformer, *, position: Scheme | None = None, attention: type[Att
     norm = partial(LayerNorm, c.width, eps=c.eps)
     attention_dropout = c.dropout if c.attention_dropout is None else c.attention_dropout
 
-    def inside(branch: Branch) -> Residual:
+    def residual(branch: Branch) -> Residual:
         return Residual(branch, after=norm(), drop=c.dropout)
 
     def side(depth: int, own: bool) -> Side:
         stem, scale = scheme.stem(c.width, c.context), c.width**0.5
         embed = Embed(c.vocab, c.width, position=stem, scale=scale, dropout=c.dropout, own=own)
-        look = partial(attention, c.width, c.heads, dropout=attention_dropout)
+        attn = partial(attention, c.width, c.heads, dropout=attention_dropout)
         mlp = partial(MLP, c.width, c.hidden, act=c.act, dropout=c.dropout)
-        return Side(embed, depth, c.heads, head_width, look, mlp)
+        return Side(embed, depth, c.heads, head_width, attn, mlp)
 
     return pair(
         scheme,
         side(c.encoder_depth, True),
         side(c.decoder_depth, not c.tied),
         cross=partial(CrossAttention, c.width, c.heads, field="memory", dropout=attention_dropout),
-        inside=inside,
+        residual=residual,
         norm=norm if c.last_norm else nn.Identity,
         head=LMHead(c.width, c.vocab, tied=c.tied),
     )
 
 
-def start(module: nn.Module, c: Transformer) -> None:
+def draw(module: nn.Module, c: Transformer) -> None:
     initialise.xavier(module)
 
 
@@ -89,7 +78,7 @@ def looks(ours: str, theirs: str) -> Table:
 
 
 FAMILIES.register("transformer", Family(
-    name="transformer", config=Transformer, build=build, initialise=start,
+    name="transformer", config=Transformer, build=build, initialise=draw,
     sizes={
         "debug": dict(vocab=131, context=64, width=48, encoder_depth=2, decoder_depth=2, heads=4, hidden=96),
         "small": dict(vocab=4096, context=128, width=256, encoder_depth=3, decoder_depth=3, heads=4, hidden=1024),

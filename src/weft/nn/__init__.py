@@ -16,15 +16,7 @@ from weft.nn.encoder import Encoder, Head, PlaceHead, Pooler, RowHead, SpanHead,
 from weft.nn.experts import Experts, balance
 from weft.nn.feedforward import ACTIVATIONS, GLU, MLP
 from weft.nn.kernels import KERNELS, Scoring, attend
-from weft.nn.kind import (
-    ATTENTIONS,
-    BlockGlobalKind,
-    FeaturesKind,
-    Kind,
-    LinearKind,
-    LowRankKind,
-    WindowKind,
-)
+from weft.nn.kind import ATTENTIONS, BlockGlobalKind, FeaturesKind, Kind, LinearKind, LowRankKind, WindowKind
 from weft.nn.layout import Layout
 from weft.nn.linear import Linear
 from weft.nn.mask import Causal, Chunk, Full, Global, Mask, SameGroup, Window, visible

@@ -36,25 +36,27 @@ class Experts(Branch):
     def forward(self, x: Tensor, ctx: Context, slot: None = None) -> tuple[Tensor, dict[str, Tensor] | None]:
         scores = self.scores(self.router(x))  # [B, T, E]
         best, index = scores.float().topk(self.top, dim=-1)  # [B, T, top]
-        share = self.chosen(best.softmax(dim=-1)).to(x.dtype)  # [B, T, top]
-        flat, index, share = x.flatten(0, 1), index.flatten(0, 1), share.flatten(0, 1)  # [N, D], [N, top], [N, top]
+        weight = self.chosen(best.softmax(dim=-1)).to(x.dtype)  # [B, T, top]
+        flat, index, weight = x.flatten(0, 1), index.flatten(0, 1), weight.flatten(0, 1)  # [N, D], [N, top], [N, top]
         out = torch.zeros_like(flat)
         for number, expert in enumerate(self.experts):
             if torch.compiler.is_compiling():
                 y, _ = expert(flat[None], ctx)  # [1, N, D]
-                out = out + y[0] * (share * (index == number)).sum(dim=-1, keepdim=True)  # [N, D]
+                out = out + y[0] * (weight * (index == number)).sum(dim=-1, keepdim=True)  # [N, D]
                 continue
-            token, place = self._takers(index, number)  # [n] each
+            token, rank = self._tokens_of(number, index)  # [n] each
             y, _ = expert(flat[token][None], ctx)  # [1, n, D]
-            out = out.index_add(0, token, y[0] * share[token, place][:, None])  # [N, D]
+            out = out.index_add(0, token, y[0] * weight[token, rank][:, None])  # [N, D]
         return out.view_as(x), {"balance": self._balance(scores, index, ctx)} if self.training else None
 
-    def _takers(self, index: Tensor, number: int) -> tuple[Tensor, Tensor]:
-        """The tokens that chose an expert, and as which of theirs; in a dry run, without numbers, an even share."""
+    def _tokens_of(self, expert: int, index: Tensor) -> tuple[Tensor, Tensor]:
+        """The tokens that chose an expert, and as which of their `top`; in a dry run, which has no numbers, as many as
+        where all experts are chosen alike. index [N, top] -> [n] each."""
         if isinstance(index, FakeTensor):
-            share, more = divmod(index.numel(), len(self.experts))
-            return (token := torch.arange(share + (number < more), device=index.device)), torch.zeros_like(token)
-        return (index == number).nonzero(as_tuple=True)  # type: ignore[return-value]
+            each, more = divmod(index.numel(), len(self.experts))
+            token = torch.arange(each + (expert < more), device=index.device)  # [n]
+            return token, torch.zeros_like(token)
+        return (index == expert).nonzero(as_tuple=True)  # type: ignore[return-value]
 
     def _balance(self, scores: Tensor, index: Tensor, ctx: Context) -> Tensor:
         """See the class. scores [B, T, E], index [N, top] -> [2, top + 1, E]."""

@@ -16,12 +16,12 @@ from weft.nn.layout import Layout
 class Distances:
     """Vectors of distance [N, D], which each layer projects for itself (He et al. 2021).
 
-    rows: which of them stands between query t and key s, int64 [B or 1, T, S]; where both are the columns 0..T-1 of a
-    row, which one belongs to T, T-1 .. -T places from key to query, int64 [2T + 1].
+    buckets: which of them stands between query t and key s, int64 [B or 1, T, S]; where both are the columns 0..T-1 of
+    a row, which one belongs to T, T-1 .. -T places from key to query, int64 [2T + 1].
     """
 
     vectors: Tensor
-    rows: Tensor
+    buckets: Tensor
 
 
 @dataclass(frozen=True)

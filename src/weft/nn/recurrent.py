@@ -14,35 +14,36 @@ from weft.nn.tap import Tap
 
 
 class GRU(nn.Module):
-    """Gated recurrent unit: s' = (1 - z) ∘ tanh(n(x) + r ∘ n(s)) + z ∘ s, gates r and z in (0, 1) from x and s too.
+    """Gated recurrent unit: s' = (1 - z) ∘ tanh(n(x) + r ∘ n(s)) + z ∘ s, gates r (reset) and z (update), in
+    (0, 1), from x and s too.
 
     As torch and cuDNN have it: r meets what is made of s, bias included. Cho et al. (2014) let it meet s itself.
-    input, state: the products of x [.., W] and s [.., D] for r, z and n, laid one after another, [.., 3·D].
+    from_input, from_state: the products of x [.., W] and s [.., D] for r, z and n, laid one after another, [.., 3·D].
     """
 
     def __init__(self, width_in: int, width: int) -> None:
         super().__init__()
         self.width = width
-        self.input, self.state = Linear(width_in, 3 * width), Linear(width, 3 * width)
+        self.from_input, self.from_state = Linear(width_in, 3 * width), Linear(width, 3 * width)
 
     def forward(self, x: Tensor) -> Tensor:
         """x [B, T, W] -> the state after each place, [B, T, D], the first one following upon zeros."""
         state = x.new_zeros(x.shape[0], self.width)
-        if not (self.input.adapters or self.state.adapters or torch.is_autocast_enabled(x.device.type)):
-            weights = [self.input.weight, self.state.weight, self.input.bias, self.state.bias]
+        if not (self.from_input.adapters or self.from_state.adapters or torch.is_autocast_enabled(x.device.type)):
+            weights = [self.from_input.weight, self.from_state.weight, self.from_input.bias, self.from_state.bias]
             return torch.gru(x, state[None], weights, True, 1, 0.0, self.training, False, True)[0]  # type: ignore[call-overload]
         states = []
-        for gates in self.input(x).unbind(1):
-            state = self.step(gates, state)
+        for from_input in self.from_input(x).unbind(1):  # [B, 3·D]
+            state = self.step(from_input, state)
             states.append(state)
         return torch.stack(states, dim=1)  # [B, T, D]
 
-    def step(self, gates: Tensor, state: Tensor) -> Tensor:
+    def step(self, from_input: Tensor, state: Tensor) -> Tensor:
         """The next state [B, D] of a state and the products of x, [B, 3·D], which a loop has made for all its steps."""
-        own, width = self.state(state), self.width
-        reset, keep = (gates[:, : 2 * width] + own[:, : 2 * width]).sigmoid().chunk(2, dim=-1)  # [B, D]
-        new = (gates[:, 2 * width :] + reset * own[:, 2 * width :]).tanh()
-        return new + keep * (state - new)
+        from_state, gates = self.from_state(state), 2 * self.width
+        reset, update = (from_input[:, :gates] + from_state[:, :gates]).sigmoid().chunk(2, dim=-1)  # [B, D]
+        new = (from_input[:, gates:] + reset * from_state[:, gates:]).tanh()
+        return new + update * (state - new)
 
 
 class BothWays(Branch):
@@ -54,19 +55,19 @@ class BothWays(Branch):
         self.ahead, self.back = GRU(width_in, width), GRU(width_in, width)
 
     def forward(self, x: Tensor, ctx: Context, slot: Slots = None) -> tuple[Tensor, Auxiliary]:
-        there = tokens(ctx.here, x.shape[0])
-        if there is None:
+        present = tokens(ctx.here, x.shape[0])
+        if present is None:
             return torch.cat((self.ahead(x), self.back(x.flip(1)).flip(1)), dim=-1), None  # [B, S, 2·D]
-        back = self._close(self.back, x.flip(1), there.flip(1)).flip(1)
-        return torch.cat((self._close(self.ahead, x, there), back), dim=-1), None
+        back = self._skipping_gaps(self.back, x.flip(1), present.flip(1)).flip(1)
+        return torch.cat((self._skipping_gaps(self.ahead, x, present), back), dim=-1), None
 
     @staticmethod
-    def _close(gru: GRU, x: Tensor, there: Tensor) -> Tensor:
+    def _skipping_gaps(gru: GRU, x: Tensor, present: Tensor) -> Tensor:
         """The states at the tokens of each row, read as if no gaps lay between them: as if state stood still there."""
-        order = (~there).long().argsort(dim=1, stable=True)[..., None]  # [B, S, 1]: tokens first
+        order = (~present).long().argsort(dim=1, stable=True)[..., None]  # [B, S, 1]: tokens first
         states = gru(x.gather(1, order.expand(-1, -1, x.shape[-1])))  # [B, S, D]
-        home = order.argsort(dim=1).expand(-1, -1, states.shape[-1])
-        return states.gather(1, home).masked_fill(~there[..., None], 0.0)
+        back = order.argsort(dim=1).expand(-1, -1, states.shape[-1])  # [B, S, D]: where each place's state is now
+        return states.gather(1, back).masked_fill(~present[..., None], 0.0)
 
 
 class Alignment(nn.Module):

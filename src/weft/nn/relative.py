@@ -56,13 +56,13 @@ class RelativeKey(Relative):
     def bias(self, query: Tensor, keys: Tensor, q: Layout, k: Layout) -> Tensor:
         """Each query, and each key, against the vector of each distance."""
         table, index = self.keys.to(query.dtype), self._bucket(q, k)[:, None]  # [2·distance + 1, K], [B, 1, T, S]
-        asked = torch.einsum("bthk,nk->bhtn", query, table)  # [B, H, T, 2·distance + 1]
-        scores = asked.gather(-1, index.expand(*asked.shape[:3], -1))  # [B, H, T, S]
+        query_scores = torch.einsum("bthk,nk->bhtn", query, table)  # [B, H, T, 2·distance + 1]
+        scores = query_scores.gather(-1, index.expand(*query_scores.shape[:3], -1))  # [B, H, T, S]
         if not self.both:
             return scores
-        held = torch.einsum("bsgk,nk->bgsn", keys, table * table.shape[1] ** -0.5)  # [B, G, S, 2·distance + 1]
-        own = held.gather(-1, index.mT.expand(*held.shape[:3], -1)).mT  # [B, G, T, S]
-        return scores + own.repeat_interleave(query.shape[2] // keys.shape[2], dim=1)  # [B, H, T, S]
+        key_scores = torch.einsum("bsgk,nk->bgsn", keys, table * table.shape[1] ** -0.5)  # [B, G, S, 2·distance + 1]
+        from_keys = key_scores.gather(-1, index.mT.expand(*key_scores.shape[:3], -1)).mT  # [B, G, T, S]
+        return scores + from_keys.repeat_interleave(query.shape[2] // keys.shape[2], dim=1)  # [B, H, T, S]
 
 
 class Shaw(RelativeKey):
@@ -124,9 +124,9 @@ class Music(Relative):
 class RelativeXL(Relative):
     """(q + v) · W r(distance) + u · k, r a sinusoid of distance (Dai et al. 2019, §3.3): exact at any length.
 
-    heads · head_width must be even. W r(a - b) is taken apart by the addition theorems into a part of the query's place
-    a and one of the key's place b, so that nothing of [T, S, K] is ever held and no distance is looked up.
-    u, v [H, K], W [H · K, H · K].
+    u, v: `content` and `place` [H, K]; W: `project` [H · K, D], of D = H · K sines and cosines of a distance; D must
+    be even. W r(a - b) is taken apart by the addition theorems into a part of the query's place a and one of the key's
+    place b, so that nothing of [T, S, K] is ever held and no distance is looked up.
     """
 
     def __init__(self, heads: int, head_width: int) -> None:
@@ -145,17 +145,18 @@ class RelativeXL(Relative):
     def bias(self, query: Tensor, keys: Tensor, q: Layout, k: Layout) -> Tensor:
         (b, s, g, _), h = keys.shape, self.heads
         scale = self.head_width**-0.5
-        content = (self.content * scale).to(keys.dtype).view(g, h // g, -1)  # [G, H/G, K]
-        fixed = torch.einsum("bsgk,gnk->bgns", keys, content).reshape(b, h, 1, s)  # [B, H, 1, S]
-        project = self.project.weight.view(h, self.head_width, -1).to(query.dtype)  # [H, K, W]
-        asked = torch.einsum("bthk,hkw->bhtw", query + (self.place * scale).to(query.dtype), project)  # [B, H, T, W]
-        sin, cos = asked.float().chunk(2, dim=-1)  # [B, H, T, W/2] each
-        ours, theirs = (angles(x.places, h * self.head_width)[:, None] for x in (q, k))  # [B, 1, T or S, W/2]
-        turned = torch.cat(
-            (sin * ours.sin() + cos * ours.cos(), cos * ours.sin() - sin * ours.cos()), dim=-1
-        )  # [B, H, T, W] against cos and sin of the keys' places
-        table = torch.cat((theirs.cos(), theirs.sin()), dim=-1)  # [B, 1, S, W]
-        return (turned @ table.transpose(-1, -2)).to(query.dtype) + fixed  # [B, H, T, S]
+        content_bias = (self.content * scale).to(keys.dtype).view(g, h // g, -1)  # [G, H/G, K]
+        key_scores = torch.einsum("bsgk,gnk->bgns", keys, content_bias).reshape(b, h, 1, s)  # [B, H, 1, S]: u · k
+        position_bias = (self.place * scale).to(query.dtype)  # [H, K]
+        project = self.project.weight.view(h, self.head_width, -1).to(query.dtype)  # [H, K, D]
+        projected_query = torch.einsum("bthk,hkd->bhtd", query + position_bias, project)  # [B, H, T, D]: (q + v) W
+        sin_part, cos_part = projected_query.float().chunk(2, dim=-1)  # [B, H, T, D/2] each
+        query_angles, key_angles = (angles(x.places, h * self.head_width)[:, None] for x in (q, k))  # [B, 1, .., D/2]
+        sin, cos = query_angles.sin(), query_angles.cos()
+        by_cos, by_sin = sin_part * sin + cos_part * cos, cos_part * sin - sin_part * cos  # of the keys' angles
+        turned_query = torch.cat((by_cos, by_sin), dim=-1)  # [B, H, T, D]
+        key_table = torch.cat((key_angles.cos(), key_angles.sin()), dim=-1)  # [B, 1, S, D]
+        return (turned_query @ key_table.mT).to(query.dtype) + key_scores  # [B, H, T, S]
 
 
 class PerLayer(Relative):

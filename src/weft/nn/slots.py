@@ -173,13 +173,21 @@ class RingSlot(FullSlot):
 
 
 class SumSlot(Slot):
-    """A sum over all that a row has had of its newest document, k [B, G, F, V], and that document's number, v [B] (0:
-    none yet). It does not grow, and stands still where there is padding. No token can be taken out of it."""
+    """A sum over all that a row has had of its newest document, `total` [B, G, F, V], and that `document`'s number [B]
+    (0: none yet). It does not grow, and stands still where there is padding. No token can be taken out of it."""
 
     final = True
 
     def __init__(self, total: Tensor) -> None:
         super().__init__(total, torch.zeros(total.shape[0], dtype=torch.int64, device=total.device))
+
+    @property
+    def total(self) -> Tensor:
+        return self.k
+
+    @property
+    def document(self) -> Tensor:
+        return self.v
 
     def write(self, k: Tensor, v: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
         """New keys and values, as they are: they are added when they have been looked at (`keep`)."""
@@ -187,8 +195,8 @@ class SumSlot(Slot):
 
     def keep(self, total: Tensor, document: Tensor) -> None:
         """The sum from now on."""
-        self.k.copy_(total)
-        self.v.copy_(document)
+        self.total.copy_(total)
+        self.document.copy_(document)
 
 
 class FixedSlot(Slot):

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from weft.nn.chunked import behind, borders, carried, chunks, held, inside, rows
+from weft.nn import chunked
 from weft.nn.context import Field, Sight
 from weft.nn.core import KINDS, POSITIONS, Core
 from weft.nn.kernels import Scoring, allowed
@@ -78,31 +78,39 @@ class Sums(Core):
 
     def _mix(self, q: Tensor, k: Tensor, v: Tensor, sight: Sight, scale: float, slot: Slot | None) -> Tensor:
         """φ(q) · Σ φ(k) vᵀ, [B, T, H, Kv + 1]."""
-        (b, t, _, _), g, state = q.shape, k.shape[2], slot if isinstance(slot, SumSlot) else None
-        mask = Causal() if sight.causal else sight.mask or Full()
+        state = slot if isinstance(slot, SumSlot) else None
         if state is not None and sight.k.prefix:
             self.refuse("a shared prefix in a cache", KINDS)
-        if (sight.index is not None and state is None) or sight.k.prefix or not isinstance(mask, Causal | Full):
-            return held(self.queries(q, scale), self.keys(k, scale), v, allowed(sight))
-        causal, segments = isinstance(mask, Causal), sight.q.segments
+        kept, narrow = sight.index is not None and state is None, not isinstance(sight.mask, Causal | Full | None)
+        if kept or narrow or sight.k.prefix:
+            # kept keys lie in a cache's order, a prefix belongs to every document, and a window leaves keys behind:
+            # no one sum of a chunk is what all later queries see
+            return chunked.quadratic(self.queries(q, scale), self.keys(k, scale), v, allowed(sight))
+        return self._in_chunks(q, k, v, sight, scale, state)
+
+    def _in_chunks(self, q: Tensor, k: Tensor, v: Tensor, sight: Sight, scale: float, state: SumSlot | None) -> Tensor:
+        """The same, keys beside their queries in a full or causal field, going on from a state."""
+        (b, t, _, _), g, causal = q.shape, k.shape[2], sight.causal or isinstance(sight.mask, Causal)
+        segments = sight.q.segments
         if segments is None and state is not None:
             segments = torch.ones(1, t, dtype=torch.int64, device=q.device)
         size = t if segments is None and not causal else min(CHUNK, t)
-        queries = self.queries(chunks(q, g, size), scale)  # [B, G, N, H/G·C, F]
-        keys, values = self.keys(chunks(k, g, size), scale), chunks(v, g, size)  # [B, G, N, C, F]
+        queries = self.queries(chunked.to_chunks(q, g, size), scale)  # [B, G, N, H/G·C, F]
+        keys, values = self.keys(chunked.to_chunks(k, g, size), scale), chunked.to_chunks(v, g, size)  # [B, G, N, C, F]
         if segments is None and not causal:
-            return rows(queries @ (keys.mT @ values), size, t)
-        ends, first = None, None if state is None else state.k
+            return chunked.to_rows(queries @ (keys.mT @ values), size, t)
+        borders, carried_in = None, None if state is None else state.total
         if segments is not None:
             segments = functional.pad(segments.expand(b, t), (0, -t % size)).unflatten(1, (-1, size))  # [B, N, C]
-            ends = borders(segments, torch.zeros_like(segments[:, 0, 0]) if state is None else state.v)  # [B, N + 1]
-        before, left = carried(queries, keys, values, segments, ends, first)
-        mixed = inside(queries, keys, values, segments, causal=causal) + before
-        if state is not None and ends is not None:
-            state.keep(left, ends[:, -1])
+            document = torch.zeros_like(segments[:, 0, 0]) if state is None else state.document  # [B]
+            borders = chunked.border_documents(segments, document)  # [B, N + 1]
+        earlier, carried_out = chunked.from_earlier_chunks(queries, keys, values, segments, borders, carried_in)
+        mixed = chunked.within_chunks(queries, keys, values, segments, causal=causal) + earlier
+        if state is not None and borders is not None:
+            state.keep(carried_out, borders[:, -1])
         if segments is not None and not causal:
-            mixed = mixed + behind(queries, keys, values, segments)
-        return rows(mixed, size, t)
+            mixed = mixed + chunked.from_later_chunks(queries, keys, values, segments)
+        return chunked.to_rows(mixed, size, t)
 
     def slot(self, attention: Attention, mask: Mask, rows: int) -> Slot | None:
         if not isinstance(mask, Causal):

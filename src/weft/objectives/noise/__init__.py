@@ -1,7 +1,8 @@
 """How objectives of pretraining change a text: pure functions of its ids, of settings and of a generator.
 
 `ids` are int64 [n], the ordinary tokens of one document or row: what begins or ends a text is not among them. `spans`
-draws which places are hidden, `masking` what becomes of them; `rows` has what makes inputs and targets, `damage` what is undone.
+draws which places are hidden, `masking` what becomes of them; `rows` has what makes inputs and targets, `damage` what
+is to be undone.
 """
 
 from weft.objectives.noise.damage import (
