@@ -11,7 +11,7 @@ from odd import every
 from weft.hub.fields import read_fields, write_fields
 from weft.hub.version import modern
 from weft.models import FAMILIES, Blueprint
-from weft.models.kin import spread
+from weft.models.kin import layer_fields
 from weft.models.published import Published
 from weft.nn import ACTIVATIONS, RopeScheme
 from weft.nn.rope import Linear
@@ -72,7 +72,7 @@ def meant(config: Any, told: Any, published: Published) -> Any:
     follows |= {"kv_heads": "heads"} if "kv_heads" in seam else {}
     fields |= {name: None for name, other in follows.items() if getattr(config, name) == getattr(config, other)}
     if "pattern" in seam:
-        fields["pattern"] = tuple(spread(config.pattern, config.depth))
+        fields["pattern"] = tuple(layer_fields(config.pattern, config.depth))
     return dataclasses.replace(config, **fields)
 
 
