@@ -1,11 +1,15 @@
 """Every objective on every kind of family: a step, or a refusal that says why; and the contracts that all keep."""
 
+import importlib.util
+import json
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from commands import good, weft
 from parts import randomised
 from torch import Tensor, nn
 from torch.nn import functional
@@ -13,6 +17,7 @@ from torch.nn import functional
 from weft.batch import IGNORED, Batch, Dataset, Place
 from weft.data import Blocks, Bytes, Pairs
 from weft.data.made import made_pairs, sentences
+from weft.evaluate import constant_nats
 from weft.models import FAMILIES, Blueprint
 from weft.nn import Decoder, Encoder, EncoderDecoder
 from weft.objectives import (
@@ -28,11 +33,12 @@ from weft.objectives import (
     objective_to_data,
 )
 from weft.objectives.denoise import Denoise, in_one_row
-from weft.objectives.likelihood import above_mean
+from weft.objectives.writing import above_mean
 from weft.recipes.recipe import with_heads
 from weft.settings import SettingError
 
 BYTES, CONTEXT = Bytes(), 64
+DOCS = Path(__file__).resolve().parent.parent / "docs"
 FAMILY = {Encoder: "bert", Decoder: "llama", EncoderDecoder: "t5"}  # a family of each kind
 JOINED = ["masked+next_sentence", "masked+sentence_order", "span_boundary+next_sentence"]
 OURS = [name for name in OBJECTIVES.names() if OBJECTIVES.get(name).__module__.startswith("weft.")]
@@ -337,3 +343,54 @@ def test_a_spans_ends_are_told_from_outside_it() -> None:
     with pytest.raises(ValueError, match="longest = 99 places of a span, but the head 'span' tells 10"):
         other = change_objective(objective, "longest", "99")
         other.losses(module, batch)
+
+
+# ---------------------------------------------------------------- the page, the figure to beat, the commands
+
+
+def test_the_page_of_objectives_is_the_codes_own() -> None:
+    spec = importlib.util.spec_from_file_location("objectives_page", DOCS / "objectives.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert (DOCS / "objectives.md").read_text(encoding="utf-8") == module.page(), "run python docs/objectives.py"
+
+
+def test_one_guess_for_all_is_the_entropy_of_the_labels() -> None:
+    objective, _, data = begun("masked", "bert")
+    found = constant_nats(data, objective)
+    labels = torch.cat([read(data, [sample]).labels[0] for sample in range(len(data))])  # type: ignore[index]
+    counts = labels[labels != IGNORED].bincount().double()
+    shares = counts[counts > 0] / counts.sum()
+    assert found == pytest.approx(float(-(shares * shares.log()).sum()))
+    assert constant_nats(*reversed(begun("contrast", "bert")[::2])) is None  # type: ignore[arg-type]
+
+
+def test_a_chosen_objective_trains_resumes_and_scores(tmp_path: Path) -> None:
+    """From the command line: chosen, set, described, refused when it changes, and asked of the saved model."""
+    out, words = tmp_path / "run", ("--debug", "--quiet", "--set", "train.precision=fp32", "--set", "train.steps=4")
+    chosen = ("train", "t5", "--out", out, *words, "--objective", "spans")
+    card = good(*chosen, "--set", "objective.mean=2").out
+    assert "one guess for all, same labels" in card
+    told = json.loads((out / "run.json").read_text())["settings"]
+    assert told["objective"] == {"name": "spans", "balance": None, "share": 0.15, "mean": 2.0}
+    assert told["data"]["source"] == "made"
+    refused = weft(*chosen, "--resume")
+    assert refused.status == 1 and "objective.mean was 2.0" in refused.err
+    text = tmp_path / "text.txt"
+    text.write_text(" ".join(sentences(60, seed=9)))
+    assert good("eval", out, "--data", text, "--json").data["nats_per_token"] > 0
+    further = good("train", out, "--out", tmp_path / "more", *words).out
+    assert json.loads((tmp_path / "more" / "run.json").read_text())["settings"]["objective"]["name"] == "spans", further
+    other = weft("train", "bert", "--out", tmp_path / "x", *words, "--objective", "spans")
+    assert other.status == 1 and "spans asks an encoder–decoder or a decoder, and this model is an encoder" in other.err
+
+
+def test_what_was_trained_beside_a_model_is_said_and_not_scored(tmp_path: Path) -> None:
+    out, words = tmp_path / "run", ("--debug", "--set", "train.precision=fp32", "--set", "train.steps=2")
+    done = good("train", "roberta", "--out", out, *words, "--objective", "replaced")
+    assert "roberta has no head replaced" in " ".join((done.out + done.err).split())
+    text = tmp_path / "text.txt"
+    text.write_text(" ".join(sentences(60, seed=9)))
+    refused = weft("eval", out, "--data", text)
+    assert refused.status == 1 and "replaced was asked of a head 'replaced' beside this one" in refused.err

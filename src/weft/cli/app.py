@@ -54,7 +54,10 @@ def train(
     data: Annotated[list[str] | None, typer.Option("--data", help="file, folder or pattern; may be repeated")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="folder the run is written to")] = None,
     changes: Annotated[
-        list[str] | None, typer.Option("--set", metavar="a.b=c", help="model.*, data.*, train.*")
+        list[str] | None, typer.Option("--set", metavar="a.b=c", help="model.*, objective.*, data.*, train.*")
+    ] = None,
+    objective: Annotated[
+        str | None, typer.Option("--objective", help="what is minimised; several: masked+next_sentence")
     ] = None,
     column: Annotated[
         str | None, typer.Option("--column", help="of .csv, .tsv, .jsonl and .parquet: where the text is (data.column)")
@@ -77,12 +80,19 @@ def train(
 
     weft train python_stdlib --out runs/python
     weft train llama --data notes/ --out runs/notes --set train.minutes=10 --set model.position=alibi
+    weft train t5 --data notes/ --objective spans --set objective.mean=5 --out runs/spans
     weft train runs/notes --data more.txt --out runs/more
     weft cp python_stdlib mine.py, edit it, weft train mine.py
     """
     from weft.cli.train import command
 
-    short = {"data.column": column, "train.seed": seed, "train.threads": threads, "train.device": device}
+    short = {
+        "objective": objective,
+        "data.column": column,
+        "train.seed": seed,
+        "train.threads": threads,
+        "train.device": device,
+    }
     words = [f"{path}={value}" for path, value in short.items() if value is not None] + (changes or [])
     command(
         name,

@@ -48,6 +48,8 @@ def _figures(console: Console, recipe: Recipe, report: Report) -> None:
             table.add_row(f"  {name}, same bytes", f"{value:.3f}", _bar(value, ours, report))
     nats = figures["nats_per_token"]
     table.add_row("held-out nats per token", _headline(nats) if ours is None else f"{nats:.3f}", "")
+    if report.constant is not None:
+        table.add_row("  one guess for all, same labels", f"{report.constant:.3f}", "")
     table.add_row("held-out perplexity", f"{figures['perplexity']:.1f}", "")
     console.print(table)
     if report.no_bytes:

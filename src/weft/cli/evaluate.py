@@ -12,7 +12,7 @@ from weft.cli.shared import note, opened, printer
 from weft.data import RowKind
 from weft.hub import find
 from weft.hub.score import score
-from weft.recipes.folder import data_settings
+from weft.recipes.folder import data_settings, trained_with
 
 
 def command(name: str, data: tuple[str, ...], rows: str | None, column: str, *, as_json: bool) -> None:
@@ -23,7 +23,8 @@ def command(name: str, data: tuple[str, ...], rows: str | None, column: str, *, 
         rows = "stream" if model.translates else trained_on(folder)
         if rows != "stream":
             note("documents that share a row are kept apart, as in training; --rows stream lets them see one another")
-    figures = score(model, data, how=_kind(rows), column=column, say=note).figures()
+    asked = trained_with(folder)
+    figures = score(model, data, how=_kind(rows), column=column, objective=asked, say=note).figures()
     if as_json:
         how = None if model.translates else rows  # a pair has rows of its own
         print(json.dumps({"model": name, "data": list(data), "rows": how} | figures))

@@ -12,9 +12,11 @@ from rich.text import Text
 
 from weft.cli.shared import printer
 from weft.data import PAIR_SOURCES, SOURCES, TOKENIZERS
+from weft.evaluate import METRICS
 from weft.models import FAMILIES
 from weft.nn import ATTENTIONS, KERNELS, SCHEMES
 from weft.objectives import OBJECTIVES
+from weft.objectives.loss import KINDS
 from weft.recipes import RECIPES
 
 HEADING = "bold cyan"
@@ -32,11 +34,12 @@ def command(*, as_json: bool) -> None:
         "sources": SOURCES.names(),
         "pairs": PAIR_SOURCES.names(),
         "tokenizers": TOKENIZERS.names(),
+        "metrics": METRICS.names(),
     }
     if as_json:
         print(json.dumps(names))
         return
-    console, told = printer(), {"recipes": _recipe, "families": _family}
+    console, told = printer(), {"recipes": _recipe, "families": _family, "objectives": _objective}
     wide = max(len(name) for kind in told for name in names[kind])
     for kind, tell in told.items():
         console.print(Text(kind, style=HEADING))
@@ -66,6 +69,12 @@ def _told(name: str, tell: Callable[[str], str]) -> str:
 
 def _recipe(name: str) -> str:
     return RECIPES.get(name).summary
+
+
+def _objective(name: str) -> str:
+    objective = OBJECTIVES.get(name)
+    kinds = " and ".join(KINDS[kind].split()[-1] + "s" for kind in objective.carriers if kind in KINDS)
+    return f"{' '.join((objective.__doc__ or '').split(chr(10) * 2)[0].split())} Of {kinds or 'any module'}."
 
 
 def _family(name: str) -> str:

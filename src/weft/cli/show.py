@@ -50,7 +50,7 @@ def command(name: str, *, as_json: bool) -> None:
     if description is not None:
         console.print()
         console.print(description)
-    hint = "\nmodel.*, data.* and train.* can be changed: weft train … --set train.steps=500"
+    hint = "\nmodel.*, objective.*, data.* and train.* can be changed: weft train … --set train.steps=500"
     console.print(Text(hint, style="dim"), soft_wrap=True)
 
 

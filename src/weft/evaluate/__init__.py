@@ -1,6 +1,7 @@
 """Numbers, each with its definition."""
 
 from weft.evaluate.baselines import bits_per_byte, ngram_nats, xz_bits_per_byte
+from weft.evaluate.constant import constant_nats
 from weft.evaluate.intervals import Bootstrap, Comparison, Interval, Spread, over_seeds
 from weft.evaluate.metric import METRICS, Metric, Needs, Score, fitting, metric_for
 from weft.evaluate.perplexity import LOSSY, Likelihood, check, counted_bytes, likelihood, no_bytes
@@ -18,6 +19,7 @@ __all__ = [
     "Spread",
     "bits_per_byte",
     "check",
+    "constant_nats",
     "counted_bytes",
     "fitting",
     "likelihood",

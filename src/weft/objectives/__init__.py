@@ -6,7 +6,6 @@ from weft.objectives.described import (
     objective_from_text,
     objective_to_data,
 )
-from weft.objectives.likelihood import Likelihood, NextToken, Translate, layout
 from weft.objectives.loss import OBJECTIVES, TERM, Loss, Objective
 from weft.objectives.masked import MaskedTokens
 from weft.objectives.reading import Headed, Reading
@@ -14,12 +13,12 @@ from weft.objectives.replaced import ReplacedTokens
 from weft.objectives.sentences import NextSentence, SentenceOrder
 from weft.objectives.together import Together
 from weft.objectives.wrapped import Wrapped, bare, kept
+from weft.objectives.writing import NextToken, Translate, Writing, layout
 
 __all__ = [
     "OBJECTIVES",
     "TERM",
     "Headed",
-    "Likelihood",
     "Loss",
     "MaskedTokens",
     "NextSentence",
@@ -31,6 +30,7 @@ __all__ = [
     "Together",
     "Translate",
     "Wrapped",
+    "Writing",
     "bare",
     "change_objective",
     "kept",

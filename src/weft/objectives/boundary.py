@@ -13,11 +13,11 @@ from weft.batch import IGNORED, Batch, Dataset, Place, Tokenizer
 from weft.models import Blueprint
 from weft.nn import Encoder, LayerNorm
 from weft.nn.encoder import Head, SpanHead, TokenHead
-from weft.objectives.likelihood import asked, count
 from weft.objectives.loss import Loss
 from weft.objectives.masked import MaskedRows, MaskedTokens, Unit
 from weft.objectives.noise.spans import runs
 from weft.objectives.reading import Headed, head_of
+from weft.objectives.writing import asked, count
 
 SPAN = "span"  # the head, and its term
 

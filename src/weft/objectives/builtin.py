@@ -3,12 +3,12 @@
 from weft.objectives.boundary import SpanBoundary
 from weft.objectives.contrast import Contrast
 from weft.objectives.distil import Distil, DistilMasked
-from weft.objectives.likelihood import NextToken, Translate
 from weft.objectives.loss import OBJECTIVES
 from weft.objectives.masked import MaskedTokens
 from weft.objectives.replaced import ReplacedTokens
 from weft.objectives.sentences import NextSentence, SentenceOrder
 from weft.objectives.table import BertStyle, Damaged, Deshuffle, DropTokens, Mass, Prefix, ReplaceSpans, Spans
+from weft.objectives.writing import NextToken, Translate
 
 OBJECTIVES.register("bert_style", BertStyle)
 OBJECTIVES.register("contrast", Contrast)

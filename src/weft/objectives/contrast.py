@@ -11,10 +11,10 @@ from torch.nn import functional
 
 from weft.batch import IGNORED, Batch
 from weft.nn import Decoder, Encoder
-from weft.objectives.likelihood import layout
 from weft.objectives.loss import TERM, Loss, Objective
 from weft.objectives.reading import types_of
 from weft.objectives.wrapped import bare
+from weft.objectives.writing import layout
 
 Pooling = Literal["mean", "first", "last"]
 
@@ -42,6 +42,9 @@ class Contrast(Objective):
         """Its rows that hold anything, where there are two."""
         rows = int(rows_of(batch).sum())
         return {TERM: rows if rows > 1 and self._asked(batch) else 0}
+
+    def answers(self, batch: Batch) -> None:
+        """There are none: a row is its own."""
 
     def _asked(self, batch: Batch) -> bool:
         return batch.labels is None or bool((batch.labels != IGNORED).any())

@@ -13,18 +13,18 @@ from torch.nn import functional
 
 from weft.batch import IGNORED, Batch, Dataset, Place, Sentinels, Tokenizer
 from weft.nn import Decoder, EncoderDecoder
-from weft.objectives.likelihood import Likelihood, layout
 from weft.objectives.loss import Loss
 from weft.objectives.noise import Marks, Words
 from weft.objectives.turned import Turned, mask_of
 from weft.objectives.wrapped import bare
+from weft.objectives.writing import Writing, layout
 
 Noise = Callable[[Tensor, Generator], tuple[Tensor, Tensor]]  # ids [n] -> inputs and targets
 SENTINELS = 100  # of a tokenizer without any: T5's number of them
 
 
 @dataclass(frozen=True)
-class Denoise(Likelihood):
+class Denoise(Writing):
     """-log p(targets | inputs), both made of a row of text by noise.
 
     An encoder–decoder reads inputs END and writes targets END. A decoder reads them one behind the other, inputs END
@@ -92,7 +92,7 @@ class Denoise(Likelihood):
 class NoisyRows(Turned):
     """Pairs made of a data set's rows: source is inputs END, the target END targets, labels targets END.
 
-    Padding is no part of a text. ValueError for rows that keep several documents apart.
+    Padding is no part of a text, nor is what begins it where a row does. ValueError for rows that keep several documents apart.
     """
 
     purpose = "noise"
@@ -113,6 +113,7 @@ class NoisyRows(Turned):
         end, sources, targets = torch.tensor([self.tokenizer.end]), list[Tensor](), list[Tensor]()
         for row, place in enumerate(places):
             ids = rows.tokens[row] if rows.segments is None else rows.tokens[row][rows.segments[row] > 0]
+            ids = ids[int(ids[:1].eq(self.tokenizer.begin).sum()) :]  # what begins a text is not of it
             given, asked = self._noise(ids, self.draw(place))
             sources.append(torch.cat((given, end)))
             targets.append(torch.cat((asked, end)))

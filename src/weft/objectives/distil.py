@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -12,11 +12,11 @@ from torch.nn import functional
 from weft.batch import IGNORED, Batch
 from weft.models import Blueprint
 from weft.nn import Decoder, Encoder
-from weft.objectives.likelihood import NextToken, asked, layout
 from weft.objectives.loss import TERM, Loss
 from weft.objectives.masked import MaskedTokens
 from weft.objectives.reading import types_of
 from weft.objectives.wrapped import Load, Wrapped, bare
+from weft.objectives.writing import NextToken, asked, layout
 
 ROWS = 512  # places whose two distributions are held at once
 
@@ -50,6 +50,7 @@ class Lessons:
     soft: float = 5.0
     hard: float = 2.0
     cosine: float = 1.0
+    alone: ClassVar[bool] = False
 
     def check_lessons(self) -> None:
         """ValueError for numbers that cannot be."""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from weft.batch import Batch, Dataset, Tokenizer
+from weft.batch import IGNORED, Batch, Dataset, Tokenizer
 from weft.models import Blueprint
 from weft.nn import Decoder, Encoder, EncoderDecoder
 from weft.objectives.wrapped import Load
@@ -36,12 +36,14 @@ class Objective(ABC):
     forward pass. A frozen value of plain settings, so that a run can say what it minimised and resume.
 
     carriers: the bare modules that it can be asked of. pairs: its data are pairs of texts, not texts. likelihood: its
-    term "loss" is -log p of all of the text, which may be said in bits per byte.
+    term "loss" is -log p of all of the text, which may be said in bits per byte. alone: a saved model can be asked;
+    nothing else was trained beside it.
     """
 
     carriers: ClassVar[tuple[type[nn.Module], ...]] = (nn.Module,)
     pairs: ClassVar[bool] = False
     likelihood: ClassVar[bool] = True
+    alone: ClassVar[bool] = True
 
     @abstractmethod
     def counts(self, batch: Batch) -> dict[str, int]:
@@ -55,6 +57,10 @@ class Objective(ABC):
     def heads(self) -> tuple[str, ...]:
         """The heads of an encoder that it asks; none of other models."""
         return ()
+
+    def answers(self, batch: Batch) -> Tensor | None:
+        """The labels of its term "loss" that are counted, int64 [N]; None where a batch alone does not say them."""
+        return None if batch.labels is None else batch.labels[batch.labels != IGNORED]
 
     @property
     def predicted(self) -> float:

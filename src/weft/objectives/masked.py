@@ -11,12 +11,12 @@ from torch import Tensor
 
 from weft.batch import IGNORED, Batch, Dataset, Place, Tokenizer
 from weft.nn import Encoder
-from weft.objectives.likelihood import asked, count
 from weft.objectives.loss import TERM, Loss
 from weft.objectives.noise import Words
 from weft.objectives.noise.spans import covered, firsts, geometric, whole_words
 from weft.objectives.reading import Headed, Reading
 from weft.objectives.turned import Turned, mask_of, ordinary
+from weft.objectives.writing import asked, count
 
 Unit = Literal["tokens", "words", "spans"]
 

@@ -14,9 +14,9 @@ from weft.batch import IGNORED, Batch
 from weft.models import Blueprint
 from weft.nn import Auxiliary, Encoder, Layout, initialise
 from weft.nn.encoder import Head, Pooler
-from weft.objectives.likelihood import layout
 from weft.objectives.loss import Loss, Objective
 from weft.objectives.wrapped import Load, Wrapped, bare
+from weft.objectives.writing import layout
 
 
 class Headed(Wrapped):

@@ -14,11 +14,11 @@ from weft.batch import IGNORED, Batch, Dataset, Place, Tokenizer
 from weft.models import Blueprint
 from weft.nn import Context, Encoder, Layout
 from weft.nn.encoder import Head, PlaceHead
-from weft.objectives.likelihood import asked, count, layout
 from weft.objectives.loss import TERM, Loss
 from weft.objectives.masked import MaskedRows, MaskedTokens
 from weft.objectives.reading import Headed, types_of, with_heads
 from weft.objectives.wrapped import Load, Wrapped
+from weft.objectives.writing import asked, count, layout
 
 Sharing = Literal["whole", "disentangled"]
 
@@ -44,6 +44,7 @@ class ReplacedTokens(MaskedTokens):
     generator: float = 0.5
     sharing: Sharing = "whole"
     asks = "replaced"
+    alone = False
     shares = False
 
     def __post_init__(self) -> None:
@@ -66,6 +67,9 @@ class ReplacedTokens(MaskedTokens):
         """All tokens, and those that are masked."""
         real = batch.tokens.numel() if batch.segments is None else int((batch.segments > 0).sum())
         return {TERM: real if count(batch) else 0, "generator": count(batch)}
+
+    def answers(self, batch: Batch) -> None:
+        """What the generator guessed is not in the batch."""
 
     def head(self, blueprint: Blueprint) -> Head:
         """One score a place."""

@@ -15,6 +15,7 @@ from weft.evaluate import check, no_bytes
 from weft.files import DamagedFile, sweep
 from weft.hub import Language, Stops, as_ours, load, read_language, read_tokenizer, read_weights
 from weft.models import Blueprint
+from weft.nn import Encoder
 from weft.objectives import bare
 from weft.recipes.folder import TOKENS, check_same, data_settings, existing, start
 from weft.recipes.recipe import Recipe
@@ -158,7 +159,13 @@ def _own_tokenizer(recipe: Recipe) -> Tokenizer | None:
 
 
 def _told(recipe: Recipe, prepared: Prepared) -> Iterator[str]:
-    """What a person should know of figures to come."""
+    """What a person should know of figures to come, and of what is not saved."""
+    asked, own = recipe.minimised.heads, recipe.model.empty()
+    if isinstance(own, Encoder) and (beside := [head for head in asked if head not in own.heads]):
+        yield (
+            f"{recipe.model.family} has no head {' and no head '.join(beside)}: trained beside the model, it stays in "
+            "the run's checkpoints and is no part of the saved model"
+        )
     if why := no_bytes(prepared.tokenizer, recipe.minimised):
         yield why
     if recipe.begin is None or (parent := data_settings(recipe.begin)) is None:

@@ -15,7 +15,7 @@ from weft.hub import read_blueprint
 from weft.models import FAMILIES, Blueprint
 from weft.nn import EncoderDecoder
 from weft.recipes.builtin import SHIPPED
-from weft.recipes.folder import data_settings
+from weft.recipes.folder import data_settings, trained_with
 from weft.recipes.recipe import DEBUG, RECIPES, Recipe
 from weft.registry import UnknownName, suggest
 from weft.training.settings import TrainSettings
@@ -59,8 +59,8 @@ def of_family(name: str) -> Recipe:
 def of_model(folder: Path) -> Recipe:
     """Going on from a saved model: its weights and its tokenizer, on other data, at a low rate. Where its run is known,
     data become rows and are split as its own were, so that nothing it was trained on is held out now."""
-    model = read_blueprint(folder)
-    pairs = reads_pairs(model)
+    model, objective = read_blueprint(folder), trained_with(folder)
+    pairs = reads_pairs(model) if objective is None else objective.pairs
     was = data_settings(folder) or DataSettings()
     return Recipe(
         name=folder.resolve().name,
@@ -75,6 +75,7 @@ def of_model(folder: Path) -> Recipe:
         ),
         story=f"The model in {folder}, trained further.",
         begin=folder,
+        objective=objective,
     )
 
 

@@ -15,6 +15,7 @@ from weft.hub.folder import CONFIG, TOKENIZER
 from weft.hub.source import KEPT
 from weft.hub.weights import WEIGHTS
 from weft.models import Blueprint
+from weft.objectives import Objective, objective_from_data
 from weft.outputs import check_output
 from weft.recipes.recipe import PARTS, Recipe
 from weft.settings import SettingError, from_data
@@ -133,6 +134,19 @@ def data_settings(folder: Path) -> DataSettings | None:
     try:
         return from_data(DataSettings, facts["settings"]["data"])
     except SettingError as error:
+        raise DamagedFile(f"{path}: {error}") from error
+
+
+def trained_with(folder: Path) -> Objective | None:
+    """What the run in a folder minimised; None where no run of weft's describes itself there. DamagedFile where it
+    describes what there is not."""
+    path = folder / RUN
+    facts = read_json(path) if path.is_file() else None
+    if facts is None or not _describes(facts):
+        return None
+    try:
+        return objective_from_data(facts["settings"]["objective"])
+    except ValueError as error:
         raise DamagedFile(f"{path}: {error}") from error
 
 

@@ -10,8 +10,8 @@ from weft.data import DataSettings
 from weft.models import FAMILIES, Blueprint
 from weft.objectives import (
     OBJECTIVES,
-    Likelihood,
     Objective,
+    Writing,
     change_objective,
     objective_from_text,
     objective_to_data,
@@ -56,7 +56,7 @@ class Recipe:
         terms = family.terms(self.model.config)
         if self.objective is None:
             return OBJECTIVES.get(family.objective)(**terms)
-        if isinstance(self.objective, Likelihood) and self.objective.balance is None:
+        if isinstance(self.objective, Writing) and self.objective.balance is None:
             return replace(self.objective, **terms)
         return self.objective
 

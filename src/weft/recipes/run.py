@@ -8,7 +8,15 @@ from functools import partial
 from pathlib import Path
 
 from weft.data import Blocks, Packed, Pairs, Prepared
-from weft.evaluate import bits_per_byte, counted_bytes, likelihood, ngram_nats, no_bytes, xz_bits_per_byte
+from weft.evaluate import (
+    bits_per_byte,
+    constant_nats,
+    counted_bytes,
+    likelihood,
+    ngram_nats,
+    no_bytes,
+    xz_bits_per_byte,
+)
 from weft.files import write_json
 from weft.generate import Sampling
 from weft.hub import load, write_model
@@ -43,6 +51,7 @@ class Report:
     interrupted: bool
     curve: Path | None
     page: Path  # the report
+    constant: float | None = None  # nats a token of the best constant predictor
     no_bytes: str = ""  # why there are no bits per byte
     writes: bool = True  # it goes on with a text; False: it reads whole rows
     notices: tuple[str, ...] = field(default=())
@@ -125,6 +134,7 @@ def _report(recipe: Recipe, begun: Begun, result: Result, out: Path, watch: Watc
         watch.notice(str(error))
     why, writes = no_bytes(prepared.tokenizer, recipe.minimised), isinstance(bare(begun.module), Writer)
     baselines = _baselines(prepared, watch) if recipe.baselines and not why and not result.interrupted else {}
+    constant = None if result.interrupted else constant_of(recipe, prepared)
     report = Report(
         out=out,
         figures=figures,
@@ -136,14 +146,21 @@ def _report(recipe: Recipe, begun: Begun, result: Result, out: Path, watch: Watc
         interrupted=result.interrupted,
         curve=curve,
         page=out / PAGE,
+        constant=constant,
         no_bytes=why,
         writes=writes,
         notices=notices,
     )
-    facts = {"figures": figures, "baselines": baselines, "samples": plain(report.samples)}
+    facts = {"figures": figures, "constant": constant, "baselines": baselines, "samples": plain(report.samples)}
     write_json(out / REPORT, facts | account(recipe, begun.blueprint, prepared, result, notices))
     write_report(out)
     return report
+
+
+def constant_of(recipe: Recipe, prepared: Prepared) -> float | None:
+    """What the best constant predictor pays for the held-out labels, in nats each; None where that is not known."""
+    objective = recipe.minimised
+    return constant_nats(objective.turn(prepared.held_out, prepared.tokenizer, 0), objective)
 
 
 def _samples(recipe: Recipe, prepared: Prepared, out: Path) -> tuple[Sample, ...]:

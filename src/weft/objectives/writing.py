@@ -22,7 +22,7 @@ def count(batch: Batch) -> int:
 
 
 @dataclass(frozen=True)
-class Likelihood(Objective):
+class Writing(Objective):
     """-log p of labels, each place's given what it sees; and the balance of a model's experts where it is weighed.
 
     balance: the weight of the term "balance" (Fedus et al. 2021, eq. 4; theirs is 0.01), as a mean over a step's
@@ -60,7 +60,7 @@ class Likelihood(Objective):
 
 
 @dataclass(frozen=True)
-class NextToken(Likelihood):
+class NextToken(Writing):
     """-log p(token | the tokens before it) of a decoder's rows: causal language modelling."""
 
     carriers = (Decoder,)
@@ -72,7 +72,7 @@ class NextToken(Likelihood):
 
 
 @dataclass(frozen=True)
-class Translate(Likelihood):
+class Translate(Writing):
     """-log p(target token | the target before it, the source) of an encoder–decoder's pairs (teacher forcing).
 
     smoothing ε: the total is that against (1 - ε) · the label + ε · all tokens alike (Szegedy et al. 2016; Vaswani et
