@@ -23,8 +23,8 @@ Made by `python docs/objectives.py`: the rows that each objective gives a model 
 > Thank you for inviting me to your party last week .
 
 `weft train FAMILY --objective NAME` trains with it; `weft list` says of which models. ␃ ends a text, ▒ is the mask,
-⟨1⟩ ⟨2⟩ … are sentinels, · is a place that nothing is asked of. What is drawn is a function of the seed, the epoch and the
-sample.
+⟨1⟩ ⟨2⟩ … are sentinels, · is a place that nothing is asked of. What is drawn is a function of the seed, the epoch and
+the sample.
 
 | objective | what is read | what is asked |
 |---|---|---|

@@ -92,7 +92,8 @@ class Denoise(Writing):
 class NoisyRows(Turned):
     """Pairs made of a data set's rows: source is inputs END, the target END targets, labels targets END.
 
-    Padding is no part of a text, nor is what begins it where a row does. ValueError for rows that keep several documents apart.
+    Padding is no part of a text, nor is what begins it where a row does. ValueError for rows that keep several
+    documents apart.
     """
 
     purpose = "noise"
