@@ -2,9 +2,9 @@
 
     python benchmarks/pretraining.py [--minutes 1] [--objectives masked spans …] [--out FOLDER]
 
-The text is Python's standard library, a tenth of its files held out; a model of 4 layers, width 128 and context 128 over
-2,048 subwords, its family the objective's usual one. A teacher for distillation is the model that the same text gave a
-minute before. Each line is one run of `weft train`, whose command is printed.
+The text is Python's standard library, a tenth of its files held out; a model of 4 layers, width 128 and context 128
+over 2,048 subwords, its family the objective's usual one. A teacher for distillation is the model that the same text
+gave a minute before. Each line is one run of `weft train`, whose command is printed.
 """
 
 from __future__ import annotations
