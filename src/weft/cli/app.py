@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from weft.cli.datasets import data
-from weft.cli.folders import AsJson, convert, embed, verify
+from weft.cli.folders import AsJson, convert, embed, translate, verify
 
 app = typer.Typer(
     name="weft",
@@ -178,7 +178,7 @@ def generate(
     command(name, asked, tokens=tokens, as_json=as_json)
 
 
-for _verb in (embed, convert, verify):
+for _verb in (embed, convert, translate, verify):
     app.command()(_verb)
 
 

@@ -79,3 +79,21 @@ def verify(
     from weft.cli.verify import command
 
     command(name, against, tolerance, as_json=as_json)
+
+
+def translate(
+    name: Annotated[str, typer.Argument(metavar="DIR", help="an encoder–decoder's folder, or owner/name on the hub")],
+    beams: Annotated[int, typer.Option("--beams", help="of the search; 1 takes the likeliest token each time")] = 5,
+    length_penalty: Annotated[
+        float | None, typer.Option("--length-penalty", help="0 ranks whole rows, 1 means by token; default: 0.6")
+    ] = None,
+    tokens: Annotated[int, typer.Option("--tokens", help="most tokens of a translation")] = 200,
+    batch: Annotated[int, typer.Option("--batch", help="lines searched at once; changes only time and memory")] = 32,
+) -> None:
+    """Translate standard input, line by line.
+
+    weft translate runs/german < english.txt > german.txt
+    """
+    from weft.cli.translate import command
+
+    command(name, beams=beams, length_penalty=length_penalty, tokens=tokens, batch=batch)

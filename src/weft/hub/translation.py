@@ -1,0 +1,49 @@
+"""Many lines through an encoder–decoder: batched by length, given back in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from weft.data import as_source
+from weft.generate import Beams
+from weft.hub.model import Model
+from weft.nn import EncoderDecoder
+
+BEAMS = Beams(5, length_penalty=0.6)  # Vaswani et al. 2017, §6.1, with a beam more
+
+
+def translate(
+    model: Model,
+    lines: Sequence[str],
+    *,
+    beams: int | Beams = BEAMS,
+    tokens: int = 200,
+    batch: int = 32,
+    done: Callable[[int], None] = lambda count: None,
+) -> list[str]:
+    """A translation for each line, in the order of the lines; of an empty line an empty one.
+
+    Lines of about one length are searched together, the longest first, `batch` at a time: what a line becomes does not
+    depend on its companions (G10). done: hears how many lines are ready. ValueError for a model that does not
+    translate, and, naming its number, for a line that the model's context has no room for.
+    """
+    module = model.module
+    if not isinstance(module, EncoderDecoder):
+        raise ValueError(
+            f"a {model.blueprint.family} goes on with a text and translates none: `weft generate` is for it, and an "
+            "encoder–decoder for this"
+        )
+    tokenizer, room = model.need_tokenizer(), module.source_context
+    lengths = [len(as_source(tokenizer, tokenizer.encode(line))) for line in lines]
+    for number, length in enumerate(lengths, start=1):
+        if room is not None and length > room:
+            raise ValueError(f"line {number} has {length} tokens and the model reads {room}: cut it into sentences")
+    order = [number for number in sorted(range(len(lines)), key=lambda n: -lengths[n]) if lines[number].strip()]
+    found = [""] * len(lines)
+    for start in range(0, len(order), batch):
+        here = order[start : start + batch]
+        rows = model.generate_all([lines[number] for number in here], tokens=tokens, beams=beams)
+        for number, row in zip(here, rows, strict=True):
+            found[number] = " ".join(row.text.split("\n"))  # a line each, whatever the model writes
+        done(start + len(here))
+    return found
