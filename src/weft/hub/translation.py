@@ -33,10 +33,10 @@ def translate(
             f"a {model.blueprint.family} goes on with a text and translates none: `weft generate` is for it, and an "
             "encoder–decoder for this"
         )
-    tokenizer, room = model.need_tokenizer(), module.source_context
+    tokenizer, room = model.need_tokenizer(), module.source_context or model.config.context
     lengths = [len(as_source(tokenizer, tokenizer.encode(line))) for line in lines]
     for number, length in enumerate(lengths, start=1):
-        if room is not None and length > room:
+        if length > room:
             raise ValueError(f"line {number} has {length} tokens and the model reads {room}: cut it into sentences")
     order = [number for number in sorted(range(len(lines)), key=lambda n: -lengths[n]) if lines[number].strip()]
     found = [""] * len(lines)
