@@ -1,5 +1,6 @@
 """What the finished weights of a run are, where they are chosen among its checkpoints."""
 
+from itertools import chain, islice
 from pathlib import Path
 
 from torch.nn import Module
@@ -17,8 +18,8 @@ def counted(settings: TrainSettings, steps: int) -> list[int]:
     does not count, or a stop would change the finished weights.
     """
     every = settings.checkpoint_every
-    regular = [] if every == 0 else range((steps - 1) // every * every, 0, -every)
-    return [steps, *regular][: settings.last]
+    regular = range(0) if every == 0 else range((steps - 1) // every * every, 0, -every)
+    return list(islice(chain((steps,), regular), settings.last))  # a long run has many: they are not all made
 
 
 def needed(settings: TrainSettings, steps: int, best_step: int) -> list[int]:
