@@ -209,7 +209,7 @@ ROWS: dict[str, tuple[Damage, str, str]] = {
         "the field 'use_magic' (True) is not understood",
     ),
     "a value that is not understood": (config(pretraining_tp=2), CONFIG, "pretraining_tp is 2; understood is 1"),
-    "an unknown activation": (config(hidden_act="mish"), CONFIG, "hidden_act is 'mish'"),
+    "an unknown activation": (config(hidden_act="swoosh"), CONFIG, "hidden_act is 'swoosh'"),
     "an unknown rope": (config(rope_parameters={"rope_type": "spiral"}), CONFIG, "rope_type is 'spiral'"),
     "another family": (config(model_type="lama"), CONFIG, "did you mean 'llama'?"),
     "another class": (config(architectures=["LlamaForScience"]), CONFIG, "architectures is ['LlamaForScience']"),
