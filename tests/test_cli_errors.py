@@ -80,7 +80,10 @@ BAD = [
     ("show pythn_stdlib", "did you mean 'python_stdlib'?"),
     (f"{TRAIN} --set train.rat=1", "no setting 'rat'; did you mean 'rate'?"),
     (f"{TRAIN} --set trian.rate=1", "did you mean train.rate?"),
-    (f"{TRAIN} --set steps=1", "did you mean train.steps? settings are addressed as model.*, objective.*, data.*, train.*"),
+    (
+        f"{TRAIN} --set steps=1",
+        "did you mean train.steps? settings are addressed as model.*, objective.*, data.*, train.*",
+    ),
     (f"{TRAIN} --set positon=rope", "did you mean model.position?"),
     (f"{TRAIN} --set vocab=9", "did you mean data.vocab?"),
     (f"{TRAIN} --set data=9", "unknown setting 'data'; did you mean data.…?"),

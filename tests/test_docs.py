@@ -50,6 +50,8 @@ def test_the_guide_to_writing_runs(
 ) -> None:
     blueprint = Blueprint.of("llama", "debug", vocab=384, context=128)
     weft.save(Model(blueprint.build(seed=0), blueprint, Bytes()), tmp_path / "models" / "talker")
+    masked = Blueprint.of("bert", "debug", vocab=384, context=32)
+    weft.save(Model(masked.build(seed=0), masked, Bytes()), tmp_path / "models" / "masked")
     template = "{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}assistant: "
     (tmp_path / "models" / "talker" / "chat_template.jinja").write_text(template)
     monkeypatch.chdir(tmp_path)

@@ -180,7 +180,9 @@ def test_a_missing_and_an_unexpected_tensor_are_named(folder: Path):
 
 def test_many_missing_tensors_are_counted(folder: Path):
     write_tensors(folder / "model.safetensors", {})
-    with pytest.raises(LoadError, match=r"lacks embed\.weight, .* and \d+ more: config.json, which makes it a model of"):
+    with pytest.raises(
+        LoadError, match=r"lacks embed\.weight, .* and \d+ more: config.json, which makes it a model of"
+    ):
         load(folder)
 
 

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from weft.cli.asks import evaluate, fill, score
 from weft.cli.datasets import data
 from weft.cli.folders import AsJson, convert, embed, translate, verify
 
@@ -119,23 +120,7 @@ def cp(
     command(name, file)
 
 
-@app.command("eval")
-def evaluate(
-    name: Annotated[str, typer.Argument(metavar="DIR", help="a model's folder, or owner/name on the hub")],
-    data: Annotated[list[str], typer.Option("--data", help="held-out text: file, folder or pattern; may be repeated")],
-    rows: Annotated[
-        str | None,
-        typer.Option("--rows", help="stream, isolate or pack (data.rows); default: as in training"),
-    ] = None,
-    column: Annotated[
-        str, typer.Option("--column", help="which holds the text, in .csv, .tsv, .jsonl and .parquet")
-    ] = "text",
-    as_json: AsJson = False,
-) -> None:
-    """Held-out nats per token, perplexity and, where the tokenizer is lossless, bits per byte."""
-    from weft.cli.evaluate import command
-
-    command(name, tuple(data), rows, column, as_json=as_json)
+app.command("eval")(evaluate)
 
 
 @app.command()
@@ -178,7 +163,7 @@ def generate(
     command(name, asked, tokens=tokens, as_json=as_json)
 
 
-for _verb in (embed, convert, translate, verify):
+for _verb in (score, fill, translate, embed, convert, verify):
     app.command()(_verb)
 
 

@@ -15,7 +15,9 @@ from weft.hub.score import score
 from weft.recipes.folder import data_settings, trained_with
 
 
-def command(name: str, data: tuple[str, ...], rows: str | None, column: str, *, as_json: bool) -> None:
+def command(
+    name: str, data: tuple[str, ...], rows: str | None, column: str, stride: int | None, *, as_json: bool
+) -> None:
     """Print the held-out likelihood. rows: None asks the folder how the model was trained."""
     folder = find(name)
     model = opened(folder)
@@ -24,7 +26,11 @@ def command(name: str, data: tuple[str, ...], rows: str | None, column: str, *, 
         if rows != "stream":
             note("documents that share a row are kept apart, as in training; --rows stream lets them see one another")
     asked = trained_with(folder)
-    figures = score(model, data, how=_kind(rows), column=column, objective=asked, say=note).figures()
+    found = score(model, data, how=_kind(rows), column=column, objective=asked, stride=stride, say=note)
+    context = model.config.context
+    figures = found.figures() | found.by_text() | {"context": context}
+    if not model.translates:  # a pair has a row of its own
+        figures["stride"] = context if stride is None else stride
     if as_json:
         how = None if model.translates else rows  # a pair has rows of its own
         print(json.dumps({"model": name, "data": list(data), "rows": how} | figures))

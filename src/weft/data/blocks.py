@@ -39,6 +39,9 @@ class Blocks(Shuffled):
       ends, are left out of an epoch, others each time.
     - shift=False, for evaluation: o is 0 and every token but the first is predicted exactly once; the last row may be
       short, and is then padded (segments 0, labels IGNORED).
+    - stride=S, for evaluation: rows begin S tokens after one another, and of every row but the first the places that
+      the row before it predicted are not asked for again (labels IGNORED): every token but the first is predicted
+      exactly once, from at least context - S + 1 tokens before it, where the stream has as many. None: S = context.
 
     isolate=True keeps the documents of a row apart: `segments` numbers them from 1, `order` restarts in each (and in
     each row). What begins a document belongs to it; the label of a document's last token is the END after it. Where
@@ -52,6 +55,7 @@ class Blocks(Shuffled):
         *,
         shift: bool = True,
         seed: int = 0,
+        stride: int | None = None,
         isolate: bool = False,
         end: int | None = None,
         begin: int | None = None,
@@ -66,8 +70,14 @@ class Blocks(Shuffled):
             raise ValueError("isolate=True needs end, the id between documents: give the tokenizer's")
         if begin is not None and end is None:
             raise ValueError(f"begin={begin} needs end beside it, which may be the same id: give the tokenizer's")
+        if stride is not None and (shift or not 1 <= stride <= context):
+            raise ValueError(
+                f"stride={stride} is from 1 to context={context}, and of rows that no phase shifts: give another "
+                "stride, and shift=False"
+            )
         self.tokens = tokens
         self.context = context
+        self.stride = stride or context
         self.seed = seed
         self._begin = (end if begin is None else begin) if isolate else None
         self._unasked = None if begin == end else begin
@@ -77,7 +87,7 @@ class Blocks(Shuffled):
             self._length = max(1, (predicted - context + 1) // context)
             self._phases = min(context, max(0, predicted - self._length * context) + 1)
         else:
-            self._length = -(-predicted // context)
+            self._length = 1 + max(0, -(-(predicted - context) // self.stride))
             self._phases = 1
 
     def __len__(self) -> int:
@@ -92,12 +102,13 @@ class Blocks(Shuffled):
         """These samples, as rows of `context` tokens."""
         rows = check(places, len(self))
         phases = np.asarray([self.phase(epoch) for epoch, _ in places])
-        at = (phases + rows * self.context)[:, None] + np.arange(self.context + 1)  # [B, T+1]
+        at = (phases + rows * self.stride)[:, None] + np.arange(self.context + 1)  # [B, T+1]
         last = len(self.tokens) - 1
         window = self.tokens[np.minimum(at, last)].astype(np.int64)  # [B, T+1]
         tokens, labels = window[:, :-1], window[:, 1:].copy()  # [B, T]
         real = at[:, 1:] <= last  # [B, T] whether there is a token to predict
         labels[~real] = IGNORED
+        labels[rows > 0, : self.context - self.stride] = IGNORED
         if self._unasked is not None:
             labels[labels == self._unasked] = IGNORED
         order = segments = None

@@ -86,13 +86,24 @@ def prepare(
 
 
 def rows(
-    documents: Sequence[Document], tokenizer: Tokenizer, context: int, how: RowKind = "stream"
+    documents: Sequence[Document],
+    tokenizer: Tokenizer,
+    context: int,
+    how: RowKind = "stream",
+    *,
+    stride: int | None = None,
 ) -> tuple[Blocks | Packed, int]:
-    """Documents as evaluation rows, in memory, and their UTF-8 bytes."""
+    """Documents as evaluation rows, in memory, and their UTF-8 bytes. stride: of rows that overlap, see `Blocks`;
+    ValueError for packed rows, each of which holds whole documents."""
+    if stride is not None and how == "pack":
+        raise ValueError(
+            f"stride = {stride} makes rows overlap, and rows that are packed hold whole documents: leave the stride "
+            "out, or cut rows as stream or isolate"
+        )
     tokens = stream(documents, tokenizer)
     part = Part(tokens, np.flatnonzero(tokens == tokenizer.begin) + 1, len(around(tokenizer)[1]))
     size = sum(len(document.text.encode()) for document in documents)
-    return _cut(part, context, how, tokenizer, train=False), size
+    return _cut(part, context, how, tokenizer, train=False, stride=stride), size
 
 
 @dataclass(frozen=True)
@@ -223,10 +234,18 @@ def _prepared(
 
 
 def _cut(
-    part: Part, context: int, how: RowKind, tokenizer: Tokenizer, *, seed: int = 0, train: bool = True
+    part: Part,
+    context: int,
+    how: RowKind,
+    tokenizer: Tokenizer,
+    *,
+    seed: int = 0,
+    train: bool = True,
+    stride: int | None = None,
 ) -> Blocks | Packed:
     """A part's tokens as rows."""
     begin, end = tokenizer.begin, tokenizer.end
     if how == "pack":
         return Packed(part.tokens, part.offsets, context, end=end, begin=begin, seed=seed)
-    return Blocks(part.tokens, context, shift=train, seed=seed, isolate=how == "isolate", end=end, begin=begin)
+    apart = how == "isolate"
+    return Blocks(part.tokens, context, shift=train, seed=seed, stride=stride, isolate=apart, end=end, begin=begin)

@@ -4,7 +4,7 @@ from weft.evaluate.baselines import bits_per_byte, ngram_nats, xz_bits_per_byte
 from weft.evaluate.constant import constant_nats
 from weft.evaluate.intervals import Bootstrap, Comparison, Interval, Spread, over_seeds
 from weft.evaluate.metric import METRICS, Metric, Needs, Score, fitting, metric_for
-from weft.evaluate.perplexity import LOSSY, Likelihood, check, counted_bytes, likelihood, no_bytes
+from weft.evaluate.perplexity import LOSSY, Likelihood, check, count_words, counted_bytes, likelihood, no_bytes
 
 __all__ = [
     "LOSSY",
@@ -20,6 +20,7 @@ __all__ = [
     "bits_per_byte",
     "check",
     "constant_nats",
+    "count_words",
     "counted_bytes",
     "fitting",
     "likelihood",

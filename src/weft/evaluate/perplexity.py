@@ -30,11 +30,13 @@ class Likelihood:
     """nats: -log p summed over all predicted tokens (natural logarithm). tokens: how many were predicted.
     bytes: UTF-8 bytes of the text they stand for; separators between documents cost nats and add no bytes. None where
     the tokens do not give the text back (a lossy tokenizer): what it drops costs nothing; nats say nothing of bytes.
+    words: of that text, as whitespace parts it (`count_words`); None as for bytes, and where nobody counted.
     """
 
     nats: float
     tokens: int
     bytes: int | None
+    words: int | None = None
 
     @property
     def nats_per_token(self) -> float:
@@ -44,7 +46,17 @@ class Likelihood:
     @property
     def perplexity(self) -> float:
         """exp of the nats per token, at most exp(700): beyond it a float ends, and reports hold finite numbers."""
-        return math.exp(min(self.nats_per_token, 700.0))
+        return _exp(self.nats_per_token)
+
+    @property
+    def byte_perplexity(self) -> float | None:
+        """exp(nats / bytes), which is 2 ^ bits per byte: of any tokenizer that is lossless. None where `bytes` is."""
+        return _exp(self.nats / self.bytes) if self.bytes else None
+
+    @property
+    def word_perplexity(self) -> float | None:
+        """exp(nats / words): all nats, those of spaces and of ends too, spread over the words. None without words."""
+        return _exp(self.nats / self.words) if self.words else None
 
     @property
     def bits_per_byte(self) -> float | None:
@@ -61,6 +73,24 @@ class Likelihood:
             "bytes": self.bytes,
         }
         return {name: value for name, value in found.items() if value is not None}
+
+    def by_text(self) -> dict[str, float]:
+        """What is counted by the text's own units, by name; those that there are."""
+        found = {
+            "byte_perplexity": self.byte_perplexity,
+            "word_perplexity": self.word_perplexity,
+            "words": self.words,
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
+
+def _exp(nats: float) -> float:
+    return math.exp(min(nats, 700.0))
+
+
+def count_words(text: str) -> int:
+    """Runs of characters that are no whitespace: `len(text.split())`."""
+    return len(text.split())
 
 
 def counted_bytes(tokenizer: Tokenizer, size: int, objective: Objective | None = None) -> int | None:
@@ -115,7 +145,7 @@ def likelihood(
     """-log p of a dataset under the module as it stands (its mode and precision are the caller's).
 
     A language model's rows are non-overlapping blocks of its context: the first token of a block is predicted from one
-    token only, so that a longer context gives a lower figure, and an overlapping window would too.
+    token only, so that a longer context gives a lower figure, and so do rows that overlap (`Blocks`, stride).
 
     On several processes, all of which call this alike, `share` is (this process, processes) and `total` adds numbers up
     over them, place by place: the batches are those of one process, each computed by one of them.

@@ -1,16 +1,27 @@
-"""Held-out likelihood of a loaded model on files."""
+"""Held-out likelihood of a loaded model on files, and what several models make of one text."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
-from weft.data import COLUMN, DataSettings, Pairs, RowKind, open_pairs, open_source, rows
-from weft.evaluate import Likelihood, counted_bytes, likelihood, no_bytes
+import numpy as np
+
+from weft.data import COLUMN, Blocks, DataSettings, Pairs, RowKind, encode_many, open_pairs, open_source, rows
+from weft.evaluate import Likelihood, count_words, counted_bytes, likelihood, no_bytes
 from weft.generate.cached import evaluating
+from weft.hub.hidden import Hiding
 from weft.hub.model import Model
+from weft.hub.pseudo import pseudo_nats
 from weft.models import FAMILIES
-from weft.nn import Encoder
+from weft.nn import Decoder, Encoder, EncoderDecoder
 from weft.objectives import OBJECTIVES, Objective
+
+BATCH = 8192  # tokens of a pass
+PSEUDO = (
+    "pseudo-log-likelihood: each token is told from all others, before and behind it (Salazar et al. 2020), which is "
+    "no likelihood of the text; compare it among masked models of one tokenizer alone"
+)
 
 
 def score(
@@ -21,43 +32,136 @@ def score(
     column: str = COLUMN,
     batch: int = 16,
     objective: Objective | None = None,
+    stride: int | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Likelihood:
-    """-log p of texts (or, for an encoder–decoder, pairs) in non-overlapping rows of the model's context, in evaluation
-    mode.
+    """-log p of texts (or, for an encoder–decoder, pairs) in rows of the model's context, in evaluation mode.
 
     how:    how texts become rows, as data.rows in training; pairs always have a row each, and refuse another.
     column: which holds the text, in files of records; pairs refuse one.
     batch:  rows at once; changes nothing but the time and memory it takes.
     objective: whose term "loss" it is; None: what the model's family is pretrained with.
+    stride: rows begin so many tokens after one another, and every token is predicted once, from at least context -
+            stride + 1 tokens before it where its text has as many (`Blocks`); None: rows do not overlap.
     say:    hears of pairs that are longer than the context and left out, of rows without text, and why there are no
             bits per byte where the tokenizer is lossy, or the model is asked for some of the tokens only.
 
-    ValueError where the data are missing, empty or undecodable, the model has no tokenizer, or its family cannot pack.
+    ValueError where the data are missing, empty or undecodable, the model has no tokenizer, its family cannot pack,
+    or rows cannot overlap: those of pairs, of whole documents, and of objectives that ask for a part of them.
     """
     tokenizer, context, family = model.need_tokenizer(), model.config.context, FAMILIES.get(model.blueprint.family)
     if not all(paths):
         raise ValueError("one of the paths is empty (''): name a file, folder or pattern; . is this folder")
     objective = objective or OBJECTIVES.get(family.objective)(**family.terms(model.config))
     check_heads(model, objective)
+    if stride is not None and (objective.pairs or not objective.likelihood):
+        what = "has a row for each pair" if objective.pairs else "asks for a part of each row, with the rest in sight"
+        raise ValueError(f"stride = {stride} makes rows overlap, and {objective.title} {what}: leave it out")
     if objective.pairs:
         pairs = open_pairs(DataSettings("pairs", paths, column=column, rows=how))
         dataset = Pairs(pairs, tokenizer, context, start=model.stops.start)
-        size = sum(len(target.encode()) for _, target in dataset.pairs)
+        texts = [target for _, target in dataset.pairs]
+        size = sum(len(text.encode()) for text in texts)
         if dataset.dropped:
             say(f"{dataset.dropped:,} pairs are longer than the context of {context} tokens and were left out")
     elif how != "stream" and (mixes := model.blueprint.mixes):
         raise ValueError(f"{mixes} cannot keep the documents of a row apart: score them as a stream")
     else:
         documents = list(open_source("text", paths, column=column, say=say).documents())
-        dataset, size = rows(documents, tokenizer, objective.length(model.module, context), how)
+        dataset, size = rows(documents, tokenizer, objective.length(model.module, context), how, stride=stride)
+        texts = [document.text for document in documents]
     if (needed := objective.ids(tokenizer)) > model.config.vocab:
         raise ValueError(f"{objective.title!r} needs {needed} ids, and the model has {model.config.vocab}: no [MASK]?")
     if why := no_bytes(tokenizer, objective):
         say(why)
     counted = counted_bytes(tokenizer, size, objective)
     with evaluating(list(model.module.modules())):
-        return likelihood(model.module, objective.turn(dataset, tokenizer, 0), objective, bytes=counted, rows=batch)
+        found = likelihood(model.module, objective.turn(dataset, tokenizer, 0), objective, bytes=counted, rows=batch)
+    return found if counted is None else replace(found, words=sum(map(count_words, texts)))
+
+
+@dataclass(frozen=True)
+class TextScore:
+    """What a model makes of one text.
+
+    likelihood: -log p of its tokens; where `pseudo`, -log p of each with all others in sight, see `pseudo_nats`.
+    context, stride: of the windows that it was read in; `score_text` says what they mean.
+    why: why there are no bits per byte; "" where there are.
+    """
+
+    likelihood: Likelihood
+    pseudo: bool
+    context: int
+    stride: int
+    why: str
+
+    @property
+    def kind(self) -> str:
+        """What the numbers are of."""
+        return "pseudo-log-likelihood" if self.pseudo else "log-likelihood"
+
+    def figures(self) -> dict[str, float]:
+        """The numbers by name, those that there are; of a pseudo-log-likelihood under names that say so."""
+        found = {"nats": self.likelihood.nats} | self.likelihood.figures() | self.likelihood.by_text()
+        named = {f"pseudo_{name}" if self.pseudo and name != "tokens" else name: x for name, x in found.items()}
+        return named | {"context": self.context, "stride": self.stride}
+
+
+def score_text(model: Model, text: str, *, stride: int | None = None) -> TextScore:
+    """How likely a model finds a text.
+
+        score_text(weft.load("runs/plays"), "To be, or not to be").likelihood.bits_per_byte
+
+    Of a decoder: -log p(text), in nats, given what begins a document; what would end it is not asked for, as the text
+    may be a part of one. A text longer than the context is read in windows that begin `stride` tokens after one
+    another: every token is predicted once, from at least context - stride + 1 tokens before it, what begins a document
+    among them, where there are as many.
+
+    Of an encoder: the pseudo-log-likelihood (Salazar et al. 2020): each token hidden in turn, in the window in whose
+    middle it stands; a pass for each token, and no bits per byte.
+
+    stride: from 1 (the most in sight, and the most work) to the context (windows do not overlap); None: half of it.
+
+    ValueError for a text without tokens, an encoder–decoder, an encoder that is not asked for hidden tokens, and a
+    decoder that looks ahead.
+    """
+    if isinstance(model.module, EncoderDecoder):
+        raise ValueError(
+            "an encoder–decoder writes a target to a source, and a text by itself has no source: score pairs, weft "
+            "eval DIR --data sources.txt --data targets.txt"
+        )
+    tokenizer = model.need_tokenizer()
+    ids = encode_many(tokenizer, [text])[0]
+    if not len(ids):
+        raise ValueError(f"the text, {len(text)} characters, has no tokens: there is nothing to score")
+    if isinstance(model.module, Encoder):
+        return _pseudo(model, ids.tolist(), stride)
+    assert isinstance(model.module, Decoder)
+    model.module.writing.check_causal()
+    context, family = model.config.context, FAMILIES.get(model.blueprint.family)
+    stride = max(1, context // 2) if stride is None else stride
+    _check_stride(stride, context)
+    tokens, width = np.concatenate([[tokenizer.begin], ids]), min(context, len(ids))  # [N+1]
+    windows = Blocks(tokens, width, shift=False, stride=min(stride, width))
+    objective = OBJECTIVES.get(family.objective)(**family.terms(model.config))
+    counted = counted_bytes(tokenizer, len(text.encode()))
+    with evaluating(list(model.module.modules())):
+        found = likelihood(model.module, windows, objective, bytes=counted, rows=max(1, BATCH // width))
+    found = found if counted is None else replace(found, words=count_words(text))
+    return TextScore(found, False, context, stride, no_bytes(tokenizer))
+
+
+def _pseudo(model: Model, ids: list[int], stride: int | None) -> TextScore:
+    hiding = Hiding.of(model)
+    stride = max(1, hiding.room // 2) if stride is None else stride
+    width = min(hiding.room, len(ids))
+    nats = pseudo_nats(hiding, ids, stride=stride, batch=max(1, BATCH // width))
+    return TextScore(Likelihood(nats, len(ids), None), True, model.config.context, stride, PSEUDO)
+
+
+def _check_stride(stride: int, context: int) -> None:
+    if not 1 <= stride <= context:
+        raise ValueError(f"stride = {stride}, but it is from 1 to {context}, the model's context")
 
 
 def check_heads(model: Model, objective: Objective) -> None:

@@ -24,7 +24,7 @@ class Words:
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        pieces = [*_pieces(tokenizer), b""]  # the last for ids behind the tokenizer's
+        pieces = [*inner_pieces(tokenizer), b""]  # the last for ids behind the tokenizer's
         self._opens = torch.tensor([re.match(_LETTER, piece) is not None for piece in pieces])
         self._closes = torch.tensor([re.search(_LETTER + rb"\Z", piece) is not None for piece in pieces])
         self._blank = torch.tensor([piece.isspace() for piece in pieces])
@@ -63,7 +63,7 @@ class Words:
         return ids.clamp(max=len(self._lengths) - 1)
 
 
-def _pieces(tokenizer: Tokenizer) -> list[bytes]:
+def inner_pieces(tokenizer: Tokenizer) -> list[bytes]:
     """The bytes of each id inside a text."""
     every = range(tokenizer.vocab)
     alone = tokenizer.pieces(every)

@@ -1,0 +1,76 @@
+"""Verbs that ask a model about texts, and their options; as in `weft.cli.app`, everything heavy is imported inside."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from weft.cli.folders import AsJson
+
+Folder = Annotated[str, typer.Argument(metavar="DIR", help="a model's folder, or owner/name on the hub")]
+
+
+def evaluate(
+    name: Folder,
+    data: Annotated[list[str], typer.Option("--data", help="held-out text: file, folder or pattern; may be repeated")],
+    rows: Annotated[
+        str | None,
+        typer.Option("--rows", help="stream, isolate or pack (data.rows); default: as in training"),
+    ] = None,
+    stride: Annotated[
+        int | None,
+        typer.Option("--stride", help="rows overlap and begin so many tokens apart; default: they do not overlap"),
+    ] = None,
+    column: Annotated[
+        str, typer.Option("--column", help="which holds the text, in .csv, .tsv, .jsonl and .parquet")
+    ] = "text",
+    as_json: AsJson = False,
+) -> None:
+    """Held-out nats per token, perplexity and, where the tokenizer is lossless, bits per byte.
+
+    weft eval runs/notes --data held_out.txt --stride 64
+    """
+    from weft.cli.evaluate import command
+
+    command(name, tuple(data), rows, column, stride, as_json=as_json)
+
+
+def score(
+    text: Annotated[str, typer.Argument(metavar="TEXT|FILE", help="a text, or a file that holds one")],
+    names: Annotated[list[str], typer.Argument(metavar="DIR…", help="models' folders, or owner/name on the hub")],
+    stride: Annotated[
+        int | None,
+        typer.Option("--stride", help="windows of a long text begin so many tokens apart; default: half the context"),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """How likely models find a text: which of them may have written it? Sorted by bits per byte, best first.
+
+    weft score "To be, or not to be" runs/shakespeare runs/austen
+    weft score letter.txt runs/notes --stride 1
+    """
+    from weft.cli.score import command
+
+    command(text, names, stride, as_json=as_json)
+
+
+def fill(
+    name: Folder,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="a text with a _ for each word that is missing")],
+    top: Annotated[int, typer.Option("--top", help="likeliest words that are shown for each blank")] = 5,
+    tokens: Annotated[
+        int | None,
+        typer.Option("--tokens", help="pieces of each blank, default: 1; of a text-to-text model at most, default: 8"),
+    ] = None,
+    blank: Annotated[str, typer.Option("--blank", metavar="WORD", help="what marks a blank")] = "_",
+    as_json: AsJson = False,
+) -> None:
+    """A masked language model's likeliest words for each blank, or those of a text-to-text model trained with spans.
+
+    weft fill models/bert "This _ a fluffy dog."
+    weft fill models/bert "snake_case is ??? here" --blank "???" --tokens 2
+    """
+    from weft.cli.fill import command
+
+    command(name, text, top, tokens, blank, as_json=as_json)
