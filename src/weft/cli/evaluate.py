@@ -12,6 +12,7 @@ from weft.cli.shared import note, opened, printer
 from weft.data import RowKind
 from weft.hub import find
 from weft.hub.score import score
+from weft.nn import Decoder
 from weft.recipes.folder import data_settings, trained_with
 
 
@@ -29,7 +30,8 @@ def command(
     found = score(model, data, how=_kind(rows), column=column, objective=asked, stride=stride, say=note)
     context = model.config.context
     figures = found.figures() | found.by_text() | {"context": context}
-    if not model.translates:  # a pair has a row of its own
+    plain = isinstance(model.module, Decoder) and (asked is None or asked.likelihood)
+    if plain and rows != "pack":  # other rows are as long as what they hold
         figures["stride"] = context if stride is None else stride
     if as_json:
         how = None if model.translates else rows  # a pair has rows of its own

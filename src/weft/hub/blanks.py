@@ -64,9 +64,9 @@ def fill(model: Model, text: str, *, blank: str = BLANK, top: int = TOP, tokens:
 
     A text-to-text model reads the text with a sentinel for each blank and writes what stood there (Raffel et al. 2020),
     at most `tokens` tokens each (None: 8), searched for with beams; of several blanks each is written behind the
-    likeliest of those before it. The probability is that of the span and of what ends it, summed over the ends (the
-    next sentinel, the text's) that the search found. There are fewer than `top` where fewer of the spans that were
-    found end in time; where none does, they are cut.
+    likeliest of those before it. The probability is that of the span and of what ends it, summed over the ends (a
+    sentinel, the text's) that the search found. There are fewer than `top` where fewer of the spans that were found end
+    in time; where none does, they are cut.
 
     blank: what marks one; each time it occurs is a blank, so a text with underscores of its own needs another.
 
