@@ -131,7 +131,7 @@ def test_old_switches_that_say_otherwise_are_refused(name: str, switch: str, tmp
 
 
 def test_two_vocabularies_have_two_tables() -> None:
-    with pytest.raises(ValueError, match="target_vocab = 70 and vocab = 131"):
+    with pytest.raises(ValueError, match="target_vocab = 70, vocab = 131"):
         Blueprint.of("marian", "debug", target_vocab=70).build()
     blueprint = Blueprint.of("marian", "debug", target_vocab=70, shared=False)
     model = Model(blueprint.build(seed=1), blueprint)
