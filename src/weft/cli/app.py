@@ -13,6 +13,7 @@ import typer
 
 from weft.cli.datasets import data
 from weft.cli.folders import AsJson, convert, embed, verify
+from weft.cli.tune import predict, tune
 
 app = typer.Typer(
     name="weft",
@@ -178,7 +179,7 @@ def generate(
     command(name, asked, tokens=tokens, as_json=as_json)
 
 
-for _verb in (embed, convert, verify):
+for _verb in (tune, predict, embed, convert, verify):
     app.command()(_verb)
 
 

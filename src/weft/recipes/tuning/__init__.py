@@ -1,0 +1,21 @@
+"""Fine-tuning a model for a task, and what it says afterwards."""
+
+from weft.recipes.tuning.description import Columns, Description, Reading, Tuned, read_tuned
+from weft.recipes.tuning.kinds import KINDS
+from weft.recipes.tuning.predict import Predicted, predict
+from weft.recipes.tuning.run import USUAL, Outcome, Tuning, tune
+
+__all__ = [
+    "KINDS",
+    "USUAL",
+    "Columns",
+    "Description",
+    "Outcome",
+    "Predicted",
+    "Reading",
+    "Tuned",
+    "Tuning",
+    "predict",
+    "read_tuned",
+    "tune",
+]
