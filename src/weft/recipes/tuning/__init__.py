@@ -3,7 +3,8 @@
 from weft.recipes.tuning.description import Columns, Description, Reading, Tuned, read_tuned
 from weft.recipes.tuning.kinds import KINDS
 from weft.recipes.tuning.predict import Predicted, predict
-from weft.recipes.tuning.run import USUAL, Outcome, Tuning, tune
+from weft.recipes.tuning.prepare import USUAL, Tuning
+from weft.recipes.tuning.run import Outcome, tune
 
 __all__ = [
     "KINDS",

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from weft.files import DamagedFile, read_json, sweep, write_json
-from weft.hub.folder import CONFIG, TOKENIZER
+from weft.hub.folder import CONFIG
+from weft.hub.source import KEPT, TOKENIZER
 from weft.hub.weights import WEIGHTS
 from weft.outputs import check_output
 from weft.recipes.tuning.description import HEAD, TASK
@@ -63,8 +64,9 @@ def _differing(was: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tupl
 
 def clear(out: Path) -> None:
     """Remove what an earlier tuning wrote here, and nothing else. DamagedFile where the checkpoints cannot be."""
-    for name in (TASK, HEAD, CONFIG, WEIGHTS, TOKENIZER):
-        (out / name).unlink(missing_ok=True)
+    for name in (TASK, HEAD, CONFIG, WEIGHTS, *KEPT, *TOKENIZER):  # some of them are patterns
+        for path in out.glob(name):
+            path.unlink()
     for folder in sorted(out.glob("seed-*")):
         parent = folder / checkpoints.FOLDER
         if parent.is_dir():

@@ -16,6 +16,8 @@ from weft.objectives.tasks import Answer
 from weft.recipes.tuning.description import Columns, Description
 from weft.recipes.tuning.kind import Encoded, How, Kind
 
+QUESTION = 64  # tokens of a question at the most, and no more than a third of the row
+
 
 class Found(NamedTuple):
     """The best span's text and score over all windows of a question, and the score of there being none."""
@@ -91,5 +93,6 @@ class Questions(Kind):
     ) -> Asked:
         reading, objective = description.reading, description.objective
         assert isinstance(objective, Answer)
-        found = encode_questions(examples, tokenizer, context=reading.context, stride=reading.stride, say=say)
+        context, longest = reading.context, min(QUESTION, reading.context // 3)
+        found = encode_questions(examples, tokenizer, context=context, stride=reading.stride, longest=longest, say=say)
         return Asked(examples, found.windows, objective, tokenizer)

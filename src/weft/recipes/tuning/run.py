@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from weft.batch import Tokenizer
 from weft.evaluate import Metric, Spread, over_seeds
 from weft.files import digest
-from weft.hub import Model, load
+from weft.hub import load
 from weft.hub.transfer import put
-from weft.nn import Encoder
 from weft.objectives import bare
-from weft.objectives.tasks import RowTask
-from weft.objectives.tasks_head import MODEL, Pooling, WithHead, beside
+from weft.objectives.tasks_head import MODEL, WithHead, beside
 from weft.outputs import locked
 from weft.recipes.begin import kernels
-from weft.recipes.tuning.description import Columns, Description, Reading, write_task
+from weft.recipes.tuning.description import Description, write_task
 from weft.recipes.tuning.folder import begin, check_folder, seed_folder
-from weft.recipes.tuning.kind import Encoded, How, Kind, most
-from weft.recipes.tuning.kinds import KINDS
-from weft.recipes.tuning.scores import score
+from weft.recipes.tuning.prepare import Prepared, Tuning, constant, judged, prepare
 from weft.settings import to_data
 from weft.training import measure
 from weft.training.checkpoints import whole_tensors
@@ -38,31 +32,6 @@ from weft.training.loop import SILENT, Result, train
 from weft.training.settings import TrainSettings
 from weft.training.watch import Watcher
 from weft.training.world import join, place
-
-USUAL = TrainSettings(
-    epochs=3, batch=32, rate=5e-5, weight_decay=0.01, beta2=0.999, schedule="linear", floor=0.0, compile="off", keep=1
-)
-
-
-@dataclass(frozen=True)
-class Tuning:
-    """What a person asks for. begin: the model's folder, or its name on the hub. metric, pooling, context: None, the
-    task's and the model's usual. labels: the classes; none: those of the data. seeds: how many runs, of train.seed and
-    those that follow it."""
-
-    begin: Path | str
-    task: str
-    data: Path
-    dev: Path
-    columns: Columns = field(default_factory=Columns)
-    metric: str | None = None
-    pooling: Pooling | None = None
-    layers: int | None = None
-    context: int | None = None
-    every_piece: bool = False
-    labels: tuple[str, ...] = ()
-    seeds: int = 1
-    train: TrainSettings = USUAL
 
 
 @dataclass(frozen=True)
@@ -81,17 +50,6 @@ class Outcome:
     spread: Spread | None
     seconds: float
     interrupted: bool
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """What every seed trains on and is judged by."""
-
-    model: Model
-    description: Description
-    metric: Metric
-    train: Encoded
-    dev: Encoded
 
 
 def tune(
@@ -168,52 +126,6 @@ def _outcome(out: Path, prepared: Prepared, settings: TrainSettings, results: Se
     )
 
 
-def prepare(tuning: Tuning, tell: Callable[[str], None]) -> Prepared:
-    """The model, and the data as rows of its ids. ValueError for what does not fit, naming file and line."""
-    if tuning.task not in KINDS:
-        raise ValueError(f"there is no task {tuning.task!r}: there are {', '.join(KINDS)}")
-    kind, model = KINDS[tuning.task], load(tuning.begin)
-    for text in model.notices:
-        tell(text)
-    if tuning.metric is not None:
-        kind.fitting(tuning.metric, f"the task {tuning.task}")
-    tokenizer, examples = model.need_tokenizer(), kind.read(Path(tuning.data), tuning.columns, labelled=True)
-    metric = kind.fitting(tuning.metric or kind.usual(examples), f"the task {tuning.task}")
-    labels = tuning.labels or kind.labels(examples, metric)
-    if absent := kind.absent(examples, labels, metric):
-        tell(f"nothing in {tuning.data} has the label {', '.join(map(repr, absent))}: it will never be learned")
-    objective = kind.objective(examples, labels, _how(tuning, model))
-    objective.check(model.module)
-    if isinstance(objective, RowTask) and tuning.pooling is None and objective.pooling == "first":
-        tell("the model has no pooler: the head reads the state of each row's first token (--pooling mean: of all)")
-    description = Description(objective, tuning.columns, labels, metric.name, _reading(tuning, kind, model))
-    held_out = kind.read(Path(tuning.dev), tuning.columns, labelled=True)
-    rows = [_encoded(kind, these, description, tokenizer, tell) for these in (examples, held_out)]
-    return Prepared(model, description, metric, *rows)
-
-
-def _encoded(
-    kind: Kind, examples: list[Any], description: Description, tokenizer: Tokenizer, tell: Callable[[str], None]
-) -> Encoded:
-    return kind.encode(examples, description, tokenizer, tell, labelled=True)
-
-
-def _reading(tuning: Tuning, kind: Kind, model: Model) -> Reading:
-    context = model.config.context
-    asked = tuning.context or min(kind.context, context or kind.context)
-    return most(Reading(asked, tuning.every_piece), context)
-
-
-def _how(tuning: Tuning, model: Model) -> How:
-    """What the head reads, and the model's own dropout for it."""
-    module, config = model.module, model.config
-    rate = config.dropout if "dropout" in {field.name for field in fields(config)} else 0.0
-    pooling: Pooling | None = tuning.pooling
-    if pooling is None and isinstance(module, Encoder):
-        pooling = "first" if module.pooler is None else "pooler"
-    return How(pooling or "last", tuning.layers, rate)
-
-
 def settled(settings: TrainSettings, prepared: Prepared) -> TrainSettings:
     """The settings with what follows from the data: an evaluation an epoch, by whose metric the best is chosen."""
     every = settings.evaluate_every or -(-len(prepared.train.data) // settings.batch)
@@ -250,31 +162,6 @@ def _trained(
         watch=watch,
         decisions=decided or None,
     )
-
-
-def judged(module: nn.Module, prepared: Prepared) -> dict[str, float]:
-    """The metric and the loss of the dev set."""
-    assert isinstance(module, WithHead)
-    dev, metric = prepared.dev, prepared.metric
-    scored = score(module, dev.data, prepared.description.objective, labelled=True)
-    assert scored.loss is not None
-    found = metric.score(dev.predicted(scored.rows, metric.needs), dev.gold(metric.needs))
-    return {metric.name: found.value, "loss": scored.loss}
-
-
-def constant(prepared: Prepared) -> float | None:
-    """What the commonest class, or tag, of the training set would score on the dev set; None where neither is asked."""
-    metric, gold = prepared.metric, prepared.dev.gold(prepared.metric.needs)
-    if metric.needs == "classes":
-        return metric.score([_commonest(prepared.train.gold("classes"))] * len(gold), gold).value
-    if metric.needs == "tags":
-        tag = _commonest([tag for tags in prepared.train.gold("tags") for tag in tags])
-        return metric.score([[tag] * len(tags) for tags in gold], gold).value
-    return None
-
-
-def _commonest(values: Sequence[Any]) -> Any:
-    return Counter(values).most_common(1)[0][0]
 
 
 def _figure(figures: Mapping[str, float | None], metric: Metric) -> float:
