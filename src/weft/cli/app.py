@@ -14,6 +14,7 @@ import typer
 from weft.cli.asks import evaluate, fill, score
 from weft.cli.datasets import data
 from weft.cli.folders import AsJson, convert, embed, translate, verify
+from weft.cli.tune import predict, tune
 
 app = typer.Typer(
     name="weft",
@@ -163,7 +164,7 @@ def generate(
     command(name, asked, tokens=tokens, as_json=as_json)
 
 
-for _verb in (score, fill, translate, embed, convert, verify):
+for _verb in (score, fill, translate, tune, predict, embed, convert, verify):
     app.command()(_verb)
 
 

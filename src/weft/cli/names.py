@@ -17,6 +17,7 @@ from weft.models import FAMILIES
 from weft.nn import ATTENTIONS, KERNELS, SCHEMES
 from weft.objectives import OBJECTIVES
 from weft.objectives.loss import KINDS
+from weft.objectives.tasks import TASKS
 from weft.recipes import RECIPES
 
 HEADING = "bold cyan"
@@ -34,6 +35,7 @@ def command(*, as_json: bool) -> None:
         "sources": SOURCES.names(),
         "pairs": PAIR_SOURCES.names(),
         "tokenizers": TOKENIZERS.names(),
+        "tasks": TASKS.names(),
         "metrics": METRICS.names(),
     }
     if as_json:

@@ -13,6 +13,7 @@ from weft.batch import IGNORED, Batch
 from weft.nn import Decoder, Encoder
 from weft.objectives.loss import TERM, Loss, Objective
 from weft.objectives.reading import types_of
+from weft.objectives.tasks_head import pooled
 from weft.objectives.wrapped import bare
 from weft.objectives.writing import layout
 
@@ -66,13 +67,7 @@ class Contrast(Objective):
         model = bare(module)
         types = (types_of(model, batch),) if isinstance(model, Encoder) else ()
         x, _ = module(batch.tokens, layout(batch), *types)  # [B, T, D]
-        real = torch.ones_like(batch.tokens) if batch.segments is None else (batch.segments > 0).long()  # [B, T]
-        if self.pooling == "mean":
-            pooled = (x.float() * real[..., None]).sum(dim=1) / real.sum(dim=1, keepdim=True).clamp(min=1)  # [B, D]
-        else:
-            end = real.sum(dim=1) - 1 if self.pooling == "last" else torch.zeros_like(real[:, 0])
-            pooled = x.float()[torch.arange(len(x), device=x.device), end.clamp(min=0)]  # [B, D]
-        return functional.normalize(pooled, dim=-1)
+        return functional.normalize(pooled(x, batch, self.pooling), dim=-1)
 
 
 def rows_of(batch: Batch) -> Tensor:

@@ -21,6 +21,7 @@ from weft.recipes.folder import TOKENS, check_same, data_settings, existing, sta
 from weft.recipes.recipe import Recipe
 from weft.registry import suggest
 from weft.training import checkpoints, measure, precision
+from weft.training.settings import TrainSettings
 from weft.training.watch import Watcher
 from weft.training.world import join, place
 
@@ -68,7 +69,7 @@ def begin(recipe: Recipe, out: Path, *, resume: bool, overwrite: bool, watch: Wa
         if found is not None:
             check_same(out, found, recipe.settings(blueprint), prepared.digest)
         module = _built(recipe, blueprint)
-        decided = _decided(recipe, module, out, resume=resume)
+        decided = kernels(recipe.train, module, recipe.model.config.context, out, resume=resume)
         if found is None:
             start(out, recipe, blueprint, prepared, language, overwrite)
         return Begun(blueprint, module, prepared.keep(out / TOKENS), decided, notices)
@@ -116,19 +117,20 @@ def opened(name: str) -> nn.Module:
     return load(name).module
 
 
-def _decided(recipe: Recipe, module: nn.Module, out: Path, *, resume: bool) -> dict[str, str]:
-    """Which attention kernel each field runs: measured once and replayed on resume; nothing where it is asked for."""
-    if recipe.train.kernel != "measured":
+def kernels(settings: TrainSettings, module: nn.Module, length: int, out: Path, *, resume: bool) -> dict[str, str]:
+    """Which attention kernel each field runs on rows of this length: measured once and replayed on resume; nothing
+    where it is asked for."""
+    if settings.kernel != "measured":
         return {}
     earlier = checkpoints.latest(out) if resume and out.is_dir() else None
     if earlier is not None:
         decided = dict(earlier.state["decisions"]["given"])
         measure.replay(bare(module), decided)
         return decided
-    rows = max(1, recipe.train.batch // (recipe.train.micro_batches * join().size))  # in a pass of one process
+    rows = max(1, settings.batch // (settings.micro_batches * join().size))  # in a pass of one process
     device = next(module.parameters()).device
-    dtype = precision.choose(recipe.train.precision, device).torch_dtype()
-    return measure.choose(bare(module), rows, recipe.model.config.context, dtype=dtype)
+    dtype = precision.choose(settings.precision, device).torch_dtype()
+    return measure.choose(bare(module), rows, length, dtype=dtype)
 
 
 def own_language(recipe: Recipe) -> Language:

@@ -18,8 +18,8 @@ from weft.training.settings import LENGTHS, TrainSettings
 
 # settings that may change between a stop and a resume; any other one would make it a different run
 FREE = (
-    *LENGTHS, "best", "last", "micro_batches", "threads", "workers", "device", "compile", "recompute", "parallel",
-    "log_every", "evaluate_every", "checkpoint_every", "keep", "background",
+    *LENGTHS, "best", "highest", "patience", "last", "micro_batches", "threads", "workers", "device", "compile",
+    "recompute", "parallel", "log_every", "evaluate_every", "checkpoint_every", "keep", "background",
 )  # fmt: skip
 DIVIDED = (
     "the loss stays the same to rounding; but dropout and a data set's noise draw anew, and batch statistics, where "
@@ -28,7 +28,7 @@ DIVIDED = (
 FELT = {  # those of them that a person should be told about
     **dict.fromkeys(LENGTHS, "the rate's decay follows the new length from here on"),
     "last": "it is the mean of the checkpoints that a run of these settings has",
-    "best": "the best so far is looked for anew from here on",
+    **dict.fromkeys(("best", "highest"), "the best so far is looked for anew from here on"),
     "micro_batches": DIVIDED,
     "threads": "sums are rounded in another order, so the last bits may differ",
     "device": "another device rounds otherwise, so the last bits may differ",

@@ -62,3 +62,17 @@ def chosen(settings: TrainSettings, steps: int, best_step: int, out: Path) -> li
 def load_mean(module: Module, found: list[Path]) -> None:
     """Make the module's weights the mean of these checkpoints'; of one, its own."""
     load_module(module, mean([checkpoints.read(path, MODEL) for path in found]), found[-1] / MODEL)
+
+
+def better(settings: TrainSettings, value: float | None, before: float | None) -> bool:
+    """Whether a figure of the evaluator's is better than the best before it; None is no figure."""
+    if value is None or before is None:
+        return value is not None
+    return value > before if settings.highest else value < before
+
+
+def exhausted(settings: TrainSettings, evaluated: int, best_step: int) -> bool:
+    """Whether so many evaluations up to the one after step `evaluated` have brought nothing better than that after
+    `best_step` that the run ends."""
+    waited = evaluated - best_step
+    return 0 < settings.patience * settings.evaluate_every <= waited

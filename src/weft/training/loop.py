@@ -16,6 +16,7 @@ from torch.nn import Module
 from weft.batch import Dataset, Item
 from weft.training.compiled import compiled
 from weft.training.decisions import Decisions, forced
+from weft.training.finished import exhausted
 from weft.training.flops import memory, peak
 from weft.training.generators import kept
 from weft.training.interrupt import Interrupt
@@ -107,7 +108,7 @@ def trained(run: Run, dataset: Dataset[Item], evaluate: Evaluate | None) -> Resu
             highest = peak(run.precision) * world.size
             run.alone(lambda: watch.begin(run.steps, progress.step, run.headline(), highest))
             progress = evaluated(run, evaluate, progress, log)  # a resumed run may owe one: its evaluator failed
-            while progress.step < run.steps and not world.any(interrupt.asked):
+            while not ended(run, progress) and not world.any(interrupt.asked):
                 progress, record = step(run, reader, progress)
                 run.alone(partial(told, run, log, record))
                 progress = evaluated(run, evaluate, progress, log)
@@ -116,13 +117,18 @@ def trained(run: Run, dataset: Dataset[Item], evaluate: Evaluate | None) -> Resu
             run.save(progress, log)  # the last step, or that after which a stop was asked for
             world.agreed(run.saver.wait)
             figures = progress.evaluation
-            if interrupted := progress.step < run.steps:
+            if interrupted := not ended(run, progress):
                 figures = {}  # those are of weights before these, or of averages
                 run.notice(f"stopped after step {progress.step} of {run.steps}; {way_on(run.out, dataset)}")
             elif world.agreed(partial(run.settle, progress)) and evaluate:
                 figures = evaluation(run, evaluate)
     checkpoint = world.first(run.checkpoint)
     return Result(progress, run.steps, figures, run.decisions, checkpoint, interrupted, tuple(run.notices))
+
+
+def ended(run: Run, progress: Progress) -> bool:
+    """Whether the run has had its steps, or nothing has become better for as long as it was to wait."""
+    return progress.step >= run.steps or exhausted(run.settings, progress.evaluated, progress.best_step)
 
 
 def rows(run: Run, reader: Reader) -> list[Item]:

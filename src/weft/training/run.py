@@ -20,7 +20,7 @@ from weft.training import checkpoints
 from weft.training.average import Average
 from weft.training.checkpoints import AVERAGE, MODEL, OPTIMISER, REST, Checkpoint, encoded, module_tensors
 from weft.training.decisions import DIVIDED, Decisions, check_length, decide, replay, same_settings
-from weft.training.finished import check_last, chosen, load_mean, needed
+from weft.training.finished import better, check_last, chosen, load_mean, needed
 from weft.training.flops import Meter
 from weft.training.generators import told_apart
 from weft.training.log import Log
@@ -50,7 +50,7 @@ class Progress:
     loss: float | None = None  # of the last step taken
     evaluation: dict[str, float | None] = field(default_factory=dict)  # the last one; None = not finite
     evaluated: int = 0  # the step after which that was
-    best_step: int = 0  # where settings.best was lowest
+    best_step: int = 0  # where settings.best was lowest (or highest)
     best_value: float | None = None
 
 
@@ -213,7 +213,7 @@ class Run:
                 f"best={name!r} is no figure of the evaluator's; it gives {', '.join(progress.evaluation)}"
             )
         value = progress.evaluation[name]
-        if value is None or (progress.best_value is not None and value >= progress.best_value):
+        if not better(self.settings, value, progress.best_value):
             return progress
         return replace(progress, best_step=progress.step, best_value=value)
 
@@ -273,7 +273,8 @@ class Run:
             self.notice(text)
         self.world.asked(partial(self._set_aside, found.refused))
         self.progress = from_data(Progress, found.state["progress"])
-        if found.state["settings"]["best"] != self.settings.best:
+        was = found.state["settings"]
+        if (was["best"], was.get("highest", False)) != (self.settings.best, self.settings.highest):
             # judged anew: an evaluation after this very step is done again; the log keeps those before it
             evaluated = min(self.progress.evaluated, found.step - 1)
             self.progress = replace(self.progress, evaluated=evaluated, best_step=0, best_value=None)

@@ -37,6 +37,8 @@ class TrainSettings:
     average: float = 0.0  # decay of an exponential moving average of the weights; 0 = none
     last: int = 0  # the mean of so many last checkpoints; 0 = none
     best: str = ""  # the checkpoint where this figure of the evaluator's was lowest; "" = none
+    highest: bool = False  # where it was highest
+    patience: int = 0  # evaluations in a row without a better one, after which the run ends early; 0 = never
     # how it is computed; what is measured is decided once, recorded and replayed on resume
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     kernel: Literal["measured", "eager", "matmul", "sdpa", "blocked"] = "measured"  # of attention
@@ -112,7 +114,16 @@ class TrainSettings:
         _between("warmup", self.warmup or 0, 0)
         for name, most in (("threads", 1024), ("workers", 64), ("seed", 2**63 - 1)):
             _between(name, getattr(self, name), 0, most)
-        for name in ("evaluate_every", "checkpoint_every", "last", "muon_rate", "weight_decay", "clip", "rate"):
+        for name in (
+            "evaluate_every",
+            "checkpoint_every",
+            "last",
+            "patience",
+            "muon_rate",
+            "weight_decay",
+            "clip",
+            "rate",
+        ):
             _between(name, getattr(self, name), 0)
         if self.rate == 0:
             raise ValueError("rate is 0, so nothing would be learned; set a peak learning rate, 1e-3 for a small model")
@@ -130,6 +141,11 @@ class TrainSettings:
                 raise ValueError(
                     f"{name}={value} says something of {reader}={only} alone, and {reader} is {chosen}: "
                     f"set {reader}={only}, or leave {name} at {usual}"
+                )
+        for name, reader in (("highest", "best"), ("patience", "best"), ("patience", "evaluate_every")):
+            if getattr(self, name) and not getattr(self, reader):
+                raise ValueError(
+                    f"{name} says something of runs with {reader} alone: set {reader}, or leave {name} out"
                 )
 
 

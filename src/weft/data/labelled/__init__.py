@@ -5,6 +5,7 @@ labels = Labels.collect(train)
 rows = encode_classified(train, labels, tokenizer, 128).rows
 """
 
+from weft.data.labelled.batches import Line, Padded
 from weft.data.labelled.columns import read_columns
 from weft.data.labelled.conll import CONLLU, Sentence, TaggedWord, read_conll, read_conllu, tagged_words
 from weft.data.labelled.encode import (
@@ -24,10 +25,12 @@ from weft.data.labelled.rows import (
     Classified,
     Scored,
     TextToText,
+    Unlabelled,
     read_choices,
     read_classified,
     read_scored,
     read_text_to_text,
+    read_unlabelled,
 )
 from weft.data.labelled.schemes import Scheme, entity_labels, find_scheme, to_iob2
 from weft.data.labelled.squad import Answer, Question, read_squad
@@ -41,6 +44,8 @@ __all__ = [
     "ChoiceRow",
     "Classified",
     "Labels",
+    "Line",
+    "Padded",
     "Question",
     "Row",
     "Rows",
@@ -51,6 +56,7 @@ __all__ = [
     "TagRows",
     "TaggedWord",
     "TextToText",
+    "Unlabelled",
     "Where",
     "Window",
     "Windows",
@@ -71,6 +77,7 @@ __all__ = [
     "read_scored",
     "read_squad",
     "read_text_to_text",
+    "read_unlabelled",
     "tagged_words",
     "to_iob2",
 ]

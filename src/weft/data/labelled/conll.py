@@ -50,13 +50,13 @@ def tagged_words(sentences: list[Sentence]) -> list[TaggedWord]:
 
 
 def read_conll(
-    path: Path | str, *, token: int = 1, tag: int | None = None, separator: str | None = None
+    path: Path | str, *, token: int = 1, tag: int | None = None, separator: str | None = None, tagged: bool = True
 ) -> list[Sentence]:
     """Sentences of a file with a word a line and an empty line (or one of spaces alone) after each sentence.
 
     token, tag: numbers of columns, from 1; None: the last one. separator: what is between columns, "\\t" or " " (any
     number of spaces and tabs); None: a tab where the first word's line has one, else spaces. Lines of -DOCSTART- are
-    left out. There are no comments: "#" is a word.
+    left out. There are no comments: "#" is a word. tagged=False: only the words are read, and each is its own tag.
 
     DamagedFile naming file and line for another number of columns than the first word's line has, an empty word or tag;
     ValueError for a column that is not there, and where there is no word at all.
@@ -72,8 +72,9 @@ def read_conll(
             values = text.split("\t") if separator == "\t" else _SPACES.split(text.strip(" \t"))
             if values[0] == _DOCUMENT:
                 continue
-            columns = columns or _columns(len(values), token, tag, path, line)
-            words.append((line, *_word(values, columns, token, tag or columns, f"{path}, line {line}", separator)))
+            columns = columns or _columns(len(values), token, tag if tagged else token, tagged, path, line)
+            place = (tag or columns) if tagged else token
+            words.append((line, *_word(values, columns, token, place, f"{path}, line {line}", separator)))
         if words:
             found.append(_sentence(path, words))
     return _some(found, path)
@@ -132,13 +133,13 @@ def _blocks(path: Path) -> Iterator[list[tuple[int, str]]]:
             yield rows
 
 
-def _columns(count: int, token: int, tag: int | None, path: Path, line: int) -> int:
+def _columns(count: int, token: int, tag: int | None, tagged: bool, path: Path, line: int) -> int:
     """How many columns there are, by the first word's line; ValueError where those asked for are not among them."""
     wanted = [token] if tag is None else [token, tag]
     outside = next((number for number in wanted if not 1 <= number <= count), None)
     if outside is not None:
         raise ValueError(f"{path} has no column {outside}: by line {line} they are numbered from 1 to {count}")
-    if token == (tag or count):
+    if tagged and token == (tag or count):
         raise ValueError(
             f"{path}, line {line}: a word and its tag are in two columns, and column {token} of {count} is asked for "
             "as both: name them by number (token, tag), or say what separates them"

@@ -12,6 +12,15 @@ from weft.data.pairs import Pair
 
 
 @dataclass(frozen=True)
+class Unlabelled:
+    """A text, or a pair of texts, of which nothing is known yet."""
+
+    where: Where
+    text: str
+    second: str | None
+
+
+@dataclass(frozen=True)
 class Classified:
     """A text, or a pair of texts, and its class."""
 
@@ -55,6 +64,17 @@ class TextToText:
         return self.source, self.target
 
 
+def read_unlabelled(
+    path: Path | str, *, text: str = "text", second: str | None = None, header: bool = True
+) -> list[Unlabelled]:
+    """Texts, or pairs of `text` and `second`; other columns are not read. Errors as in `read_classified`."""
+    found = []
+    for where, values in read_columns(path, _columns(text, second), header=header):
+        pair = [_text(value, name, where) for name, value in zip(_columns(text, second), values, strict=True)]
+        found.append(Unlabelled(where, pair[0], pair[1] if second is not None else None))
+    return found
+
+
 def read_classified(
     path: Path | str, *, text: str = "text", second: str | None = None, label: str = "label", header: bool = True
 ) -> list[Classified]:
@@ -89,19 +109,20 @@ def read_choices(
     choices: Sequence[str],
     *,
     text: str = "text",
-    label: str = "label",
+    label: str | None = "label",
     first: int = 0,
     header: bool = True,
 ) -> list[Choice]:
     """A text and those in the columns `choices`, with the right one in the column `label`: a whole number, `first` for
-    the first of them, or a letter, A for the first (a too). ValueError naming file and line for any other."""
+    the first of them, or a letter, A for the first (a too). ValueError naming file and line for any other. label=None:
+    nobody knows, and `right` is 0."""
     if len(choices) < 2:
         raise ValueError(f"of {len(choices)} columns of choices nobody can choose: name at least two, not {choices}")
     found = []
-    for where, values in read_columns(path, (text, *choices, label), header=header):
+    for where, values in read_columns(path, _columns(text, *choices, label), header=header):
         names = zip((text, *choices), values, strict=False)
         told, *offered = (_text(value, name, where) for name, value in names)
-        right = _right(_label(values[-1], label, where), len(choices), first, where)
+        right = 0 if label is None else _right(_label(values[-1], label, where), len(choices), first, where)
         found.append(Choice(where, told, tuple(offered), right))
     return found
 

@@ -1,0 +1,207 @@
+"""What a model is fine-tuned for: a class or a number of a row, a tag of each token, a span, one of several texts."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from weft.batch import IGNORED, Batch
+from weft.models import Blueprint
+from weft.nn import Decoder, Encoder, initialise
+from weft.objectives.loss import TERM, Loss, Objective
+from weft.objectives.tasks_head import Pooling, WithHead, real
+from weft.objectives.wrapped import Load
+from weft.registry import Registry
+
+
+@dataclass(frozen=True)
+class Task(Objective):
+    """Asked of a model by one new linear layer, drawn N(0, 0.02²) as a function of the seed, with zero biases.
+
+    dropout: of what that layer reads. layers: how many of the model's layers train with it, from the last one; None:
+    all of the model; 0: only the new layer.
+    """
+
+    dropout: float = 0.1
+    layers: int | None = None
+    carriers = (Encoder, Decoder)
+    likelihood = False
+    alone = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout = {self.dropout} of what the head reads: it is at least 0 and below 1")
+        if self.layers is not None and self.layers < 0:
+            raise ValueError(f"layers = {self.layers}: 0 trains the head alone, none the whole model")
+
+    @property
+    @abstractmethod
+    def outputs(self) -> int:
+        """How many scores the layer gives for what it reads."""
+
+    @property
+    def reads(self) -> Pooling | None:
+        """What it reads of a row; None: each token's state."""
+        return None
+
+    @abstractmethod
+    def summed(self, scores: Tensor, batch: Batch) -> Tensor:
+        """The sum over what `counts` counts of the loss, fp32, of scores [B, C] or [B, T, C]."""
+
+    def losses(self, module: Any, batch: Batch) -> dict[str, Loss]:
+        """The term "loss"."""
+        return {TERM: Loss(self.summed(module(batch).float(), batch), self.counts(batch)[TERM])}
+
+    def counts(self, batch: Batch) -> dict[str, int]:
+        """Its rows."""
+        return {TERM: len(batch.tokens)}
+
+    def wrap(self, module: nn.Module, blueprint: Blueprint, seed: int, load: Load) -> nn.Module:
+        """The model with its head beside it; what is not to train takes no gradient."""
+        assert isinstance(module, Encoder | Decoder)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed + 1)  # not what the model's own weights were drawn from
+            headed = WithHead(module, blueprint.config.width, self.outputs, pooling=self.reads, dropout=self.dropout)
+            initialise.normal(headed.out, std=0.02)
+        headed.freeze(self.layers)
+        return headed
+
+    def check(self, module: nn.Module) -> None:
+        """Also ValueError where the model has no pooler to read."""
+        super().check(module)
+        if self.reads == "pooler" and not (isinstance(module, Encoder) and module.pooler is not None):
+            raise ValueError("pooling=pooler, and this model has no pooler: choose first, mean or last")
+
+    def _why(self) -> str:
+        return "choose an encoder or a decoder; what an encoder–decoder learns is text to text (`weft train`)"
+
+    @property
+    def title(self) -> str:
+        """Its registered name, for messages; the class's where it has none."""
+        return TASKS.name_of(type(self)) or type(self).__name__
+
+
+@dataclass(frozen=True)
+class RowTask(Task):
+    """Of a row as a whole. pooling: what is read of it, see `WithHead`."""
+
+    pooling: Pooling = "pooler"
+
+    @property
+    def reads(self) -> Pooling:
+        return self.pooling
+
+
+@dataclass(frozen=True)
+class Classify(RowTask):
+    """-log p of a row's class, `asked["label"]` int64 [B]."""
+
+    classes: int = 2
+
+    @property
+    def outputs(self) -> int:
+        return self.classes
+
+    def answers(self, batch: Batch) -> Tensor:
+        """The classes."""
+        return batch.asked["label"]
+
+    def summed(self, scores: Tensor, batch: Batch) -> Tensor:
+        return functional.cross_entropy(scores, batch.asked["label"], reduction="sum")
+
+
+@dataclass(frozen=True)
+class Regress(RowTask):
+    """The squared error of a row's number, `asked["label"]` fp32 [B]."""
+
+    @property
+    def outputs(self) -> int:
+        return 1
+
+    def answers(self, batch: Batch) -> None:
+        """None: they are numbers."""
+
+    def summed(self, scores: Tensor, batch: Batch) -> Tensor:
+        return (scores[:, 0] - batch.asked["label"]).square().sum()
+
+
+@dataclass(frozen=True)
+class Choose(RowTask):
+    """-log p of which of `choices` rows in turn is the right one, of which `asked["label"]` int64 [B · choices] has the
+    number, in each of them."""
+
+    choices: int = 4
+
+    @property
+    def outputs(self) -> int:
+        return 1
+
+    def counts(self, batch: Batch) -> dict[str, int]:
+        """Its groups of rows."""
+        return {TERM: len(batch.tokens) // self.choices}
+
+    def answers(self, batch: Batch) -> Tensor:
+        """The numbers of the right ones."""
+        return batch.asked["label"][:: self.choices]
+
+    def summed(self, scores: Tensor, batch: Batch) -> Tensor:
+        return functional.cross_entropy(scores.view(-1, self.choices), self.answers(batch), reduction="sum")
+
+
+@dataclass(frozen=True)
+class Tag(Task):
+    """-log p of the class of each token that is asked for, the batch's `labels` int64 [B, T]."""
+
+    classes: int = 2
+
+    @property
+    def outputs(self) -> int:
+        return self.classes
+
+    def counts(self, batch: Batch) -> dict[str, int]:
+        """The tokens that are asked for."""
+        return {TERM: 0 if batch.labels is None else int((batch.labels != IGNORED).sum())}
+
+    def summed(self, scores: Tensor, batch: Batch) -> Tensor:
+        assert batch.labels is not None, "rows of tags have labels"
+        scores, labels = scores.flatten(0, 1), batch.labels.flatten()  # [B·T, C], [B·T]
+        return functional.cross_entropy(scores, labels, ignore_index=IGNORED, reduction="sum")
+
+
+@dataclass(frozen=True)
+class Answer(Task):
+    """Half of -log p of the first and of the last token of an answer, `asked["start"]` and `asked["stop"]` int64 [B],
+    among a row's tokens; both are the first token where the row has no answer (Devlin et al. 2019, §4.2 and §4.3).
+
+    impossible: some questions have no answer, so that none may be given. longest: tokens of an answer at the most.
+    """
+
+    dropout: float = 0.0
+    impossible: bool = True
+    longest: int = 30
+
+    @property
+    def outputs(self) -> int:
+        return 2
+
+    def answers(self, batch: Batch) -> None:
+        """None: a label counts half."""
+
+    def summed(self, scores: Tensor, batch: Batch) -> Tensor:
+        start, stop = scores.masked_fill((real(batch) == 0)[..., None], -torch.inf).unbind(-1)  # [B, T] each
+        first = functional.cross_entropy(start, batch.asked["start"], reduction="sum")
+        last = functional.cross_entropy(stop, batch.asked["stop"], reduction="sum")
+        return (first + last) / 2
+
+
+TASKS: Registry[type[Task]] = Registry("task", "weft.tasks")
+TASKS.register("answer", Answer)
+TASKS.register("choose", Choose)
+TASKS.register("classify", Classify)
+TASKS.register("regress", Regress)
+TASKS.register("tag", Tag)

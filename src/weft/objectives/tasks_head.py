@@ -1,0 +1,84 @@
+"""A model with one linear layer beside it, which reads its states or a vector pooled of them: what is fine-tuned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from weft.batch import Batch
+from weft.nn import Decoder, Encoder, Linear
+from weft.objectives.reading import types_of
+from weft.objectives.wrapped import Wrapped
+from weft.objectives.writing import layout
+
+MODEL = "model."  # what the names of the model's tensors begin with
+Pooling = Literal["pooler", "first", "mean", "last"]
+
+
+class WithHead(Wrapped):
+    """out(drop(pooled)), or of every token out(drop(x)).
+
+    pooling: what is read of a row: "pooler", the vector of the encoder's own pooler; the state of its "first" or "last"
+    token, or their "mean"; None: each token's state.
+    """
+
+    def __init__(
+        self, model: Encoder | Decoder, width: int, outputs: int, *, pooling: Pooling | None, dropout: float
+    ) -> None:
+        super().__init__(model)
+        self.pooling = pooling
+        self.drop, self.out = nn.Dropout(dropout), Linear(width, outputs)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Scores of a batch's rows: [B, C], or [B, T, C] where there is no pooling. ValueError where the model has
+        auxiliary terms, which nobody would weigh."""
+        types = (types_of(self.model, batch),) if isinstance(self.model, Encoder) else ()
+        x, auxiliary = self.model(batch.tokens, layout(batch), *types)  # [B, T, D]
+        if auxiliary and self.training:
+            raise ValueError(f"nobody weighs the model's auxiliary terms {', '.join(auxiliary)}: tune another model")
+        if self.pooling == "pooler":
+            x = self.model.pool(x)  # [B, D]
+        elif self.pooling is not None:
+            x = pooled(x, batch, self.pooling)  # [B, D]
+        return self.out(self.drop(x))  # [B, C] or [B, T, C]
+
+    def freeze(self, layers: int | None) -> None:
+        """Let train what is read: of the model all (None), nothing (0), or its last `layers` layers and what comes
+        after them; never its own heads, which nobody asks here. ValueError where it has not so many."""
+        for name, part in self.model.named_children():
+            if name in ("head", "heads") or (name == "pooler" and self.pooling != "pooler"):
+                part.requires_grad_(False)
+        if layers is None:
+            return
+        stack, pooler = self.model.stack, [self.model.pooler] if self.pooling == "pooler" else []
+        if not 0 <= layers <= len(stack.layers):
+            raise ValueError(
+                f"layers={layers}, and this model has {len(stack.layers)} with weights of their own: choose so many or "
+                "fewer, head for none of them, all for the whole model"
+            )
+        self.model.requires_grad_(False)
+        if layers:
+            for part in (*stack.layers[-layers:], stack.norm, *pooler):
+                part.requires_grad_(True)
+
+
+def beside(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Of the tensors of a `WithHead` by name those that are not the model's: the head's."""
+    return {name: tensor for name, tensor in tensors.items() if not name.startswith(MODEL)}
+
+
+def real(batch: Batch) -> Tensor:
+    """Where a batch holds tokens, int64 [B, T] of 0 and 1."""
+    return torch.ones_like(batch.tokens) if batch.segments is None else (batch.segments > 0).long()  # [B, T]
+
+
+def pooled(x: Tensor, batch: Batch, how: str) -> Tensor:
+    """The mean of the states x [B, T, D] of rows padded on the right, or their first's or last's: fp32 [B, D]."""
+    here = real(batch)  # [B, T]
+    if how == "mean":
+        return (x.float() * here[..., None]).sum(dim=1) / here.sum(dim=1, keepdim=True).clamp(min=1)  # [B, D]
+    place = here.sum(dim=1) - 1 if how == "last" else torch.zeros_like(here[:, 0])  # [B]
+    return x.float()[torch.arange(len(x), device=x.device), place.clamp(min=0)]  # [B, D]

@@ -1,0 +1,22 @@
+"""Fine-tuning a model for a task, and what it says afterwards."""
+
+from weft.recipes.tuning.description import Columns, Description, Reading, Tuned, read_tuned
+from weft.recipes.tuning.kinds import KINDS
+from weft.recipes.tuning.predict import Predicted, predict
+from weft.recipes.tuning.prepare import USUAL, Tuning
+from weft.recipes.tuning.run import Outcome, tune
+
+__all__ = [
+    "KINDS",
+    "USUAL",
+    "Columns",
+    "Description",
+    "Outcome",
+    "Predicted",
+    "Reading",
+    "Tuned",
+    "Tuning",
+    "predict",
+    "read_tuned",
+    "tune",
+]

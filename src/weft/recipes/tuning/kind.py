@@ -1,0 +1,98 @@
+"""What each task is from files to figures: how examples are read, become rows, and how scores become answers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from weft.batch import Tokenizer
+from weft.data.labelled import Padded
+from weft.data.sources import Say
+from weft.evaluate import METRICS, Metric, Needs, metric_for
+from weft.objectives.tasks import Task
+from weft.objectives.tasks_head import Pooling
+from weft.recipes.tuning.description import Columns, Description, Reading
+
+
+@dataclass(frozen=True)
+class How:
+    """What a person and the model say of the objective. pooling: of a row, see `WithHead`; dropout: the model's."""
+
+    pooling: Pooling
+    layers: int | None
+    dropout: float
+
+
+class Encoded(ABC):
+    """Examples as rows of ids, and the way back from their scores, which stand in the order of the rows."""
+
+    data: Padded
+
+    @abstractmethod
+    def predicted(self, scores: Sequence[np.ndarray], needs: Needs) -> list[Any]:
+        """What a metric of this kind reads of each example."""
+
+    @abstractmethod
+    def gold(self, needs: Needs) -> list[Any]:
+        """What it is to be."""
+
+    @abstractmethod
+    def lines(self, scores: Sequence[np.ndarray]) -> Iterator[dict[str, Any]]:
+        """What is written of each example, as JSON."""
+
+
+class Kind(ABC):
+    """A task. gives: what its metrics read, the usual first. metric, context (tokens of a row): the usual ones."""
+
+    gives: ClassVar[tuple[Needs, ...]]
+    metric: ClassVar[str]
+    context: ClassVar[int] = 128
+
+    @abstractmethod
+    def read(self, path: Path, columns: Columns, *, labelled: bool) -> list[Any]:
+        """The examples of a file. ValueError or DamagedFile names file and line."""
+
+    def usual(self, examples: Sequence[Any]) -> str:
+        """The metric where none is asked for."""
+        return self.metric
+
+    def labels(self, examples: Sequence[Any], metric: Metric) -> tuple[str, ...]:
+        """The classes that examples to train on have."""
+        return ()
+
+    def absent(self, examples: Sequence[Any], labels: tuple[str, ...], metric: Metric) -> tuple[str, ...]:
+        """The classes that no example to train on has. ValueError naming file and line for one that is not known."""
+        return ()
+
+    @abstractmethod
+    def objective(self, examples: Sequence[Any], labels: tuple[str, ...], how: How) -> Task:
+        """What is minimised."""
+
+    @abstractmethod
+    def encode(
+        self, examples: Sequence[Any], description: Description, tokenizer: Tokenizer, say: Say, *, labelled: bool
+    ) -> Encoded:
+        """Examples as rows. ValueError naming file and line for a label that is not known."""
+
+    def fitting(self, name: str, task: str) -> Metric:
+        """The metric called `name`. UnknownName, or ValueError where it does not fit the task."""
+        found = METRICS.get(name)
+        return found if found.needs in self.gives else metric_for(name, self.gives[0], task)
+
+
+def most(reading: Reading, context: int | None) -> Reading:
+    """The reading, of rows no longer than the model places. ValueError where more was asked for."""
+    if context is not None and reading.context > context:
+        raise ValueError(f"rows of {reading.context} tokens, and the model places {context}: --longest {context}")
+    return reading
+
+
+def spread(scores: np.ndarray) -> np.ndarray:
+    """softmax of scores [.., C], fp64."""
+    raised = np.exp(scores.astype(np.float64) - scores.max(axis=-1, keepdims=True))
+    return raised / raised.sum(axis=-1, keepdims=True)

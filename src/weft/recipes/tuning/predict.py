@@ -1,0 +1,53 @@
+"""What a fine-tuned model says of a file, line by line."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from weft.data.sources import Say, quiet
+from weft.evaluate import Score
+from weft.files import write_bytes
+from weft.recipes.tuning.description import Columns, read_tuned
+from weft.recipes.tuning.kinds import KINDS
+from weft.recipes.tuning.scores import score
+from weft.training.world import place
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """How many examples were answered, and the metric of the task, where the file says what is right."""
+
+    examples: int
+    score: Score | None
+
+
+def predict(
+    folder: Path | str,
+    data: Path | str,
+    out: Path | str,
+    *,
+    columns: Columns | None = None,
+    labelled: bool = False,
+    device: str = "auto",
+    say: Say = quiet,
+) -> Predicted:
+    """Write one JSON object for each example of a file, in their order: a row, a sentence, a question.
+
+    columns: None, those that the model was tuned on. labelled: the file says what is right, and the metric is computed;
+    else no label is read (questions are SQuAD's in either case). ValueError or DamagedFile names what is wrong.
+    """
+    tuned = read_tuned(Path(folder))
+    for text in tuned.model.notices:
+        say(text)
+    description, tokenizer = tuned.description, tuned.model.need_tokenizer()
+    kind = KINDS[description.task]
+    metric = kind.fitting(description.metric, f"the task {description.task}")
+    examples = kind.read(Path(data), columns or description.columns, labelled=labelled)
+    rows = kind.encode(examples, description, tokenizer, say, labelled=labelled)
+    scores = score(tuned.module.to(place(device)), rows.data, description.objective, labelled=False).rows
+    lines = (json.dumps(line, ensure_ascii=False) + "\n" for line in rows.lines(scores))
+    write_bytes(Path(out), "".join(lines).encode())
+    found = metric.score(rows.predicted(scores, metric.needs), rows.gold(metric.needs)) if labelled else None
+    return Predicted(len(examples), found)

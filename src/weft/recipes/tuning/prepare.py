@@ -1,0 +1,135 @@
+"""What a person asks for, and what every seed of it trains on and is judged by."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from weft.batch import Tokenizer
+from weft.evaluate import Metric
+from weft.hub import Model, load
+from weft.nn import Encoder
+from weft.objectives.tasks import RowTask
+from weft.objectives.tasks_head import Pooling, WithHead
+from weft.recipes.tuning.description import Columns, Description, Reading
+from weft.recipes.tuning.kind import Encoded, How, Kind, most
+from weft.recipes.tuning.kinds import KINDS
+from weft.recipes.tuning.scores import score
+from weft.training.settings import TrainSettings
+
+USUAL = TrainSettings(
+    epochs=3, batch=32, rate=5e-5, weight_decay=0.01, beta2=0.999, schedule="linear", floor=0.0, compile="off", keep=1
+)
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What a person asks for. begin: the model's folder, or its name on the hub. metric, pooling, context: None, the
+    task's and the model's usual. labels: the classes; none: those of the data. seeds: how many runs, of train.seed and
+    those that follow it."""
+
+    begin: Path | str
+    task: str
+    data: Path | str
+    dev: Path | str
+    columns: Columns = field(default_factory=Columns)
+    metric: str | None = None
+    pooling: Pooling | None = None
+    layers: int | None = None
+    context: int | None = None
+    every_piece: bool = False
+    labels: tuple[str, ...] = ()
+    seeds: int = 1
+    train: TrainSettings = USUAL
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What every seed trains on and is judged by."""
+
+    model: Model
+    description: Description
+    metric: Metric
+    train: Encoded
+    dev: Encoded
+
+
+def prepare(tuning: Tuning, tell: Callable[[str], None]) -> Prepared:
+    """The model, and the data as rows of its ids. ValueError for what does not fit, naming file and line."""
+    if tuning.task not in KINDS:
+        raise ValueError(f"there is no task {tuning.task!r}: there are {', '.join(KINDS)}")
+    kind, model = KINDS[tuning.task], load(tuning.begin)
+    for text in model.notices:
+        tell(text)
+    if tuning.metric is not None:
+        kind.fitting(tuning.metric, f"the task {tuning.task}")
+    tokenizer, examples = model.need_tokenizer(), kind.read(Path(tuning.data), tuning.columns, labelled=True)
+    metric = kind.fitting(tuning.metric or kind.usual(examples), f"the task {tuning.task}")
+    labels = kind.labels(examples, metric)
+    if tuning.labels and not labels:
+        raise ValueError(f"labels={', '.join(tuning.labels)}: the task {tuning.task} has no classes: leave them out")
+    labels = tuning.labels or labels
+    if absent := kind.absent(examples, labels, metric):
+        tell(f"nothing in {tuning.data} has the label {', '.join(map(repr, absent))}: it will never be learned")
+    objective = kind.objective(examples, labels, _how(tuning, model))
+    objective.check(model.module)
+    if isinstance(objective, RowTask) and tuning.pooling is None and objective.pooling == "first":
+        tell("the model has no pooler: the head reads the state of each row's first token (--pooling mean: of all)")
+    description = Description(objective, tuning.columns, labels, metric.name, _reading(tuning, kind, model))
+    held_out = kind.read(Path(tuning.dev), tuning.columns, labelled=True)
+    rows = [_encoded(kind, these, description, tokenizer, tell) for these in (examples, held_out)]
+    if metric.needs in ("classes", "numbers", "tags"):  # what cannot be scored is refused before it is trained for
+        metric.score(rows[1].gold(metric.needs), rows[1].gold(metric.needs))
+    return Prepared(model, description, metric, *rows)
+
+
+def _encoded(
+    kind: Kind, examples: list[Any], description: Description, tokenizer: Tokenizer, tell: Callable[[str], None]
+) -> Encoded:
+    return kind.encode(examples, description, tokenizer, tell, labelled=True)
+
+
+def _reading(tuning: Tuning, kind: Kind, model: Model) -> Reading:
+    context = model.config.context
+    asked = tuning.context or min(kind.context, context or kind.context)
+    return most(Reading(asked, tuning.every_piece), context)
+
+
+def _how(tuning: Tuning, model: Model) -> How:
+    """What the head reads, and the model's own dropout for it."""
+    module, config = model.module, model.config
+    rate = config.dropout if "dropout" in {field.name for field in fields(config)} else 0.0
+    pooling: Pooling | None = tuning.pooling
+    if pooling is None and isinstance(module, Encoder):
+        pooling = "first" if module.pooler is None else "pooler"
+    return How(pooling or "last", tuning.layers, rate)
+
+
+def judged(module: nn.Module, prepared: Prepared) -> dict[str, float]:
+    """The metric and the loss of the dev set."""
+    assert isinstance(module, WithHead)
+    dev, metric = prepared.dev, prepared.metric
+    scored = score(module, dev.data, prepared.description.objective, labelled=True)
+    assert scored.loss is not None
+    found = metric.score(dev.predicted(scored.rows, metric.needs), dev.gold(metric.needs))
+    return {metric.name: found.value, "loss": scored.loss}
+
+
+def constant(prepared: Prepared) -> float | None:
+    """What the commonest class, or tag, of the training set would score on the dev set; None where neither is asked."""
+    metric, gold = prepared.metric, prepared.dev.gold(prepared.metric.needs)
+    if metric.needs == "classes":
+        return metric.score([_commonest(prepared.train.gold("classes"))] * len(gold), gold).value
+    if metric.needs == "tags":
+        tag = _commonest([tag for tags in prepared.train.gold("tags") for tag in tags])
+        return metric.score([[tag] * len(tags) for tags in gold], gold).value
+    return None
+
+
+def _commonest(values: Sequence[Any]) -> Any:
+    return Counter(values).most_common(1)[0][0]

@@ -1,0 +1,556 @@
+"""Fine-tuning: each task from files to predictions, the reference's losses, what is kept, what is refused."""
+
+import json
+import random
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from commands import good, stop_after
+from commands import weft as run
+from tuned import BAD, GOOD, encoder, entity, mood, questions, speech, table, tagged
+
+import weft
+from weft.batch import IGNORED, Batch
+from weft.data import Bytes, places
+from weft.data.labelled import Line, Padded
+from weft.files import DamagedFile, read_tensors, write_tensors
+from weft.hub import Model
+from weft.models import Blueprint
+from weft.nn import Encoder
+from weft.objectives.tasks import TASKS, Answer, Classify
+from weft.recipes.tuning import USUAL, Columns, Tuning, predict, read_tuned, tune
+from weft.recipes.tuning.kinds import KINDS
+from weft.recipes.tuning.prepare import prepare
+from weft.recipes.tuning.run import built
+from weft.training.log import read
+from weft.training.settings import TrainSettings
+
+FAST = replace(USUAL, rate=3e-3, batch=8, precision="fp32", kernel="matmul", epochs=3, warmup=2)
+QUICK = ("--rate", "3e-3", "--batch", 8, "--quiet", "--set", "train.precision=fp32", "--set", "train.kernel=matmul")
+NUMBERED = Columns("1", label="2", header=False)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model with a pooler; read it only."""
+    return encoder(tmp_path_factory.mktemp("model") / "encoder")
+
+
+@pytest.fixture(scope="module")
+def moods(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Texts with two classes, to train on and to be judged by; no header."""
+    place = tmp_path_factory.mktemp("moods")
+    return table(place / "train.tsv", 128, 1, mood), table(place / "dev.tsv", 40, 2, mood)
+
+
+@pytest.fixture(scope="module")
+def tuned(folder: Path, moods: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tuned model; read it only."""
+    out = tmp_path_factory.mktemp("tuned") / "out"
+    tune(Tuning(folder, "classify", *moods, NUMBERED, train=FAST), out)
+    return out
+
+
+def lines(path: Path) -> list[Any]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+# ------------------------------------------------------------------------------------------------------------ the verbs
+
+
+def test_a_class_is_learned_saved_and_predicted(folder: Path, moods: tuple[Path, Path], tmp_path: Path) -> None:
+    train, dev = moods
+    files = ("--data", train, "--dev", dev, "--text", 1, "--label", 2, "--no-header")
+    out = tmp_path / "out"
+    found = good("tune", folder, "--task", "classify", *files, "--epochs", 3, *QUICK, "--out", out, "--json").data
+    assert found["scores"] == [1.0] and found["metric"] == "accuracy" and found["constant"] < 0.7
+    shown = good("predict", out, "--data", dev, "--out", tmp_path / "said.jsonl", "--score").out
+    assert shown.startswith("accuracy 1 (share equal)") and "40 predictions" in shown
+    gold = [line.split("\t")[1] for line in dev.read_text().splitlines()]
+    said = lines(tmp_path / "said.jsonl")
+    assert [line["label"] for line in said] == gold
+    assert all(sum(line["probabilities"].values()) == pytest.approx(1) for line in said)
+    texts = tmp_path / "texts.csv"
+    texts.write_text("what\ngood film\nthe music was awful\n")  # other columns than those it was tuned on, no labels
+    good("predict", out, "--data", texts, "--text", "what", "--out", tmp_path / "new.jsonl")
+    assert [line["label"] for line in lines(tmp_path / "new.jsonl")] == ["yes", "no"]
+
+
+def test_what_is_saved_is_the_model_tuned_as_save_writes_it(
+    folder: Path, tuned: Path, moods: tuple[Path, Path]
+) -> None:
+    config = json.loads((tuned / "config.json").read_text())
+    assert config["architectures"] == json.loads((folder / "config.json").read_text())["architectures"]
+    before, after = weft.load(folder), weft.load(tuned)
+    assert after.blueprint == before.blueprint and after.tokenizer is not None
+    changed = {
+        name for name, tensor in after.module.state_dict().items() if not tensor.equal(before.module.state_dict()[name])
+    }
+    assert "embed.weight" in changed and "pooler.dense.weight" in changed
+    tokens = torch.tensor([[2, 5, 6, 3]])
+    assert isinstance(after.module, Encoder)
+    scores = read_tuned(tuned).module(Batch(tokens))
+    head = read_tensors(tuned / "head.safetensors")
+    assert set(head) == {"out.weight", "out.bias"}
+    pooled = after.module.pool(after.encode(tokens))
+    assert torch.allclose(scores, pooled @ head["out.weight"].T + head["out.bias"], atol=1e-6)
+
+
+def test_several_seeds_give_a_mean_and_a_deviation_and_the_best_is_kept(
+    folder: Path, moods: tuple[Path, Path], tmp_path: Path
+) -> None:
+    files = ("--data", moods[0], "--dev", moods[1], "--text", 1, "--label", 2, "--no-header")
+    words = (
+        "tune",
+        folder,
+        "--task",
+        "classify",
+        *files,
+        *QUICK,
+        "--set",
+        "train.steps=6",
+        "--metric",
+        "nll",
+        "--seeds",
+        3,
+    )
+    found = good(*words, "--out", tmp_path / "out", "--json").data
+    scores = found["scores"]
+    assert len(set(scores)) == 3 and found["seed"] == scores.index(min(scores))  # nll: lower is better
+    assert found["spread"]["mean"] == pytest.approx(sum(scores) / 3) and found["spread"]["count"] == 3
+    data = good("predict", tmp_path / "out", "--data", moods[1], "--out", tmp_path / "p", "--score", "--json").data
+    assert data["score"]["value"] == pytest.approx(min(scores), abs=1e-6)
+    shown = good(*words, "--out", tmp_path / "out", "--overwrite").out
+    assert f"{found['spread']['mean']:.4f} ± {found['spread']['deviation']:.4f}" in shown  # the same again
+
+
+# ------------------------------------------------------------------------------------------------------------ the tasks
+
+
+def test_a_number_is_learned(folder: Path, tmp_path: Path) -> None:
+    def rated(draw: random.Random) -> tuple[str, str]:
+        words = draw.choices((*GOOD, *BAD), k=3)
+        return " ".join(words), str(sum(word in GOOD for word in words) / 3)
+
+    files = [table(tmp_path / f"{seed}.tsv", 120, seed, rated, "text\tlabel") for seed in (1, 2)]
+    found = tune(Tuning(folder, "regress", *files, train=replace(FAST, epochs=5)), tmp_path / "out")
+    assert found.metric.name == "pearson" and found.score is not None and found.score > 0.9
+    assert found.constant is None
+    predict(tmp_path / "out", files[1], tmp_path / "p.jsonl")
+    gold = [float(line.split("\t")[1]) for line in files[1].read_text().splitlines()[1:]]
+    said = [line["score"] for line in lines(tmp_path / "p.jsonl")]
+    assert sum(abs(one - other) for one, other in zip(said, gold, strict=True)) / len(gold) < 0.15
+
+
+@pytest.mark.parametrize("every_piece", [False, True])
+def test_entities_are_found(folder: Path, tmp_path: Path, every_piece: bool) -> None:
+    files = [tagged(tmp_path / f"{seed}.conll", 48, seed, entity) for seed in (1, 2)]
+    tuning = Tuning(folder, "tag", *files, every_piece=every_piece, train=replace(FAST, epochs=8))
+    found = tune(tuning, tmp_path / "out")
+    assert found.metric.name == "entity_f1" and found.score is not None and found.score > 0.95
+    assert read_tuned(tmp_path / "out").description.labels == ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
+    words = tmp_path / "words.conll"
+    words.write_text("the\nfilm\nwith\nanna\nin\n\nthe\nanna\nwas\nrome\noslo\n")  # no tags: they are not needed
+    predict(tmp_path / "out", words, tmp_path / "p.jsonl")
+    assert lines(tmp_path / "p.jsonl") == [
+        {"words": ["the", "film", "with", "anna", "in"], "tags": ["O", "O", "O", "B-PER", "O"]},
+        {"words": ["the", "anna", "was", "rome", "oslo"], "tags": ["O", "B-PER", "O", "B-LOC", "I-LOC"]},
+    ]
+
+
+def test_other_tags_are_scored_by_word_and_long_sentences_are_divided(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    files = [tagged(tmp_path / f"{seed}.conll", 60, seed, speech) for seed in (1, 2)]
+    found = good(
+        "tune", folder, "--task", "tag", "--data", files[0], "--dev", files[1], "--longest", 12, *QUICK, "--epochs", 5,
+        "--out", tmp_path / "out", "--json",
+    )  # fmt: skip
+    assert found.data["metric"] == "token_accuracy" and found.data["scores"][0] > 0.98
+    assert 0.3 < found.data["constant"] < 0.8
+    done = good("predict", tmp_path / "out", "--data", files[1], "--out", tmp_path / "p.jsonl", "--score")
+    assert "were divided" in done.err
+    said = lines(tmp_path / "p.jsonl")
+    assert len(said) == 60 and all(len(line["words"]) == len(line["tags"]) for line in said)
+
+
+def test_questions_are_answered_and_some_have_no_answer(folder: Path, tmp_path: Path) -> None:
+    files = [questions(tmp_path / f"{seed}.json", 60, seed, impossible=True) for seed in (1, 2)]
+    tuning = Tuning(folder, "answer", *files, context=32, train=replace(FAST, epochs=6))
+    found = tune(tuning, tmp_path / "out")
+    assert found.metric.name == "answer_f1" and found.score is not None and found.score > 90
+    predict(tmp_path / "out", files[1], tmp_path / "p.jsonl", labelled=True)
+    said = {line["id"]: line for line in lines(tmp_path / "p.jsonl")}
+    empty = [line for line in said.values() if line["answer"] == ""]
+    assert empty and all(line["no_answer"] > 0 for line in empty)
+
+
+def test_the_best_span_is_in_the_context_and_no_longer_than_may_be(folder: Path, tmp_path: Path) -> None:
+    from weft.recipes.tuning.questions import Asked
+
+    file = questions(tmp_path / "q.json", 1, 3)
+    prepared = prepare(Tuning(folder, "answer", file, file, context=32), print)
+    rows = prepared.train
+    assert isinstance(rows, Asked) and not rows.objective.impossible
+    scores = [torch.zeros(len(window.ids), 2).numpy() for window in rows.windows]
+    window = rows.windows[0]
+    for row in scores:
+        row[1] = 9  # in the question: no answer
+        row[window.first + 2, 0] = row[window.first + 1, 1] = 5  # the end before the start
+        row[window.first + 3, 1] = 4
+    text = window.text(window.first + 2, window.first + 3)
+    assert rows.found(scores)[0].text == text and rows.found(scores)[0].score == 9
+    short = Asked(rows.questions, rows.windows, replace(rows.objective, longest=1), Bytes())
+    assert short.found(scores)[0].score == 5
+
+
+def test_the_right_one_of_several_is_chosen(folder: Path, tmp_path: Path) -> None:
+    def choice(draw: random.Random) -> tuple[str, ...]:
+        right, texts = draw.randrange(3), [draw.choice(BAD) for _ in range(3)]
+        texts[right] = draw.choice(GOOD)
+        return "the film was", *(f"{word} music" for word in texts), "ABC"[right]
+
+    files = [table(tmp_path / f"{seed}.tsv", 80, seed, choice, "text\ta\tb\tc\tlabel") for seed in (1, 2)]
+    words = [word for name in "abc" for word in ("--choice", name)]
+    named = ("--data", files[0], "--dev", files[1], *words)
+    found = good("tune", folder, "--task", "choose", *named, *QUICK, "--epochs", 4, "--out", tmp_path / "out", "--json")
+    assert found.data["scores"] == [1.0]
+    good("predict", tmp_path / "out", "--data", files[1], "--out", tmp_path / "p.jsonl")
+    gold = ["ABC".index(line[-1]) for line in files[1].read_text().splitlines()[1:]]
+    assert [line["choice"] for line in lines(tmp_path / "p.jsonl")] == gold
+
+
+@pytest.mark.parametrize("family, pooling", [("gpt2", None), ("llama", "mean")])
+def test_a_decoder_is_tuned_by_its_last_token(
+    family: str, pooling: Any, moods: tuple[Path, Path], tmp_path: Path
+) -> None:
+    blueprint = Blueprint.of(family, "debug", vocab=Bytes().vocab, context=96)
+    weft.save(Model(blueprint.build(seed=0), blueprint, Bytes()), tmp_path / "model")
+    settings = replace(FAST, epochs=1, rate=1e-3)
+    tuning = Tuning(tmp_path / "model", "classify", *moods, NUMBERED, pooling=pooling, train=settings)
+    found = tune(tuning, tmp_path / "out")
+    assert read_tuned(tmp_path / "out").description.objective == Classify(
+        dropout=0.0, pooling=pooling or "last", classes=2
+    )
+    again = predict(tmp_path / "out", moods[1], tmp_path / "p.jsonl", labelled=True)
+    assert again.score is not None and again.score.value == found.score
+    assert weft.load(tmp_path / "out").generate("a", tokens=2)
+
+
+# -------------------------------------------------------------------------------------------------------- the reference
+
+
+def published(folder: Path) -> Path:
+    """A random BERT that transformers wrote, with a tokenizer beside it; no dropout."""
+    transformers = pytest.importorskip("transformers")
+    from tuned import wordpieces
+
+    tokenizer = wordpieces()
+    torch.manual_seed(3)
+    config = transformers.BertConfig(
+        vocab_size=tokenizer.vocab, hidden_size=36, num_hidden_layers=2, num_attention_heads=3, intermediate_size=50,
+        max_position_embeddings=64, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+    )  # fmt: skip
+    transformers.BertModel(config).save_pretrained(folder)
+    tokenizer.save(folder)
+    return folder
+
+
+ASKED: dict[str, Any] = {
+    "classify": lambda batch: {"labels": batch.asked["label"]},
+    "regress": lambda batch: {"labels": batch.asked["label"]},
+    "tag": lambda batch: {"labels": batch.labels},
+    "answer": lambda batch: {"start_positions": batch.asked["start"], "end_positions": batch.asked["stop"]},
+    "choose": lambda batch: {"labels": batch.asked["label"][::2]},
+}
+
+
+def their_losses(theirs: Any, data: Padded, settings: TrainSettings, task: str) -> list[float]:
+    """A plain loop of torch and transformers over the same rows."""
+    plain = [p for name, p in theirs.named_parameters() if "bias" in name or "LayerNorm" in name]
+    others = [p for name, p in theirs.named_parameters() if not ("bias" in name or "LayerNorm" in name)]
+    optimiser = torch.optim.AdamW(
+        [{"params": others, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}],
+        lr=settings.rate, betas=(settings.beta1, settings.beta2), eps=1e-8,
+    )  # fmt: skip
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: (settings.steps - step) / settings.steps)
+    theirs.train()
+    found = []
+    for step in range(settings.steps):
+        numbers = range(step * settings.batch, (step + 1) * settings.batch)
+        batch = data.batch([data.place(number, settings.seed) for number in numbers])
+        mask = torch.ones_like(batch.tokens) if batch.segments is None else batch.segments
+        rows = [batch.tokens, mask, batch.types]
+        if task == "choose":
+            rows = [tensor.view(settings.batch, 2, -1) for tensor in rows if tensor is not None]  # [B, 2, T]
+        named = dict(zip(("input_ids", "attention_mask", "token_type_ids"), rows, strict=True))
+        loss = theirs(**named, **ASKED[task](batch)).loss
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(theirs.parameters(), settings.clip)
+        optimiser.step()
+        schedule.step()
+        found.append(loss.item())
+    return found
+
+
+def example(task: str, path: Path) -> tuple[Path, Columns]:
+    """A file to train on, and its columns."""
+    if task == "tag":
+        return tagged(path, 60, 1, entity), Columns()
+    if task == "answer":
+        return questions(path, 40, 1, impossible=True), Columns()
+    draw = random.Random(1)
+    rows = [(mood(draw)[0], mood(draw)[0], str(draw.randint(0, 1))) for _ in range(60)]
+    path.write_text("".join("\t".join(row) + "\n" for row in rows))
+    path = path.rename(path.with_suffix(".tsv"))
+    return path, Columns("1", "2" if task != "choose" else None, "3", ("2", "1") if task == "choose" else (), False)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "task, kind, head",
+    [
+        ("classify", "BertForSequenceClassification", "classifier"),
+        ("regress", "BertForSequenceClassification", "classifier"),
+        ("tag", "BertForTokenClassification", "classifier"),
+        ("answer", "BertForQuestionAnswering", "qa_outputs"),
+        ("choose", "BertForMultipleChoice", "classifier"),
+    ],
+)
+def test_the_losses_are_those_of_a_plain_loop_of_transformers(task: str, kind: str, head: str, tmp_path: Path) -> None:
+    """Of questions a row at a time: the reference lets padding be an answer, and weft does not."""
+    transformers = pytest.importorskip("transformers")
+    folder, (file, columns) = published(tmp_path / "bert"), example(task, tmp_path / "data")
+    batch = 1 if task == "answer" else 8
+    settings = replace(FAST, epochs=0, steps=12, rate=1e-3, warmup=0, batch=batch, seed=5, evaluate_every=12)
+    tuning = Tuning(folder, task, file, file, columns, context=40, every_piece=True, train=settings)
+    if task == "regress":
+        tuning = replace(tuning, metric="mse")
+    prepared = prepare(tuning, print)
+    ours = built(prepared, 5, "cpu")
+    theirs = getattr(transformers, kind).from_pretrained(folder, num_labels=ours.out.width_out)
+    own = theirs.get_submodule(head)
+    with torch.no_grad():
+        own.weight.copy_(ours.out.weight)
+        own.bias.copy_(ours.out.bias)
+    assert isinstance(prepared.train.data, Padded)
+    losses = their_losses(theirs, prepared.train.data, settings, task)
+    tune(tuning, tmp_path / "out")
+    found = [line["loss"] for line in read(tmp_path / "out" / "seed-5" / "log.jsonl") if "loss" in line]
+    assert len(found) == 12 and found == pytest.approx(losses, abs=1e-4)
+    assert max(found) > 0.1  # something was to be learned
+
+
+# ------------------------------------------------------------------------------------------------------ what is trained
+
+
+@pytest.mark.parametrize(
+    "layers, trained", [(0, set()), (1, {"stack.layers.1", "pooler"}), (None, {"embed", "stack", "pooler"})]
+)
+def test_only_what_is_asked_for_trains(
+    layers: int | None, trained: set[str], folder: Path, moods: tuple[Path, Path], tmp_path: Path
+) -> None:
+    settings = replace(FAST, epochs=0, steps=3)
+    tune(Tuning(folder, "classify", *moods, NUMBERED, layers=layers, train=settings), tmp_path / "out")
+    before, after = (weft.load(path).module.state_dict() for path in (folder, tmp_path / "out"))
+    for name, tensor in before.items():
+        expected = any(name.startswith(f"{part}.") for part in trained)
+        same_anyway = name.endswith("attn.branch.k.bias")  # softmax does not feel it
+        assert tensor.equal(after[name]) is not expected or same_anyway, name
+    kept = tmp_path / "out" / "seed-0" / "checkpoints" / "step-00000003" / "optimiser.safetensors"
+    states = {name.rpartition("/")[0] for name in read_tensors(kept)}
+    frozen = [name for name in before if not any(name.startswith(f"{part}.") for part in trained)]
+    assert "out.weight" in states and not states & {f"model.{name}" for name in frozen}
+
+
+def test_more_layers_than_there_are_is_refused(folder: Path, moods: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"layers=3, and this model has 2 .* head for none"):
+        tune(Tuning(folder, "classify", *moods, NUMBERED, layers=3), tmp_path / "out")
+
+
+def test_heads_that_nobody_asks_are_left_as_they_are(moods: tuple[Path, Path], tmp_path: Path) -> None:
+    from tuned import wordpieces
+
+    tokenizer = wordpieces()
+    blueprint = Blueprint.of("bert", "debug", vocab=tokenizer.vocab)  # a head for masked tokens, no pooler
+    weft.save(Model(blueprint.build(seed=0), blueprint, tokenizer), tmp_path / "model")
+    words = ("--data", moods[0], "--dev", moods[1], "--text", 1, "--label", 2, "--no-header", "--set", "train.steps=2")
+    done = good(
+        "tune", tmp_path / "model", "--task", "classify", *words, *QUICK[:4], *QUICK[5:], "--out", tmp_path / "out"
+    )
+    assert "the head reads the state of each row's first token" in " ".join(done.err.split())
+    before, after = (weft.load(tmp_path / name).module.state_dict() for name in ("model", "out"))
+    assert all(before[name].equal(after[name]) for name in before if name.startswith("heads."))
+    assert not before["embed.weight"].equal(after["embed.weight"])
+
+
+# --------------------------------------------------------------------------------------------------- stopping, going on
+
+
+def test_a_stopped_tuning_goes_on_to_the_same_bits(folder: Path, moods: tuple[Path, Path], tmp_path: Path) -> None:
+    files = ("--data", moods[0], "--dev", moods[1], "--text", 1, "--label", 2, "--no-header", *QUICK)
+    words = ("tune", folder, "--task", "classify", *files, "--set", "train.steps=7", "--seeds", 2)
+    good(*words, "--out", tmp_path / "whole")
+    with pytest.MonkeyPatch.context() as patch:
+        stop_after(patch, 4)
+        assert run(*words, "--out", tmp_path / "stopped").status == 130
+    assert not (tmp_path / "stopped" / "task.json").exists()
+    assert run(*words, "--out", tmp_path / "stopped").status == 1  # it is not empty
+    good(*words, "--out", tmp_path / "stopped", "--resume")
+    for name in ("model.safetensors", "head.safetensors", "task.json"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "stopped" / name).read_bytes()
+    other = run(*words, "--longest", 50, "--out", tmp_path / "stopped", "--resume")
+    assert other.status == 1 and "makes it another tuning" in other.err
+
+
+def test_a_run_ends_when_nothing_becomes_better(folder: Path, moods: tuple[Path, Path], tmp_path: Path) -> None:
+    settings = replace(FAST, epochs=30, patience=2)
+    found = tune(Tuning(folder, "classify", *moods, NUMBERED, train=settings), tmp_path / "out")
+    assert found.score == 1.0 and not found.interrupted
+    evaluated = [line for line in read(tmp_path / "out" / "seed-0" / "log.jsonl") if "evaluation" in line]
+    accuracies = [line["evaluation"]["accuracy"] for line in evaluated]
+    assert len(accuracies) < 30 and accuracies.index(max(accuracies)) == len(accuracies) - 3
+    again = tune(Tuning(folder, "classify", *moods, NUMBERED, train=settings), tmp_path / "out", resume=True)
+    assert again.scores == found.scores
+    with pytest.raises(ValueError, match="patience says something of runs with best alone"):
+        replace(TrainSettings(steps=2), patience=1).check()
+
+
+def test_nothing_foreign_is_replaced(folder: Path, moods: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"no tune.json of weft's"):
+        tune(Tuning(folder, "classify", *moods, NUMBERED), tmp_path, overwrite=True)
+    assert (tmp_path / "config.json").read_text() == "{}"
+
+
+# ------------------------------------------------------------------------------------------------------ what is refused
+
+
+def damaged(tuned: Path, tmp_path: Path) -> Path:
+    shutil.copytree(tuned, tmp_path / "copy", ignore=shutil.ignore_patterns("seed-*"))
+    return tmp_path / "copy"
+
+
+def test_a_head_that_does_not_fit_is_an_error_that_names_the_tensor(tuned: Path, tmp_path: Path) -> None:
+    copy = damaged(tuned, tmp_path)
+    head = read_tensors(copy / "head.safetensors")
+    wrong: list[tuple[dict[str, torch.Tensor], str]] = [
+        ({"out.weight": head["out.weight"].clone()}, r"lacks the tensor 'out.bias', \[2\]"),
+        (
+            {"out.weight": head["out.weight"].clone(), "out.bias": torch.zeros(3)},
+            r"'out.bias' has the shape \[3\], .* \[2\]",
+        ),
+        ({**{name: t.clone() for name, t in head.items()}, "more": torch.zeros(1)}, "has a tensor 'more'"),
+    ]
+    for tensors, said in wrong:
+        write_tensors(copy / "head.safetensors", tensors)
+        with pytest.raises(DamagedFile, match=said):
+            read_tuned(copy)
+    (copy / "head.safetensors").unlink()
+    with pytest.raises(DamagedFile, match=r"head.safetensors is missing"):
+        read_tuned(copy)
+
+
+def test_a_task_that_is_not_understood_is_an_error(tuned: Path, folder: Path, tmp_path: Path) -> None:
+    copy = damaged(tuned, tmp_path)
+    data = json.loads((copy / "task.json").read_text())
+    for change, said in (
+        ({"task": "tag"}, "task is 'tag'"),
+        ({"more": 1}, "a task has task"),
+        ({"reading": {"contxt": 3}}, "contxt"),
+    ):
+        (copy / "task.json").write_text(json.dumps(data | change))
+        with pytest.raises(DamagedFile, match=said):
+            read_tuned(copy)
+    with pytest.raises(ValueError, match="is no fine-tuned model"):
+        predict(folder, "x.tsv", "y.jsonl")
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (("--task", "classfy"), "there is no task 'classfy'"),
+        (("--metric", "entity_f1"), "'entity_f1' needs tags"),
+        (("--metric", "acuracy"), "did you mean 'accuracy'"),
+        (("--label", 3), "has no column 3"),
+        (("--pooling", "max"), "--pooling max: "),
+        (("--layers", "some"), "--layers some: all, head"),
+        (("--longest", 900), "rows of 900 tokens, and the model places 64"),
+        (("--labels", "yes,maybe"), "train.tsv, line"),
+        (("--set", "model.depth=3"), "write it as train.a=b"),
+        (("--set", "train.best=loss"), "choose it by --metric"),
+        (("--seeds", 0), "seeds=0"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_before_anything_is_written(
+    words: tuple[object, ...], said: str, folder: Path, moods: tuple[Path, Path], tmp_path: Path
+) -> None:
+    usual = ("--task", "classify", "--data", moods[0], "--dev", moods[1], "--text", 1, "--label", 2, "--no-header")
+    done = run("tune", folder, *usual, *QUICK, *words, "--out", tmp_path / "out")
+    assert done.status == 1 and said in " ".join(done.err.split()), done.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_bad_rows_are_named_by_file_and_line(folder: Path, moods: tuple[Path, Path], tmp_path: Path) -> None:
+    dev = tmp_path / "dev.tsv"
+    for text, said in (
+        ("good film\tyes\nbad film\tmaybe\n", r"dev.tsv, line 2: the label 'maybe' is not among"),
+        ("good film\tyes\nbad\tfilm\tno\n", r"dev.tsv, line 2: the row has 3 values"),
+        ("good film\tyes\nbad film\t\n", r"dev.tsv, line 2: there is no label"),
+    ):
+        dev.write_text(text)
+        with pytest.raises(ValueError, match=said):
+            tune(Tuning(folder, "classify", moods[0], dev, NUMBERED), tmp_path / "out")
+    with pytest.raises(ValueError, match=r"train.tsv, line 1: '2' is '(yes|no)', not a finite number"):
+        tune(Tuning(folder, "regress", *moods, NUMBERED), tmp_path / "out")
+    words, train = tmp_path / "dev.conll", tagged(tmp_path / "train.conll", 5, 1, entity)
+    for text, said in (
+        ("the x O\nanna x B-ORG\n", r"dev.conll, line 2: the label 'B-ORG'"),
+        ("the x O\nanna B-PER\n", r"dev.conll, line 2: 2 columns between spaces"),
+    ):
+        words.write_text(text)
+        with pytest.raises(ValueError, match=said):
+            tune(Tuning(folder, "tag", train, words), tmp_path / "out")
+
+
+def test_what_is_cut_and_what_is_never_learned_is_said(folder: Path, moods: tuple[Path, Path], tmp_path: Path) -> None:
+    said = list[str]()
+    prepare(Tuning(folder, "classify", *moods, NUMBERED, context=6, labels=("no", "yes", "perhaps")), said.append)
+    assert any("were cut at their ends" in text for text in said)
+    assert any("has the label 'perhaps': it will never be learned" in text for text in said)
+
+
+def test_what_reads_a_source_and_writes_is_refused(moods: tuple[Path, Path], tmp_path: Path) -> None:
+    blueprint = Blueprint.of("t5", "debug", vocab=384)
+    weft.save(Model(blueprint.build(seed=0), blueprint, Bytes()), tmp_path / "model")
+    with pytest.raises(ValueError, match="classify asks an encoder or a decoder, and this model is an encoder–decoder"):
+        tune(Tuning(tmp_path / "model", "classify", *moods, NUMBERED), tmp_path / "out")
+
+
+# ---------------------------------------------------------------------------------------------------------------- parts
+
+
+def test_rows_are_padded_on_the_right_and_a_sample_may_be_several() -> None:
+    def line(*ids: int, label: int) -> Line:
+        row = torch.tensor(ids, dtype=torch.int32).numpy()
+        return Line(row, row * 0, row + 1, {"label": label, "score": 0.5})
+
+    data = Padded([(line(5, 6, label=0),), (line(7, label=1),), (line(label=1),)], 9)
+    batch = data.batch(places(0, [0, 1, 2]))
+    assert batch.tokens.tolist() == [[5, 6], [7, 9], [9, 9]] and batch.samples == (0, 1, 2)
+    assert batch.labels is not None and batch.labels.tolist() == [[6, 7], [8, IGNORED], [IGNORED, IGNORED]]
+    assert batch.segments is not None and batch.segments.tolist() == [[1, 1], [1, 0], [1, 0]]  # the empty one is read
+    assert batch.asked["label"].tolist() == [0, 1, 1] and batch.asked["score"].dtype == torch.float32
+    assert data.batch(places(0, [0])).segments is None
+    assert sorted(data.place(number, 3).sample for number in range(3)) == [0, 1, 2]
+
+
+def test_every_task_has_a_kind_and_every_kind_a_task() -> None:
+    assert list(KINDS) == TASKS.names()
+    assert all(task().title == name for name, task in TASKS.all().items())
+    assert Answer().dropout == 0.0
