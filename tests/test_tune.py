@@ -75,7 +75,9 @@ def test_a_class_is_learned_saved_and_predicted(folder: Path, moods: tuple[Path,
     assert [line["label"] for line in said] == gold
     assert all(sum(line["probabilities"].values()) == pytest.approx(1) for line in said)
     texts = tmp_path / "texts.csv"
-    texts.write_text("what\ngood film\nthe music was awful\n")  # other columns than those it was tuned on, no labels
+    texts.write_text(
+        "number,what\n1,good film\n2,the music was awful\n"
+    )  # other columns than those it was tuned on, no labels
     good("predict", out, "--data", texts, "--text", "what", "--out", tmp_path / "new.jsonl")
     assert [line["label"] for line in lines(tmp_path / "new.jsonl")] == ["yes", "no"]
 
@@ -554,3 +556,8 @@ def test_every_task_has_a_kind_and_every_kind_a_task() -> None:
     assert list(KINDS) == TASKS.names()
     assert all(task().title == name for name, task in TASKS.all().items())
     assert Answer().dropout == 0.0
+
+
+def test_columns_that_are_not_named_are_those_of_the_tuning() -> None:
+    usual = Columns("a", "b", "label", header=False)
+    assert Columns("c").over(usual) == Columns("c", "b", "label", header=True)

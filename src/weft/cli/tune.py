@@ -105,7 +105,7 @@ def predict(
     device: Device = None,
     as_json: AsJson = False,
 ) -> None:
-    """What a tuned model says of a file. Columns are those it was tuned on, where none is named.
+    """What a tuned model says of a file. A column that is not named is the one it was tuned on.
 
     weft predict runs/mood --data new.tsv --out moods.jsonl
     """

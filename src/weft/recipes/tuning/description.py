@@ -33,6 +33,16 @@ class Columns:
     choices: tuple[str, ...] = ()
     header: bool = True
 
+    def over(self, usual: Columns) -> Columns:
+        """These, and the usual ones in place of those that are not named."""
+        return Columns(
+            self.text or usual.text,
+            self.pair or usual.pair,
+            self.label or usual.label,
+            self.choices or usual.choices,
+            self.header,
+        )
+
 
 @dataclass(frozen=True)
 class Reading:

@@ -35,8 +35,9 @@ def predict(
 ) -> Predicted:
     """Write one JSON object for each example of a file, in their order: a row, a sentence, a question.
 
-    columns: None, those that the model was tuned on. labelled: the file says what is right, and the metric is computed;
-    else no label is read (questions are SQuAD's in either case). ValueError or DamagedFile names what is wrong.
+    columns: what is not named in them stands where it stood when the model was tuned. labelled: the file says what is
+    right, and the metric is computed; else no label is read (questions are SQuAD's in either case). ValueError or
+    DamagedFile names what is wrong.
     """
     tuned = read_tuned(Path(folder))
     for text in tuned.model.notices:
@@ -44,7 +45,8 @@ def predict(
     description, tokenizer = tuned.description, tuned.model.need_tokenizer()
     kind = KINDS[description.task]
     metric = kind.fitting(description.metric, f"the task {description.task}")
-    examples = kind.read(Path(data), columns or description.columns, labelled=labelled)
+    usual = description.columns
+    examples = kind.read(Path(data), usual if columns is None else columns.over(usual), labelled=labelled)
     rows = kind.encode(examples, description, tokenizer, say, labelled=labelled)
     scores = score(tuned.module.to(place(device)), rows.data, description.objective, labelled=False).rows
     lines = (json.dumps(line, ensure_ascii=False) + "\n" for line in rows.lines(scores))
