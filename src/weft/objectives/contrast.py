@@ -15,7 +15,7 @@ from weft.objectives.loss import TERM, Loss, Objective
 from weft.objectives.reading import types_of
 from weft.objectives.tasks_head import pooled
 from weft.objectives.wrapped import bare
-from weft.objectives.writing import layout
+from weft.objectives.writing import layout, unweighed
 
 Pooling = Literal["mean", "first", "last"]
 
@@ -66,7 +66,8 @@ class Contrast(Objective):
         """A vector of length 1 for each row, fp32 [B, D]."""
         model = bare(module)
         types = (types_of(model, batch),) if isinstance(model, Encoder) else ()
-        x, _ = module(batch.tokens, layout(batch), *types)  # [B, T, D]
+        x, auxiliary = module(batch.tokens, layout(batch), *types)  # [B, T, D]
+        unweighed(auxiliary)
         return functional.normalize(pooled(x, batch, self.pooling), dim=-1)
 
 

@@ -16,7 +16,7 @@ from weft.objectives.loss import TERM, Loss
 from weft.objectives.masked import MaskedTokens
 from weft.objectives.reading import types_of
 from weft.objectives.wrapped import Load, Wrapped, bare
-from weft.objectives.writing import NextToken, asked, layout
+from weft.objectives.writing import NextToken, asked, layout, unweighed
 
 ROWS = 512  # places whose two distributions are held at once
 
@@ -154,7 +154,8 @@ class DistilMasked(Lessons, MaskedTokens):
         """All of one pass of each."""
         assert isinstance(module, Taught)
         here, encoder = layout(batch), bare(module)
-        x, _ = module.model(batch.tokens, here, types_of(encoder, batch))  # [B, T, D]
+        x, auxiliary = module.model(batch.tokens, here, types_of(encoder, batch))  # [B, T, D]
+        unweighed(auxiliary)
         with torch.no_grad():
             taught, _ = module.teacher(batch.tokens, here, types_of(module.teacher, batch))
         terms = weighed(self.terms(module.model, x, batch), self.hard)

@@ -16,7 +16,7 @@ from weft.nn import Auxiliary, Encoder, Layout, initialise
 from weft.nn.encoder import Head, Pooler
 from weft.objectives.loss import Loss, Objective
 from weft.objectives.wrapped import Load, Wrapped, bare
-from weft.objectives.writing import layout
+from weft.objectives.writing import layout, unweighed
 
 
 class Headed(Wrapped):
@@ -92,8 +92,7 @@ def passed(module: Encoder | Headed, batch: Batch) -> Tensor:
     if batch.source is not None:
         raise ValueError("an encoder reads rows of texts, and these are pairs: give data of texts")
     x, auxiliary = module(batch.tokens, layout(batch), types_of(bare(module), batch))
-    if auxiliary:
-        raise ValueError(f"nobody weighs the model's auxiliary terms {', '.join(auxiliary)}: train without them")
+    unweighed(auxiliary)
     return x
 
 

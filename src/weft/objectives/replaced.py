@@ -18,7 +18,7 @@ from weft.objectives.loss import TERM, Loss
 from weft.objectives.masked import MaskedRows, MaskedTokens
 from weft.objectives.reading import Headed, types_of, with_heads
 from weft.objectives.wrapped import Load, Wrapped
-from weft.objectives.writing import asked, count, layout
+from weft.objectives.writing import asked, count, layout, unweighed
 
 Sharing = Literal["whole", "disentangled"]
 
@@ -141,7 +141,9 @@ class Detecting(Wrapped):
     def generate(self, tokens: Tensor, here: Layout, types: Tensor | None) -> Tensor:
         """The generator's hidden states [B, T, D] of rows with tokens hidden."""
         x = self.reader.embed(tokens, here, types=types)  # [B, T, D]
-        return self.generator.stack(x, Context(here))[0]
+        x, auxiliary = self.generator.stack(x, Context(here))  # [B, T, D]
+        unweighed(auxiliary)
+        return x
 
     @torch.no_grad()
     def guess(self, x: Tensor, draws: Tensor) -> Tensor:
@@ -156,7 +158,8 @@ class Detecting(Wrapped):
         given = tokens
         if self.own is not None:
             given = functional.embedding(tokens, self.table.detach() + self.own)  # [B, T, E]
-        x, _ = self.model(given, here, types)
+        x, auxiliary = self.model(given, here, types)
+        unweighed(auxiliary)
         return self.model.nats(x, replaced, "replaced")
 
     def kept(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

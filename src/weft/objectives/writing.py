@@ -128,11 +128,16 @@ def above_mean(module: Writer, hidden: Tensor, labels: Tensor) -> Tensor:
 
 def asked(batch: Batch, auxiliary: Auxiliary) -> Tensor:
     """The batch's labels; ValueError where there are none, or for terms of the model's that nobody weighs."""
-    if auxiliary:  # they would vanish without a word
+    unweighed(auxiliary)
+    if batch.labels is None:
+        raise ValueError(f"the batch has no labels: give what each place predicts, {IGNORED} where nothing")
+    return batch.labels
+
+
+def unweighed(auxiliary: Auxiliary) -> None:
+    """ValueError where a model returns terms that nobody weighs: they would vanish without a word."""
+    if auxiliary:
         raise ValueError(
             f"this objective has no weights for the model's auxiliary terms {', '.join(auxiliary)}: "
             "train with one that has, or a model without them"
         )
-    if batch.labels is None:
-        raise ValueError(f"the batch has no labels: give what each place predicts, {IGNORED} where nothing")
-    return batch.labels
