@@ -1,13 +1,13 @@
 """Speed of published models beside transformers: a forward pass, and a training step.
 
-    python benchmarks/published_speed.py [--rounds 3] [--families gpt2 llama bert t5 modernbert deberta mixtral]
+    python benchmarks/published_speed.py [--passes 9] [--families gpt2 llama bert t5 modernbert deberta mixtral]
                                          [--tasks forward train] [--precisions bf16 fp32] [--batch 8]
 
 One folder a family is written by transformers, at a published size with 6 layers, and both libraries load it: the same
 weights, the same rows, the same optimiser (fused AdamW). Each runs uncompiled and compiled; a library's figure is its
-better one. Every contestant runs in a process of its own, one after the other, round by round, so that a drift of the
-machine's speed falls on all. A round is 2 warm-up passes and 5 counted ones; its figure is the median; the table shows
-medians over rounds, and the ratio of the medians.
+better one. The contestants take turns, a pass each, in one process a family and task, so that a drift of the machine's
+speed falls on all: two turns to warm up, then --passes counted ones. The table shows medians, and the median over turns
+of the ratio of one turn's two times, with its quartiles.
 
 bf16: a forward pass has its weights in bf16, a training step runs under autocast with weights in fp32.
 transformers: attention by SDPA, its default. weft: attention kernels measured once, as `weft train` does.
@@ -29,7 +29,7 @@ from typing import Any
 FAMILIES = ("gpt2", "llama", "bert", "t5", "modernbert", "deberta", "mixtral")
 MASKED = ("bert", "modernbert", "deberta")
 CONTESTANTS = ("weft", "weft-compiled", "transformers", "transformers-compiled")
-WARM, TIMED = 2, 5
+WARM = 2
 LENGTH, TARGET = 256, 64  # of an encoder–decoder: a source of LENGTH, a target of TARGET
 
 
@@ -122,18 +122,18 @@ def transformers(
     return module, scores if task == "forward" else loss
 
 
-def one(name: str, family: str, folder: str, task: str, precision: str, batch: str) -> float:
-    """Seconds of a pass, in this process: the median."""
+def passes(name: str, family: str, folder: str, given: argparse.Namespace, task: str, precision: str) -> Any:
+    """What makes one pass of a contestant."""
     import torch
 
     library, _, how = name.partition("-")
     make = weft if library == "weft" else transformers
-    module, run = make(family, folder, task, precision, int(batch), how == "compiled")
+    module, run = make(family, folder, task, precision, given.batch, how == "compiled")
     module.train(task == "train")
-    optimiser = torch.optim.AdamW(module.parameters(), lr=1e-5, fused=True)
+    optimiser = torch.optim.AdamW(module.parameters(), lr=1e-5, fused=True) if task == "train" else None
 
     def step() -> None:
-        if task == "forward":
+        if optimiser is None:
             with torch.inference_mode():
                 run()
             return
@@ -143,59 +143,72 @@ def one(name: str, family: str, folder: str, task: str, precision: str, batch: s
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
 
-    times = []
-    for _ in range(WARM + TIMED):
-        began = time.perf_counter()
-        step()
-        times.append(time.perf_counter() - began)
-    return statistics.median(times[WARM:])
+    return step
+
+
+def measured(family: str, folder: str, given: argparse.Namespace, task: str, precision: str) -> dict[str, list[float]]:
+    """Seconds of each counted pass of each contestant, in turns, in this process."""
+    steps = {name: passes(name, family, folder, given, task, precision) for name in given.contestants}
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for turn in range(WARM + given.passes):
+        for name, step in steps.items():
+            began = time.perf_counter()
+            step()
+            if turn >= WARM:
+                times[name].append(time.perf_counter() - began)
+    return times
+
+
+def report(family: str, task: str, precision: str, times: dict[str, list[float]]) -> None:
+    """A line: medians, and the median over turns of the reference's time over ours, each library at its better one."""
+    middle = {name: statistics.median(found) for name, found in times.items()}
+    best = {}
+    for name in sorted(middle, key=lambda name: middle[name]):
+        best.setdefault(name.partition("-")[0], name)
+    ratios = [theirs / ours for theirs, ours in zip(times[best["transformers"]], times[best["weft"]], strict=True)]
+    shown = "".join(f"{1000 * middle[name]:>20.1f} ms" for name in times)
+    low, _, high = statistics.quantiles(ratios)
+    print(
+        f"{family:11}{task:9}{precision:6}{shown}{statistics.median(ratios):>7.2f}x ({low:.2f} to {high:.2f})",
+        flush=True,
+    )
 
 
 def measure_all(given: argparse.Namespace, folder: Path) -> None:
-    print(f"{'family':8}{'task':9}{'':6}" + "".join(f"{name:>23}" for name in given.contestants) + f"{'ratio':>8}")
+    print(f"{'family':11}{'task':9}{'':6}" + "".join(f"{name:>23}" for name in given.contestants) + f"{'ratio':>8}")
+    options = ["--passes", str(given.passes), "--batch", str(given.batch), "--contestants", *given.contestants]
     for family in given.families:
         reference(family).save_pretrained(folder / family)
         for task in given.tasks:
             for precision in given.precisions:
-                found: dict[str, list[float]] = {name: [] for name in given.contestants}
-                for _ in range(given.rounds):
-                    for name in given.contestants:
-                        words = [
-                            sys.executable,
-                            "-W",
-                            "ignore",
-                            __file__,
-                            "--one",
-                            name,
-                            family,
-                            str(folder / family),
-                            task,
-                        ]
-                        done = subprocess.run(
-                            [*words, precision, str(given.batch)], check=True, stdout=subprocess.PIPE, text=True
-                        )
-                        found[name].append(json.loads(done.stdout.splitlines()[-1]))
-                middle = {name: statistics.median(times) for name, times in found.items()}
-                ours, theirs = (
-                    min(seconds for name, seconds in middle.items() if name.partition("-")[0] == library)
-                    for library in ("weft", "transformers")
-                )
-                shown = "".join(f"{1000 * middle[name]:>20.1f} ms" for name in given.contestants)
-                print(f"{family:8}{task:9}{precision:6}{shown}{theirs / ours:>7.2f}x", flush=True)
+                words = [
+                    sys.executable,
+                    "-W",
+                    "ignore",
+                    __file__,
+                    *options,
+                    "--one",
+                    family,
+                    str(folder / family),
+                    task,
+                ]
+                done = subprocess.run([*words, precision], check=True, stdout=subprocess.PIPE, text=True)
+                report(family, task, precision, json.loads(done.stdout.splitlines()[-1]))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--passes", type=int, default=9)
     parser.add_argument("--families", nargs="+", choices=FAMILIES, default=FAMILIES)
     parser.add_argument("--tasks", nargs="+", choices=("forward", "train"), default=("forward", "train"))
     parser.add_argument("--precisions", nargs="+", choices=("bf16", "fp32"), default=("bf16", "fp32"))
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--contestants", nargs="+", choices=CONTESTANTS, default=CONTESTANTS)
-    parser.add_argument("--one", nargs=6, help=argparse.SUPPRESS)
+    parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
-        print(json.dumps(one(*given.one)))
+        family, folder, task, precision = given.one
+        print(json.dumps(measured(family, folder, given, task, precision)))
         return
     with tempfile.TemporaryDirectory() as folder:
         measure_all(given, Path(folder))

@@ -19,11 +19,13 @@ from weft.nn import (
     Attention,
     Block,
     Causal,
+    Dropout,
     Embed,
     Field,
     LayerNorm,
     Layout,
     Learned,
+    Linear,
     LMHead,
     Residual,
     RMSNorm,
@@ -182,3 +184,46 @@ def test_reset_reaches_every_parameter(name: str) -> None:
 def test_heads_that_cannot_be(sizes: tuple[int, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Attention(*sizes)
+
+
+@pytest.mark.parametrize("shape", [(5,), (3, 4, 5), (2, 0, 5)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_product_is_the_same_with_and_without_gradients(shape: tuple[int, ...], bias: bool) -> None:
+    linear = Linear(5, 7, bias=bias)
+    randomised(linear)
+    for x in (torch.randn(shape), torch.randn(*shape[:-1], 2 * shape[-1])[..., ::2]):  # the second is no whole block
+        with torch.no_grad():
+            y = linear(x)
+        wanted = x @ linear.weight.T + (linear.bias if linear.bias is not None else 0.0)
+        torch.testing.assert_close(y, wanted.detach())
+        torch.testing.assert_close(linear(x), wanted)
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.3, 0.9])
+def test_dropout_leaves_out_a_share_and_keeps_the_mean(rate: float) -> None:
+    dropout, x = Dropout(rate).train(), torch.ones(200, 1001, requires_grad=True)
+    y = dropout(x)
+    deviation = math.sqrt(rate * (1 - rate) / x.numel())
+    assert abs(float((y == 0).float().mean()) - rate) < 5 * deviation
+    assert y[y != 0].unique().tolist() == pytest.approx([1 / (1 - rate)], rel=1e-4)
+    (grad,) = torch.autograd.grad(y.sum(), x)
+    assert grad.equal(y)  # x is 1 everywhere: what was left out takes no gradient
+    columns = (y == 0).float().mean(0)  # neighbours share a draw: none of them may know of the other
+    assert (
+        abs(
+            float(
+                torch.corrcoef(torch.stack(((y == 0).float()[:, :-1].flatten(), (y == 0).float()[:, 1:].flatten())))[
+                    0, 1
+                ]
+            )
+        )
+        < 0.02
+    )
+    assert float((columns - rate).abs().max()) < 6 * math.sqrt(rate * (1 - rate) / 200)
+    assert dropout.eval()(x) is x and Dropout(0.0).train()(x) is x
+
+
+def test_dropout_is_a_function_of_the_seed() -> None:
+    x = torch.ones(33)
+    first, again = (torch.manual_seed(3) and Dropout(0.5).train()(x) for _ in range(2))
+    assert first.equal(again) and not first.equal(Dropout(0.5).train()(x))

@@ -13,7 +13,7 @@ import typer
 
 from weft.cli.asks import evaluate, fill, score
 from weft.cli.datasets import data
-from weft.cli.folders import AsJson, convert, embed, translate, verify
+from weft.cli.folders import AsJson, attention, convert, embed, translate, verify
 from weft.cli.tune import predict, tune
 
 app = typer.Typer(
@@ -164,7 +164,7 @@ def generate(
     command(name, asked, tokens=tokens, as_json=as_json)
 
 
-for _verb in (score, fill, translate, tune, predict, embed, convert, verify):
+for _verb in (score, fill, translate, attention, tune, predict, embed, convert, verify):
     app.command()(_verb)
 
 

@@ -51,7 +51,11 @@ def _figures(console: Console, recipe: Recipe, report: Report) -> None:
     if report.constant is not None:
         table.add_row("  one guess for all, same labels", f"{report.constant:.3f}", "")
     table.add_row("held-out perplexity", f"{figures['perplexity']:.1f}", "")
+    for name, score in report.metrics.items():
+        table.add_row(f"held-out {name.replace('_', ' ')}", f"{score.value:.2f}", "")
     console.print(table)
+    for name, score in report.metrics.items():
+        console.print(f"{name}: {score.signature}", style=MUTED, soft_wrap=True)
     if report.no_bytes:
         console.print(report.no_bytes, style=MUTED)
 

@@ -87,6 +87,9 @@ def translate(
     length_penalty: Annotated[
         float | None, typer.Option("--length-penalty", help="0 ranks whole rows, 1 means by token; default: 0.6")
     ] = None,
+    to: Annotated[
+        str | None, typer.Option("--to", help="the language asked for, of a model of several directions: de")
+    ] = None,
     tokens: Annotated[int, typer.Option("--tokens", help="most tokens of a translation")] = 200,
     batch: Annotated[int, typer.Option("--batch", help="lines searched at once; changes only time and memory")] = 32,
 ) -> None:
@@ -96,4 +99,23 @@ def translate(
     """
     from weft.cli.translate import command
 
-    command(name, beams=beams, length_penalty=length_penalty, tokens=tokens, batch=batch)
+    command(name, beams=beams, length_penalty=length_penalty, to=to, tokens=tokens, batch=batch)
+
+
+def attention(
+    name: Annotated[str, typer.Argument(metavar="DIR", help="an encoder–decoder's folder, or owner/name on the hub")],
+    source: Annotated[str, typer.Option("--source", help="what the model reads")],
+    target: Annotated[
+        str | None, typer.Option("--target", help="what it is made to write; default: what it would write")
+    ] = None,
+    out: Annotated[
+        Path, typer.Option("--out", help="a page with every head's map (.html), or a picture of the layers (.png)")
+    ] = Path("attention.html"),
+) -> None:
+    """Draw where a decoder looks in its source while it writes.
+
+    weft attention runs/german --source "A dog runs." --target "Ein Hund rennt." --out dog.png
+    """
+    from weft.cli.attention import command
+
+    command(name, source, target, out)

@@ -13,7 +13,7 @@ from weft.hub import find
 from weft.hub.translation import BEAMS, translate
 
 
-def command(name: str, *, beams: int, length_penalty: float | None, tokens: int, batch: int) -> None:
+def command(name: str, *, beams: int, length_penalty: float | None, to: str | None, tokens: int, batch: int) -> None:
     """Write a translation of each line of standard input, in their order."""
     if beams < 1 or batch < 1:
         raise ValueError(f"--beams {beams} and --batch {batch}: both are at least 1")
@@ -30,6 +30,12 @@ def command(name: str, *, beams: int, length_penalty: float | None, tokens: int,
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("", total=len(lines))
         found = translate(
-            model, lines, beams=search, tokens=tokens, batch=batch, done=lambda n: progress.update(task, completed=n)
+            model,
+            lines,
+            beams=search,
+            to=to,
+            tokens=tokens,
+            batch=batch,
+            done=lambda n: progress.update(task, completed=n),
         )
     sys.stdout.write("".join(f"{line}\n" for line in found))

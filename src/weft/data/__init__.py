@@ -2,6 +2,7 @@
 
 from weft.data.blocks import Blocks, Pairs, stream
 from weft.data.chat import ChatTemplate, Message, chat_files, read_chat
+from weft.data.directions import asked_languages, asking, by_language, read_directions
 from weft.data.further import trained_before
 from weft.data.mixture import Mixture
 from weft.data.order import Shuffled, place, places
@@ -81,6 +82,9 @@ __all__ = [
     "Words",
     "as_prompt",
     "as_source",
+    "asked_languages",
+    "asking",
+    "by_language",
     "chat_files",
     "encode_many",
     "is_store",
@@ -92,6 +96,7 @@ __all__ = [
     "places",
     "prepare",
     "read_chat",
+    "read_directions",
     "read_pairs",
     "read_records",
     "read_text",

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from weft.batch import IGNORED, Batch, Place, Tokenizer
+from weft.data.alike import alike_order
 from weft.data.order import Shuffled, mix
 from weft.data.pairs import Pair
 from weft.data.sources import Document
@@ -139,8 +140,11 @@ class Pairs(Shuffled):
     `pairs` holds the others, `ids` their ids, with nothing around them.
     """
 
-    def __init__(self, pairs: Sequence[Pair], tokenizer: Tokenizer, context: int, *, start: int | None = None) -> None:
-        """`start`: what the decoder begins with; None: END. ValueError where no pair is short enough."""
+    def __init__(
+        self, pairs: Sequence[Pair], tokenizer: Tokenizer, context: int, *, start: int | None = None, alike: int = 0
+    ) -> None:
+        """`start`: what the decoder begins with; None: END. alike: so many of about one length follow one another
+        (`alike_order`); 0: none do. ValueError where no pair is short enough."""
         self.pairs: list[Pair] = []
         self.context = context
         self._tokenizer, self._end = tokenizer, tokenizer.end
@@ -156,6 +160,19 @@ class Pairs(Shuffled):
         self.dropped = len(pairs) - len(self.pairs)
         if not self.pairs:
             raise ValueError(f"none of {len(pairs)} pairs fits into context={context} tokens: give pairs, or raise it")
+        self._alike, self._order = alike, ((-1, -1), np.zeros(0, np.int64))
+
+    def place(self, position: int, seed: int) -> Place:
+        """What is read at `position` of an endless run."""
+        if not self._alike:
+            return super().place(position, seed)
+        epoch, within = divmod(position, len(self))
+        at, order = self._order
+        if at != (seed, epoch):
+            lengths = np.array([len(source) + len(target) for source, target in self.ids])
+            order = alike_order(lengths, self._alike, seed, epoch)
+            self._order = (seed, epoch), order  # at once: threads read ahead
+        return Place(epoch, int(order[within]))
 
     def __len__(self) -> int:
         """Samples in an epoch."""

@@ -103,6 +103,11 @@ def named_sides(sources: Sequence[Names]) -> list[np.ndarray] | None:
     return None
 
 
+def side_of(name: str) -> Side | None:
+    """What a file is for, by its name alone; None where it does not say."""
+    return _group(name).side
+
+
 def _group(name: str) -> Group:
     """What a file's name, or else that of a folder it lies in, says it is for."""
     path = PurePosixPath(name)

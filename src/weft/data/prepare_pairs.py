@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from weft.batch import Tokenizer
 from weft.data.blocks import Pairs
+from weft.data.directions import asked_languages, asking, read_directions
+from weft.data.names import Side
 from weft.data.pairs import PAIR_SOURCES, Pair
 from weft.data.prepared import DataSettings, Prepared
 from weft.data.sources import SOURCES, Say
@@ -25,13 +28,8 @@ _OF_TEXTS = {
 
 
 def open_pairs(settings: DataSettings) -> list[Pair]:
-    """The pairs that the settings name. ValueError, naming the setting, for one that makes sense for texts only."""
-    usual = DataSettings()
-    for name, reason in _OF_TEXTS.items():
-        value = getattr(settings, name)
-        if value != getattr(usual, name):
-            raise ValueError(f"data.{name}={value}, but {reason}: leave data.{name} out")
-    settings.check()
+    """The pairs of a registered source. ValueError, naming the setting, for one that makes sense for texts only."""
+    _check(settings)
     known = PAIR_SOURCES.names()
     if settings.source in SOURCES.names() and settings.source not in known:
         raise ValueError(
@@ -40,23 +38,57 @@ def open_pairs(settings: DataSettings) -> list[Pair]:
     return PAIR_SOURCES.get(settings.source)(settings.paths)
 
 
+def _check(settings: DataSettings) -> None:
+    usual = DataSettings()
+    for name, reason in _OF_TEXTS.items():
+        value = getattr(settings, name)
+        if value != getattr(usual, name):
+            raise ValueError(f"data.{name}={value}, but {reason}: leave data.{name} out")
+    settings.check()
+
+
+def _sides(settings: DataSettings) -> tuple[list[Pair], list[Pair], list[str]]:
+    """What is trained on, what is held out, and what a person should know of it."""
+    if not settings.directions:
+        return *split_pairs(open_pairs(settings), settings.held_out, settings.seed), []
+    _check(settings)
+    if settings.source != "pairs" or len(settings.paths) != 1:
+        raise ValueError(
+            f"data.directions={','.join(settings.directions)} are of one folder of files, and data.source="
+            f"{settings.source} with {len(settings.paths)} paths was given: --data FOLDER"
+        )
+    found = read_directions(Path(settings.paths[0]), settings.directions)
+    train, held_out = found[Side.TRAIN], found[Side.HELD_OUT]
+    if not held_out:
+        return *split_pairs(train, settings.held_out, settings.seed), []
+    said = [f"the pairs come split by their files' names: data.held_out={settings.held_out} is not used"]
+    known = {source for source, _ in train}
+    new = [pair for pair in held_out if pair[0] not in known]
+    if not new:
+        raise ValueError(
+            f"all {len(held_out):,} held-out sources in {settings.paths[0]} are among those to train on too"
+        )
+    if len(new) < len(held_out):
+        said.append(f"{len(held_out) - len(new):,} held-out sources are among those to train on too, and were left out")
+    return train, new, said
+
+
 def prepare_pairs(
     settings: DataSettings, context: int, tokenizer: Tokenizer | None, say: Say, start: int | None = None
 ) -> Prepared:
     """Datasets of pairs, in memory; ValueError for settings or pairs that give none, see `open_pairs`."""
-    found = open_pairs(settings)
-    train, held_out = split_pairs(found, settings.held_out, settings.seed)
+    train, held_out, said = _sides(settings)
     check_held_out(settings, len(held_out))
-    say(f"read {len(found):,} pairs; {len(held_out):,} of them held out")
+    say(f"read {len(train) + len(held_out):,} pairs; {len(held_out):,} of them held out")
     if tokenizer is None:
         texts = (text for pair in train for text in pair)
-        tokenizer = train_tokenizer(settings.tokenizer, texts, settings.vocab)
+        words = [asking(language) for language in asked_languages(settings.directions)]
+        tokenizer = train_tokenizer(settings.tokenizer, texts, settings.vocab, words=words)
         say(f"trained a tokenizer of {tokenizer.vocab:,} ids ({settings.tokenizer}) on both languages")
-    rows_train, rows_held_out = (Pairs(side, tokenizer, context, start=start) for side in (train, held_out))
-    dropped = rows_train.dropped + rows_held_out.dropped
-    notices = (
-        (f"{dropped:,} pairs are longer than the context of {context} tokens and were left out",) if dropped else ()
-    )
+    rows_train = Pairs(train, tokenizer, context, start=start, alike=settings.alike)
+    rows_held_out = Pairs(held_out, tokenizer, context, start=start)
+    if dropped := rows_train.dropped + rows_held_out.dropped:
+        said.append(f"{dropped:,} pairs are longer than the context of {context} tokens and were left out")
     text = "".join(target for _, target in rows_held_out.pairs).encode()
     if not text:
         raise ValueError(
@@ -74,8 +106,11 @@ def prepare_pairs(
         held_out_tokens=held,
         held_out_bytes=len(text),
         documents=(len(rows_train), len(rows_held_out)),
-        digest=_digest([context, settings.seed, *other], rows_train.ids + rows_held_out.ids),
-        notices=notices,
+        digest=_digest(
+            [context, settings.seed, *([settings.alike] if settings.alike else []), *other],
+            rows_train.ids + rows_held_out.ids,
+        ),
+        notices=tuple(said),
         text=text,
     )
 

@@ -41,11 +41,19 @@ class DataSettings:
     seed: int = 0  # of the split
     rows: RowKind = "stream"
     store: str = ""  # a folder to keep the tokens in and find them again, also for other runs; "": the run's own
+    directions: tuple[
+        str, ...
+    ] = ()  # of pairs: en-de of a folder of train.en, train.de, val.en …; several in one model
+    alike: int = (
+        0  # of pairs: so many of about one length come together (the rows of a step: less padding); 0 = none do
+    )
 
     def check(self) -> None:
         """ValueError, naming the setting, for what can be none."""
         if not 0 <= self.vocab <= MOST_IDS:
             raise ValueError(f"data.vocab={self.vocab}, but it must be between 0 and {MOST_IDS:,}")
+        if self.alike < 0:
+            raise ValueError(f"data.alike={self.alike}, but it is a number of rows: train.batch, or 0 for none")
         if self.weights:
             proportions(self.weights)
             if len(self.weights) != len(self.paths):

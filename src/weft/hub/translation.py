@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from weft.data import as_source
+from weft.batch import Tokenizer
+from weft.data import LibraryTokenizer, as_source, asking
 from weft.generate import Beams
 from weft.hub.model import Model
 from weft.nn import EncoderDecoder
@@ -17,6 +18,7 @@ def translate(
     lines: Sequence[str],
     *,
     beams: int | Beams = BEAMS,
+    to: str | None = None,
     tokens: int = 200,
     batch: int = 32,
     done: Callable[[int], None] = lambda count: None,
@@ -24,8 +26,9 @@ def translate(
     """A translation for each line, in the order of the lines; of an empty line an empty one.
 
     Lines of about one length are searched together, the longest first, `batch` at a time: what a line becomes does not
-    depend on its companions (G10). done: hears how many lines are ready. ValueError for a model that does not
-    translate, and, naming its number, for a line that the model's context has no room for.
+    depend on its companions (G10). to: the language asked for, of a model of several directions. done: hears how many
+    lines are ready. ValueError for a model that does not translate, for a language that it cannot be asked for, and,
+    naming its number, for a line that the model's context has no room for.
     """
     module = model.module
     if not isinstance(module, EncoderDecoder):
@@ -34,6 +37,8 @@ def translate(
             "encoder–decoder for this"
         )
     tokenizer, room = model.need_tokenizer(), module.source_context or model.config.context
+    if to is not None:
+        lines = [f"{_asked(tokenizer, to)} {line}" if line.strip() else line for line in lines]
     lengths = [len(as_source(tokenizer, tokenizer.encode(line))) for line in lines]
     for number, length in enumerate(lengths, start=1):
         if length > room:
@@ -47,3 +52,14 @@ def translate(
             found[number] = " ".join(row.text.split("\n"))  # a line each, whatever the model writes
         done(start + len(here))
     return found
+
+
+def _asked(tokenizer: Tokenizer, language: str) -> str:
+    """The word that asks for a language. ValueError where it is no token of the model's own."""
+    words = tokenizer.words if isinstance(tokenizer, LibraryTokenizer) else ()
+    if (word := asking(language)) in words:
+        return word
+    known = [word for word in words if word.startswith(">>") and word.endswith("<<")]
+    if not known:
+        raise ValueError(f"the model was trained on one direction and is not asked for {language!r}: leave --to out")
+    raise ValueError(f"the model was not trained to write {language!r}: it knows {', '.join(w[2:-2] for w in known)}")

@@ -14,6 +14,7 @@ from torch.nn import functional
 from weft.nn import Attention, Block, Distances, Layout, Linear, Placed, Position, Relative, Sight
 from weft.nn.branch import Auxiliary, Slots
 from weft.nn.context import Context
+from weft.nn.dropout import Dropout, drop
 from weft.nn.feedforward import activation
 
 BLOCK = 64  # queries whose products are taken together: of T + 64 distances, where each of them asks for T
@@ -84,7 +85,7 @@ class Disentangled(Attention):
         distances, scale, total = sight.placed.distances, self.scale, None
         assert distances is not None and scale is not None, "the field of a disentangled attention is a DistanceTable's"
         buckets = distances.buckets
-        vectors = functional.dropout(distances.vectors, self.position_dropout, self.training)  # [N, D]
+        vectors = drop(distances.vectors, self.position_dropout if self.training else 0.0)  # [N, D]
         if "c2p" in self.terms:
             total = _scores(q, (self.position_k or self.k)(vectors) * scale, buckets)  # [B, H, T, S]
         if "p2c" in self.terms:
@@ -124,7 +125,7 @@ class Convolved(Block):
         if kernel % 2 == 0:
             raise ValueError(f"kernel = {kernel}, but as many places lie on either side of its middle: it must be odd")
         self.conv = nn.Conv1d(width, width, kernel, stride=kernel, groups=groups)
-        self.act, self.drop, self.after = activation(act), nn.Dropout(drop), after
+        self.act, self.drop, self.after = activation(act), Dropout(drop), after
 
     def reset(self) -> None:
         self.conv.reset_parameters()

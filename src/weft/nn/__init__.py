@@ -11,6 +11,7 @@ from weft.nn.branch import Auxiliary, Branch
 from weft.nn.cache import Cache
 from weft.nn.context import Context, Field, Memory, Sight
 from weft.nn.core import Core, LowRank
+from weft.nn.dropout import Dropout
 from weft.nn.embed import Embed, LMHead
 from weft.nn.encoder import Encoder, Head, PlaceHead, Pooler, RowHead, SpanHead, TokenHead
 from weft.nn.experts import Experts, balance

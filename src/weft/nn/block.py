@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from weft.nn.branch import Auxiliary, Branch, Slots, join
 from weft.nn.context import Context
+from weft.nn.dropout import Dropout
 
 
 class Residual(nn.Module):
@@ -25,8 +26,7 @@ class Residual(nn.Module):
         super().__init__()
         self.pre, self.branch = pre or nn.Identity(), branch
         self.post, self.after = post or nn.Identity(), after or nn.Identity()
-        self.scale, self.skip = scale, skip
-        self.drop = nn.Dropout(drop) if drop else nn.Identity()
+        self.scale, self.skip, self.drop = scale, skip, Dropout(drop)
 
     def forward(self, x: Tensor, ctx: Context, slot: Slots = None) -> tuple[Tensor, Auxiliary]:
         y, auxiliary = self.branch(self.pre(x), ctx, slot)

@@ -6,7 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from weft.nn.dropout import Dropout
 from weft.nn.layout import Layout
+from weft.nn.linear import product
 from weft.nn.nats import linear_nats
 from weft.nn.position import StemPosition
 from weft.nn.tap import Tap
@@ -55,10 +57,8 @@ class Embed(nn.Module):
         self.weight = nn.Parameter(torch.empty(vocab, width)) if own else None
         self.types = Types(types, width) if types else None
         self.position = position or StemPosition()
-        self.norm = norm or nn.Identity()
-        self.drop = nn.Dropout(dropout) if dropout else nn.Identity()
-        self.lift = lift or nn.Identity()
-        self.embedded = Tap()
+        self.norm, self.drop = norm or nn.Identity(), Dropout(dropout)
+        self.lift, self.embedded = lift or nn.Identity(), Tap()
         self.reset()
 
     def reset(self) -> None:
@@ -126,7 +126,7 @@ class LMHead(nn.Module):
     def forward(self, x: Tensor, weight: Tensor | None = None) -> Tensor:
         if self.scale != 1.0:
             x = x * self.scale
-        scores = functional.linear(x, self._table(weight), self.bias)  # [B, T, V]
+        scores = product(x, self._table(weight), self.bias)  # [B, T, V]
         if self.softcap is not None:
             scores = self.softcap * torch.tanh(scores / self.softcap)
         return self.scores(scores)

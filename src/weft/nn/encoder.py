@@ -59,10 +59,7 @@ class TokenHead(Head):
 
 
 class PlaceHead(Head):
-    """out(act(dense(x))): one score for each place, above 0 for yes (was this token replaced?). x [B, T, D] -> [B, T].
-
-    Clark et al. 2020 (ELECTRA, §3.2).
-    """
+    """out(act(dense(x))): a score a place, above 0 for yes (Clark et al. 2020, ELECTRA, §3.2). x [B, T, D] -> [B, T]."""
 
     def __init__(self, width: int, *, act: str = "gelu") -> None:
         super().__init__()

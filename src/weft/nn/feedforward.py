@@ -6,11 +6,12 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from weft.nn.branch import Branch
 from weft.nn.context import Context
+from weft.nn.dropout import Dropout
 from weft.nn.linear import Linear
 from weft.nn.tap import Tap
 
@@ -54,8 +55,7 @@ class MLP(Branch):
         self.act = activation(act)
         self.up = Linear(width, hidden, bias=bias)
         self.down = Linear(hidden, width, bias=bias, residual=True)
-        self.hidden = Tap()
-        self.drop = nn.Dropout(dropout) if dropout else nn.Identity()
+        self.hidden, self.drop = Tap(), Dropout(dropout)
 
     def forward(self, x: Tensor, ctx: Context, slot: None = None) -> tuple[Tensor, None]:
         hidden = self.hidden(self.act(self.up(x)))  # [B, T, hidden]
@@ -75,11 +75,9 @@ class GLU(Branch):
         super().__init__()
         squash = activation(act)
         self.combine = combine or (lambda gate, up: squash(gate) * up)
-        self.gate = Linear(width, hidden, bias=bias)
-        self.up = Linear(width, hidden, bias=bias)
+        self.gate, self.up = Linear(width, hidden, bias=bias), Linear(width, hidden, bias=bias)
         self.down = Linear(hidden, width, bias=bias, residual=True)
-        self.hidden = Tap()
-        self.drop = nn.Dropout(dropout) if dropout else nn.Identity()
+        self.hidden, self.drop = Tap(), Dropout(dropout)
 
     def forward(self, x: Tensor, ctx: Context, slot: None = None) -> tuple[Tensor, None]:
         hidden = self.hidden(self.combine(self.gate(x), self.up(x)))  # [B, T, hidden]

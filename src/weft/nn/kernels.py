@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from weft.nn.blocked import BLOCK, Plain, count, gather, within
 from weft.nn.context import Field, Sight
+from weft.nn.dropout import drop
 from weft.nn.mask import Causal
 from weft.nn.tap import Tap
 
@@ -94,7 +95,7 @@ def weigh(scores: Tensor, mask: Tensor | None, how: Scoring) -> Tensor:
     if mask is not None:
         probs = probs.masked_fill(~mask, 0.0)
     if how.dropout:
-        probs = functional.dropout(probs, how.dropout)
+        probs = drop(probs, how.dropout)
     return probs if how.probs is None else how.probs(probs)
 
 

@@ -9,6 +9,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from weft.nn.linear import product
+
 PRODUCT = 2**24  # scores held at once, in x's precision, where that makes at least ROWS rows
 ROWS = 1024  # rows of a product at the least: the weight's gradient is read and written once for each
 PIECE = 2**20  # scores held in fp32 at once: what fits into a processor's cache
@@ -50,7 +52,7 @@ class _LinearNats(torch.autograd.Function):
             counted = label != ignored
             # what is not counted is left out where it is small, and filled: what is no number stays so times 0
             part = x[start : start + rows].masked_fill(~counted, 0.0)  # [n, D]
-            scores = functional.linear(part, weight, bias)  # [n, V]
+            scores = product(part, weight, bias)  # [n, V]
             wanted = wants_x or wants_weight or wants_bias
             total += _differentiate(scores, label.masked_fill(~counted, 0), counted, wanted)
             if grad_x is not None:

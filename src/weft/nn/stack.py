@@ -12,6 +12,7 @@ from weft.nn.attention import Attention
 from weft.nn.branch import Auxiliary, join
 from weft.nn.cache import Cache
 from weft.nn.context import Context, Field, Memory, Sight
+from weft.nn.dropout import Dropout
 from weft.nn.recurrent import GRU, Alignment
 from weft.nn.slots import Book, FixedSlot, FullSlot, Kept, RingSlot, StateSlot
 
@@ -31,8 +32,7 @@ class Stack(nn.Module):
         self.layers = nn.ModuleList(layers)
         self.fields = nn.ModuleDict(fields)
         self.order = tuple(range(len(layers))) if order is None else tuple(order)
-        self.norm = norm or nn.Identity()
-        self.drop = nn.Dropout(dropout) if dropout else nn.Identity()
+        self.norm, self.drop = norm or nn.Identity(), Dropout(dropout)
 
     def forward(
         self, x: Tensor, ctx: Context, cache: Cache | None = None, upto: int | None = None

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from weft.batch import Batch
-from weft.nn import Decoder, Encoder, Linear
+from weft.nn import Decoder, Dropout, Encoder, Linear
 from weft.objectives.reading import types_of
 from weft.objectives.wrapped import Wrapped
 from weft.objectives.writing import layout
@@ -30,7 +30,7 @@ class WithHead(Wrapped):
     ) -> None:
         super().__init__(model)
         self.pooling = pooling
-        self.drop, self.out = nn.Dropout(dropout), Linear(width, outputs)
+        self.drop, self.out = Dropout(dropout), Linear(width, outputs)
 
     def forward(self, batch: Batch) -> Tensor:
         """Scores of a batch's rows: [B, C], or [B, T, C] where there is no pooling. ValueError where the model has

@@ -19,6 +19,7 @@ from weft.nn import Encoder
 from weft.objectives import bare
 from weft.recipes.folder import TOKENS, check_same, data_settings, existing, start
 from weft.recipes.recipe import Recipe
+from weft.recipes.translations import check_metrics
 from weft.registry import suggest
 from weft.training import checkpoints, measure, precision
 from weft.training.settings import TrainSettings
@@ -99,6 +100,7 @@ def check_model(recipe: Recipe) -> bool:
     """Whether the data are pairs. ValueError for sizes that cannot be a model, for one that the objective cannot be
     asked of, and for rows its family cannot read."""
     recipe.minimised.check(recipe.model.empty())
+    check_metrics(recipe.metrics)
     if recipe.data.rows != "stream" and (mixes := recipe.model.mixes):
         raise ValueError(f"{mixes} cannot pack several documents into a row: set data.rows=stream")
     return recipe.minimised.pairs

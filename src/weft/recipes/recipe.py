@@ -33,6 +33,7 @@ class Recipe:
     story: the recipe's docstring: command, cost, number to expect. vocab: what model.vocab was set to by `change`; None
     where nobody did, and the model takes as many ids as the tokenizer turns out to have. begin: the saved model whose
     weights and tokenizer the run begins with; None begins with new ones. objective: None, the family's own.
+    metrics: of texts, by which the finished model's translations of the held-out sources are scored.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Recipe:
     vocab: int | None = None
     begin: Path | None = None
     objective: Objective | None = None
+    metrics: tuple[str, ...] = ()
 
     @property
     def minimised(self) -> Objective:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 
 from weft.data import Blocks, Packed, Pairs, Prepared
 from weft.evaluate import (
+    Score,
     bits_per_byte,
     constant_nats,
     counted_bytes,
@@ -27,6 +28,7 @@ from weft.recipes.account import Sample, account, plain, write_samples
 from weft.recipes.begin import Begun, begin, follow
 from weft.recipes.folder import CURVE, LOG, check_folder, describe
 from weft.recipes.recipe import Recipe
+from weft.recipes.translations import scored
 from weft.training import measure
 from weft.training.checkpoints import whole_tensors
 from weft.training.curve import draw, evaluations
@@ -51,6 +53,7 @@ class Report:
     interrupted: bool
     curve: Path | None
     page: Path  # the report
+    metrics: dict[str, Score] = field(default_factory=dict)  # of the translations of the held-out sources
     constant: float | None = None  # nats a token of the best constant predictor
     no_bytes: str = ""  # why there are no bits per byte
     writes: bool = True  # it goes on with a text; False: it reads whole rows
@@ -135,6 +138,9 @@ def _report(recipe: Recipe, begun: Begun, result: Result, out: Path, watch: Watc
     why, writes = no_bytes(prepared.tokenizer, recipe.minimised), isinstance(bare(begun.module), Writer)
     baselines = _baselines(prepared, watch) if recipe.baselines and not why and not result.interrupted else {}
     constant = None if result.interrupted else constant_of(recipe, prepared)
+    metrics = dict[str, Score]()
+    if recipe.metrics and isinstance(prepared.held_out, Pairs) and not result.interrupted:
+        metrics = scored(load(out), prepared.held_out, recipe.metrics, recipe.data.directions, watch.notice)
     report = Report(
         out=out,
         figures=figures,
@@ -146,12 +152,20 @@ def _report(recipe: Recipe, begun: Begun, result: Result, out: Path, watch: Watc
         interrupted=result.interrupted,
         curve=curve,
         page=out / PAGE,
+        metrics=metrics,
         constant=constant,
         no_bytes=why,
         writes=writes,
         notices=notices,
     )
-    facts = {"figures": figures, "constant": constant, "baselines": baselines, "samples": plain(report.samples)}
+    told = {name: asdict(score) for name, score in metrics.items()}
+    facts = {
+        "figures": figures,
+        "metrics": told,
+        "constant": constant,
+        "baselines": baselines,
+        "samples": plain(report.samples),
+    }
     write_json(out / REPORT, facts | account(recipe, begun.blueprint, prepared, result, notices))
     write_report(out)
     return report

@@ -1,7 +1,7 @@
 """The registry of tokenizers, and what is done by a kind's name: train, load."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -37,15 +37,17 @@ class TokenizerKind(Protocol):
 TOKENIZERS: Registry[TokenizerKind] = Registry("tokenizer", "weft.tokenizers")
 
 
-def train_tokenizer(kind: str, texts: Iterable[str], vocab: int = 0) -> Tokenizer:
+def train_tokenizer(kind: str, texts: Iterable[str], vocab: int = 0, *, words: Sequence[str] = ()) -> Tokenizer:
     """A new tokenizer of a registered kind: "bpe", "wordpiece", "unigram", "bytes", "characters", "word".
 
     The same texts always give the same ids. `vocab` is the most ids it may have; bytes, characters and word also take
-    0, as many as there are. ValueError for a vocabulary that cannot be, or texts with nothing in them.
+    0, as many as there are. words: each is an id of its own, wherever it stands in a text, in kinds that learn what
+    their ids are; others spell them. ValueError for a vocabulary that cannot be, or texts with nothing in them.
     """
     if not 0 <= vocab <= MOST_IDS:
         raise ValueError(f"vocab={vocab}, but it must be between 0 and {MOST_IDS:,}")
-    return TOKENIZERS.get(kind).train(texts, vocab)
+    found = TOKENIZERS.get(kind).train(texts, max(0, vocab - len(words)))
+    return found.with_words(words) if words and isinstance(found, LibraryTokenizer) else found
 
 
 def load_tokenizer(folder: Path | str) -> Tokenizer:

@@ -127,6 +127,22 @@ class LibraryTokenizer(PieceTable):
             raise ValueError(f"{number} is no special id: those are {', '.join(map(str, self._names.values()))}")
         return names[0]
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words that are an id of their own wherever they stand in a text."""
+        added = json.loads(self._text).get("added_tokens") or []
+        return tuple(token["content"] for token in added if not token["special"])
+
+    def with_words(self, words: Sequence[str]) -> Self:
+        """The same tokenizer with words that are an id of their own, behind its last."""
+        data: dict[str, Any] = json.loads(self._text)
+        flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized", "special"), False)
+        added = [{"id": self.vocab + place, "content": word} | flags for place, word in enumerate(words)]
+        data["added_tokens"] = [*(data.get("added_tokens") or []), *added]
+        found = type(self)(json.dumps(data, ensure_ascii=False, indent=2), self.name(self.end), roles=self._roles)
+        found.template = self.template
+        return found
+
     def framed(self, template: Template) -> Self:
         """The same tokenizer with another template."""
         found = copy(self)

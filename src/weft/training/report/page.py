@@ -21,7 +21,8 @@ def write_report(folder: Path | str, out: Path | str | None = None) -> Path:
     or `out`. ValueError where there is no run, or `out` is a file that is no page of weft's."""
     facts = read_run(Path(folder))
     parts = [
-        sections.head(facts), sections.tiles(facts), sections.baselines(facts), sections.curves(facts),
+        sections.head(facts), sections.tiles(facts), sections.baselines(facts), sections.metrics(facts),
+        sections.curves(facts),
         sections.evaluations(facts), sections.samples(facts),
         styled("div", "columns", sections.speed(facts), sections.data(facts), sections.decisions(facts),
                sections.hardware(facts)),

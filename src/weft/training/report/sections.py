@@ -74,6 +74,15 @@ def baselines(facts: Facts) -> Html:
     return section("Beside the baselines", styled("div", "bars", *bars), note)
 
 
+def metrics(facts: Facts) -> Html:
+    """What the model's own texts were scored, where they were, and by which definition."""
+    found = [(str(name), told) for name, told in facts.part("metrics").items() if isinstance(told, dict)]
+    if not found:
+        return Html()
+    rows = [(words(name), f"{float(told['value']):.2f}", str(told["signature"])) for name, told in found]
+    return section("What it wrote of the held-out sources", table(rows, ("metric", "score", "definition")))
+
+
 def curves(facts: Facts) -> Html:
     """Loss, rate, gradient norm, speed; losses by name where there are several."""
     losses, drawn = facts.series("loss"), []

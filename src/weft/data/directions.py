@@ -1,0 +1,105 @@
+"""Parallel texts in a folder, a file for each language: what is translated into what, and the token that asks for it.
+
+Of several directions, each source begins with the language it is to become, as >>de<< (Johnson et al. 2017, §3).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from weft.data.names import Side, side_of
+from weft.data.pairs import Pair, read_pairs
+
+_DIRECTION = re.compile(r"([^\W_]+)-([^\W_]+)")
+
+
+def asking(language: str) -> str:
+    """The word that stands before a source and says what language it is to become."""
+    return f">>{language}<<"
+
+
+def asked_languages(directions: Sequence[str]) -> tuple[str, ...]:
+    """The languages that sources ask for; none where there is one direction, which nobody has to ask for."""
+    targets = {target: None for _, target in map(_parse, directions)}
+    return tuple(targets) if len(directions) > 1 else ()
+
+
+def read_directions(folder: Path, directions: Sequence[str]) -> dict[Side, list[Pair]]:
+    """The pairs of each side, direction after direction, of files that are named alike but for the language.
+
+        read_directions(Path("multi30k"), ["en-de"])     # train.en.gz with train.de.gz, val.en.gz with val.de.gz
+
+    The side is what the names say (`Names`): all train where they say nothing; a test set is left out. ValueError for a
+    direction that is none, is given twice, or has no files; for files without their counterpart or with another number
+    of lines; and for several directions with nothing held out by name: a sentence that one of them trains on would be
+    held out in another.
+    """
+    if not folder.is_dir():
+        raise ValueError(
+            f"{folder} is no folder, and data.directions={','.join(directions)} are of files in a folder, one for each "
+            "language (train.en, train.de): name the folder, or leave data.directions out and name two files"
+        )
+    if repeated := {direction for direction in directions if directions.count(direction) > 1}:
+        raise ValueError(f"data.directions has {', '.join(sorted(repeated))} twice: name each once")
+    found: dict[Side, list[Pair]] = {Side.TRAIN: [], Side.HELD_OUT: []}
+    asked = asked_languages(directions)
+    for source, target in map(_parse, directions):
+        mark = f"{asking(target)} " if asked else ""
+        for stem, (here, there) in _files(folder, source, target).items():
+            side = side_of(f"{stem}.txt") or Side.TRAIN
+            if side != Side.LEFT_OUT:
+                found[side] += [(mark + text, made) for text, made in read_pairs(here, there)]
+    if not found[Side.TRAIN]:
+        raise ValueError(
+            f"{folder} has no pairs to train on in {', '.join(directions)}: name the files train.en and so on"
+        )
+    if asked and not found[Side.HELD_OUT]:
+        raise ValueError(
+            f"of several directions ({', '.join(directions)}) the held-out sentences must be the same, so files say "
+            f"which they are: put val.{directions[0].partition('-')[0]} and its like beside train in {folder}"
+        )
+    return found
+
+
+def by_language(sources: Iterable[str], directions: Sequence[str]) -> Mapping[str, list[int]]:
+    """Where the sources that ask for each language stand; of one direction nothing is asked for, and nothing found."""
+    marks = {asking(language) + " ": language for language in asked_languages(directions)}
+    found: dict[str, list[int]] = {}
+    for place, source in enumerate(sources):
+        for mark, language in marks.items():
+            if source.startswith(mark):
+                found.setdefault(language, []).append(place)
+    return found
+
+
+def _parse(direction: str) -> tuple[str, str]:
+    """The two languages of en-de."""
+    match = _DIRECTION.fullmatch(direction)
+    if match is None or match[1] == match[2]:
+        raise ValueError(f"data.directions has {direction!r}: write from which language into which other, as en-de")
+    return match[1], match[2]
+
+
+def _files(folder: Path, source: str, target: str) -> dict[str, tuple[Path, Path]]:
+    """The files of one language, each with that of the other, by what else they are called."""
+    of = {language: _of(folder, language) for language in (source, target)}
+    for language, files in of.items():
+        if not files:
+            known = ", ".join(sorted(path.name for path in folder.iterdir() if path.is_file())) or "nothing"
+            raise ValueError(
+                f"{folder} has no file of {language} (train.{language}, train.{language}.gz); it has {known}"
+            )
+    for language, other in ((source, target), (target, source)):
+        if alone := sorted(of[language].keys() - of[other].keys()):
+            raise ValueError(
+                f"{of[language][alone[0]]} has no counterpart in {other}: {folder / alone[0]}.{other} is missing"
+            )
+    return {stem: (of[source][stem], of[target][stem]) for stem in sorted(of[source])}
+
+
+def _of(folder: Path, language: str) -> dict[str, Path]:
+    """The files of a language by what else they are called."""
+    paths = {path.name.removesuffix(".gz").removesuffix(".txt"): path for path in sorted(folder.iterdir())}
+    return {name.removesuffix(f".{language}"): path for name, path in paths.items() if name.endswith(f".{language}")}

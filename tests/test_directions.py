@@ -1,0 +1,136 @@
+"""Parallel texts in a folder: one direction or several in one model, and rows of about one length together."""
+
+import json
+import re
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commands import weft
+from hypothesis import given
+from hypothesis import strategies as st
+
+import weft as library
+from weft.data import DataSettings, asking, by_language, prepare, read_directions
+from weft.data.alike import alike_order
+from weft.data.names import Side
+from weft.hub.translation import translate
+
+WORDS = {"en": "the moon sees a road", "de": "der Mond sieht einen Weg", "fr": "la lune voit une route"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forty lines to train on and eight held out, in three languages."""
+    made = tmp_path_factory.mktemp("parallel")
+    for language, text in WORDS.items():
+        for name, numbers in (("train", range(40)), ("val", range(40, 48)), ("test", range(3))):
+            (made / f"{name}.{language}").write_text("".join(f"{text} {number}\n" for number in numbers))
+    return made
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=300), st.integers(1, 12), st.integers(0, 3), st.integers(0, 3))
+def test_every_sample_comes_once_an_epoch_and_steps_are_of_one_length(
+    lengths: list[int], rows: int, seed: int, epoch: int
+) -> None:
+    sizes = np.array(lengths)
+    order = alike_order(sizes, rows, seed, epoch)
+    assert sorted(order) == list(range(len(lengths)))
+    assert (order == alike_order(sizes, rows, seed, epoch)).all()
+    first = -epoch * len(lengths) % rows  # lacking in the step that the epoch begins in
+    whole = [order[at : at + rows] for at in range(first, len(order) - rows + 1, rows)]
+    if len(whole) <= 64:  # of one sorting: the steps' ranges of lengths do not overlap
+        ranges = sorted((sizes[step].min(), sizes[step].max()) for step in whole)
+        assert all(before[1] <= after[0] for before, after in pairwise(ranges))
+
+
+def test_rows_alike_leave_less_padding(folder: Path, tmp_path: Path) -> None:
+    for name, count in (("train", 256), ("val", 8)):
+        lines = [" ".join([name] * (1 + number * 7 % 40)) for number in range(count)]
+        for language in ("en", "de"):
+            (tmp_path / f"{name}.{language}").write_text("".join(f"{line}\n" for line in lines))
+
+    def filled(alike: int) -> float:
+        settings = DataSettings(
+            "pairs", (str(tmp_path),), tokenizer="bytes", vocab=0, directions=("en-de",), alike=alike
+        )
+        rows = prepare(settings, 300, pairs=True).train
+        steps = [rows.batch([rows.place(8 * step + row, 0) for row in range(8)]) for step in range(32)]
+        shares = [float((step.segments > 0).float().mean()) for step in steps if step.segments is not None]
+        return sum(shares) / len(shares)
+
+    assert filled(8) > 0.9 > 0.8 > filled(0)
+
+
+def test_files_say_what_is_held_out_and_a_test_set_stays_out(folder: Path) -> None:
+    found = read_directions(folder, ["en-de"])
+    assert (len(found[Side.TRAIN]), len(found[Side.HELD_OUT])) == (40, 8)
+    assert found[Side.HELD_OUT][0] == ("the moon sees a road 40", "der Mond sieht einen Weg 40")
+    several = read_directions(folder, ["en-de", "de-en", "en-fr"])
+    assert several[Side.TRAIN][40] == (">>en<< der Mond sieht einen Weg 0", "the moon sees a road 0")
+    places = by_language([source for source, _ in several[Side.HELD_OUT]], ["en-de", "de-en", "en-fr"])
+    assert {language: len(found) for language, found in places.items()} == {"de": 8, "en": 8, "fr": 8}
+    assert by_language(["the moon"], ["en-de"]) == {}
+
+
+@pytest.mark.parametrize(
+    ("directions", "said"),
+    [
+        (["en"], "data.directions has 'en': write from which language into which other, as en-de"),
+        (["en-en"], "data.directions has 'en-en'"),
+        (["en-de", "en-de"], "data.directions has en-de twice"),
+        (["en-nl"], r"has no file of nl (train.nl, train.nl.gz); it has "),
+    ],
+)
+def test_directions_that_cannot_be(folder: Path, directions: list[str], said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        read_directions(folder, directions)
+
+
+def test_files_that_do_not_match(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="is no folder, and data.directions=en-de"):
+        read_directions(folder / "train.en", ["en-de"])
+    for language in ("en", "de"):
+        (tmp_path / f"train.{language}").write_text("one\ntwo\n")
+    with pytest.raises(ValueError, match="files say which they are: put val.en and its like beside train"):
+        read_directions(tmp_path, ["en-de", "de-en"])
+    (tmp_path / "more.en").write_text("three\n")
+    with pytest.raises(ValueError, match=r"more\.en has no counterpart in de: .*more\.de is missing"):
+        read_directions(tmp_path, ["en-de"])
+    (tmp_path / "more.de").write_text("three\nfour\n")
+    with pytest.raises(ValueError, match=r"more\.en has 1 lines and .*more\.de has 2"):
+        read_directions(tmp_path, ["en-de"])
+
+
+def test_one_model_of_several_directions(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "several"
+    words = ("--set", "data.directions=en-de,de-en,en-fr", "--set", "train.steps=4", "--set", "train.last=0")
+    done = weft("train", "multi30k", "--debug", "--data", folder, *words, "--set", "data.source=pairs", "--out", out)
+    assert done.status == 0, done.err
+    told = json.loads((out / "report.json").read_text())["metrics"]
+    assert {"tokenised_bleu", "tokenised_bleu, into de", "bleu, into fr", "chrf, into en"} <= told.keys()
+    assert "tok:13a" in told["bleu"]["signature"]
+    assert "tok:13a" in (out / "report.html").read_text()
+    model = library.load(out)
+    tokenizer = model.need_tokenizer()
+    assert len(tokenizer.encode(asking("fr"))) == 1
+    (asked,) = translate(model, ["the moon"], to="fr", tokens=8)
+    assert [asked] == translate(model, [">>fr<< the moon"], tokens=8)
+    with pytest.raises(ValueError, match="was not trained to write 'nl': it knows de, en, fr"):
+        translate(model, ["the moon"], to="nl")
+
+
+def test_a_model_of_one_direction_is_not_asked(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "one"
+    words = ("--set", "data.directions=en-de", "--set", "train.steps=2", "--set", "train.last=0")
+    done = weft("train", "multi30k", "--debug", "--data", folder, *words, "--out", out)
+    assert done.status == 0, done.err
+    with pytest.raises(ValueError, match="is not asked for 'de': leave --to out"):
+        translate(library.load(out), ["the moon"], to="de")
+
+
+def test_texts_have_no_directions(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("some text\n" * 9)
+    done = weft("train", "llama", "--data", tmp_path, "--set", "data.directions=en-de", "--out", tmp_path / "out")
+    assert "data.directions=('en-de',) says something of pairs" in done.err

@@ -1,0 +1,67 @@
+"""Maps of cross-attention: weights of the model's own steps, on a page and in a picture."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from commands import weft
+
+from weft.data import train_tokenizer
+from weft.hub import Model
+from weft.hub.looks import END, draw_looks, looks
+from weft.models import Blueprint
+
+PAIR = "the moon sees a road", "einen Weg sieht der Mond"
+
+
+@pytest.fixture(scope="module", params=["transformer", "rnn"])
+def model(request: pytest.FixtureRequest) -> Model:
+    """An untrained translator of bytes."""
+    tokenizer = train_tokenizer("bytes", [])
+    blueprint = Blueprint.of(request.param, "debug", vocab=tokenizer.vocab)
+    return Model(blueprint.build(seed=0).eval(), blueprint, tokenizer)
+
+
+def test_each_written_token_weighs_the_whole_source(model: Model) -> None:
+    found = looks(model, *PAIR)
+    assert found.source == (*(c if c != " " else "·" for c in PAIR[0]), END)
+    assert found.target == (*(c if c != " " else "·" for c in PAIR[1]), END)
+    assert found.weights.shape[2:] == (len(found.target), len(found.source))
+    torch.testing.assert_close(found.weights.sum(-1), torch.ones(found.weights.shape[:-1]))
+    assert found.mean.shape == found.weights.shape[2:]
+
+
+def test_a_row_knows_nothing_of_what_is_written_later(model: Model) -> None:
+    whole, begun = looks(model, *PAIR), looks(model, PAIR[0], PAIR[1][:7])
+    torch.testing.assert_close(begun.weights[:, :, :8], whole.weights[:, :, :8])
+
+
+def test_without_a_target_it_is_what_the_model_writes(model: Model) -> None:
+    written = [number for number in model.generate("the moon", beams=5, tokens=63).ids if number != model.tokenizer.end]
+    assert looks(model, "the moon").weights.shape[2:] == (len(written) + 1, len("the moon") + 1)
+
+
+def test_they_are_drawn(model: Model, tmp_path: Path) -> None:
+    found = looks(model, "a <b>", "x & y")
+    draw_looks(found, tmp_path / "map.html")
+    page = (tmp_path / "map.html").read_text()
+    layers, heads = found.weights.shape[:2]
+    assert page.count("<table") == 1 + layers * heads
+    assert "&lt;" in page and "<th>&amp;</th>" in page and "<b>\x20←" not in page
+    draw_looks(found, tmp_path / "map.png")
+    assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(ValueError, match="ends in neither"):
+        draw_looks(found, tmp_path / "map.jpg")
+
+
+def test_what_has_nothing_to_look_at_is_refused(model: Model, trained: Path, tmp_path: Path) -> None:
+    done = weft("attention", trained, "--source", "x", "--out", tmp_path / "map.html")
+    assert "a llama has no cross-attention to look at" in done.err
+    with pytest.raises(ValueError, match="the source has .* tokens and the context"):
+        looks(model, "x" * 4096, "y")
+
+
+def test_the_command_draws_a_page(translator: Path, tmp_path: Path) -> None:
+    done = weft("attention", translator, "--source", "the moon", "--target", "moon", "--out", tmp_path / "map.html")
+    assert done.status == 0, done.err
+    assert str(tmp_path / "map.html") in done.out and (tmp_path / "map.html").is_file()
