@@ -3,8 +3,8 @@
     python benchmarks/fine_tuning.py MODEL --data FOLDER --out DIR [--tasks sst2 ud wnut17 wikigold squad_v2]
                                      [--seeds 3] [--theirs 1] [--steps 0]
 
-MODEL: an encoder's folder, a trained MiniLM say. FOLDER has sst2/train.tsv.gz and dev.tsv.gz, ud_english_ewt/*.conllu.gz,
-wnut17/*.conll.gz, wikigold/*.conll.gz, squad_v2/*.json.gz. --seeds: of weft; --theirs: of the reference.
+MODEL: an encoder's folder, a trained MiniLM say. FOLDER has train and dev files in sst2/ (.tsv.gz), ud_english_ewt/
+(.conllu.gz), wnut17/ and wikigold/ (.conll.gz), squad_v2/ (.json.gz). --seeds: of weft; --theirs: of the reference.
 
 The reference: the model's class in transformers with a new head, AdamW as torch makes it, a linear fall of the rate,
 gradients clipped at 1, the same rows in the same order with the same padding, dropout as the folder has it. fp32 both.
@@ -19,7 +19,7 @@ import statistics
 import time
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ class Asked:
     suffix: str
     kind: str
     epochs: float
-    columns: Columns = Columns()
+    columns: Columns = field(default_factory=Columns)
     context: int = 128
     rate: float = 1e-4
 
@@ -164,7 +164,6 @@ def timed(name: str, given: argparse.Namespace) -> dict[str, Any]:
     made = tuning(asked, given.model, given.data, 1)
     settings = replace(made.train, epochs=0, steps=given.steps, evaluate_every=given.steps, checkpoint_every=0)
     prepared = prepare(made, lambda text: None)
-    few = replace(prepared.dev)
     ours, theirs = [], []
     for _ in range(3):
         out = given.out / f"{name}-timed"
@@ -173,7 +172,6 @@ def timed(name: str, given: argparse.Namespace) -> dict[str, Any]:
         ours += np.diff([line["seconds"] for line in lines])[2:].tolist()
         theirs += list(Theirs(asked, given.model, prepared, 0).run(settings, given.steps, given.steps))[3:]
     mine, other = statistics.median(ours), statistics.median(theirs)
-    del few
     return {"task": name, "weft ms": 1000 * mine, "transformers ms": 1000 * other, "ratio": mine / other}
 
 

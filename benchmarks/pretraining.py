@@ -2,9 +2,9 @@
 
     python benchmarks/pretraining.py [--minutes 1] [--objectives masked spans …] [--out FOLDER]
 
-The text is Python's standard library, a tenth of its files held out; a model of 4 layers, width 128 and context 128
-over 2,048 subwords, its family the objective's usual one. A teacher for distillation is the model that the same text
-gave a minute before. Each line is one run of `weft train`, whose command is printed.
+The recipes pretrain_*: Python's standard library, a tenth of its files held out; a model of 4 layers, width 128 and
+context 128 over 2,048 subwords. Distillation, which has no recipe, is of the model that the same text gave before. Each
+line is one run of `weft train`, whose command is printed.
 """
 
 from __future__ import annotations
@@ -16,47 +16,47 @@ import subprocess
 import sys
 from pathlib import Path
 
-SIZE = ("context=128", "width=128", "heads=4", "hidden=512", "dropout=0.0")
-DEPTHS = {"t5": ("encoder_depth=4", "decoder_depth=4", "head_width=32"), "bart": ("encoder_depth=4",)}
-RUNS = {  # objective: its family
-    "next_token": "llama", "prefix": "t5", "masked": "bert", "masked+next_sentence": "bert",
-    "masked+sentence_order": "albert", "span_boundary": "spanbert", "replaced": "electra", "spans": "t5",
-    "replace_spans": "t5", "drop_tokens": "t5", "mass": "t5", "bert_style": "t5", "deshuffle": "t5", "denoise": "bart",
-    "distil": "llama", "distil_masked": "bert",
-}  # fmt: skip
-TEACHERS = {"distil": "next_token", "distil_masked": "masked"}
+from weft.recipes.pretraining import FAMILY_OF, pretraining
+
+TAUGHT = {"distil": "next_token", "distil_masked": "masked"}  # by the model of which objective
+RUNS = (*FAMILY_OF, *TAUGHT)
 
 
-def words(objective: str, family: str, out: Path, minutes: float) -> list[str]:
+def words(objective: str, out: Path, minutes: float) -> list[str]:
     """The command of one run."""
-    size = [f"model.{change}" for change in (*SIZE, *DEPTHS.get(family, ("depth=4",)))]
-    rest = ["data.source=python_stdlib", "data.vocab=2048", f"data.store={out / 'tokens'}", f"train.minutes={minutes}"]
-    rest += ["train.batch=16", "train.rate=2e-3", "train.evaluate_every=0", "train.checkpoint_every=100000"]
-    if teacher := TEACHERS.get(objective):
-        rest += [f"objective.teacher={out / teacher}", f"data.tokenizer={out / teacher}"]
-    else:
-        rest += ["data.tokenizer=bpe"]
-    sets = [word for change in (*size, *rest) for word in ("--set", change)]
-    place = ["--out", str(out / objective), "--overwrite", "--quiet"]
-    return ["train", family, "--objective", objective, *place, *sets]
+    teacher = TAUGHT.get(objective)
+    like = pretraining(teacher or objective)
+    sets = [f"train.minutes={minutes}", f"data.store={out / 'tokens'}"]
+    own = []
+    if teacher:
+        own = ["--objective", objective]
+        sets += [f"objective.teacher={out / like.name}", f"data.tokenizer={out / like.name}", "data.store="]
+    words = [word for change in sets for word in ("--set", change)]
+    return ["train", like.name, *own, "--out", str(place(objective, out)), "--overwrite", "--quiet", *words]
+
+
+def place(objective: str, out: Path) -> Path:
+    """The run's folder."""
+    return out / (f"taught_{objective}" if objective in TAUGHT else pretraining(objective).name)
 
 
 def main() -> None:
     """Run them one after the other, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=1.0)
-    parser.add_argument("--objectives", nargs="+", default=list(RUNS), choices=list(RUNS))
+    parser.add_argument("--objectives", nargs="+", default=RUNS, choices=RUNS)
     parser.add_argument("--out", type=Path, default=Path("runs/pretraining"))
     given = parser.parse_args()
     rows = list[str]()
     for objective in given.objectives:
-        command = words(objective, RUNS[objective], given.out, given.minutes)
+        command = words(objective, given.out, given.minutes)
         print(f"weft {shlex.join(command)}", file=sys.stderr)
         subprocess.run([sys.executable, "-m", "weft", *command], check=True, stdout=subprocess.DEVNULL)
-        found = json.loads((given.out / objective / "report.json").read_text())
+        found = json.loads((place(objective, given.out) / "report.json").read_text())
         ours, guess = found["figures"]["nats_per_token"], found["constant"]
         beside = "–" if guess is None else f"{guess:.3f} | {guess - ours:.3f}"
-        rows.append(f"| {objective} | {RUNS[objective]} | {found['steps']} | {ours:.3f} | {beside} |")
+        family = FAMILY_OF[TAUGHT.get(objective, objective)]
+        rows.append(f"| {objective} | {family} | {found['steps']} | {ours:.3f} | {beside} |")
         print(rows[-1], flush=True)
     print(
         "\n| objective | family | steps | held-out nats | one guess for all | below it by |\n|---|---|---|---|---|---|"

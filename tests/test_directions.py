@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import weft as library
-from weft.data import DataSettings, asking, by_language, prepare, read_directions
+from weft.data import DataSettings, asked_by, asking, by_prefix, prepare, read_directions
 from weft.data.alike import alike_order
 from weft.data.names import Side
 from weft.hub.translation import translate
@@ -69,9 +69,10 @@ def test_files_say_what_is_held_out_and_a_test_set_stays_out(folder: Path) -> No
     assert found[Side.HELD_OUT][0] == ("the moon sees a road 40", "der Mond sieht einen Weg 40")
     several = read_directions(folder, ["en-de", "de-en", "en-fr"])
     assert several[Side.TRAIN][40] == (">>en<< der Mond sieht einen Weg 0", "the moon sees a road 0")
-    places = by_language([source for source, _ in several[Side.HELD_OUT]], ["en-de", "de-en", "en-fr"])
-    assert {language: len(found) for language, found in places.items()} == {"de": 8, "en": 8, "fr": 8}
-    assert by_language(["the moon"], ["en-de"]) == {}
+    asked = asked_by(DataSettings(directions=("en-de", "de-en", "en-fr")))
+    places = by_prefix([source for source, _ in several[Side.HELD_OUT]], asked)
+    assert {what: len(found) for what, found in places.items()} == {"into de": 8, "into en": 8, "into fr": 8}
+    assert asked_by(DataSettings(directions=("en-de",))) == {}
 
 
 @pytest.mark.parametrize(
@@ -134,3 +135,52 @@ def test_texts_have_no_directions(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("some text\n" * 9)
     done = weft("train", "llama", "--data", tmp_path, "--set", "data.directions=en-de", "--out", tmp_path / "out")
     assert "data.directions=('en-de',) says something of pairs" in done.err
+
+
+def table(path: Path, count: int, first: int = 0) -> Path:
+    rows = (f"{number},the moon {number},{'yes' if number % 2 else 'no'}\n" for number in range(first, first + count))
+    path.write_text("number,text,answer\n" + "".join(rows))
+    return path
+
+
+def test_several_tasks_of_tables_are_asked_for_by_prefix(tmp_path: Path) -> None:
+    words = []
+    for task in ("odd", "even"):
+        (tmp_path / task).mkdir()
+        for name, count, first in (("train", 30, 0), ("dev", 6, 30)):
+            words += ["--data", table(tmp_path / task / f"{name}.csv", count, first)]
+    prefixes = "is it odd:,is it odd:,is it even:,is it even:"
+    words += ["--set", "data.columns=text,answer", "--set", f"data.prefixes={prefixes}", "--set", "data.source=pairs"]
+    out = tmp_path / "out"
+    done = weft("train", "t5", "--debug", *words, "--set", "train.steps=4", "--metric", "accuracy", "--out", out)
+    assert done.status == 0, done.err
+    told = json.loads((out / "report.json").read_text())
+    assert told["metrics"].keys() == {"accuracy", "accuracy, is it odd:", "accuracy, is it even:"}
+    assert told["data"]["documents"] == [60, 12]
+    settings = DataSettings("pairs", (str(tmp_path / "odd" / "train.csv"),), columns=("text", "answer"))
+    assert prepare(settings, 64, pairs=True).train.pairs[0] == ("the moon 0", "no")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"columns": ("text",)}, "data.columns=text names 1 columns: a source's and a target's"),
+        ({"columns": ("text", "label")}, "label"),
+        ({"columns": ("text", "answer"), "prefixes": ("a", "b")}, "2 data.prefixes and 1 paths: give one for each"),
+        ({"prefixes": ("a",)}, "data.prefixes are of tables"),
+        ({"columns": ("text", "answer"), "directions": ("en-de",)}, "give one of them"),
+    ],
+)
+def test_tables_that_cannot_be_pairs(changes: dict[str, tuple[str, ...]], said: str, tmp_path: Path) -> None:
+    path = table(tmp_path / "a.csv", 20)
+    with pytest.raises(ValueError, match=re.escape(said)):
+        prepare(DataSettings("pairs", (str(path),), **changes), 64, pairs=True)  # type: ignore[arg-type]
+
+
+def test_a_row_without_a_target_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "a", "answer": "b"}\n{"text": "c"}\n')
+    with pytest.raises(ValueError, match=r"a\.jsonl, line 2: there is nothing in the column 'answer'"):
+        prepare(DataSettings("pairs", (str(tmp_path / "a.jsonl"),), columns=("text", "answer")), 64, pairs=True)
+    (tmp_path / "a.txt").write_text("a\n")
+    with pytest.raises(ValueError, match=r"a\.txt has no columns, and data.columns names some"):
+        prepare(DataSettings("pairs", (str(tmp_path / "a.txt"),), columns=("text", "answer")), 64, pairs=True)

@@ -22,6 +22,7 @@ from weft.hub import Model
 from weft.models import Blueprint
 from weft.nn import Encoder
 from weft.objectives.tasks import TASKS, Answer, Classify
+from weft.objectives.writing import layout
 from weft.recipes.tuning import USUAL, Columns, Tuning, predict, read_tuned, tune
 from weft.recipes.tuning.kinds import KINDS
 from weft.recipes.tuning.prepare import prepare
@@ -241,6 +242,39 @@ def test_a_decoder_is_tuned_by_its_last_token(
     again = predict(tmp_path / "out", moods[1], tmp_path / "p.jsonl", labelled=True)
     assert again.score is not None and again.score.value == found.score
     assert weft.load(tmp_path / "out").generate("a", tokens=2)
+
+
+def test_a_decoder_also_learns_its_own_text(moods: tuple[Path, Path], tmp_path: Path) -> None:
+    """GPT-1's way: both terms by their own means, the second weighed; the model's head trains with the rest."""
+    blueprint = Blueprint.of("gpt2", "debug", vocab=Bytes().vocab, context=96, tied=False)
+    weft.save(Model(blueprint.build(seed=0), blueprint, Bytes()), tmp_path / "model")
+    settings = replace(FAST, epochs=0, steps=20, rate=1e-3)
+    tuning = Tuning(tmp_path / "model", "classify", *moods, NUMBERED, language=0.5, train=settings)
+    prepared = prepare(tuning, print)
+    objective, module = prepared.description.objective, built(prepared, 0, "cpu").eval()
+    batch = prepared.train.data.batch(places(0, range(6)))
+    losses = objective.losses(module, batch)
+    assert set(losses) == {"loss", "language"} and losses["language"].weight == 0.5
+    x, _ = module.model(batch.tokens, layout(batch))
+    logs, nats, count = module.model.logits(x).log_softmax(-1).detach(), 0.0, 0
+    for row, length in enumerate([int(n) for n in (batch.segments > 0).sum(1)]):
+        nats -= sum(float(logs[row, place - 1, batch.tokens[row, place]]) for place in range(1, length))
+        count += length - 1
+    assert losses["language"].sum.item() == pytest.approx(nats, rel=1e-4) and losses["language"].count == count
+    tune(tuning, tmp_path / "out")
+    log = [line for line in read(tmp_path / "out" / "seed-0" / "log.jsonl") if "loss" in line]
+    assert log[-1]["losses"]["language"] < log[0]["losses"]["language"] - 0.5
+    before, after = (weft.load(path).module.state_dict() for path in (tmp_path / "model", tmp_path / "out"))
+    assert not before["head.weight"].equal(after["head.weight"])
+    assert read_tuned(tmp_path / "out").description.objective.language == 0.5
+
+
+def test_only_a_decoder_and_a_row_have_text_to_learn(folder: Path, moods: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="language=0.5 asks for each row's next tokens, which an encoder sees"):
+        tune(Tuning(folder, "classify", *moods, NUMBERED, language=0.5), tmp_path / "out")
+    file = tagged(tmp_path / "a.conll", 4, 1, entity)
+    with pytest.raises(ValueError, match="the task tag asks each token already"):
+        tune(Tuning(folder, "tag", file, file, language=0.5), tmp_path / "out")
 
 
 # -------------------------------------------------------------------------------------------------------- the reference

@@ -64,6 +64,9 @@ def train(
     column: Annotated[
         str | None, typer.Option("--column", help="of .csv, .tsv, .jsonl and .parquet: where the text is (data.column)")
     ] = None,
+    metric: Annotated[
+        list[str] | None, typer.Option("--metric", help="of what is written of held-out sources, bleu say; repeated")
+    ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="of weights, order and dropout (train.seed)")] = None,
     threads: Annotated[int | None, typer.Option("--threads", help="of the processor (train.threads)")] = None,
     device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps (train.device)")] = None,
@@ -105,6 +108,7 @@ def train(
         overwrite=overwrite,
         debug=debug,
         dry_run=dry_run,
+        metrics=metric,
         log=log or [],
         quiet=quiet,
     )

@@ -28,11 +28,14 @@ def command(
     overwrite: bool,
     debug: bool,
     dry_run: bool,
+    metrics: list[str] | None,
     log: list[str],
     quiet: bool,
 ) -> None:
     """Run what `name` says, as changed, and print the card. A run that was interrupted ends in status 130."""
     recipe = settled(find(name), data, changes, debug=debug)
+    if metrics is not None:
+        recipe = replace(recipe, metrics=tuple(metrics))
     if dry_run:
         recipe.train.check()
         seen = preview(recipe)

@@ -38,6 +38,10 @@ def tune(
         str | None, typer.Option("--pooling", help="what is read of a row: pooler, first, mean or last token")
     ] = None,
     layers: Annotated[str, typer.Option("--layers", help="all; head: nothing else trains; or the last K")] = "all",
+    language: Annotated[
+        float,
+        typer.Option("--language", help="of a decoder: how much a row's own next tokens weigh beside; GPT-1: 0.5"),
+    ] = 0.0,
     longest: Annotated[int | None, typer.Option("--longest", help="tokens of a row; what is longer is cut")] = None,
     every_piece: Annotated[
         bool, typer.Option("--every-piece", help="of tags: every piece of a word learns, not its first alone")
@@ -78,6 +82,7 @@ def tune(
             metric=metric,
             pooling=tuning.pooling(pooling),
             layers=tuning.layers(layers),
+            language=language,
             context=longest,
             every_piece=every_piece,
             labels=tuple(name.strip() for name in labels.split(",")) if labels else (),

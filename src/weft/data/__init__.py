@@ -2,14 +2,15 @@
 
 from weft.data.blocks import Blocks, Pairs, stream
 from weft.data.chat import ChatTemplate, Message, chat_files, read_chat
-from weft.data.directions import asked_languages, asking, by_language, read_directions
+from weft.data.columns import by_prefix, read_columns
+from weft.data.directions import asked_languages, asking, read_directions
 from weft.data.further import trained_before
 from weft.data.mixture import Mixture
 from weft.data.order import Shuffled, place, places
 from weft.data.pack import Packed
 from weft.data.pairs import PAIR_SOURCES, Pair, read_pairs
 from weft.data.prepare import prepare, rows
-from weft.data.prepare_pairs import open_pairs
+from weft.data.prepare_pairs import asked_by, open_pairs
 from weft.data.prepared import DataSettings, Prepared, RowKind
 from weft.data.reading import read_text
 from weft.data.records import Record, read_records
@@ -82,9 +83,10 @@ __all__ = [
     "Words",
     "as_prompt",
     "as_source",
+    "asked_by",
     "asked_languages",
     "asking",
-    "by_language",
+    "by_prefix",
     "chat_files",
     "encode_many",
     "is_store",
@@ -96,6 +98,7 @@ __all__ = [
     "places",
     "prepare",
     "read_chat",
+    "read_columns",
     "read_directions",
     "read_pairs",
     "read_records",

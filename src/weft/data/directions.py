@@ -6,7 +6,7 @@ Of several directions, each source begins with the language it is to become, as 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from weft.data.names import Side, side_of
@@ -60,17 +60,6 @@ def read_directions(folder: Path, directions: Sequence[str]) -> dict[Side, list[
             f"of several directions ({', '.join(directions)}) the held-out sentences must be the same, so files say "
             f"which they are: put val.{directions[0].partition('-')[0]} and its like beside train in {folder}"
         )
-    return found
-
-
-def by_language(sources: Iterable[str], directions: Sequence[str]) -> Mapping[str, list[int]]:
-    """Where the sources that ask for each language stand; of one direction nothing is asked for, and nothing found."""
-    marks = {asking(language) + " ": language for language in asked_languages(directions)}
-    found: dict[str, list[int]] = {}
-    for place, source in enumerate(sources):
-        for mark, language in marks.items():
-            if source.startswith(mark):
-                found.setdefault(language, []).append(place)
     return found
 
 

@@ -57,7 +57,7 @@ def prepare(
                 f"{len(sources)} sources of texts were given, and pairs come from data.source: leave them out"
             )
         return prepare_pairs(settings, context, tokenizer, say, start)
-    for name in ("directions", "alike"):
+    for name in ("directions", "columns", "prefixes", "alike"):
         if value := getattr(settings, name):
             raise ValueError(f"data.{name}={value} says something of pairs, and texts are read: leave data.{name} out")
     if not sources:

@@ -10,6 +10,7 @@ import numpy as np
 
 from weft.batch import Tokenizer
 from weft.data.blocks import Pairs
+from weft.data.columns import read_columns
 from weft.data.directions import asked_languages, asking, read_directions
 from weft.data.names import Side
 from weft.data.pairs import PAIR_SOURCES, Pair
@@ -49,19 +50,11 @@ def _check(settings: DataSettings) -> None:
 
 def _sides(settings: DataSettings) -> tuple[list[Pair], list[Pair], list[str]]:
     """What is trained on, what is held out, and what a person should know of it."""
-    if not settings.directions:
-        return *split_pairs(open_pairs(settings), settings.held_out, settings.seed), []
-    _check(settings)
-    if settings.source != "pairs" or len(settings.paths) != 1:
-        raise ValueError(
-            f"data.directions={','.join(settings.directions)} are of one folder of files, and data.source="
-            f"{settings.source} with {len(settings.paths)} paths was given: --data FOLDER"
-        )
-    found = read_directions(Path(settings.paths[0]), settings.directions)
-    train, held_out = found[Side.TRAIN], found[Side.HELD_OUT]
+    found, said = _named(settings), list[str]()
+    train, held_out = (open_pairs(settings), []) if found is None else (found[Side.TRAIN], found[Side.HELD_OUT])
     if not held_out:
-        return *split_pairs(train, settings.held_out, settings.seed), []
-    said = [f"the pairs come split by their files' names: data.held_out={settings.held_out} is not used"]
+        return *split_pairs(train, settings.held_out, settings.seed), said
+    said.append(f"the pairs come split by their files' names: data.held_out={settings.held_out} is not used")
     known = {source for source, _ in train}
     new = [pair for pair in held_out if pair[0] not in known]
     if not new:
@@ -71,6 +64,32 @@ def _sides(settings: DataSettings) -> tuple[list[Pair], list[Pair], list[str]]:
     if len(new) < len(held_out):
         said.append(f"{len(held_out) - len(new):,} held-out sources are among those to train on too, and were left out")
     return train, new, said
+
+
+def _named(settings: DataSettings) -> dict[Side, list[Pair]] | None:
+    """The pairs of files whose names say what they are for; None for a source that says nothing of it."""
+    if settings.prefixes and not settings.columns:
+        raise ValueError("data.prefixes are of tables: name the source's and the target's column by data.columns=a,b")
+    if not settings.directions and not settings.columns:
+        return None
+    _check(settings)
+    if settings.columns and settings.directions:
+        raise ValueError("data.columns are of tables and data.directions of a folder of texts: give one of them")
+    if settings.source != "pairs" or not settings.paths or (settings.directions and len(settings.paths) > 1):
+        name, what = ("directions", "one folder") if settings.directions else ("columns", "tables")
+        raise ValueError(
+            f"data.{name}={','.join(settings.directions or settings.columns)} are of {what}, and data.source="
+            f"{settings.source} with {len(settings.paths)} paths was given: --data PATH"
+        )
+    if settings.columns:
+        return read_columns(settings.paths, settings.columns, settings.prefixes)
+    return read_directions(Path(settings.paths[0]), settings.directions)
+
+
+def asked_by(settings: DataSettings) -> dict[str, str]:
+    """What sources begin with to ask for something, and what it is called: a language, or a task's prefix."""
+    languages = {asking(language): f"into {language}" for language in asked_languages(settings.directions)}
+    return languages | {prefix: prefix for prefix in dict.fromkeys(settings.prefixes) if prefix}
 
 
 def prepare_pairs(

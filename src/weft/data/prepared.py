@@ -44,9 +44,9 @@ class DataSettings:
     directions: tuple[
         str, ...
     ] = ()  # of pairs: en-de of a folder of train.en, train.de, val.en …; several in one model
-    alike: int = (
-        0  # of pairs: so many of about one length come together (the rows of a step: less padding); 0 = none do
-    )
+    columns: tuple[str, ...] = ()  # of pairs in tables: the source's and the target's
+    prefixes: tuple[str, ...] = ()  # of pairs in tables: what stands before the sources of each path, its task's name
+    alike: int = 0  # of pairs: so many of about one length come together (a step's rows: less padding); 0: none do
 
     def check(self) -> None:
         """ValueError, naming the setting, for what can be none."""

@@ -59,7 +59,7 @@ class TokenHead(Head):
 
 
 class PlaceHead(Head):
-    """out(act(dense(x))): a score a place, above 0 for yes (Clark et al. 2020, ELECTRA, §3.2). x [B, T, D] -> [B, T]."""
+    """out(act(dense(x))): a score a place, above 0: yes (Clark et al. 2020, ELECTRA, §3.2). x [B, T, D] -> [B, T]."""
 
     def __init__(self, width: int, *, act: str = "gelu") -> None:
         super().__init__()

@@ -18,6 +18,8 @@ from weft.objectives.tasks_head import Pooling, WithHead, real
 from weft.objectives.wrapped import Load
 from weft.registry import Registry
 
+LANGUAGE = "language"  # the term of a row's own tokens
+
 
 @dataclass(frozen=True)
 class Task(Objective):
@@ -88,13 +90,53 @@ class Task(Objective):
 
 @dataclass(frozen=True)
 class RowTask(Task):
-    """Of a row as a whole. pooling: what is read of it, see `WithHead`."""
+    """Of a row as a whole. pooling: what is read of it, see `WithHead`. language: of a decoder, how much -log p of a
+    row's own next tokens weighs beside it, each by its mean (Radford et al. 2018, eq. 5, where it is 0.5)."""
 
     pooling: Pooling = "pooler"
+    language: float = 0.0
 
     @property
     def reads(self) -> Pooling:
         return self.pooling
+
+    @abstractmethod
+    def answers(self, batch: Batch) -> Tensor | None:
+        """See `Objective`."""
+
+    def losses(self, module: Any, batch: Batch) -> dict[str, Loss]:
+        """The terms "loss" and, where it weighs anything, "language"."""
+        if not self.language:
+            return super().losses(module, batch)
+        (scores, nats), counts = module(batch, language=True), self.counts(batch)
+        loss = Loss(self.summed(scores.float(), batch), counts[TERM])
+        return {TERM: loss, LANGUAGE: Loss(nats, counts[LANGUAGE], self.language)}
+
+    def counts(self, batch: Batch) -> dict[str, int]:
+        """Its rows, or groups of rows; and the tokens that follow one, where they are asked for."""
+        found = {TERM: self.samples(batch)}
+        return found | {LANGUAGE: int(real(batch).sum()) - len(batch.tokens)} if self.language else found
+
+    def samples(self, batch: Batch) -> int:
+        """What a loss is the mean over."""
+        return len(batch.tokens)
+
+    def wrap(self, module: nn.Module, blueprint: Blueprint, seed: int, load: Load) -> nn.Module:
+        """See `Task.wrap`; where its tokens are asked for, the decoder's own head trains with the rest."""
+        found = super().wrap(module, blueprint, seed, load)
+        if self.language and self.layers is None and isinstance(module, Decoder):
+            module.head.requires_grad_(True)
+        return found
+
+    def check(self, module: nn.Module) -> None:
+        """Also ValueError for a weight that is none, and where the model writes nothing."""
+        super().check(module)
+        if not self.language >= 0:
+            raise ValueError(f"language={self.language} is a weight: at least 0, 0.5 in GPT-1")
+        if self.language and not isinstance(module, Decoder):
+            raise ValueError(
+                f"language={self.language} asks for each row's next tokens, which an encoder sees: leave it out"
+            )
 
 
 @dataclass(frozen=True)
@@ -141,9 +183,9 @@ class Choose(RowTask):
     def outputs(self) -> int:
         return 1
 
-    def counts(self, batch: Batch) -> dict[str, int]:
+    def samples(self, batch: Batch) -> int:
         """Its groups of rows."""
-        return {TERM: len(batch.tokens) // self.choices}
+        return len(batch.tokens) // self.choices
 
     def answers(self, batch: Batch) -> Tensor:
         """The numbers of the right ones."""

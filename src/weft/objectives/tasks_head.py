@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, overload
 
 import torch
 from torch import Tensor
 
-from weft.batch import Batch
+from weft.batch import IGNORED, Batch
 from weft.nn import Decoder, Dropout, Encoder, Linear
 from weft.objectives.reading import types_of
 from weft.objectives.wrapped import Wrapped
@@ -32,18 +32,28 @@ class WithHead(Wrapped):
         self.pooling = pooling
         self.drop, self.out = Dropout(dropout), Linear(width, outputs)
 
-    def forward(self, batch: Batch) -> Tensor:
-        """Scores of a batch's rows: [B, C], or [B, T, C] where there is no pooling. ValueError where the model has
-        auxiliary terms, which nobody would weigh."""
+    @overload
+    def forward(self, batch: Batch) -> Tensor: ...
+    @overload
+    def forward(self, batch: Batch, *, language: Literal[True]) -> tuple[Tensor, Tensor]: ...
+    def forward(self, batch: Batch, *, language: bool = False) -> Tensor | tuple[Tensor, Tensor]:
+        """Scores of a batch's rows: [B, C], or [B, T, C] where there is no pooling; with `language` also the sum of
+        -log p of the tokens that follow one in their row. ValueError where the model has auxiliary terms, which nobody
+        would weigh."""
         types = (types_of(self.model, batch),) if isinstance(self.model, Encoder) else ()
         x, auxiliary = self.model(batch.tokens, layout(batch), *types)  # [B, T, D]
         if auxiliary and self.training:
             raise ValueError(f"nobody weighs the model's auxiliary terms {', '.join(auxiliary)}: tune another model")
+        read = x
         if self.pooling == "pooler":
-            x = self.model.pool(x)  # [B, D]
+            read = self.model.pool(x)  # [B, D]
         elif self.pooling is not None:
-            x = pooled(x, batch, self.pooling)  # [B, D]
-        return self.out(self.drop(x))  # [B, C] or [B, T, C]
+            read = pooled(x, batch, self.pooling)  # [B, D]
+        scores = self.out(self.drop(read))  # [B, C] or [B, T, C]
+        if not language:
+            return scores
+        following = batch.tokens[:, 1:].masked_fill(real(batch)[:, 1:] == 0, IGNORED)  # [B, T - 1]
+        return scores, self.model.nats(x[:, :-1], following, ignored=IGNORED)
 
     def freeze(self, layers: int | None) -> None:
         """Let train what is read: of the model all (None), nothing (0), or its last `layers` layers and what comes

@@ -100,6 +100,11 @@ def check_model(recipe: Recipe) -> bool:
     """Whether the data are pairs. ValueError for sizes that cannot be a model, for one that the objective cannot be
     asked of, and for rows its family cannot read."""
     recipe.minimised.check(recipe.model.empty())
+    if recipe.metrics and not recipe.minimised.pairs:
+        raise ValueError(
+            f"the metric {recipe.metrics[0]!r} is of what is written of a source; {recipe.minimised.title} has none: "
+            "leave --metric out"
+        )
     check_metrics(recipe.metrics)
     if recipe.data.rows != "stream" and (mixes := recipe.model.mixes):
         raise ValueError(f"{mixes} cannot pack several documents into a row: set data.rows=stream")

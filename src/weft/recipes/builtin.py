@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from weft.recipes import multi30k, python_stdlib, shakespeare_char, shakespeare_half_hour
+from weft.recipes import multi30k, pretraining, python_stdlib, shakespeare_char, shakespeare_half_hour
 from weft.recipes.recipe import RECIPES
 
 SHIPPED: dict[str, Path] = {}  # by the name it is registered under: what `weft cp` copies
@@ -10,3 +10,6 @@ SHIPPED: dict[str, Path] = {}  # by the name it is registered under: what `weft 
 for module in (multi30k, python_stdlib, shakespeare_char, shakespeare_half_hour):
     RECIPES.register(module.recipe.name, module.recipe)
     SHIPPED[module.recipe.name] = Path(str(module.__file__))
+
+for recipe in pretraining.recipes:  # of a table: none of them has a file of its own
+    RECIPES.register(recipe.name, recipe)

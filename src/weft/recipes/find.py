@@ -122,7 +122,10 @@ def copy(name: str, target: Path) -> None:
     if target.exists():
         raise ValueError(f"{target} is there already: name another file, or move it away")
     if name not in SHIPPED:
-        raise ValueError(f"the recipe {name!r} is a plug-in's and has no file of weft's: copy it from where it lives")
+        raise ValueError(
+            f"the recipe {name!r} has no file of its own (it is a plug-in's, or one of a table): copy another one, or "
+            f"change it as it is run, by --set; `weft show {name}` lists its settings"
+        )
     text = SHIPPED[name].read_text(encoding="utf-8")
     command = f"weft train {shlex.quote(str(target))}"
     text = re.sub(rf"\bweft train {name}\b", lambda _: command, text)  # as it is: a path may hold a backslash

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 
-from weft.data import Blocks, Packed, Pairs, Prepared
+from weft.data import Blocks, Packed, Pairs, Prepared, asked_by
 from weft.evaluate import (
     Score,
     bits_per_byte,
@@ -138,9 +138,7 @@ def _report(recipe: Recipe, begun: Begun, result: Result, out: Path, watch: Watc
     why, writes = no_bytes(prepared.tokenizer, recipe.minimised), isinstance(bare(begun.module), Writer)
     baselines = _baselines(prepared, watch) if recipe.baselines and not why and not result.interrupted else {}
     constant = None if result.interrupted else constant_of(recipe, prepared)
-    metrics = dict[str, Score]()
-    if recipe.metrics and isinstance(prepared.held_out, Pairs) and not result.interrupted:
-        metrics = scored(load(out), prepared.held_out, recipe.metrics, recipe.data.directions, watch.notice)
+    metrics = {} if result.interrupted else _scored(recipe, prepared, out, watch)
     report = Report(
         out=out,
         figures=figures,
@@ -169,6 +167,13 @@ def _report(recipe: Recipe, begun: Begun, result: Result, out: Path, watch: Watc
     write_json(out / REPORT, facts | account(recipe, begun.blueprint, prepared, result, notices))
     write_report(out)
     return report
+
+
+def _scored(recipe: Recipe, prepared: Prepared, out: Path, watch: Watcher) -> dict[str, Score]:
+    """The recipe's metrics of what the saved model writes of the held-out sources."""
+    if not recipe.metrics or not isinstance(prepared.held_out, Pairs):
+        return {}
+    return scored(load(out), prepared.held_out, recipe.metrics, asked_by(recipe.data), watch.notice)
 
 
 def constant_of(recipe: Recipe, prepared: Prepared) -> float | None:

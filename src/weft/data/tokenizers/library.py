@@ -16,6 +16,7 @@ import tokenizers
 from weft.data.tokenizers.charsmap import check_charsmap
 from weft.data.tokenizers.folder import Published, read_published
 from weft.data.tokenizers.offsets import Located
+from weft.data.tokenizers.plain import plain_library
 from weft.data.tokenizers.specials import CONFIG, ENDS, NOTHING, Specials, role_names, sentinels, spoken, write_roles
 from weft.data.tokenizers.spelling import Speller, Spelt
 from weft.data.tokenizers.table import FILE, MOST_IDS, PieceTable, utf8
@@ -23,8 +24,6 @@ from weft.data.tokenizers.template import Template, read_template, write_templat
 from weft.files import DamagedFile, write_bytes, write_json
 
 END = "<|end|>"  # what ends a text in a byte-level BPE of ours
-# Before a special's name this makes a text that no cutting into words leaves whole: letter, space, letter.
-_UNSPELLABLE = "x "
 _MARK = "\ufdd1"  # a noncharacter: no text has it
 
 # A single line break between two characters that are no space is a word of its own, or none, to the ways of cutting
@@ -69,7 +68,7 @@ class LibraryTokenizer(PieceTable):
         _check_normalizer(data.get("normalizer"))
         form = self._check(data)
         self._cuttable = form.cuttable and not words
-        self._tokenizer = _library(data)
+        self._tokenizer = plain_library(data)
         spelt = _table(data, form, words, special)
         first = {n: x.first for n, x in enumerate(spelt) if x.first is not None and x.first != x.piece}
         lossless = form.lossless and not swallow
@@ -183,7 +182,7 @@ class LibraryTokenizer(PieceTable):
         data: dict[str, Any] = json.loads(self._text)
         for token in data["added_tokens"]:
             token["normalized"] = token["normalized"] and not token["special"]
-        found = _library(data, _MARK)
+        found = plain_library(data, _MARK)
         found.encode_special_tokens = False
         return found
 
@@ -217,38 +216,6 @@ class LibraryTokenizer(PieceTable):
         encodings = self._tokenizer.encode_batch_fast(batch, add_special_tokens=False)
         for owner, encoding in zip(owners, encodings, strict=True):
             found[owner].append(np.asarray(encoding.ids, np.int32))
-
-
-def _library(data: dict[str, Any], mark: str = _UNSPELLABLE) -> tokenizers.Tokenizer:
-    """The library's tokenizer for the ids of plain text: nothing is cut short, padded, added or drawn at random, and
-    specials have names that no text spells, with `mark` before them. `encode_special_tokens` alone would not do: a
-    Unigram model finds "</s>" in text by its own vocabulary."""
-    added = data.get("added_tokens") or []
-    special = {token["content"] for token in added if token["special"]}
-
-    def name(token: str) -> str:
-        return f"{mark}{token}" if token in special else token
-
-    model = dict(data["model"])
-    if isinstance(model["vocab"], dict):
-        model["vocab"] = {name(token): number for token, number in model["vocab"].items()}
-    else:
-        model["vocab"] = [[name(token), score] for token, score in model["vocab"]]
-    if model.get("unk_token") is not None:
-        model["unk_token"] = name(model["unk_token"])
-    if model.get("dropout") is not None:
-        model["dropout"] = None
-    plain = {**data, "model": model, "truncation": None, "padding": None, "post_processor": None}
-    plain["added_tokens"] = [{**token, "content": name(token["content"])} for token in added]
-    tokenizer = tokenizers.Tokenizer.from_str(json.dumps(plain))
-    tokenizer.encode_special_tokens = True
-    for token in added:
-        given = tokenizer.token_to_id(name(token["content"]))
-        if given != token["id"]:
-            raise ValueError(
-                f"the token {token['content']!r} says its id is {token['id']}, the library makes it {given}"
-            )
-    return tokenizer
 
 
 def _table(data: dict[str, Any], form: Form, words: dict[str, int], special: dict[str, int]) -> list[Spelt]:

@@ -21,11 +21,13 @@ from weft.recipes.tuning.description import Columns, Description, Reading
 
 @dataclass(frozen=True)
 class How:
-    """What a person and the model say of the objective. pooling: of a row, see `WithHead`; dropout: the model's."""
+    """What a person and the model say of the objective. pooling: of a row, see `WithHead`; dropout: the model's.
+    language: the weight of a row's own tokens, see `RowTask`."""
 
     pooling: Pooling
     layers: int | None
     dropout: float
+    language: float = 0.0
 
 
 class Encoded(ABC):

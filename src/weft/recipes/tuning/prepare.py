@@ -30,8 +30,8 @@ USUAL = TrainSettings(
 @dataclass(frozen=True)
 class Tuning:
     """What a person asks for. begin: the model's folder, or its name on the hub. metric, pooling, context: None, the
-    task's and the model's usual. labels: the classes; none: those of the data. seeds: how many runs, of train.seed and
-    those that follow it."""
+    task's and the model's usual. language: of a decoder, how much a row's own next tokens weigh beside what is asked.
+    labels: the classes; none: those of the data. seeds: how many runs, of train.seed and those that follow it."""
 
     begin: Path | str
     task: str
@@ -41,6 +41,7 @@ class Tuning:
     metric: str | None = None
     pooling: Pooling | None = None
     layers: int | None = None
+    language: float = 0.0
     context: int | None = None
     every_piece: bool = False
     labels: tuple[str, ...] = ()
@@ -77,6 +78,8 @@ def prepare(tuning: Tuning, tell: Callable[[str], None]) -> Prepared:
     if absent := kind.absent(examples, labels, metric):
         tell(f"nothing in {tuning.data} has the label {', '.join(map(repr, absent))}: it will never be learned")
     objective = kind.objective(examples, labels, _how(tuning, model))
+    if tuning.language and not isinstance(objective, RowTask):
+        raise ValueError(f"language={tuning.language}: the task {tuning.task} asks each token already: leave it out")
     objective.check(model.module)
     if isinstance(objective, RowTask) and tuning.pooling is None and objective.pooling == "first":
         tell("the model has no pooler: the head reads the state of each row's first token (--pooling mean: of all)")
@@ -107,7 +110,7 @@ def _how(tuning: Tuning, model: Model) -> How:
     pooling: Pooling | None = tuning.pooling
     if pooling is None and isinstance(module, Encoder):
         pooling = "first" if module.pooler is None else "pooler"
-    return How(pooling or "last", tuning.layers, rate)
+    return How(pooling or "last", tuning.layers, rate, tuning.language)
 
 
 def judged(module: nn.Module, prepared: Prepared) -> dict[str, float]:

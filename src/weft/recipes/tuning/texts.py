@@ -92,7 +92,7 @@ class Classes(Kind):
         return Labels(labels).absent(examples)
 
     def objective(self, examples: Sequence[Any], labels: tuple[str, ...], how: How) -> Classify:
-        return Classify(how.dropout, how.layers, how.pooling, classes=len(labels))
+        return Classify(how.dropout, how.layers, how.pooling, how.language, classes=len(labels))
 
     def encode(
         self, examples: Sequence[Any], description: Description, tokenizer: Tokenizer, say: Say, *, labelled: bool
@@ -131,7 +131,7 @@ class Numbers(Kind):
         return list(read_scored(path, text=text, second=columns.pair, score=score, header=columns.header))
 
     def objective(self, examples: Sequence[Any], labels: tuple[str, ...], how: How) -> Regress:
-        return Regress(how.dropout, how.layers, how.pooling)
+        return Regress(how.dropout, how.layers, how.pooling, how.language)
 
     def encode(
         self, examples: Sequence[Any], description: Description, tokenizer: Tokenizer, say: Say, *, labelled: bool
@@ -170,7 +170,7 @@ class Choices(Kind):
         return list(read(label=(columns.label or "label") if labelled else None))
 
     def objective(self, examples: Sequence[Any], labels: tuple[str, ...], how: How) -> Choose:
-        return Choose(how.dropout, how.layers, how.pooling, choices=len(examples[0].choices))
+        return Choose(how.dropout, how.layers, how.pooling, how.language, choices=len(examples[0].choices))
 
     def encode(
         self, examples: Sequence[Any], description: Description, tokenizer: Tokenizer, say: Say, *, labelled: bool

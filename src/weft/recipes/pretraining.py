@@ -1,0 +1,48 @@
+r"""Each pretraining objective on real text for two minutes, from one table: what it comes to beside one guess for all.
+
+    weft train pretrain_masked --out runs/masked            # on the sources of Python's standard library
+    weft train pretrain_spans --data notes/ --out runs/spans
+
+A model of 4 layers, width 128 and context 128 over 2,048 subwords; its family is the objective's usual one. The card
+says what the best constant guess pays for the same labels (`evaluate.constant_nats`). Distillation needs a teacher:
+
+    weft train pretrain_masked --objective distil_masked --set objective.teacher=runs/masked \
+      --set data.tokenizer=runs/masked --out runs/taught
+"""
+
+from __future__ import annotations
+
+from weft.data import DataSettings
+from weft.models import Blueprint
+from weft.objectives import objective_from_text
+from weft.recipes.recipe import DEBUG, Recipe, with_heads
+from weft.training.settings import TrainSettings
+
+# objective: the family that it was made for, and the settings that say how deep 4 layers are there
+FAMILY_OF = {
+    "next_token": "llama", "prefix": "t5", "masked": "bert", "masked+next_sentence": "bert",
+    "masked+sentence_order": "albert", "span_boundary": "spanbert", "replaced": "electra", "spans": "t5",
+    "replace_spans": "t5", "drop_tokens": "t5", "mass": "t5", "bert_style": "t5", "deshuffle": "t5", "denoise": "bart",
+    "contrast": "bert",
+}  # fmt: skip
+_SIZE = dict(vocab=2048, context=128, width=128, heads=4, hidden=512, dropout=0.0)
+_DEPTH = {"t5": dict(encoder_depth=4, decoder_depth=4, head_width=32), "bart": dict(encoder_depth=4, decoder_depth=4)}
+
+
+def pretraining(objective: str) -> Recipe:
+    """The recipe of an objective, by its name in `--objective`."""
+    family, minimised = FAMILY_OF[objective], objective_from_text(objective)
+    model = Blueprint.of(family, "debug", **_SIZE, **_DEPTH.get(family, dict(depth=4)))
+    what = f"The objective {minimised.title}, by a {family} of 4 layers, on the sources of Python's standard library."
+    return Recipe(
+        name=f"pretrain_{objective.replace('+', '_and_')}",
+        model=with_heads(model, minimised.heads),
+        data=DataSettings(source="python_stdlib", tokenizer="bpe", vocab=2048),
+        train=TrainSettings(minutes=2.0, batch=16, rate=2e-3, checkpoint_every=0),
+        objective=minimised,
+        debug=(*DEBUG, ("data.paths", "json")),
+        story=f"{what}\n\n{__doc__}",
+    )
+
+
+recipes = tuple(pretraining(objective) for objective in FAMILY_OF)
