@@ -169,7 +169,7 @@ class Pairs(Shuffled):
         epoch, within = divmod(position, len(self))
         at, order = self._order
         if at != (seed, epoch):
-            lengths = np.array([len(source) + len(target) for source, target in self.ids])
+            lengths = np.array([max(len(source), len(target)) for source, target in self.ids])  # of either side
             order = alike_order(lengths, self._alike, seed, epoch)
             self._order = (seed, epoch), order  # at once: threads read ahead
         return Place(epoch, int(order[within]))
