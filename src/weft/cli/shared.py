@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from weft.evaluate import Interval
     from weft.hub import Model
 
 
@@ -31,3 +32,8 @@ def opened(folder: Path) -> Model:
     for text in model.notices:
         note(text)
     return model
+
+
+def between(interval: Interval | None) -> str:
+    """An interval for people."""
+    return "–" if interval is None else f"{interval.low:.4f} to {interval.high:.4f}"
