@@ -55,7 +55,7 @@ def slowly(model: Model, text: str, continuation: str) -> float:
     tokenizer = model.need_tokenizer()
     ids = [tokenizer.end, *tokenizer.encode(text + continuation)]
     first = len(ids) - len(tokenizer.encode(continuation))
-    logs = model.logits(torch.tensor([ids]))[0].double().log_softmax(-1)  # [T, V]
+    logs = model.logits(torch.tensor([ids[:-1]]))[0].double().log_softmax(-1)  # [T-1, V]
     return -sum(float(logs[place - 1, ids[place]]) for place in range(first, len(ids)))
 
 
@@ -136,20 +136,12 @@ def test_prompts_that_are_too_long_are_refused_or_lose_their_beginning() -> None
     assert found.nats == pytest.approx(slowly(model, long[-29:], "xyz"), **NEAR)  # what begins a document stays
     whole = long[:29]
     ((found,),) = continuations(model, [Asked(whole, ("xyz",), "x")])  # the last token is not read: 33 fit
-    assert found.nats == pytest.approx(_stepwise(model, whole, "xyz"), **NEAR)
+    assert found.nats == pytest.approx(slowly(model, whole, "xyz"), **NEAR)
     for cut in (False, True):
         with pytest.raises(ValueError, match="x: "):
             continuations(model, [Asked("a", ("b" * 40,), "x")], cut=cut)
     with pytest.raises(ValueError, match="row: '' after the prompt has no tokens of its own"):
         continuations(model, [Asked("a", ("",), "row")])
-
-
-@torch.no_grad()
-def _stepwise(model: Model, text: str, continuation: str) -> float:
-    """As `slowly`, of a row whose last token has no place."""
-    ids = [model.need_tokenizer().end, *(text + continuation).encode()]
-    logs = model.logits(torch.tensor([ids[:-1]]))[0].double().log_softmax(-1)
-    return -sum(float(logs[place - 1, ids[place]]) for place in range(1 + len(text), len(ids)))
 
 
 # ----------------------------------------------------------------------------------------------------------- generation

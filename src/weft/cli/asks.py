@@ -59,35 +59,19 @@ def evaluate(
     weft eval runs/notes --task mood.toml --data dev.tsv --shots 4 --seeds 0,1,2 --random-labels 0,1
     weft eval runs/mood --task classify --data dev.tsv
     """
-    if task is None:
-        from weft.cli.evaluate import command
-
-        unheard(
-            "--task",
-            {
-                "shots": shots,
-                "seeds": seeds,
-                "random-labels": random_labels,
-                "examples": examples,
-                "out": out,
-                "cut": cut,
-            },
-        )
-        command(name, tuple(data), rows, column, stride, as_json=as_json)
-        return
     from weft.cli.prompting import Asked
     from weft.cli.prompting import command as prompted
+    from weft.cli.shared import unheard
 
-    unheard("held-out likelihood: leave out --task", {"rows": rows, "stride": stride})
-    asked = Asked(task, shots, seeds or "0", random_labels or "0", examples, cut, out)
-    prompted(name, tuple(data), asked, as_json=as_json)
+    asked = Asked(task or "", shots, seeds, random_labels, examples, cut, out)
+    if task is not None:
+        unheard("held-out likelihood: leave out --task", {"rows": rows, "stride": stride})
+        prompted(name, tuple(data), asked, as_json=as_json)
+        return
+    from weft.cli.evaluate import command
 
-
-def unheard(of: str, given: dict[str, object]) -> None:
-    """ValueError for an option that is given and not heard here."""
-    for option, value in given.items():
-        if value is not None and value is not False:
-            raise ValueError(f"--{option} is of {of}")
+    unheard("--task", asked.of_prompts | {"out": out})
+    command(name, tuple(data), rows, column, stride, as_json=as_json)
 
 
 def score(

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from rich.table import Table
 
-from weft.cli.shared import between, note, opened, printer
+from weft.cli.shared import between, note, opened, printer, unheard
 from weft.evaluate.prompting import Prompted, PromptTask, find_task
 from weft.files import write_bytes
 from weft.hub import find, prompt
@@ -26,11 +26,22 @@ class Asked:
 
     task: str
     shots: int | None
-    seeds: str
-    random_labels: str
+    seeds: str | None
+    random_labels: str | None
     examples: Path | None
     cut: bool
     out: Path | None
+
+    @property
+    def of_prompts(self) -> dict[str, object]:
+        """What means nothing to a model that is not prompted, by its option."""
+        return {
+            "shots": self.shots,
+            "seeds": self.seeds,
+            "random-labels": self.random_labels,
+            "examples": self.examples,
+            "cut": self.cut,
+        }
 
 
 def command(name: str, data: tuple[str, ...], asked: Asked, *, as_json: bool) -> None:
@@ -41,7 +52,8 @@ def command(name: str, data: tuple[str, ...], asked: Asked, *, as_json: bool) ->
     if (folder / TASK).is_file():
         _tuned(name, folder, file, asked, as_json=as_json)
         return
-    seeds, shares = numbers("--seeds", asked.seeds, int), numbers("--random-labels", asked.random_labels, float)
+    seeds = numbers("--seeds", asked.seeds or "0", int)
+    shares = numbers("--random-labels", asked.random_labels or "0", float)
     task = find_task(asked.task)
     found = prompt(
         opened(folder),
@@ -131,6 +143,7 @@ def _tuned(name: str, folder: Path, data: Path, asked: Asked, *, as_json: bool) 
     own = read_description(folder).task
     if asked.task != own:
         raise ValueError(f"{folder} is tuned for the task {own}, not {asked.task}: --task {own}")
+    unheard(f"prompts, and {folder} is tuned for its task: leave it out", asked.of_prompts)
     found = tuning.predict(folder, data, asked.out, labelled=True, say=note)
     assert found.score is not None
     if as_json:
