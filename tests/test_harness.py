@@ -20,7 +20,7 @@ PAIRS = [
     ("the answer is", " maybe, said the fox"),
     ("", "the fox"),
     ("It was late:\n", "the end"),
-    ("the fox and the bear " * 12 + "said", " maybe"),  # longer than the context
+    ("the fox and the bear " * 30 + "said", " maybe"),  # longer than the context
 ]
 
 
@@ -47,44 +47,54 @@ def test_without_the_harness_the_command_that_installs_it_is_named(monkeypatch: 
         importlib.import_module("weft.hub.harness")
 
 
-def test_likelihoods_are_those_of_the_harness_and_transformers(folder: Path) -> None:
+def theirs(folder: Path, begins: bool | None = None) -> Any:
+    """The harness's own model. begins: None, a text begins as its tokenizer has it, here as weft's prompts do; where
+    the harness puts that before a text itself, it would stand twice: False."""
     pytest.importorskip("lm_eval")
-    pytest.importorskip("transformers")
+    pytest.importorskip("accelerate", reason="the harness's own models need it: pip install 'lm_eval[hf]'")
     from lm_eval.models.huggingface import HFLM
 
+    return HFLM(pretrained=str(folder), device="cpu", add_bos_token=begins, max_length=64, batch_size=1)
+
+
+def ours(folder: Path, **settings: Any) -> Any:
+    pytest.importorskip("lm_eval")
     from weft.hub.harness import HarnessModel
 
-    theirs = HFLM(pretrained=str(folder), device="cpu", add_bos_token=True, max_length=64, batch_size=1)
-    ours = HarnessModel(weft.load(folder))
-    requests: list[Any] = [Request(pair) for pair in PAIRS[:-1]]
-    wanted = theirs.loglikelihood(requests, disable_tqdm=True)
-    for found, told in zip(ours.loglikelihood(requests), wanted, strict=True):
+    return HarnessModel(weft.load(folder), **settings)
+
+
+@pytest.mark.parametrize("begins", [None, False])
+def test_likelihoods_are_those_of_the_harness_and_transformers(begins: bool | None, folder: Path) -> None:
+    pairs = [pair for pair in PAIRS[:-1] if (pair[0] == "") is (begins is False)]
+    requests: list[Any] = [Request(pair) for pair in pairs]
+    wanted = theirs(folder, begins).loglikelihood(requests, disable_tqdm=True)
+    for found, told in zip(ours(folder).loglikelihood(requests), wanted, strict=True):
         assert found[0] == pytest.approx(told[0], rel=1e-5, abs=1e-4) and found[1] == told[1]
-    assert ours.loglikelihood([Request(PAIRS[-1])])[0][0] < 0  # cut from the left; theirs loses what begins the row
+
+
+def test_a_prompt_that_is_too_long_is_cut_or_refused(folder: Path) -> None:
+    requests: list[Any] = [Request(PAIRS[-1])]
+    ((nats, _),) = ours(folder).loglikelihood(requests)
+    assert nats < 0
     with pytest.raises(ValueError, match="request 0: the prompt has"):
-        HarnessModel(weft.load(folder), cut=False).loglikelihood([Request(PAIRS[-1])])
+        ours(folder, cut=False).loglikelihood(requests)
 
 
-def test_rolling_likelihoods_and_texts_are_those_of_the_harness(folder: Path) -> None:
-    pytest.importorskip("lm_eval")
-    pytest.importorskip("transformers")
-    from lm_eval.models.huggingface import HFLM
-
-    from weft.hub.harness import HarnessModel
-
-    theirs = HFLM(pretrained=str(folder), device="cpu", max_length=64, batch_size=1)
-    ours = HarnessModel(weft.load(folder))
+def test_rolling_likelihoods_are_those_of_the_harness(folder: Path) -> None:
     texts: list[Any] = [Request((text,)) for text in ("the fox", "the fox said to the bear: it was late. " * 15)]
-    for found, told in zip(ours.loglikelihood_rolling(texts), theirs.loglikelihood_rolling(texts, True), strict=True):
-        assert found == pytest.approx(told, rel=1e-5)
-    theirs = HFLM(pretrained=str(folder), device="cpu", add_bos_token=True, max_length=64, batch_size=1)
+    wanted = theirs(folder, False).loglikelihood_rolling(texts, True)
+    assert ours(folder).loglikelihood_rolling(texts) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_what_is_written_is_what_the_harness_gets(folder: Path) -> None:
     asked: list[Any] = [
         Request((context, {"until": until, "max_gen_toks": 12}))
         for context, until in (("the answer is", ["."]), ("It was late", ["e", "\n"]), ("no", []))
     ]
-    assert ours.generate_until(asked) == theirs.generate_until(asked, disable_tqdm=True)
+    assert ours(folder).generate_until(asked) == theirs(folder).generate_until(asked, disable_tqdm=True)
     with pytest.raises(ValueError, match="generation_kwargs have num_beams, which weft does not do"):
-        ours.generate_until([Request(("a", {"num_beams": 4, "max_gen_toks": 4}))])
+        ours(folder).generate_until([Request(("a", {"num_beams": 4, "max_gen_toks": 4}))])
 
 
 def test_a_local_task_file_is_evaluated(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,9 +38,8 @@ class HarnessModel(LM):
     cut: as the harness's own models, prompts that are longer than the context lose their beginning; False: one is an
     error. tokens: of a pass at the most. new: tokens that are written where a task does not say how many.
 
-    Prompts begin as those of weft do, with what begins a document (the harness's own models for transformers do so with
-    add_bos_token=True). Of ids, see `loglikelihood`. Chat templates are not applied: a special token in a text would be
-    text here.
+    Prompts begin as those of weft do, with what begins a document. Of ids, see `loglikelihood`. Chat templates are not
+    applied: a special token in a text would be text here.
     """
 
     def __init__(self, model: Model, *, cut: bool = True, tokens: int = TOKENS, new: int = 256) -> None:
