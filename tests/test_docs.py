@@ -8,6 +8,7 @@ from pages import ROOT, shown
 
 import weft
 from weft.data import Bytes
+from weft.evaluate.prompting import read_task
 from weft.hub import Model
 from weft.models import Blueprint
 
@@ -60,6 +61,28 @@ def test_the_guide_to_writing_runs(
         exec(compile(block, f"docs/generation.md, block {number}", "exec"), names)
     said = capsys.readouterr().out.split()
     assert float(said[-1]) == len("user: Who are you?\nassistant: ")
+
+
+def test_the_guide_to_evaluation_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    page = (ROOT / "docs" / "evaluation.md").read_text()
+    (shipped,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "mood.toml").write_text(shipped)
+    assert read_task(tmp_path / "mood.toml").known == ("no", "yes")
+    blueprint = Blueprint.of("llama", "debug", vocab=384, context=256)
+    weft.save(Model(blueprint.build(seed=0), blueprint, Bytes()), tmp_path / "models" / "writer")
+    monkeypatch.chdir(tmp_path)
+    for number, block in enumerate(shown("docs/evaluation.md"), start=1):
+        exec(compile(block, f"docs/evaluation.md, block {number}", "exec"), {})
+    said = capsys.readouterr().out.splitlines()
+    assert said[:3] in ([f"Review: {text}", f"Mood: {mood}", ""] for text, mood in SAID)
+    assert said[6:8] == ["Review: a lovely story", "Mood:"] and said[8].startswith(
+        "Draw(seed=0, random_labels=0.0) acc"
+    )
+
+
+SAID = [("dull from the first minute", "bad"), ("great music", "good"), ("awful", "bad")]
 
 
 def test_every_test_that_is_named_exists() -> None:

@@ -553,3 +553,27 @@ def test_a_metric_that_does_not_fit_is_refused_with_those_that_do() -> None:
         metric_for("bleu", "numbers", "the task 'stsb'")
     with pytest.raises(UnknownName, match="no metric is called 'acuracy'; did you mean 'accuracy'"):
         metric_for("acuracy", "classes", "the task 'sst2'")
+
+
+@pytest.mark.parametrize("name", METRICS.names())
+def test_the_score_at_some_places_is_that_of_the_samples_there(name: str) -> None:
+    metric = METRICS.get(name)
+    several = {
+        "classes": ([0, 1, 1, 0, 1, 0], [1, 1, 0, 0, 1, 1]),
+        "numbers": ([1.0, 2.5, 4.0, 0.5, 2.0, 1.0], [2.0, 1.0, 4.0, 0.0, 2.5, 3.0]),
+        "tags": (
+            [["B-X", "I-X", "O"], ["B-Y"], ["O", "B-X"], ["O"], ["B-Y", "B-Y"], ["B-X"]],
+            [["B-X", "I-X", "O"], ["B-X"], ["O", "B-X"], ["O"], ["B-Y", "I-Y"], ["O"]],
+        ),
+        "answers": (["a cat", "", "dog", "the red fox", "x", "y"], [["cat"], [], ["a dog", "x"], ["fox"], [], ["z"]]),
+        "texts": (["the cat sat down there"] * 3 + ["a dog ran off again"] * 3, ["the cat sat down here"] * 6),
+        "probabilities": ([[p, 1 - p] for p in (0.1, 0.4, 0.5, 0.8, 0.9, 0.3)], [0, 1, 0, 0, 1, 1]),
+    }
+    predicted, gold = several[metric.needs]
+    of = metric.at(predicted, gold)
+    for places in ([0, 1, 2, 3, 4, 5], [0, 0, 4, 3, 1], [5, 2, 3, 2]):
+        wanted = metric.score([predicted[i] for i in places], [gold[i] for i in places]).value
+        assert of(np.array(places)) == close(wanted)
+    interval = metric.interval(predicted[:2] * 2, gold[:2] * 2)
+    assert interval is None or interval.resamples == 1000
+    assert metric.interval(predicted[:1], gold[:1]) is None

@@ -595,3 +595,23 @@ def test_every_task_has_a_kind_and_every_kind_a_task() -> None:
 def test_columns_that_are_not_named_are_those_of_the_tuning() -> None:
     usual = Columns("a", "b", "label", header=False)
     assert Columns("c").over(usual) == Columns("c", "b", "label", header=True)
+
+
+def test_eval_gives_a_tuned_model_its_own_metric(
+    tuned: Path, moods: tuple[Path, Path], folder: Path, tmp_path: Path
+) -> None:
+    _, dev = moods
+    out = tmp_path / "said.jsonl"
+    found = good("eval", tuned, "--task", "classify", "--data", dev, "--out", out, "--json").data
+    told = good("predict", tuned, "--data", dev, "--out", tmp_path / "same.jsonl", "--score", "--json").data
+    assert out.read_bytes() == (tmp_path / "same.jsonl").read_bytes()
+    assert found["score"] == told["score"]["value"] and found["metric"] == "accuracy" and found["rows"] == 40
+    assert found["interval"] == told["interval"] and found["interval"]["low"] <= found["score"]
+    assert "accuracy 1 (share equal), 95% interval" in good("eval", tuned, "--task", "classify", "--data", dev).out
+    for name, words, message in (
+        (tuned, ("--task", "tag"), f"{tuned} is tuned for the task classify, not tag: --task classify"),
+        (tuned, ("--task", "classify", "--shots", 4), "--shots is of prompts, and"),
+        (folder, ("--task", "sst2"), "an encoder reads whole rows"),
+    ):
+        done = run("eval", name, *words, "--data", dev)
+        assert done.status == 1 and message in done.err, done.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,7 +14,10 @@ Folder = Annotated[str, typer.Argument(metavar="DIR", help="a model's folder, or
 
 def evaluate(
     name: Folder,
-    data: Annotated[list[str], typer.Option("--data", help="held-out text: file, folder or pattern; may be repeated")],
+    data: Annotated[
+        list[str],
+        typer.Option("--data", help="held-out text, or a task's rows: file, folder or pattern; may be repeated"),
+    ],
     rows: Annotated[
         str | None,
         typer.Option("--rows", help="stream, isolate or pack (data.rows); default: as in training"),
@@ -25,14 +29,48 @@ def evaluate(
     column: Annotated[
         str, typer.Option("--column", help="which holds the text, in .csv, .tsv, .jsonl and .parquet")
     ] = "text",
+    task: Annotated[
+        str | None,
+        typer.Option("--task", help="prompt it: a task's .toml or .json, or a name; of a tuned model, its own task"),
+    ] = None,
+    shots: Annotated[int | None, typer.Option("--shots", help="examples in a prompt; default: the task's")] = None,
+    seeds: Annotated[
+        str | None, typer.Option("--seeds", metavar="0,1,2", help="of the draws of examples; default: 0")
+    ] = None,
+    random_labels: Annotated[
+        str | None,
+        typer.Option(
+            "--random-labels", metavar="0,1", help="shares of the examples that get a random label; default: 0"
+        ),
+    ] = None,
+    examples: Annotated[
+        Path | None, typer.Option("--examples", help="file that examples are drawn from; default: --data, other rows")
+    ] = None,
+    cut: Annotated[bool, typer.Option("--cut", help="prompts longer than the context lose their beginning")] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="with a task: what was predicted, one JSON object a line")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Held-out nats per token, perplexity and, where the tokenizer is lossless, bits per byte.
+    """Held-out nats per token, perplexity and, where the tokenizer is lossless, bits per byte; or, with a task, its
+    metric when prompted, or fine-tuned, for it.
 
     weft eval runs/notes --data held_out.txt --stride 64
+    weft eval runs/notes --task mood.toml --data dev.tsv --shots 4 --seeds 0,1,2 --random-labels 0,1
+    weft eval runs/mood --task classify --data dev.tsv
     """
+    from weft.cli.prompting import Asked
+    from weft.cli.prompting import command as prompted
+    from weft.cli.shared import unheard
+
+    asked = Asked(task or "", shots, seeds, random_labels, examples, cut, out)
+    if task is not None:
+        unheard("held-out likelihood: leave out --task", {"rows": rows, "stride": stride})
+        prompted(name, tuple(data), asked, as_json=as_json)
+        return
     from weft.cli.evaluate import command
 
+    unheard("--task", asked.of_prompts | {"out": out})
     command(name, tuple(data), rows, column, stride, as_json=as_json)
 
 

@@ -13,6 +13,7 @@ from rich.text import Text
 from weft.cli.shared import printer
 from weft.data import PAIR_SOURCES, SOURCES, TOKENIZERS
 from weft.evaluate import METRICS
+from weft.evaluate.prompting import PROMPTS
 from weft.models import FAMILIES
 from weft.nn import ATTENTIONS, KERNELS, SCHEMES
 from weft.objectives import OBJECTIVES
@@ -37,6 +38,7 @@ def command(*, as_json: bool) -> None:
         "tokenizers": TOKENIZERS.names(),
         "tasks": TASKS.names(),
         "metrics": METRICS.names(),
+        "prompts": PROMPTS.names(),
     }
     if as_json:
         print(json.dumps(names))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from weft.evaluate import Interval
     from weft.hub import Model
 
 
@@ -31,3 +33,15 @@ def opened(folder: Path) -> Model:
     for text in model.notices:
         note(text)
     return model
+
+
+def between(interval: Interval | None) -> str:
+    """An interval for people."""
+    return "–" if interval is None else f"{interval.low:.4f} to {interval.high:.4f}"
+
+
+def unheard(of: str, given: Mapping[str, object]) -> None:
+    """ValueError for an option, by its name, that is given where it means nothing: of what it is."""
+    for option, value in given.items():
+        if value is not None and value is not False:
+            raise ValueError(f"--{option} is of {of}")

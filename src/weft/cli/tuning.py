@@ -10,7 +10,7 @@ from typing import get_args
 
 from rich.table import Table
 
-from weft.cli.shared import note, printer
+from weft.cli.shared import between, note, printer
 from weft.hub import find
 from weft.objectives.tasks_head import Pooling
 from weft.recipes import tuning as recipes
@@ -114,9 +114,10 @@ def predict(
     """Predict, and print how many and, where asked, the metric."""
     done = recipes.predict(find(name), data, out, columns=given, labelled=score, device=device, say=note)
     if as_json:
-        scored = None if done.score is None else asdict(done.score)
-        print(json.dumps({"model": name, "examples": done.examples, "score": scored, "out": str(out)}))
+        scored, interval = (None if one is None else asdict(one) for one in (done.score, done.interval))
+        said = {"model": name, "examples": done.examples, "score": scored, "interval": interval, "out": str(out)}
+        print(json.dumps(said))
         return
     if done.score is not None:
-        printer().print(str(done.score))
+        printer().print(f"{done.score}, 95% interval {between(done.interval)}")
     printer().print(f"{done.examples:,} predictions: {out}", soft_wrap=True)

@@ -24,3 +24,21 @@ def lines(say: Callable[[str], None], every: float = _EVERY) -> Advance:
         say(f"{what} {done / 1e6:,.1f}{of} million characters, {speed:,.1f} a second")
 
     return advance
+
+
+def counted(say: Callable[[str], None], what: str, total: int, every: float = _EVERY) -> Callable[[int], None]:
+    """Tells `say` "questions: 120 of 872, 30 a second" when called with how many more are done, at most once in `every`
+    seconds."""
+    began = latest = time.monotonic()
+    done = 0
+
+    def advance(more: int) -> None:
+        nonlocal latest, done
+        done += more
+        now = time.monotonic()
+        if now - latest < every:
+            return
+        latest = now
+        say(f"{what}: {done:,} of {total:,}, {done / (now - began):,.1f} a second")
+
+    return advance

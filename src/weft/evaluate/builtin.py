@@ -1,11 +1,22 @@
 """weft's own metrics, registered."""
 
+from collections.abc import Sequence
+
 from weft.evaluate import answers, bleu, calibration, classify, regress
-from weft.evaluate.entities import entity_scores, iob2_chunks, token_accuracy
-from weft.evaluate.metric import METRICS, Metric
+from weft.evaluate.entities import by_places, entity_scores, iob2_chunks, token_accuracy
+from weft.evaluate.metric import METRICS, Metric, mean_of
+
+
+def _exact(predicted: Sequence[str], gold: Sequence[Sequence[str]]) -> float:
+    return answers.squad(predicted, gold).overall.exact
+
+
+def _answer_f1(predicted: Sequence[str], gold: Sequence[Sequence[str]]) -> float:
+    return answers.squad(predicted, gold).overall.f1
+
 
 for metric in (
-    Metric("accuracy", "classes", "share equal", classify.accuracy),
+    Metric("accuracy", "classes", "share equal", classify.accuracy, places=mean_of(classify.accuracy)),
     Metric("precision", "classes", "precision of class 1 of two", lambda p, g: classify.binary(p, g).precision),
     Metric("recall", "classes", "recall of class 1 of two", lambda p, g: classify.binary(p, g).recall),
     Metric("f1", "classes", "F1 of class 1 of two", lambda p, g: classify.binary(p, g).f1),
@@ -15,34 +26,54 @@ for metric in (
     Metric("matthews", "classes", "Matthews correlation, R_K", classify.matthews),
     Metric("pearson", "numbers", "Pearson's r", regress.pearson),
     Metric("spearman", "numbers", "Spearman's ρ, mean ranks for ties", regress.spearman),
-    Metric("mse", "numbers", "mean squared error", regress.mse, perfect=0.0, higher=False),
-    Metric("entity_f1", "tags", "micro F1, conlleval's chunks", lambda p, g: entity_scores(p, g).overall.f1),
+    Metric("mse", "numbers", "mean squared error", regress.mse, perfect=0.0, higher=False, places=mean_of(regress.mse)),
+    Metric(
+        "entity_f1",
+        "tags",
+        "micro F1, conlleval's chunks",
+        lambda p, g: entity_scores(p, g).overall.f1,
+        places=by_places(lambda share: share.f1),
+    ),
     Metric(
         "entity_precision",
         "tags",
         "micro precision, conlleval's chunks",
         lambda p, g: entity_scores(p, g).overall.precision,
+        places=by_places(lambda share: share.precision),
     ),
     Metric(
-        "entity_recall", "tags", "micro recall, conlleval's chunks", lambda p, g: entity_scores(p, g).overall.recall
+        "entity_recall",
+        "tags",
+        "micro recall, conlleval's chunks",
+        lambda p, g: entity_scores(p, g).overall.recall,
+        places=by_places(lambda share: share.recall),
     ),
     Metric(
         "strict_entity_f1",
         "tags",
         "micro F1, strict IOB2 chunks",
         lambda p, g: entity_scores(p, g, chunks=iob2_chunks).overall.f1,
+        places=by_places(lambda share: share.f1, iob2_chunks),
     ),
     Metric("token_accuracy", "tags", "share of tokens with the gold tag, O included", token_accuracy),
     Metric(
         "exact_match",
         "answers",
         "SQuAD 2.0 exact, percent",
-        lambda p, g: answers.squad(p, g).overall.exact,
+        _exact,
         perfect=100.0,
+        places=mean_of(_exact),
     ),
-    Metric("answer_f1", "answers", "SQuAD 2.0 F1, percent", lambda p, g: answers.squad(p, g).overall.f1, perfect=100.0),
-    Metric("bleu", "texts", "sacreBLEU", bleu.bleu, perfect=100.0),
-    Metric("tokenised_bleu", "texts", "BLEU-4, lower case, 13a, no smoothing", bleu.tokenised_bleu, perfect=100.0),
+    Metric("answer_f1", "answers", "SQuAD 2.0 F1, percent", _answer_f1, perfect=100.0, places=mean_of(_answer_f1)),
+    Metric("bleu", "texts", "sacreBLEU", bleu.bleu, perfect=100.0, places=bleu.SACREBLEU.by_places),
+    Metric(
+        "tokenised_bleu",
+        "texts",
+        "BLEU-4, lower case, 13a, no smoothing",
+        bleu.tokenised_bleu,
+        perfect=100.0,
+        places=bleu.TOKENISED.by_places,
+    ),
     Metric("chrf", "texts", "chrF2", bleu.chrf, perfect=100.0),
     Metric("ter", "texts", "translation edit rate", bleu.ter, perfect=0.0, higher=False),
     Metric(
@@ -60,6 +91,7 @@ for metric in (
         calibration.brier,
         perfect=0.0,
         higher=False,
+        places=mean_of(calibration.brier),
     ),
     Metric(
         "nll",
@@ -68,6 +100,7 @@ for metric in (
         calibration.negative_log_likelihood,
         perfect=0.0,
         higher=False,
+        places=mean_of(calibration.negative_log_likelihood),
     ),
 ):
     METRICS.register(metric.name, metric)

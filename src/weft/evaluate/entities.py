@@ -5,8 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+
 from weft.evaluate.classify import PrecisionRecall
-from weft.evaluate.inputs import matched
+from weft.evaluate.inputs import Array, matched
 
 OUTSIDE = "O"
 _UNTYPED = "_"  # what seqeval calls the type of a bare B or I
@@ -92,6 +94,19 @@ def entity_scores(
     types = {t: PrecisionRecall.of(right[t], mine[t], theirs[t]) for t in sorted(mine.keys() | theirs.keys())}
     counts = (right.total(), mine.total(), theirs.total())
     return EntityScores(PrecisionRecall.of(*counts), types, equal / tokens, counts[2], counts[1], tokens)
+
+
+def by_places(
+    figure: Callable[[PrecisionRecall], float], chunks: Callable[[Sequence[str]], list[Chunk]] = conll_chunks
+) -> Callable[[Sequence[Sequence[str]], Sequence[Sequence[str]]], Callable[[Array], float]]:
+    """`Metric.places` of a figure over all entities alike: entities are counted once a row, and then summed."""
+
+    def prepare(predicted: Sequence[Sequence[str]], gold: Sequence[Sequence[str]]) -> Callable[[Array], float]:
+        both = [(set(chunks(tags)), set(chunks(wanted))) for tags, wanted in zip(predicted, gold, strict=True)]
+        counts = np.array([[len(a & b), len(a), len(b)] for a, b in both])  # [N, 3] right, predicted, gold
+        return lambda places: figure(PrecisionRecall.of(*map(int, counts[places].sum(0))))  # [n, 3] -> [3]
+
+    return prepare
 
 
 def token_accuracy(predicted: Sequence[Sequence[str]], gold: Sequence[Sequence[str]]) -> float:

@@ -6,6 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
+from weft.data.progress import counted
+from weft.data.sources import Say, quiet
+from weft.evaluate.inputs import Array
+from weft.evaluate.intervals import Bootstrap, Corpus, Interval
 from weft.registry import Registry
 
 Needs = Literal["classes", "numbers", "tags", "answers", "texts", "probabilities"]
@@ -39,6 +45,8 @@ class Metric:
     definition: in a line; the signature of a score whose function returns a bare number.
     function: (predicted, gold) -> that number, or a `Score` with a signature of its own.
     perfect: the value where all is right. higher: whether higher is better.
+    places: (predicted, gold) -> the score of the samples at some places, int64 [n], where that is faster than scoring
+    them anew.
     """
 
     name: str
@@ -47,11 +55,45 @@ class Metric:
     function: Callable[[Any, Any], float | Score]
     perfect: float = 1.0
     higher: bool = True
+    places: Callable[[Any, Any], Corpus] | None = None
 
     def score(self, predicted: Any, gold: Any) -> Score:
         """The score of all samples together. ValueError from the function, for what it cannot score."""
         found = self.function(predicted, gold)
         return found if isinstance(found, Score) else Score(found, self.definition, self.name)
+
+    def at(self, predicted: Any, gold: Any) -> Corpus:
+        """The score of the samples at some places, as `Bootstrap` asks for it."""
+        if self.places is not None:
+            return self.places(predicted, gold)
+        return lambda places: self.score([predicted[i] for i in places], [gold[i] for i in places]).value
+
+    def interval(self, predicted: Any, gold: Any, say: Say = quiet) -> Interval | None:
+        """The score's interval over samples (`Bootstrap`); None for a single sample, and where a resample cannot be
+        scored: a correlation with gold that is all alike, say. say: hears of the progress."""
+        if len(gold) < 2:
+            return None
+        how, of = Bootstrap(), self.at(predicted, gold)
+        advance = counted(say, f"the interval of {self.name}: resamples", how.resamples + 1)
+
+        def watched(places: Array) -> float:
+            advance(1)
+            return of(places)
+
+        try:
+            return how.corpus(watched, len(gold))
+        except ValueError:
+            return None
+
+
+def mean_of(function: Callable[[Any, Any], float]) -> Callable[[Any, Any], Corpus]:
+    """`Metric.places` of a metric that is the mean of what it gives each sample alone."""
+
+    def prepare(predicted: Any, gold: Any) -> Corpus:
+        each = np.array([function([one], [right]) for one, right in zip(predicted, gold, strict=True)])  # [N]
+        return lambda places: float(each[places].mean())
+
+    return prepare
 
 
 METRICS: Registry[Metric] = Registry("metric", "weft.metrics", ("weft.evaluate.builtin",))

@@ -81,8 +81,8 @@ class Cached:
         with evaluating(self.parts):
             self.cache = self.module.cache(len(self.targets), capacity, length=self.context, chunk=chunk)
             if isinstance(self.module, EncoderDecoder):
-                self.module.fill(self.cache, self.module.encode(*self._padded(self.sources, side="right")))
-            tokens, here = self._padded(self.targets, side="left")
+                self.module.fill(self.cache, self.module.encode(*padded(self.sources, "right", self.device)))
+            tokens, here = padded(self.targets, "left", self.device)
             *early, last = range(0, width, chunk)
             for first in early:
                 self._forward(tokens[:, first : first + chunk], _part(here, first, first + chunk))
@@ -120,17 +120,18 @@ class Cached:
             return self.module.decode(tokens, here, cache=self.cache)[0]
         return self.module(tokens, here, self.cache)[0]
 
-    def _padded(self, rows: Sequence[Sequence[int]], *, side: str) -> tuple[Tensor, Layout]:
-        """Rows of unequal length as int64 [B, T], and where their tokens sit."""
-        lengths = [len(row) for row in rows]
-        width = max(lengths)
-        if min(lengths) == width:
-            return torch.tensor(rows, device=self.device), Layout()
-        padding = [[0] * (width - length) for length in lengths]
-        pairs = zip(padding, map(list, rows), strict=True)
-        full = [pad + row if side == "left" else row + pad for pad, row in pairs]
-        here = Layout.ragged(torch.tensor(lengths, device=self.device), width, side=side)
-        return torch.tensor(full, device=self.device), here
+
+def padded(rows: Sequence[Sequence[int]], side: str, device: torch.device) -> tuple[Tensor, Layout]:
+    """Rows of unequal length as int64 [B, T], padded on the "left" or the "right", and where their tokens sit."""
+    lengths = [len(row) for row in rows]
+    width = max(lengths)
+    if min(lengths) == width:
+        return torch.tensor(rows, device=device), Layout()
+    padding = [[0] * (width - length) for length in lengths]
+    pairs = zip(padding, map(list, rows), strict=True)
+    full = [pad + row if side == "left" else row + pad for pad, row in pairs]
+    here = Layout.ragged(torch.tensor(lengths, device=device), width, side=side)
+    return torch.tensor(full, device=device), here
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from weft.hub.error import LoadError
 from weft.hub.folder import read_blueprint, read_tokenizer, write_config, write_model
 from weft.hub.model import Model
+from weft.hub.prompting import prompt
 from weft.hub.sentences import Pooling
 from weft.hub.source import find, hosted
 from weft.hub.stops import Stops
@@ -21,6 +22,7 @@ __all__ = [
     "find",
     "hosted",
     "load",
+    "prompt",
     "read_blueprint",
     "read_language",
     "read_tokenizer",

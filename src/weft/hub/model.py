@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from weft.batch import Tokenizer
 from weft.data import ChatTemplate, Message, encode_many, template_of
-from weft.generate import Beams, Sampling
+from weft.generate import GREEDY, Beams, Sampling, row_seeds
 from weft.generate.cached import evaluating
 from weft.hub.inputs import check_ids, nothing, ragged
 from weft.hub.published import Origin
@@ -198,6 +198,43 @@ class Model:
     ) -> list[Written]:
         """`generate` for several prompts in one batch; each gets what it would get alone with its own seed."""
         return self._writing().all(prompts, sampling, tokens=tokens, beams=beams)
+
+    def generate_until(
+        self,
+        prompts: Sequence[Prompt],
+        ends: Sequence[str],
+        sampling: Sampling = GREEDY,
+        *,
+        tokens: int = 200,
+        batch: int = 32,
+        advance: Callable[[int], None] = lambda more: None,
+    ) -> list[str]:
+        """What follows each prompt, up to the first of some texts, to the model's own end, or for `tokens` tokens.
+
+            model.generate_until(["Once upon a time"], ["."])
+
+        batch: prompts at once, those of about one length together; changes nothing but time and memory. advance: hears
+        how many more are done. ValueError as from `generate`.
+        """
+        writing = self._writing()
+        rows = [writing.ids(prompt) for prompt in prompts]
+        seeds = sampling.seed if isinstance(sampling.seed, tuple) else row_seeds(sampling.seed, len(rows))
+        if len(seeds) != len(rows):
+            raise ValueError(f"{len(seeds)} seeds for {len(rows)} prompts: give one number for all, or one for each")
+        order, found = sorted(range(len(rows)), key=lambda row: -len(rows[row])), [""] * len(rows)
+        for at in range(0, len(order), batch):
+            group = order[at : at + batch]
+            drawn = replace(sampling, seed=tuple(seeds[row] for row in group))
+            texts = writing.until([rows[row] for row in group], ends, drawn, tokens=tokens)
+            for row, text in zip(group, texts, strict=True):
+                found[row] = text
+            advance(len(group))
+        return found
+
+    @property
+    def begins(self) -> list[int]:
+        """The ids that every target of an encoder–decoder begins with."""
+        return list(self._writing().stopping[1])
 
     def stream(self, prompt: Prompt, sampling: Sampling | None = None, *, tokens: int = 200) -> Iterator[str]:
         """The same text as `generate`, piece by piece, characters of several bytes intact.

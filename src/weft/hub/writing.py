@@ -47,7 +47,7 @@ class Writing:
         """See `Model.generate_all`."""
         at_least_one("tokens", tokens)
         search = self._search(beams, sampling)
-        ids, (stop, start) = [self.ids(prompt) for prompt in prompts], self._stops()
+        ids, (stop, start) = [self.ids(prompt) for prompt in prompts], self.stopping
         context = self.config.context
         if search is None:
             drawn = sampling or USUAL
@@ -74,10 +74,25 @@ class Writing:
     def stream(self, prompt: Prompt, sampling: Sampling | None, *, tokens: int) -> Iterator[str]:
         """See `Model.stream`."""
         at_least_one("tokens", tokens)
-        ids, (stop, start) = self.ids(prompt), self._stops()
+        ids, (stop, start) = self.ids(prompt), self.stopping
         drawn, context = sampling or USUAL, self.config.context
         steps = decode(self.module, [ids], new=tokens, sampling=drawn, stop=stop, start=start, context=context)
         return self._pieces((step.tokens[0] for step in steps), ids)
+
+    def until(
+        self, prompts: Sequence[Sequence[int]], ends: Sequence[str], sampling: Sampling, *, tokens: int
+    ) -> list[str]:
+        """See `Model.generate_until`."""
+        (stop, start), context = self.stopping, self.config.context
+        before = [() if isinstance(self.module, EncoderDecoder) else prompt for prompt in prompts]
+        texts = [Ending(self._stream(ids), ends, self.tokenizer.vocab) for ids in before]
+        steps = decode(self.module, prompts, new=tokens, sampling=sampling, stop=stop, start=start, context=context)
+        for step in steps:
+            for text, token in zip(texts, step.tokens, strict=True):
+                text.push(token)
+            if all(text.ended or reason for text, reason in zip(texts, step.reasons, strict=True)):
+                break
+        return [text.finish() for text in texts]
 
     def ids(self, prompt: Prompt) -> list[int]:
         """The ids a prompt becomes, as its tokenizer declares it; weft's own say nothing: there a decoder continues END
@@ -109,7 +124,8 @@ class Writing:
             )
         return Beams(beams) if isinstance(beams, int) else beams
 
-    def _stops(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    @property
+    def stopping(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """The ids that end a text, and those that a decoder with a memory starts with."""
         end, (ends, start, forced) = self.tokenizer.end, self.stops
         begin = (end if start is None else start, *(() if forced is None else (forced,)))
@@ -118,10 +134,36 @@ class Writing:
     def _pieces(self, tokens: Iterable[int | None], prompt: Sequence[int]) -> Iterator[str]:
         """The text of a model's ids: a decoder's goes on from its prompt, a translation begins. Ids that the tokenizer
         lacks (spare rows of the embedding) have none."""
-        vocab, before = self.tokenizer.vocab, () if isinstance(self.module, EncoderDecoder) else prompt
-        text = TextStream(self.tokenizer, [token for token in before if token < vocab])
+        vocab, text = self.tokenizer.vocab, self._stream(() if isinstance(self.module, EncoderDecoder) else prompt)
         for token in tokens:
             if token is not None and token < vocab and (piece := text.push(token)):
                 yield piece
         if rest := text.finish():
             yield rest
+
+    def _stream(self, before: Sequence[int]) -> TextStream:
+        return TextStream(self.tokenizer, [token for token in before if token < self.tokenizer.vocab])
+
+
+class Ending:
+    """A text as it comes, which ends before the first of some texts."""
+
+    def __init__(self, stream: TextStream, ends: Sequence[str], vocab: int) -> None:
+        self.stream, self.ends, self.vocab, self.text, self.ended = stream, ends, vocab, "", False
+
+    def push(self, token: int | None) -> None:
+        """One more token, or none. An id that the tokenizer lacks has no text."""
+        if not self.ended and token is not None and token < self.vocab:
+            self._add(self.stream.push(token))
+
+    def finish(self) -> str:
+        """The text, without the one that ended it."""
+        if not self.ended:
+            self._add(self.stream.finish())
+        return self.text
+
+    def _add(self, piece: str) -> None:
+        self.text += piece
+        found = [place for place in map(self.text.find, self.ends) if place >= 0]
+        if found:
+            self.text, self.ended = self.text[: min(found)], True

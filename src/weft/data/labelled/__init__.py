@@ -34,6 +34,7 @@ from weft.data.labelled.rows import (
 )
 from weft.data.labelled.schemes import Scheme, entity_labels, find_scheme, to_iob2
 from weft.data.labelled.squad import Answer, Question, read_squad
+from weft.data.labelled.texts import TextRow, read_texts
 from weft.data.labelled.where import Where
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "TagRow",
     "TagRows",
     "TaggedWord",
+    "TextRow",
     "TextToText",
     "Unlabelled",
     "Where",
@@ -77,6 +79,7 @@ __all__ = [
     "read_scored",
     "read_squad",
     "read_text_to_text",
+    "read_texts",
     "read_unlabelled",
     "tagged_words",
     "to_iob2",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from weft.data.sources import Say, quiet
-from weft.evaluate import Score
+from weft.evaluate import Interval, Score
 from weft.files import write_bytes
 from weft.recipes.tuning.description import Columns, read_tuned
 from weft.recipes.tuning.kinds import KINDS
@@ -17,16 +17,18 @@ from weft.training.world import place
 
 @dataclass(frozen=True)
 class Predicted:
-    """How many examples were answered, and the metric of the task, where the file says what is right."""
+    """How many examples were answered, and the metric of the task with its interval (see `Metric.interval`), where the
+    file says what is right."""
 
     examples: int
     score: Score | None
+    interval: Interval | None
 
 
 def predict(
     folder: Path | str,
     data: Path | str,
-    out: Path | str,
+    out: Path | str | None,
     *,
     columns: Columns | None = None,
     labelled: bool = False,
@@ -35,9 +37,9 @@ def predict(
 ) -> Predicted:
     """Write one JSON object for each example of a file, in their order: a row, a sentence, a question.
 
-    columns: what is not named in them stands where it stood when the model was tuned. labelled: the file says what is
-    right, and the metric is computed; else no label is read (questions are SQuAD's in either case). ValueError or
-    DamagedFile names what is wrong.
+    out: None writes nothing. columns: what is not named in them stands where it stood when the model was tuned.
+    labelled: the file says what is right, and the metric is computed; else no label is read (questions are SQuAD's in
+    either case). ValueError or DamagedFile names what is wrong.
     """
     tuned = read_tuned(Path(folder))
     for text in tuned.model.notices:
@@ -49,7 +51,10 @@ def predict(
     examples = kind.read(Path(data), usual if columns is None else columns.over(usual), labelled=labelled)
     rows = kind.encode(examples, description, tokenizer, say, labelled=labelled)
     scores = score(tuned.module.to(place(device)), rows.data, description.objective, labelled=False).rows
-    lines = (json.dumps(line, ensure_ascii=False) + "\n" for line in rows.lines(scores))
-    write_bytes(Path(out), "".join(lines).encode())
-    found = metric.score(rows.predicted(scores, metric.needs), rows.gold(metric.needs)) if labelled else None
-    return Predicted(len(examples), found)
+    if out is not None:
+        lines = (json.dumps(line, ensure_ascii=False) + "\n" for line in rows.lines(scores))
+        write_bytes(Path(out), "".join(lines).encode())
+    if not labelled:
+        return Predicted(len(examples), None, None)
+    predicted, gold = rows.predicted(scores, metric.needs), rows.gold(metric.needs)
+    return Predicted(len(examples), metric.score(predicted, gold), metric.interval(predicted, gold, say))
