@@ -72,8 +72,8 @@ def windows(
     stand for.
 
     Each window reaches 1 to `reach` words to either side, all alike likely, so that near words are seen more often;
-    what was not kept takes no place in it. The windows of a batch reach equally far, so that none is padded but where lines
-    end; batches, and what is in them, come in a random order, within a part of the text.
+    what was not kept takes no place in it. The windows of a batch reach equally far, so that none is padded but where
+    lines end; batches, and what is in them, come in a random order, within a part of the text.
     """
     for start in range(0, len(corpus.tokens), CHUNK):
         tokens, lines = corpus.tokens[start : start + CHUNK], corpus.lines[start : start + CHUNK]

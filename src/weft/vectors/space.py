@@ -16,6 +16,7 @@ from weft.registry import nearest
 
 TENSORS, WORDS = "vectors.safetensors", "words.json"
 FORM = "vectors"  # what words.json says it is
+GUESSED = 20_000  # words, the most frequent, that one without a vector may be a misspelling of: comparing takes time
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Vectors:
         for spelt in (word, word.lower()):
             if spelt in self._ids:
                 return self._ids[spelt]
-        near = nearest(word, self.words)
+        near = nearest(word, self.words[:GUESSED])
         meant = f"; did you mean {near!r}?" if near else ""
         raise ValueError(f"{word!r} is none of the {len(self.words):,} words that have a vector{meant}")
 
