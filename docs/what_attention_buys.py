@@ -6,10 +6,10 @@
     … --debug --page /tmp/page.md   # its own data, ends in seconds
 
 FOLDER holds tinyshakespeare/ (train.txt.gz, dev.txt.gz) and multi30k/ (train.en.gz, train.de.gz, val.en.gz, val.de.gz).
-Each network is trained for --minutes, the RNN with as many parameters as the transformer and on the same subwords; of a
-finished transformer, for as long as that was trained. Runs stay in --out, and one that is finished there is not
-trained again: remove its folder, or give another --out, to train it otherwise. Costs three times --minutes, and a few
-minutes of counting and translating.
+Each network is trained for --minutes, the RNN with as many parameters as the transformer, on the same subwords and in
+the same batches; beside a finished transformer, on the data of that run and for as long. Runs stay in --out, and one
+that is finished there is not trained again: remove its folder, or give another --out, to train it otherwise. Costs
+three times --minutes, and a few minutes of counting and translating.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ import torch
 import weft
 from weft.batch import Batch, Dataset
 from weft.cli import main as command
-from weft.data import Blocks, Bytes, Pairs, open_source, places, read_pairs, stream
+from weft.data import Blocks, Bytes, DataSettings, Pairs, open_source, places, read_pairs, stream
 from weft.data.made import made_pairs, sentences
 from weft.evaluate import Bigram, Counted, NGram, Score, counted_likelihood
 from weft.evaluate.bleu import bleu, tokenised_bleu
@@ -42,29 +42,34 @@ from weft.hub.translation import translate
 from weft.models import FAMILIES
 from weft.objectives import OBJECTIVES
 from weft.recipes.account import count_parameters
+from weft.settings import to_data
 from weft.training.hardware import hardware
 from weft.training.report.facts import read_run
+from weft.training.settings import TrainSettings
 
 ADDS, ORDERS = (1.0, 0.1, 0.01, 0.001), (3, 4, 5, 6, 7, 8)
 STRIDE = 64  # rows that overlap, so that the transformer always sees 193 bytes or more, as the n-grams see all they can
 BATCH = 64  # pairs whose forward pass is counted
 TEXT = ("context=256", "width=256", "depth=4", "heads=4", "hidden=688", "tied=true", "dropout=0.1")
-TRANSFORMER = ("width=256", "encoder_depth=3", "decoder_depth=3", "heads=4", "hidden=512", "dropout=0.3")
-SHARED = ("objective.smoothing=0.1", "data.held_out=0.01", "train.batch=128")  # by both translators
-TUNED = {  # of each network, apart from its size
+TRANSFORMER = ("width=192", "encoder_depth=3", "decoder_depth=2", "heads=4", "hidden=512", "dropout=0.2")
+AVERAGED = ("train.checkpoint_every=200", "train.keep=5", "train.last=5")
+FALLING = ("train.schedule=linear", "train.floor=0.05")
+TUNED = {  # of each network, apart from its size and from what the RNN shares with the transformer
     "text": ("train.optimiser=muon", "train.rate=8e-3", "train.schedule=linear", "train.floor=0.0"),
-    "transformer": ("train.optimiser=muon", "train.rate=4e-3", "train.schedule=linear", "train.floor=0.05"),
-    "rnn": (
-        "model.dropout=0.3",
-        "train.optimiser=adamw",
-        "train.rate=2e-3",
-        "train.schedule=linear",
-        "train.floor=0.05",
+    "transformer": (
+        "objective.smoothing=0.1",
+        "data.held_out=0.01",
+        "train.batch=128",
+        "train.optimiser=muon",
+        "train.rate=8e-3",
+        *AVERAGED,
+        *FALLING,
     ),
+    "rnn": ("model.dropout=0.3", "train.optimiser=adamw", "train.rate=2e-3", *FALLING),
 }
+SHARED = ("batch", "checkpoint_every", "keep", "last", "average")  # of a run's train settings, by both translators
 OUT = Path("runs/attention")
-RARE = ("train.evaluate_every=0", "train.checkpoint_every=100000")
-SMALL = ("train.steps=2", "train.batch=8", "train.precision=fp32", "train.kernel=matmul")  # of --debug
+SMALL = ("train.steps=2", "train.batch=8", "train.last=0", "train.precision=fp32", "train.kernel=matmul")  # of --debug
 
 
 @dataclass(frozen=True)
@@ -115,7 +120,7 @@ class Given:
             return self.runs[name]
         folder = self.out / name
         length = SMALL if self.debug else (f"train.minutes={self.minutes if minutes is None else minutes:g}",)
-        sets = [word for change in (*TUNED[name], *RARE, *length) for word in ("--set", change)]
+        sets = [word for change in (*TUNED[name], *length) for word in ("--set", change)]
         whole = ["train", *words, *sets, "--out", str(folder), "--quiet"]
         self.commands.append(self.told(whole))
         if not whole_run(folder):
@@ -126,8 +131,10 @@ class Given:
 
     def told(self, words: Sequence[str]) -> str:
         """A command without the folders of this machine."""
-        said = f"weft {shlex.join(words)}".replace(f"{self.data}/", "FOLDER/")
-        return said if self.out == OUT else said.replace(f"{self.out}/", f"{OUT}/")
+        said = f"weft {shlex.join(words)}".replace(f"{self.data}/", "FOLDER/").replace(f"{self.out}/", f"{OUT}/")
+        for folder in self.runs.values():
+            said = said.replace(str(folder), f"runs/{folder.name}")
+        return said
 
 
 def whole_run(folder: Path) -> bool:
@@ -230,17 +237,29 @@ def translation_rows(given: Given) -> tuple[list[Row], list[Score]]:
     """The transformer, and the RNN with as many parameters and minutes; and the scores as sacrebleu signs them."""
     folder = given.data / "multi30k"
     pairs = ["--data", str(folder / "train.en.gz"), "--data", str(folder / "train.de.gz"), "--objective", "translate"]
-    shared = [word for change in SHARED for word in ("--set", change)]
-    small = ("size=debug",) if given.debug else TRANSFORMER
-    vocab = ("--set", f"data.vocab={384 if given.debug else 6000}")
-    first = given.run("transformer", ["transformer", *pairs, *shared, *model_sets(small), *vocab])
+    small, vocab = (("size=debug",), 384) if given.debug else (TRANSFORMER, 4000)
+    first = given.run("transformer", ["transformer", *pairs, *model_sets(small), "--set", f"data.vocab={vocab}"])
     model, told = weft.load(first), read_json(first / "report.json")
-    same = ("--set", f"data.tokenizer={first}")
-    sizes = matched(model)
     minutes = told["seconds"] / 60 if "transformer" in given.runs else None
-    second = given.run("rnn", ["rnn", *pairs, *shared, *model_sets(sizes), *same], minutes)
+    second = given.run("rnn", ["rnn", *shared_with(first), *model_sets(matched(model))], minutes)
     found = [translator_row(run, folder, given) for run in (second, first)]
     return [row for row, _ in found], [one for _, scores in found for one in scores]
+
+
+def shared_with(run: Path) -> list[str]:
+    """Words of a command for the data, subwords, smoothing, batches and averaged checkpoints of a finished run."""
+    told = read_json(run / "run.json")["settings"]
+    usual = {"data": to_data(DataSettings()), "train": to_data(TrainSettings())}
+    words = [word for path in told["data"]["paths"] for word in ("--data", path)]
+    changed = [f"data.tokenizer={run}", f"objective.smoothing={told['objective']['smoothing']}"]
+    for part in ("data", "train"):
+        for name, value in told[part].items():
+            if value == usual[part].get(name) or (part == "train" and name not in SHARED):
+                continue
+            if name not in ("paths", "tokenizer", "vocab"):
+                text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+                changed.append(f"{part}.{name}={text}")
+    return [*words, "--objective", "translate", *(word for change in changed for word in ("--set", change))]
 
 
 def matched(other: weft.Model) -> tuple[str, ...]:
