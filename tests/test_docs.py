@@ -85,6 +85,15 @@ def test_the_guide_to_evaluation_runs(
 SAID = [("dull from the first minute", "bad"), ("great music", "good"), ("awful", "bad")]
 
 
+def test_the_page_on_word_vectors_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (block,) = shown("docs/vectors.md")
+    exec(compile(block, "docs/vectors.md", "exec"), {})
+    assert capsys.readouterr().out.startswith("['") and (tmp_path / "runs" / "rhyme" / "words.json").is_file()
+
+
 def test_every_test_that_is_named_exists() -> None:
     page = (ROOT / "docs" / "trust.md").read_text()
     named = re.findall(r"`(test_\w+)::(test_\w+)`", page)

@@ -17,7 +17,7 @@ FLOORS = {
     "models": 2,
     **dict.fromkeys(("data", "objectives", "adapt", "inspect"), 3),
     "generate": 4,
-    **dict.fromkeys(("training", "evaluate"), 5),
+    **dict.fromkeys(("training", "evaluate", "vectors"), 5),
     **dict.fromkeys(("hub", "align"), 6),
     **dict.fromkeys(("serve", "recipes"), 7),
     "cli": 8,

@@ -14,6 +14,7 @@ import typer
 from weft.cli.asks import evaluate, fill, score
 from weft.cli.datasets import data
 from weft.cli.folders import AsJson, attention, convert, embed, translate, verify
+from weft.cli.forebears import ngram, vectors
 from weft.cli.tune import predict, tune
 
 app = typer.Typer(
@@ -29,6 +30,7 @@ app = typer.Typer(
 tokenizer = typer.Typer(help="Train a tokenizer, or see what one makes of a text.", no_args_is_help=True)
 app.add_typer(tokenizer, name="tokenizer")
 app.add_typer(data, name="data")
+app.add_typer(vectors, name="vectors")
 
 
 def _version(wanted: bool) -> None:
@@ -168,7 +170,7 @@ def generate(
     command(name, asked, tokens=tokens, as_json=as_json)
 
 
-for _verb in (score, fill, translate, attention, tune, predict, embed, convert, verify):
+for _verb in (score, fill, translate, attention, tune, predict, embed, ngram, convert, verify):
     app.command()(_verb)
 
 

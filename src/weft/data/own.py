@@ -42,6 +42,8 @@ def _names(folder: Path) -> frozenset[str]:
         found.update(_RUN, (path.name for path in folder.glob(_ASIDE)))
     elif _says(folder / "config.json").get("model_type") == "weft":
         found.update(_MODEL)
+    if _says(folder / "words.json").get("weft") == "vectors":
+        found.add("words.json")
     if is_store(folder):
         parts = [path.name for path in folder.iterdir() if PART_FILE.fullmatch(path.name)]
         if parts:  # else another program's store.json

@@ -81,12 +81,22 @@ class NGram:
     vocab: int
     orders: tuple[Grams, ...]  # orders[k - 1] holds the k-grams
 
+    @property
+    def parameters(self) -> int:
+        """A share for each gram that was seen, a rest for each context."""
+        return sum(len(grams.share) + len(grams.rest) - 2 for grams in self.orders)
+
+    @property
+    def flops(self) -> int:
+        """For each token that is predicted: a product and a sum in each order."""
+        return 2 * len(self.orders)
+
     @classmethod
     def fit(cls, train: Array, vocab: int, order: int = 5) -> "NGram":
         """Count `train` [N]. Takes the time of some 2 · order sorts; at order 5, 100 to 200 bytes a token."""
         if order < 1:
             raise ValueError(f"an n-gram model has order 1 or more, got order={order}")
-        tokens = _checked("train", train, vocab)
+        tokens = checked("train", train, vocab)
         keys, counts, contexts = [], [], [1]  # contexts: how many grams of the order below there are
         ids = np.zeros(len(tokens) + 1, np.int64)  # ids[j]: of the (k - 1)-gram before tokens[k - 1 + j]
         for k in range(1, order + 1):
@@ -104,11 +114,11 @@ class NGram:
 
     def probabilities(self, tokens: Array) -> Array:
         """float64 [N - 1]: p(tokens[i] | the at most order - 1 tokens before it) for i = 1 .. N - 1."""
-        tokens = _checked("held_out", tokens, self.vocab)
+        tokens = checked("held_out", tokens, self.vocab)
         p = np.full(len(tokens), 1 / self.vocab)
         ids = np.zeros(len(tokens), np.int64)  # of the gram of k - 1 tokens that ends before each token, or -1
         for grams in self.orders:
-            found = _find(grams.keys, ids * self.vocab + tokens)  # behind -1 the key is negative: never found
+            found = find(grams.keys, ids * self.vocab + tokens)  # behind -1 the key is negative: never found
             p = grams.share[found] + grams.rest[ids] * p
             ids = np.concatenate([[-1], found[:-1]])  # no gram ends before the first token
         return p[1:]
@@ -138,13 +148,13 @@ def _discounted(keys: Array, counts: Array, context: Array, contexts: int) -> Gr
     return Grams(np.append(keys, UNSEEN), np.append(share, 0.0), np.append(rest, 1.0))
 
 
-def _find(keys: Array, wanted: Array) -> Array:
+def find(keys: Array, wanted: Array) -> Array:
     """The place of each `wanted` in sorted `keys`, which end in UNSEEN; -1 where it is not among them."""
     place = np.searchsorted(keys, wanted)
     return np.where(keys[place] == wanted, place, -1)
 
 
-def _checked(name: str, tokens: Array, vocab: int) -> Array:
+def checked(name: str, tokens: Array, vocab: int) -> Array:
     """`tokens` as int64, or an error that names the token which is not one."""
     tokens = np.asarray(tokens)
     if tokens.ndim != 1 or (len(tokens) and not np.issubdtype(tokens.dtype, np.integer)):

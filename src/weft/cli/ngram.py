@@ -1,0 +1,87 @@
+"""`weft ngram`."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+from rich.table import Table
+
+from weft.batch import Tokenizer
+from weft.cli.shared import note, printer
+from weft.data import TOKENIZERS, Document, load_tokenizer, open_source, stream, train_tokenizer
+from weft.data.tokenizers import FILE
+from weft.evaluate import Bigram, Counted, NGram, counted_bytes, counted_likelihood, no_bytes
+from weft.registry import suggest
+
+KINDS = ("bigram", "kneser_ney")
+
+
+def command(
+    data: tuple[str, ...],
+    held_out: tuple[str, ...],
+    kind: str,
+    order: int | None,
+    add: float | None,
+    tokenizer: str,
+    vocab: int,
+    column: str,
+    *,
+    as_json: bool,
+) -> None:
+    """Count, score, and print the figures by the names that `weft eval` gives them."""
+    check(kind, order, add)
+    train, other = texts(data, column), texts(held_out, column)
+    language = opened_tokenizer(tokenizer, train, vocab)
+    began = time.perf_counter()
+    tokens = stream(train, language)
+    note(f"counting {len(tokens):,} tokens …")
+    model: Counted = (
+        Bigram.fit(tokens, language.vocab, 1.0 if add is None else add)
+        if kind == "bigram"
+        else NGram.fit(tokens, language.vocab, order or 5)
+    )
+    counted = time.perf_counter() - began
+    if why := no_bytes(language):
+        note(why)
+    size = sum(len(document.text.encode()) for document in other)
+    found = counted_likelihood(model, stream(other, language), bytes=counted_bytes(language, size))
+    figures = found.figures() | {"parameters": model.parameters, "flops_per_token": model.flops, "seconds": counted}
+    if as_json:
+        print(json.dumps({"kind": kind, "data": list(data), "held_out": list(held_out)} | figures))
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    table.add_column(style="dim")
+    table.add_column(justify="right")
+    for name, value in figures.items():
+        table.add_row(name.replace("_", " "), f"{value:,}" if isinstance(value, int) else f"{value:,.4f}")
+    printer().print(table)
+
+
+def check(kind: str, order: int | None, add: float | None) -> None:
+    """ValueError for a kind that is none, and for an option that it has no use for."""
+    if kind not in KINDS:
+        raise ValueError(f"--kind {kind}: {suggest(kind, KINDS)}")
+    if kind == "bigram" and order not in (None, 2):
+        raise ValueError(f"--order {order}, but a bigram has two tokens: --kind kneser_ney has any order")
+    if kind != "bigram" and add is not None:
+        raise ValueError(f"--add {add}, but Kneser–Ney takes from counts what the text says: leave it out")
+
+
+def texts(paths: tuple[str, ...], column: str) -> list[Document]:
+    """The documents of files, folders and patterns."""
+    return list(open_source("text", paths, column=column, say=note).documents())
+
+
+def opened_tokenizer(name: str, train: list[Document], vocab: int) -> Tokenizer:
+    """A folder's, or one of a kind, trained on the text that is counted."""
+    if name in TOKENIZERS.names():
+        return train_tokenizer(name, (document.text for document in train), vocab)
+    folder = Path(name)
+    if not (folder / FILE).is_file():
+        raise ValueError(
+            f"--tokenizer {name} is no folder with a {FILE} and no kind of tokenizer; "
+            f"{suggest(name, TOKENIZERS.names())}"
+        )
+    return load_tokenizer(folder)
