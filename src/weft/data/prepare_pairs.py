@@ -83,7 +83,7 @@ def _named(settings: DataSettings) -> dict[Side, list[Pair]] | None:
         )
     if settings.columns:
         return read_columns(settings.paths, settings.columns, settings.prefixes)
-    return read_directions(Path(settings.paths[0]), settings.directions)
+    return read_directions(Path(*settings.paths), settings.directions)
 
 
 def asked_by(settings: DataSettings) -> dict[str, str]:

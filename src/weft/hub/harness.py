@@ -11,7 +11,7 @@ lm_eval.simple_evaluate(HarnessModel(weft.load("runs/notes")), tasks=["mine"], t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from weft.evaluate.continuations import TOKENS, Ask, continued
 from weft.generate import GREEDY, Sampling
@@ -61,7 +61,7 @@ class HarnessModel(LM):
         """
         asked = [
             Asked(context.rstrip(), (_moved(context) + continuation,), f"request {number}")
-            for number, (context, continuation) in enumerate(request.args for request in requests)
+            for number, (context, continuation) in enumerate(map(_args, requests))
         ]
         scored = continuations(self.model, asked, cut=self.cut, tokens=self.tokens)
         found = [(-one.nats, one.greedy) for (one,) in scored]
@@ -95,13 +95,13 @@ class HarnessModel(LM):
         where do_sample or a temperature says otherwise. ValueError for settings that are not understood."""
         alike: dict[str, list[int]] = {}
         for number, request in enumerate(requests):
-            alike.setdefault(repr(sorted(request.args[1].items())), []).append(number)
+            alike.setdefault(repr(sorted(_args(request)[1].items())), []).append(number)
         found = [""] * len(requests)
         for numbers in alike.values():
-            settings = requests[numbers[0]].args[1]
+            settings = _args(requests[numbers[0]])[1]
             new = next((settings[name] for name in _NEW if settings.get(name)), self.new)
             ends = settings.get("until") or []
-            prompts = [self._prompt(requests[number].args[0], new, number) for number in numbers]
+            prompts = [self._prompt(_args(requests[number])[0], new, number) for number in numbers]
             texts = self.model.generate_until(
                 prompts, [ends] if isinstance(ends, str) else list(ends), _sampling(settings), tokens=new
             )
@@ -115,6 +115,11 @@ class HarnessModel(LM):
         room = self.model.config.context - (0 if isinstance(self.model.module, EncoderDecoder) else new)
         asked = Asked(context, (), f"request {number}")
         return framed(self.model, self.tokenizer.encode(context), room, asked, self.cut)
+
+
+def _args(request: Instance) -> tuple[Any, ...]:
+    """What a request asks: of so many parts as the harness's types do not say."""
+    return cast("tuple[Any, ...]", request.args)
 
 
 def _moved(context: str) -> str:
