@@ -25,12 +25,20 @@ def attention_backward(grad: Tensor, q: Tensor, k: Tensor, v: Tensor, *_: Any, *
     return 2 * q.shape[0] * q.shape[1] * q.shape[2] * k.shape[2] * (3 * q.shape[3] + 2 * v.shape[3])
 
 
+def linear(x: Tensor, weight: Tensor, *_: Any, **__: Any) -> int:
+    """Operations of oneDNN's product of x [.., in] and weight [out, in]."""
+    return 2 * x.numel() * weight.shape[0]
+
+
 def formulas() -> dict[Any, Formula]:
-    """Operations by kernel. torch's own leave out the CPU's fused attention, and refuse fewer key heads than heads."""
+    """Operations by kernel. torch's own leave out oneDNN's product and the CPU's fused attention, and refuse fewer key
+    heads than heads."""
     kinds = ("flash_attention", "efficient_attention", "cudnn_attention", "flash_attention_for_cpu")
     names = [f"_scaled_dot_product_{kind}" for kind in kinds]
     forward: dict[Any, Formula] = {getattr(torch.ops.aten, name): attention for name in names}
     backward = {getattr(torch.ops.aten, f"{name}_backward"): attention_backward for name in names}
+    if torch.backends.mkldnn.is_available():
+        forward[torch.ops.mkldnn._linear_pointwise] = linear
     return {**flop_registry, **forward, **backward}
 
 
