@@ -113,6 +113,14 @@ class Given:
     runs: dict[str, Path]
     commands: list[str]  # that made the runs, as they are told
 
+    @property
+    def budget(self) -> str:
+        """How long networks were trained, in a sentence."""
+        if self.debug:
+            return "Networks took two steps: nothing is learned in them."
+        minutes = "a minute" if self.minutes == 1 else f"{self.minutes:g} minutes"
+        return f"A network that was not finished before was trained for {minutes}."
+
     def run(self, name: str, words: Sequence[str], minutes: float | None = None) -> Path:
         """The folder of a network's run: given, finished here before, or trained now."""
         if name in self.runs:
@@ -316,7 +324,7 @@ HEAD = """# What attention buys
 
 Made by `python docs/what_attention_buys.py`: a transformer beside what came before it, on the same data and by the same
 metrics. FLOPs are of matrix products (a multiplication and an addition are two); of counted models, all there are.
-Seconds are of training, or of counting, without reading and evaluating.
+Seconds are of training, or of counting, without reading and evaluating. {budget}
 
 """
 ON_TEXT = """## One text: tinyshakespeare, byte for byte
@@ -347,7 +355,7 @@ def machine() -> str:
 
 def page(given: Given, only: str) -> str:
     """The page's text."""
-    text = HEAD
+    text = HEAD.format(budget=given.budget)
     if only != "translation":
         rows = text_rows(given)
         text += ON_TEXT.format(stride=STRIDE) + "\n".join(map(str, rows)) + "\n\n"
