@@ -33,6 +33,9 @@ def tune(
     choices: Choices = None,
     no_header: NoHeader = False,
     labels: Annotated[str | None, typer.Option("--labels", help="the classes, a,b,c; default: those of --data")] = None,
+    examples: Annotated[
+        int | None, typer.Option("--examples", help="learn from so many, chosen by --seed, of each class in proportion")
+    ] = None,
     metric: Annotated[str | None, typer.Option("--metric", help="`weft list` names them; default: the task's")] = None,
     pooling: Annotated[
         str | None, typer.Option("--pooling", help="what is read of a row: pooler, first, mean or last token")
@@ -81,6 +84,7 @@ def tune(
             context=longest,
             every_piece=every_piece,
             labels=tuple(name.strip() for name in labels.split(",")) if labels else (),
+            examples=examples,
             seeds=seeds,
             train=tuning.settings(words),
         ),

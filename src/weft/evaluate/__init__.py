@@ -2,7 +2,7 @@
 
 from weft.evaluate.baselines import bits_per_byte, ngram_nats, xz_bits_per_byte
 from weft.evaluate.constant import constant_nats
-from weft.evaluate.intervals import Bootstrap, Comparison, Interval, Spread, over_seeds
+from weft.evaluate.intervals import Bootstrap, Comparison, Interval, Spread, holm, over_seeds
 from weft.evaluate.metric import METRICS, Metric, Needs, Score, fitting, metric_for
 from weft.evaluate.perplexity import LOSSY, Likelihood, check, count_words, counted_bytes, likelihood, no_bytes
 
@@ -23,6 +23,7 @@ __all__ = [
     "count_words",
     "counted_bytes",
     "fitting",
+    "holm",
     "likelihood",
     "metric_for",
     "ngram_nats",

@@ -1,11 +1,11 @@
 """weft's own metrics, registered."""
 
 from weft.evaluate import answers, bleu, calibration, classify, regress
-from weft.evaluate.entities import entity_scores, iob2_chunks, token_accuracy
+from weft.evaluate.entities import entity_scores, equal_tokens, iob2_chunks, token_accuracy
 from weft.evaluate.metric import METRICS, Metric
 
 for metric in (
-    Metric("accuracy", "classes", "share equal", classify.accuracy),
+    Metric("accuracy", "classes", "share equal", classify.accuracy, shares=classify.equal),
     Metric("precision", "classes", "precision of class 1 of two", lambda p, g: classify.binary(p, g).precision),
     Metric("recall", "classes", "recall of class 1 of two", lambda p, g: classify.binary(p, g).recall),
     Metric("f1", "classes", "F1 of class 1 of two", lambda p, g: classify.binary(p, g).f1),
@@ -32,7 +32,9 @@ for metric in (
         "micro F1, strict IOB2 chunks",
         lambda p, g: entity_scores(p, g, chunks=iob2_chunks).overall.f1,
     ),
-    Metric("token_accuracy", "tags", "share of tokens with the gold tag, O included", token_accuracy),
+    Metric(
+        "token_accuracy", "tags", "share of tokens with the gold tag, O included", token_accuracy, shares=equal_tokens
+    ),
     Metric(
         "exact_match",
         "answers",

@@ -59,6 +59,13 @@ def accuracy(predicted: Labels, gold: Labels) -> float:
     return sum(a == b for a, b in zip(mine, theirs, strict=True)) / len(theirs)
 
 
+def equal(predicted: Labels, gold: Labels) -> tuple[Array, Array]:
+    """Of each sample, 1 where it is right and 0 where not; and 1: int64 [N] each. ValueError: see `accuracy`."""
+    mine, theirs = labels("accuracy", predicted, gold)
+    right = np.array([a == b for a, b in zip(mine, theirs, strict=True)], np.int64)
+    return right, np.ones_like(right)
+
+
 def confusion(predicted: Labels, gold: Labels, *, classes: Sequence[Label] | None = None) -> Confusion:
     """How often each gold class was predicted as each class.
 

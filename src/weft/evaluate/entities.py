@@ -5,8 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+
 from weft.evaluate.classify import PrecisionRecall
-from weft.evaluate.inputs import matched
+from weft.evaluate.inputs import Array, matched
 
 OUTSIDE = "O"
 _UNTYPED = "_"  # what seqeval calls the type of a bare B or I
@@ -97,6 +99,15 @@ def entity_scores(
 def token_accuracy(predicted: Sequence[Sequence[str]], gold: Sequence[Sequence[str]]) -> float:
     """The share of tokens whose tag is the gold one, O included; of any tags. ValueError: see `entity_scores`."""
     return entity_scores(predicted, gold, chunks=lambda tags: []).accuracy
+
+
+def equal_tokens(predicted: Sequence[Sequence[str]], gold: Sequence[Sequence[str]]) -> tuple[Array, Array]:
+    """Of each row, how many tokens have the gold tag, and how many there are: int64 [N] each. ValueError: see
+    `entity_scores`."""
+    token_accuracy(predicted, gold)
+    rows = list(zip(predicted, gold, strict=True))
+    right = [sum(a == b for a, b in zip(tags, wanted, strict=True)) for tags, wanted in rows]
+    return np.array(right, np.int64), np.array([len(wanted) for _, wanted in rows], np.int64)
 
 
 def _split(tags: Sequence[str], prefixes: str) -> list[tuple[str, str]]:

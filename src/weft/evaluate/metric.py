@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from weft.evaluate.inputs import Array
 from weft.registry import Registry
 
 Needs = Literal["classes", "numbers", "tags", "answers", "texts", "probabilities"]
@@ -38,7 +39,8 @@ class Metric:
     needs: of what, see `GIVEN`.
     definition: in a line; the signature of a score whose function returns a bare number.
     function: (predicted, gold) -> that number, or a `Score` with a signature of its own.
-    perfect: the value where all is right. higher: whether higher is better.
+    perfect: the value where all is right. higher: whether higher is better. shares: (predicted, gold) -> a and b
+    [N] of the samples, where the metric is Σ a / Σ b: what makes a bootstrap of it quick.
     """
 
     name: str
@@ -47,11 +49,19 @@ class Metric:
     function: Callable[[Any, Any], float | Score]
     perfect: float = 1.0
     higher: bool = True
+    shares: Callable[[Any, Any], tuple[Array, Array]] | None = None
 
     def score(self, predicted: Any, gold: Any) -> Score:
         """The score of all samples together. ValueError from the function, for what it cannot score."""
         found = self.function(predicted, gold)
         return found if isinstance(found, Score) else Score(found, self.definition, self.name)
+
+    def by_place(self, predicted: Any, gold: Any) -> Callable[[Array], float]:
+        """The score of some of these samples, by their places int64 [n], as a `Bootstrap` asks for it."""
+        if self.shares is None:
+            return lambda places: self.score([predicted[at] for at in places], [gold[at] for at in places]).value
+        above, below = self.shares(predicted, gold)
+        return lambda places: float(above[places].sum() / below[places].sum())
 
 
 METRICS: Registry[Metric] = Registry("metric", "weft.metrics", ("weft.evaluate.builtin",))

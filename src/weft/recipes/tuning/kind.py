@@ -65,6 +65,11 @@ class Kind(ABC):
         """The classes that examples to train on have."""
         return ()
 
+    def groups(self, examples: Sequence[Any]) -> Sequence[str]:
+        """What each example is one of, so that some of them are chosen in proportion: its class; all alike where there
+        is none."""
+        return [""] * len(examples)
+
     def absent(self, examples: Sequence[Any], labels: tuple[str, ...], metric: Metric) -> tuple[str, ...]:
         """The classes that no example to train on has. ValueError naming file and line for one that is not known."""
         return ()

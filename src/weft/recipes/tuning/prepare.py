@@ -11,9 +11,10 @@ from typing import Any
 from torch import nn
 
 from weft.batch import Tokenizer
+from weft.data.labelled import choose_some
 from weft.evaluate import Metric
 from weft.hub import Model, load
-from weft.nn import Encoder
+from weft.nn import Encoder, EncoderDecoder
 from weft.objectives.tasks import RowTask
 from weft.objectives.tasks_head import Pooling, WithHead
 from weft.recipes.tuning.description import Columns, Description, Reading
@@ -30,8 +31,9 @@ USUAL = TrainSettings(
 @dataclass(frozen=True)
 class Tuning:
     """What a person asks for. begin: the model's folder, or its name on the hub. metric, pooling, context: None, the
-    task's and the model's usual. labels: the classes; none: those of the data. seeds: how many runs, of train.seed and
-    those that follow it."""
+    task's and the model's usual. labels: the classes; none: those of the data. examples: so many of the data's are
+    learned from, chosen by train.seed, of each class in proportion (`choose_some`); None: all. seeds: how many runs, of
+    train.seed and those that follow it."""
 
     begin: Path | str
     task: str
@@ -44,6 +46,7 @@ class Tuning:
     context: int | None = None
     every_piece: bool = False
     labels: tuple[str, ...] = ()
+    examples: int | None = None
     seeds: int = 1
     train: TrainSettings = USUAL
 
@@ -74,8 +77,9 @@ def prepare(tuning: Tuning, tell: Callable[[str], None]) -> Prepared:
     if tuning.labels and not labels:
         raise ValueError(f"labels={', '.join(tuning.labels)}: the task {tuning.task} has no classes: leave them out")
     labels = tuning.labels or labels
+    examples, told = _some(tuning, kind, examples)
     if absent := kind.absent(examples, labels, metric):
-        tell(f"nothing in {tuning.data} has the label {', '.join(map(repr, absent))}: it will never be learned")
+        tell(f"nothing in {told} has the label {', '.join(map(repr, absent))}: it will never be learned")
     objective = kind.objective(examples, labels, _how(tuning, model))
     objective.check(model.module)
     if isinstance(objective, RowTask) and tuning.pooling is None and objective.pooling == "first":
@@ -86,6 +90,17 @@ def prepare(tuning: Tuning, tell: Callable[[str], None]) -> Prepared:
     if metric.needs in ("classes", "numbers", "tags"):  # what cannot be scored is refused before it is trained for
         metric.score(rows[1].gold(metric.needs), rows[1].gold(metric.needs))
     return Prepared(model, description, metric, *rows)
+
+
+def _some(tuning: Tuning, kind: Kind, examples: list[Any]) -> tuple[list[Any], str]:
+    """Those that are learned from, and what to call them. ValueError where there are not so many."""
+    if tuning.examples is None:
+        return examples, str(tuning.data)
+    try:
+        chosen = choose_some(kind.groups(examples), tuning.examples, tuning.train.seed)
+    except ValueError as error:
+        raise ValueError(f"{tuning.data}: {error}") from error
+    return [examples[place] for place in chosen], f"the {len(chosen):,} examples chosen of {tuning.data}"
 
 
 def _encoded(
@@ -107,6 +122,8 @@ def _how(tuning: Tuning, model: Model) -> How:
     pooling: Pooling | None = tuning.pooling
     if pooling is None and isinstance(module, Encoder):
         pooling = "first" if module.pooler is None else "pooler"
+    if pooling is None and isinstance(module, EncoderDecoder):
+        pooling = "mean"
     return How(pooling or "last", tuning.layers, rate)
 
 
