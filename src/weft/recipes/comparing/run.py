@@ -87,9 +87,6 @@ def _plan(
 ) -> Plan:
     """The data read, steps counted, and said so in the folder. ValueError where what is resumed was another."""
     found = folders.existing(out) if resume else None
-    if overwrite:
-        folders.clear(out)
-    sweep(out)
     if folder is None:
         folder = out / folders.MADE
         write_made(comparison, folder)
@@ -97,17 +94,28 @@ def _plan(
     sizes, here = folders.sizes(comparison, folder), folders.placed(comparison, folder, out)
     if found is not None:
         folders.check_same(out, found, facts)
+        if minutes:
+            say(f"the budget is the one that {out} was started with: --minutes is not used")
         costs = {name: from_data(Cost, data) for name, data in found["costs"].items()}
         return Plan(here, folder, costs, from_data(Budget, found["budget"]), sizes)
-    costs = dict[str, Cost]()
-    for candidate in here.candidates:
-        say(f"counting the operations of a step: {candidate.name}")
-        costs[candidate.name] = cost(here.recipe(candidate, steps=1, seed=0), say, timed=minutes > 0)
-    flops = _flops_in(minutes, here, costs) if minutes else comparison.flops
-    made = budget(costs, flops, 0 if minutes else comparison.tokens, slack=comparison.slack)
-    facts |= {"costs": {name: to_data(one) for name, one in costs.items()}, "budget": to_data(made)}
+    if overwrite:
+        folders.clear(out)  # after what was read was found good
+    sweep(out)
+    costs, given = _counted(here, minutes, say)
+    facts |= {"costs": {name: to_data(one) for name, one in costs.items()}, "budget": to_data(given)}
     write_json(out / folders.COMPARE, facts)
-    return Plan(here, folder, costs, made, sizes)
+    return Plan(here, folder, costs, given, sizes)
+
+
+def _counted(comparison: Comparison, minutes: float, say: Say) -> tuple[dict[str, Cost], Budget]:
+    """What a step of each candidate costs, and what each is given."""
+    costs = dict[str, Cost]()
+    for candidate in comparison.candidates:
+        say(f"counting the operations of a step: {candidate.name}")
+        costs[candidate.name] = cost(comparison.recipe(candidate, steps=1, seed=0), say, timed=minutes > 0)
+    flops = _flops_in(minutes, comparison, costs) if minutes else comparison.flops
+    tokens = 0 if minutes else comparison.tokens
+    return costs, budget(costs, flops, tokens, slack=comparison.slack)
 
 
 def _flops_in(minutes: float, comparison: Comparison, costs: Mapping[str, Cost]) -> float:
