@@ -44,9 +44,10 @@ def test_help_version_and_the_package_itself_import_no_torch():
     program = """
 import sys, weft
 from weft.cli import main
-verbs = ("train", "eval", "score", "fill", "generate", "translate", "tune", "predict", "embed", "convert", "list",
-         "show", "verify", "tokenizer", "tokenizer train", "data", "data list", "data get", "ngram", "vectors",
-         "vectors train", "vectors near", "vectors analogy", "vectors plot")
+verbs = ("train", "eval", "score", "fill", "generate", "translate", "tune", "predict", "compare",
+         "attention", "embed", "convert", "list", "show", "verify", "tokenizer", "tokenizer train", "data",
+         "data list", "data get", "ngram", "vectors", "vectors train", "vectors near", "vectors analogy",
+         "vectors plot")
 words = [["--help"], ["--version"], *([*verb.split(), "--help"] for verb in verbs)]
 for arguments in words:
     try:

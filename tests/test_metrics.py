@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weft.evaluate import METRICS, Bootstrap, Score, fitting, metric_for, over_seeds
+from weft.evaluate import METRICS, Bootstrap, Score, fitting, holm, metric_for, over_seeds
 from weft.evaluate import calibration as cal
 from weft.evaluate.answers import AnswerShare, answer_f1, exact_match, normalised, squad
 from weft.evaluate.bleu import SACREBLEU, TOKENISED, bleu, chrf, ter, tokenised_bleu
 from weft.evaluate.classify import PrecisionRecall, accuracy, binary, confusion, macro, matthews, micro, weighted
 from weft.evaluate.entities import Chunk, conll_chunks, entity_scores, iob2_chunks, token_accuracy
+from weft.evaluate.intervals import Corpus
 from weft.evaluate.metric import GIVEN
 from weft.evaluate.regress import mse, pearson, ranks, spearman
 from weft.registry import UnknownName
@@ -458,6 +459,74 @@ def test_p_is_small_as_seldom_as_it_should_be_where_two_systems_are_equally_good
     generator = np.random.default_rng(3)
     found = [Bootstrap(resamples=200, seed=i).paired_means(*generator.normal(size=(2, 60))).p for i in range(300)]
     assert 0.02 <= np.mean(np.array(found) <= 0.05) <= 0.09
+
+
+def test_over_runs_their_own_differences_widen_an_interval() -> None:
+    generator = np.random.default_rng(0)
+    samples = generator.normal(size=100)
+
+    def of(shift: float) -> Corpus:
+        return lambda places: float(samples[places].mean() + shift)
+
+    alike, apart = Bootstrap().runs([of(0), of(0), of(0)], 100), Bootstrap().runs([of(-1), of(0), of(1)], 100)
+    one = Bootstrap().corpus(of(0), 100)
+    assert alike.value == pytest.approx(apart.value) == pytest.approx(samples.mean())
+    assert (alike.low, alike.high) == pytest.approx((one.low, one.high))  # the same samples are drawn
+    assert apart.high - apart.low > 2 * (alike.high - alike.low)
+    assert Bootstrap().runs([of(-1), of(0), of(1)], 100) == apart
+
+
+def test_systems_are_compared_by_runs_of_one_seed() -> None:
+    generator = np.random.default_rng(0)
+    samples, noise = generator.normal(size=(2, 100))
+
+    def of(values: np.ndarray) -> Corpus:
+        return lambda places: float(values[places].mean())
+
+    seeds = (-1.0, 0.0, 1.0)  # what a seed does to both alike is no difference
+    better = [of(samples + shift + 0.1 + 0.01 * noise) for shift in seeds]
+    found = Bootstrap().paired_runs(better, [of(samples + shift) for shift in seeds], 100)
+    assert found.difference.value == pytest.approx(0.1, abs=0.01) and found.difference.low > 0 and found.p < 0.01
+    one = Bootstrap().paired_runs([of(samples + 3), of(samples)], [of(samples), of(samples)], 100)
+    assert one.p > 0.1  # one of two runs says nothing of a third
+    assert Bootstrap().paired_runs(better, better, 100).p == 1
+    with pytest.raises(ValueError, match="3 predicted and 2 gold"):
+        Bootstrap().paired_runs(better, better[:2], 100)
+    with pytest.raises(ValueError, match="1 run or more"):
+        Bootstrap().runs([], 100)
+
+
+@pytest.mark.parametrize("between", [0.0, 0.13, 3.0])
+def test_p_over_three_runs_is_small_as_seldom_as_it_should_be(between: float) -> None:
+    """Systems that are alike, with three runs each; runs vary less than samples do, as much, or much more."""
+    generator, found = np.random.default_rng(0), list[float]()
+    for seed in range(150):
+        hard = generator.normal(size=60)
+        first, second = (hard + generator.normal(size=60) + between * generator.normal(size=(3, 1)) for _ in range(2))
+        both = [[lambda places, row=row: float(row[places].mean()) for row in rows] for rows in (first, second)]
+        found.append(Bootstrap(resamples=100, seed=seed).paired_runs(*both, 60).p)
+    assert np.mean(np.array(found) <= 0.05) < 0.1
+
+
+def test_holms_correction() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.6, 0.7]) == [1.0, 1.0] and holm([]) == [] and holm([0.2]) == [0.2]
+
+
+@given(st.lists(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abc")), min_size=1), min_size=1), st.data())
+def test_the_score_of_some_places_is_that_of_those_samples(
+    rows: list[list[tuple[str, str]]], data: st.DataObject
+) -> None:
+    places = np.array(data.draw(st.lists(st.integers(0, len(rows) - 1), min_size=1)))
+    tags = [[pair[side] for pair in row] for row in rows for side in (0, 1)]
+    for name, predicted, gold in (
+        ("token_accuracy", tags[::2], tags[1::2]),
+        ("entity_f1", [["B-X"] * len(row) for row in rows], [["B-X"] * len(row) for row in rows]),
+        ("accuracy", [row[0][0] for row in rows], [row[0][1] for row in rows]),
+    ):
+        metric = METRICS.get(name)
+        expected = metric.score([predicted[at] for at in places], [gold[at] for at in places]).value
+        assert metric.at(predicted, gold)(places) == pytest.approx(expected)
 
 
 def test_spread_over_seeds() -> None:

@@ -3,6 +3,7 @@
 import json
 import random
 import shutil
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,11 @@ from tuned import BAD, GOOD, encoder, entity, mood, questions, speech, table, ta
 import weft
 from weft.batch import IGNORED, Batch
 from weft.data import Bytes, places
-from weft.data.labelled import Line, Padded
+from weft.data.labelled import Line, Padded, choose_some
 from weft.files import DamagedFile, read_tensors, write_tensors
 from weft.hub import Model
 from weft.models import Blueprint
-from weft.nn import Encoder
+from weft.nn import Encoder, EncoderDecoder, Layout
 from weft.objectives.tasks import TASKS, Answer, Classify
 from weft.objectives.writing import layout
 from weft.recipes.tuning import USUAL, Columns, Tuning, predict, read_tuned, tune
@@ -267,6 +268,21 @@ def test_a_decoder_also_learns_its_own_text(moods: tuple[Path, Path], tmp_path: 
     before, after = (weft.load(path).module.state_dict() for path in (tmp_path / "model", tmp_path / "out"))
     assert not before["head.weight"].equal(after["head.weight"])
     assert read_tuned(tmp_path / "out").description.objective.language == 0.5
+
+
+def test_windows_over_long_texts_begin_a_stride_apart(folder: Path, tmp_path: Path) -> None:
+    file = questions(tmp_path / "q.json", 3, 1)
+    data = json.loads(file.read_text())
+    for paragraph in data["data"]:
+        paragraph["paragraphs"][0]["context"] += " the film" * 20
+    file.write_text(json.dumps(data))
+    many, few = (
+        len(prepare(Tuning(folder, "answer", file, file, context=32, stride=stride), print).train.data)
+        for stride in (4, 16)
+    )
+    assert many > 2 * few > 6
+    with pytest.raises(ValueError, match="stride=4 is of windows over long texts of questions"):
+        prepare(Tuning(folder, "tag", tagged(tmp_path / "a.conll", 4, 1, entity), file, stride=4), print)
 
 
 def test_only_a_decoder_and_a_row_have_text_to_learn(folder: Path, moods: tuple[Path, Path], tmp_path: Path) -> None:
@@ -561,11 +577,85 @@ def test_what_is_cut_and_what_is_never_learned_is_said(folder: Path, moods: tupl
     assert any("has the label 'perhaps': it will never be learned" in text for text in said)
 
 
-def test_what_reads_a_source_and_writes_is_refused(moods: tuple[Path, Path], tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An encoder–decoder; read it only."""
+    place = tmp_path_factory.mktemp("pair") / "model"
     blueprint = Blueprint.of("t5", "debug", vocab=384)
-    weft.save(Model(blueprint.build(seed=0), blueprint, Bytes()), tmp_path / "model")
-    with pytest.raises(ValueError, match="classify asks an encoder or a decoder, and this model is an encoder–decoder"):
-        tune(Tuning(tmp_path / "model", "classify", *moods, NUMBERED), tmp_path / "out")
+    weft.save(Model(blueprint.build(seed=0), blueprint, Bytes()), place)
+    return place
+
+
+def test_of_an_encoder_decoder_the_encoder_reads(pair: Path, moods: tuple[Path, Path], tmp_path: Path) -> None:
+    settings = replace(FAST, epochs=4)
+    found = tune(Tuning(pair, "classify", *moods, NUMBERED, train=settings), tmp_path / "out")
+    assert found.score is not None and found.constant is not None and found.score > found.constant + 0.2
+    before, after = weft.load(pair).module, read_tuned(tmp_path / "out")
+    changed = {
+        name.split(".")[0]
+        for name, tensor in after.model.module.state_dict().items()
+        if not tensor.equal(before.state_dict()[name])
+    }
+    assert changed == {"embed", "encoder"}  # nobody asks the decoder
+    tokens = torch.tensor([[5, 6, 7, 256], [8, 9, 256, 256]])
+    inside, head = after.model.module, read_tensors(tmp_path / "out" / "head.safetensors")
+    assert isinstance(inside, EncoderDecoder)
+    layout = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])
+    states = inside.encode(tokens, Layout(segments=layout)).states
+    means = torch.stack([states[0].mean(0), states[1, :3].mean(0)])
+    scores = after.module(Batch(tokens, segments=layout))
+    assert torch.allclose(scores, means @ head["out.weight"].T + head["out.bias"], atol=1e-5)
+    predict(tmp_path / "out", moods[1], tmp_path / "p.jsonl", columns=NUMBERED)
+    assert len(lines(tmp_path / "p.jsonl")) == 40
+
+
+def test_of_an_encoder_decoder_words_are_tagged_and_last_layers_trained(pair: Path, tmp_path: Path) -> None:
+    files = [tagged(tmp_path / f"{seed}.conll", 24, seed, speech) for seed in (1, 2)]
+    prepared = prepare(Tuning(pair, "tag", *files, layers=1), print)
+    module = built(prepared, 0, "cpu")
+    training = {name for name, parameter in module.named_parameters() if parameter.requires_grad}
+    assert training and all(
+        name.startswith(("out.", "model.encoder.layers.1.", "model.encoder.norm")) for name in training
+    )
+    found = tune(Tuning(pair, "tag", *files, train=replace(FAST, epochs=1)), tmp_path / "out")
+    assert found.metric.name == "token_accuracy" and found.score is not None
+
+
+# ----------------------------------------------------------------------------------------------------- some examples
+
+
+def test_some_examples_are_of_each_class_in_proportion_and_part_of_more() -> None:
+    draw = random.Random(0)
+    groups = draw.choices("abcd", weights=(60, 30, 9, 1), k=400)
+    sizes = Counter(groups)
+    before = set[int]()
+    for count in (4, 10, 57, 200, 399, 400):
+        chosen = choose_some(groups, count, seed=3)
+        assert len(set(chosen)) == count and chosen == sorted(chosen) and before <= set(chosen)
+        found = Counter(groups[place] for place in chosen)
+        assert set(found) == set(sizes)  # each of the four, also of four examples
+        assert all(abs(found[name] - count * sizes[name] / 400) < 2 for name in sizes)
+        before = set(chosen)
+    assert choose_some(groups, 10, seed=3) == choose_some(groups, 10, seed=3) != choose_some(groups, 10, seed=4)
+    for count in (0, 401):
+        with pytest.raises(ValueError, match=f"{count} examples of 400: choose at least 1, and no more"):
+            choose_some(groups, count, seed=0)
+
+
+def test_as_many_examples_as_asked_are_learned_from(folder: Path, moods: tuple[Path, Path], tmp_path: Path) -> None:
+    asked = Tuning(folder, "classify", *moods, NUMBERED, examples=12, train=replace(FAST, epochs=1))
+    prepared = prepare(asked, print)
+    assert len(prepared.train.data) == 12 and len(prepared.dev.data) == 40
+    assert sorted(Counter(prepared.train.gold("classes"))) == [0, 1]
+    other = prepare(replace(asked, train=replace(FAST, epochs=1, seed=1)), print)
+    ids = [[line.ids.tolist() for line in sample] for sample in prepared.train.data.samples]
+    assert ids != [[line.ids.tolist() for line in sample] for sample in other.train.data.samples]
+    words = ("tune", folder, "--task", "classify", "--data", moods[0], "--dev", moods[1], "--text", 1, "--label", 2)
+    out = ("--no-header", *QUICK, "--epochs", 1, "--out", tmp_path / "out")
+    assert "there" in run(*words, *out, "--examples", 4000).err
+    good(*words, *out, "--examples", 12)
+    refused = run(*words, *out, "--examples", 13, "--resume")
+    assert refused.status == 1 and "examples was 12" in refused.err and "is 13 now" in refused.err
 
 
 # ---------------------------------------------------------------------------------------------------------------- parts

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from weft.cli.asks import evaluate, fill, score
+from weft.cli.compare import compare
 from weft.cli.datasets import data
 from weft.cli.folders import AsJson, attention, convert, embed, translate, verify
 from weft.cli.forebears import ngram, vectors
@@ -118,10 +119,10 @@ def train(
 
 @app.command()
 def cp(
-    name: Annotated[str, typer.Argument(metavar="RECIPE", help="a shipped recipe; `weft list` names them")],
-    file: Annotated[Path, typer.Argument(metavar="FILE.py", help="where its copy is written")],
+    name: Annotated[str, typer.Argument(metavar="RECIPE|COMPARISON", help="a shipped one; `weft list` names them")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="where its copy is written: .py; of a comparison .toml")],
 ) -> None:
-    """Give a recipe to edit: its file, copied; `weft train FILE.py` runs it."""
+    """Give a recipe to edit: its file, copied; `weft train FILE.py` runs it. A comparison's: `weft compare FILE`."""
     from weft.cli.copy import command
 
     command(name, file)
@@ -170,7 +171,7 @@ def generate(
     command(name, asked, tokens=tokens, as_json=as_json)
 
 
-for _verb in (score, fill, translate, attention, tune, predict, embed, ngram, convert, verify):
+for _verb in (score, fill, translate, attention, tune, predict, compare, embed, ngram, convert, verify):
     app.command()(_verb)
 
 

@@ -20,6 +20,7 @@ from weft.objectives import OBJECTIVES
 from weft.objectives.loss import KINDS
 from weft.objectives.tasks import TASKS
 from weft.recipes import RECIPES
+from weft.recipes.comparing import COMPARISONS
 
 HEADING = "bold cyan"
 
@@ -28,6 +29,7 @@ def command(*, as_json: bool) -> None:
     """Print the names of everything that is registered, with a line on each recipe and family."""
     names = {
         "recipes": RECIPES.names(),
+        "comparisons": COMPARISONS.names(),
         "families": FAMILIES.names(),
         "positions": list(SCHEMES),
         "attentions": list(ATTENTIONS),
@@ -43,7 +45,10 @@ def command(*, as_json: bool) -> None:
     if as_json:
         print(json.dumps(names))
         return
-    console, told = printer(), {"recipes": _recipe, "families": _family, "objectives": _objective}
+    console, told = (
+        printer(),
+        {"recipes": _recipe, "comparisons": _comparison, "families": _family, "objectives": _objective},
+    )
     wide = max(len(name) for kind in told for name in names[kind])
     for kind, tell in told.items():
         console.print(Text(kind, style=HEADING))
@@ -73,6 +78,10 @@ def _told(name: str, tell: Callable[[str], str]) -> str:
 
 def _recipe(name: str) -> str:
     return RECIPES.get(name).summary
+
+
+def _comparison(name: str) -> str:
+    return " ".join(COMPARISONS.get(name).story.split())
 
 
 def _objective(name: str) -> str:

@@ -33,6 +33,9 @@ def tune(
     choices: Choices = None,
     no_header: NoHeader = False,
     labels: Annotated[str | None, typer.Option("--labels", help="the classes, a,b,c; default: those of --data")] = None,
+    examples: Annotated[
+        int | None, typer.Option("--examples", help="learn from so many, chosen by --seed, of each class in proportion")
+    ] = None,
     metric: Annotated[str | None, typer.Option("--metric", help="`weft list` names them; default: the task's")] = None,
     pooling: Annotated[
         str | None, typer.Option("--pooling", help="what is read of a row: pooler, first, mean or last token")
@@ -46,6 +49,10 @@ def tune(
     every_piece: Annotated[
         bool, typer.Option("--every-piece", help="of tags: every piece of a word learns, not its first alone")
     ] = False,
+    stride: Annotated[
+        int | None,
+        typer.Option("--stride", help="of questions: a window over a long text begins so many tokens on; 128"),
+    ] = None,
     seeds: Annotated[int, typer.Option("--seeds", help="runs; the mean and the deviation are printed")] = 1,
     epochs: Annotated[float | None, typer.Option("--epochs", help="train.epochs; default: 3")] = None,
     rate: Annotated[float | None, typer.Option("--rate", help="train.rate; default: 5e-5")] = None,
@@ -85,7 +92,9 @@ def tune(
             language=language,
             context=longest,
             every_piece=every_piece,
+            stride=stride,
             labels=tuple(name.strip() for name in labels.split(",")) if labels else (),
+            examples=examples,
             seeds=seeds,
             train=tuning.settings(words),
         ),

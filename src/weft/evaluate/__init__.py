@@ -3,7 +3,7 @@
 from weft.evaluate.baselines import NGram, bits_per_byte, ngram_nats, xz_bits_per_byte
 from weft.evaluate.constant import constant_nats
 from weft.evaluate.counted import Bigram, Counted, counted_likelihood, probability
-from weft.evaluate.intervals import Bootstrap, Comparison, Interval, Spread, over_seeds
+from weft.evaluate.intervals import Bootstrap, Comparison, Interval, Spread, holm, over_seeds
 from weft.evaluate.metric import METRICS, Metric, Needs, Score, fitting, metric_for
 from weft.evaluate.perplexity import LOSSY, Likelihood, check, count_words, counted_bytes, likelihood, no_bytes
 
@@ -28,6 +28,7 @@ __all__ = [
     "counted_bytes",
     "counted_likelihood",
     "fitting",
+    "holm",
     "likelihood",
     "metric_for",
     "ngram_nats",

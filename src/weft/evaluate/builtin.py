@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from weft.evaluate import answers, bleu, calibration, classify, regress
-from weft.evaluate.entities import by_places, entity_scores, iob2_chunks, token_accuracy
-from weft.evaluate.metric import METRICS, Metric, mean_of
+from weft.evaluate.entities import by_places, entity_scores, equal_tokens, iob2_chunks, token_accuracy
+from weft.evaluate.metric import METRICS, Metric, mean_of, ratio_of
 
 
 def _exact(predicted: Sequence[str], gold: Sequence[Sequence[str]]) -> float:
@@ -55,7 +55,13 @@ for metric in (
         lambda p, g: entity_scores(p, g, chunks=iob2_chunks).overall.f1,
         places=by_places(lambda share: share.f1, iob2_chunks),
     ),
-    Metric("token_accuracy", "tags", "share of tokens with the gold tag, O included", token_accuracy),
+    Metric(
+        "token_accuracy",
+        "tags",
+        "share of tokens with the gold tag, O included",
+        token_accuracy,
+        places=ratio_of(equal_tokens),
+    ),
     Metric(
         "exact_match",
         "answers",

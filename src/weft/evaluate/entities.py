@@ -114,6 +114,15 @@ def token_accuracy(predicted: Sequence[Sequence[str]], gold: Sequence[Sequence[s
     return entity_scores(predicted, gold, chunks=lambda tags: []).accuracy
 
 
+def equal_tokens(predicted: Sequence[Sequence[str]], gold: Sequence[Sequence[str]]) -> tuple[Array, Array]:
+    """Of each row, how many tokens have the gold tag, and how many there are: int64 [N] each. ValueError: see
+    `entity_scores`."""
+    token_accuracy(predicted, gold)
+    rows = list(zip(predicted, gold, strict=True))
+    right = [sum(a == b for a, b in zip(tags, wanted, strict=True)) for tags, wanted in rows]
+    return np.array(right, np.int64), np.array([len(wanted) for _, wanted in rows], np.int64)
+
+
 def _split(tags: Sequence[str], prefixes: str) -> list[tuple[str, str]]:
     """(prefix, type) of each tag; a bare prefix has the type "_"."""
     found = list[tuple[str, str]]()

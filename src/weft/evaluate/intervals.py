@@ -94,6 +94,31 @@ class Bootstrap:
         values = np.array([difference(places) for places in self._each(count)])
         return self._comparison(lambda: difference(np.arange(count)), values)
 
+    def runs(self, metrics: Sequence[Corpus], count: int) -> Interval:
+        """Of the mean over n runs that differ in their seed, each with a metric of the same `count` samples: what other
+        samples and other runs could give. A resample draws samples, for all runs alike, and adds what n runs leave
+        unknown of their mean: its standard error times a draw of Student's t with n - 1 degrees of freedom (as in the
+        fiducial answer to Behrens's and Fisher's problem). Drawing from so few runs again would say too little. Of one
+        run, nothing is known of others, and nothing is added.
+        """
+        return self._interval(lambda: _means(metrics, np.arange(count)).mean(), self._over_runs(metrics, count))
+
+    def paired_runs(self, first: Sequence[Corpus], second: Sequence[Corpus], count: int) -> Comparison:
+        """Of two systems that were trained with the same seeds, in the same order, on the same samples: the mean of
+        each seed's difference, as in `runs`; p as in `paired`. ValueError where they have not as many runs."""
+        matched("a comparison over runs (first as predicted, second as gold)", first, second)
+        pairs = [_difference(*pair) for pair in zip(first, second, strict=True)]
+        return self._comparison(lambda: _means(pairs, np.arange(count)).mean(), self._over_runs(pairs, count))
+
+    def _over_runs(self, metrics: Sequence[Corpus], count: int) -> Array:
+        """What each resample gives, [resamples]."""
+        number, whole = len(metrics), _means(metrics, np.arange(count))
+        values = np.array([_means(metrics, places).mean() for places in self._each(count)])
+        if number == 1:
+            return values
+        draws = np.random.default_rng((self.seed, number)).standard_t(number - 1, size=self.resamples)
+        return values + whole.std(ddof=1) / np.sqrt(number) * draws
+
     def _draws(self, count: int) -> Iterator[Array]:
         """Places [rows, count], `resamples` rows in all, some at a time."""
         if count < 2:
@@ -116,6 +141,27 @@ class Bootstrap:
         found = self._interval(whole, values)
         beyond = int((np.abs(values - values.mean()) >= abs(found.value)).sum())
         return Comparison(found, (1 + beyond) / (1 + self.resamples))
+
+
+def _means(metrics: Sequence[Corpus], places: Array) -> Array:
+    """Each run's metric of some samples, [n]. ValueError for no run."""
+    if not metrics:
+        raise ValueError("an interval over runs needs 1 run or more, got none")
+    return np.array([float(metric(places)) for metric in metrics])
+
+
+def _difference(first: Corpus, second: Corpus) -> Corpus:
+    return lambda places: float(first(places)) - float(second(places))
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """p of several hypotheses, each raised so that the chance to reject any that is true stays below the level they are
+    compared with (Holm 1979): the least by their number, the next by one less, none below one before it."""
+    found, most = [0.0] * len(p), 0.0
+    for rank, place in enumerate(sorted(range(len(p)), key=lambda place: p[place])):
+        most = max(most, min(1.0, p[place] * (len(p) - rank)))
+        found[place] = most
+    return found
 
 
 def over_seeds(scores: Sequence[float] | Array) -> Spread:

@@ -96,6 +96,16 @@ def mean_of(function: Callable[[Any, Any], float]) -> Callable[[Any, Any], Corpu
     return prepare
 
 
+def ratio_of(parts: Callable[[Any, Any], tuple[Array, Array]]) -> Callable[[Any, Any], Corpus]:
+    """`Metric.places` of a metric that is Σ a / Σ b of what `parts` makes of the samples, a and b [N]."""
+
+    def prepare(predicted: Any, gold: Any) -> Corpus:
+        above, below = parts(predicted, gold)
+        return lambda places: float(above[places].sum() / below[places].sum())
+
+    return prepare
+
+
 METRICS: Registry[Metric] = Registry("metric", "weft.metrics", ("weft.evaluate.builtin",))
 
 

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from weft.batch import IGNORED, Batch
 from weft.models import Blueprint
-from weft.nn import Decoder, Encoder, initialise
+from weft.nn import Decoder, Encoder, EncoderDecoder, initialise
 from weft.objectives.loss import TERM, Loss, Objective
 from weft.objectives.tasks_head import Pooling, WithHead, real
 from weft.objectives.wrapped import Load
@@ -23,7 +23,8 @@ LANGUAGE = "language"  # the term of a row's own tokens
 
 @dataclass(frozen=True)
 class Task(Objective):
-    """Asked of a model by one new linear layer, drawn N(0, 0.02²) as a function of the seed, with zero biases.
+    """Asked of a model (of an encoder–decoder its encoder) by one new linear layer, drawn N(0, 0.02²) as a function of
+    the seed, with zero biases.
 
     dropout: of what that layer reads. layers: how many of the model's layers train with it, from the last one; None:
     all of the model; 0: only the new layer.
@@ -31,7 +32,7 @@ class Task(Objective):
 
     dropout: float = 0.1
     layers: int | None = None
-    carriers = (Encoder, Decoder)
+    carriers = (Encoder, Decoder, EncoderDecoder)
     likelihood = False
     alone = False
 
@@ -65,7 +66,7 @@ class Task(Objective):
 
     def wrap(self, module: nn.Module, blueprint: Blueprint, seed: int, load: Load) -> nn.Module:
         """The model with its head beside it; what is not to train takes no gradient."""
-        assert isinstance(module, Encoder | Decoder)
+        assert isinstance(module, Encoder | Decoder | EncoderDecoder)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + 1)  # not what the model's own weights were drawn from
             headed = WithHead(module, blueprint.config.width, self.outputs, pooling=self.reads, dropout=self.dropout)
@@ -80,7 +81,7 @@ class Task(Objective):
             raise ValueError("pooling=pooler, and this model has no pooler: choose first, mean or last")
 
     def _why(self) -> str:
-        return "choose an encoder or a decoder; what an encoder–decoder learns is text to text (`weft train`)"
+        return "choose an encoder, a decoder or an encoder–decoder"
 
     @property
     def title(self) -> str:

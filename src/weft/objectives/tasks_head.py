@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from weft.batch import IGNORED, Batch
-from weft.nn import Decoder, Dropout, Encoder, Linear
+from weft.nn import Auxiliary, Decoder, Dropout, Encoder, EncoderDecoder, Linear, Stack
 from weft.objectives.reading import types_of
 from weft.objectives.wrapped import Wrapped
 from weft.objectives.writing import layout
 
 MODEL = "model."  # what the names of the model's tensors begin with
+UNASKED = ("head", "heads", "target", "decoder")  # of a model: nobody asks them here, so that they do not train
 Pooling = Literal["pooler", "first", "mean", "last"]
 
 
@@ -22,11 +23,18 @@ class WithHead(Wrapped):
     """out(drop(pooled)), or of every token out(drop(x)).
 
     pooling: what is read of a row: "pooler", the vector of the encoder's own pooler; the state of its "first" or "last"
-    token, or their "mean"; None: each token's state.
+    token, or their "mean"; None: each token's state. Of an encoder–decoder its encoder is what reads the row (Ni et al.
+    2022, Sentence-T5; others ask the decoder after it has read the row, too), and its decoder stays as it is.
     """
 
     def __init__(
-        self, model: Encoder | Decoder, width: int, outputs: int, *, pooling: Pooling | None, dropout: float
+        self,
+        model: Encoder | Decoder | EncoderDecoder,
+        width: int,
+        outputs: int,
+        *,
+        pooling: Pooling | None,
+        dropout: float,
     ) -> None:
         super().__init__(model)
         self.pooling = pooling
@@ -40,8 +48,7 @@ class WithHead(Wrapped):
         """Scores of a batch's rows: [B, C], or [B, T, C] where there is no pooling; with `language` also the sum of
         -log p of the tokens that follow one in their row. ValueError where the model has auxiliary terms, which nobody
         would weigh."""
-        types = (types_of(self.model, batch),) if isinstance(self.model, Encoder) else ()
-        x, auxiliary = self.model(batch.tokens, layout(batch), *types)  # [B, T, D]
+        x, auxiliary = self._states(batch)  # [B, T, D]
         if auxiliary and self.training:
             raise ValueError(f"nobody weighs the model's auxiliary terms {', '.join(auxiliary)}: tune another model")
         read = x
@@ -55,15 +62,28 @@ class WithHead(Wrapped):
         following = batch.tokens[:, 1:].masked_fill(real(batch)[:, 1:] == 0, IGNORED)  # [B, T - 1]
         return scores, self.model.nats(x[:, :-1], following, ignored=IGNORED)
 
+    def _states(self, batch: Batch) -> tuple[Tensor, Auxiliary]:
+        """The states [B, T, D] of what reads a row."""
+        if isinstance(self.model, EncoderDecoder):
+            return self.model.encode(batch.tokens, layout(batch)).states, None
+        types = (types_of(self.model, batch),) if isinstance(self.model, Encoder) else ()
+        return self.model(batch.tokens, layout(batch), *types)
+
+    @property
+    def reader(self) -> Stack:
+        """The layers that read a row."""
+        return self.model.encoder if isinstance(self.model, EncoderDecoder) else self.model.stack
+
     def freeze(self, layers: int | None) -> None:
         """Let train what is read: of the model all (None), nothing (0), or its last `layers` layers and what comes
-        after them; never its own heads, which nobody asks here. ValueError where it has not so many."""
+        after them; never what nobody asks here (its own heads, a decoder behind the encoder). ValueError where it has
+        not so many."""
         for name, part in self.model.named_children():
-            if name in ("head", "heads") or (name == "pooler" and self.pooling != "pooler"):
+            if name in UNASKED or (name == "pooler" and self.pooling != "pooler"):
                 part.requires_grad_(False)
         if layers is None:
             return
-        stack, pooler = self.model.stack, [self.model.pooler] if self.pooling == "pooler" else []
+        stack, pooler = self.reader, [self.model.pooler] if self.pooling == "pooler" else []
         if not 0 <= layers <= len(stack.layers):
             raise ValueError(
                 f"layers={layers}, and this model has {len(stack.layers)} with weights of their own: choose so many or "

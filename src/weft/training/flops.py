@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch.nn import Module
 
 from weft.flops import Counter
+from weft.training.modes import Modes
+from weft.training.objective import Objective
 from weft.training.optimisers import Optimiser
 from weft.training.precision import Precision
 
@@ -52,6 +55,27 @@ class Meter:
     def gflops(self, tokens_per_second: float) -> float | None:
         """The rate of operations at a speed; None where they were not counted."""
         return None if self.per_token is None else float(f"{self.per_token * tokens_per_second / 1e9:.4g}")
+
+
+def passes(module: Module, objective: Objective, batches: Sequence[Any]) -> float:
+    """The forward and backward passes of some micro-batches, in training, with whatever the objective has around the
+    model; their loss. Dropout draws as if nobody had asked, and the module's gradients are gone afterwards."""
+    loss = 0.0
+    with Modes(module).borrowed(), torch.random.fork_rng(devices=[]):
+        for batch in batches:
+            terms = objective.losses(module, batch).values()
+            total = torch.stack([term.weight * term.sum for term in terms]).sum()
+            total.backward()
+            loss += total.item()
+    module.zero_grad()
+    return loss
+
+
+def operations(module: Module, objective: Objective, batches: Sequence[Any]) -> int:
+    """Operations of those passes."""
+    with Counter() as counter:
+        passes(module, objective, batches)
+    return counter.total
 
 
 def peak(precision: Precision) -> float:

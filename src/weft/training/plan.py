@@ -28,7 +28,7 @@ from weft.training.precision import Precision, autocast, choose, measure
 from weft.training.recompute import recomputed
 from weft.training.settings import TrainSettings
 from weft.training.watch import clock, size, thousands
-from weft.training.watch.figures import flops
+from weft.training.watch.figures import flops, work
 from weft.training.world import place
 
 SHARE = 0.5  # of the peak of a large matrix product that a training step reaches; half is what small models do on a CPU
@@ -184,7 +184,7 @@ def print_plan(console: Console, plan: Plan) -> None:
     grid.add_row("parameters", thousands(plan.parameters), f"{thousands(plan.embedding)} of them in embeddings")
     grid.add_row("steps", steps, f"of {plan.rows} rows of {plan.context}: {tokens:,} tokens")
     grid.add_row("tokens", "-" if plan.steps is None else thousands(plan.steps * tokens), "read by the whole run")
-    grid.add_row("operations", _operations(plan.flops), f"a step; {_operations(plan.flops_per_token)} a token")
+    grid.add_row("operations", work(plan.flops), f"a step; {work(plan.flops_per_token)} a token")
     parts = ", ".join(f"{name} {size(count)}" for name, count in plan.memory.items())
     grid.add_row("memory", size(sum(plan.memory.values())), parts)
     speed = f"{flops(plan.peak)} of {plan.precision.dtype} products, of which a step is taken to reach {plan.share:.0%}"
@@ -239,10 +239,3 @@ def _steps(settings: TrainSettings, tokens: int, samples: int, each: float | Non
 
 def _bytes(parameters: list[Parameter]) -> int:
     return sum(parameter.nbytes for parameter in parameters)
-
-
-def _operations(count: float) -> str:
-    for limit, unit in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M")):
-        if count >= limit:
-            return f"{count / limit:.3g} {unit}FLOP"
-    return f"{count:,.0f} FLOP"

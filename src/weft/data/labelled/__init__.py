@@ -33,6 +33,7 @@ from weft.data.labelled.rows import (
     read_unlabelled,
 )
 from weft.data.labelled.schemes import Scheme, entity_labels, find_scheme, to_iob2
+from weft.data.labelled.some import choose_some
 from weft.data.labelled.squad import Answer, Question, read_squad
 from weft.data.labelled.texts import TextRow, read_texts
 from weft.data.labelled.where import Where
@@ -63,6 +64,7 @@ __all__ = [
     "Window",
     "Windows",
     "answer_tokens",
+    "choose_some",
     "encode_choices",
     "encode_classified",
     "encode_questions",

@@ -49,11 +49,13 @@ class Encoded(ABC):
 
 
 class Kind(ABC):
-    """A task. gives: what its metrics read, the usual first. metric, context (tokens of a row): the usual ones."""
+    """A task. gives: what its metrics read, the usual first. metric, context (tokens of a row): the usual ones. windows: long
+    texts are read in some that overlap."""
 
     gives: ClassVar[tuple[Needs, ...]]
     metric: ClassVar[str]
     context: ClassVar[int] = 128
+    windows: ClassVar[bool] = False
 
     @abstractmethod
     def read(self, path: Path, columns: Columns, *, labelled: bool) -> list[Any]:
@@ -66,6 +68,11 @@ class Kind(ABC):
     def labels(self, examples: Sequence[Any], metric: Metric) -> tuple[str, ...]:
         """The classes that examples to train on have."""
         return ()
+
+    def groups(self, examples: Sequence[Any]) -> Sequence[str]:
+        """What each example is one of, so that some of them are chosen in proportion: its class; all alike where there
+        is none."""
+        return [""] * len(examples)
 
     def absent(self, examples: Sequence[Any], labels: tuple[str, ...], metric: Metric) -> tuple[str, ...]:
         """The classes that no example to train on has. ValueError naming file and line for one that is not known."""

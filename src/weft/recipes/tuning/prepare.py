@@ -11,9 +11,10 @@ from typing import Any
 from torch import nn
 
 from weft.batch import Tokenizer
+from weft.data.labelled import choose_some
 from weft.evaluate import Metric
 from weft.hub import Model, load
-from weft.nn import Encoder
+from weft.nn import Encoder, EncoderDecoder
 from weft.objectives.tasks import RowTask
 from weft.objectives.tasks_head import Pooling, WithHead
 from weft.recipes.tuning.description import Columns, Description, Reading
@@ -31,7 +32,9 @@ USUAL = TrainSettings(
 class Tuning:
     """What a person asks for. begin: the model's folder, or its name on the hub. metric, pooling, context: None, the
     task's and the model's usual. language: of a decoder, how much a row's own next tokens weigh beside what is asked.
-    labels: the classes; none: those of the data. seeds: how many runs, of train.seed and those that follow it."""
+    labels: the classes; none: those of the data. examples: so many of the data's are learned from, chosen by
+    train.seed, of each class in proportion (`choose_some`); None: all. stride: of questions, see `Reading`. seeds: how
+    many runs, of train.seed and those that follow it."""
 
     begin: Path | str
     task: str
@@ -44,7 +47,9 @@ class Tuning:
     language: float = 0.0
     context: int | None = None
     every_piece: bool = False
+    stride: int | None = None
     labels: tuple[str, ...] = ()
+    examples: int | None = None
     seeds: int = 1
     train: TrainSettings = USUAL
 
@@ -75,8 +80,9 @@ def prepare(tuning: Tuning, tell: Callable[[str], None]) -> Prepared:
     if tuning.labels and not labels:
         raise ValueError(f"labels={', '.join(tuning.labels)}: the task {tuning.task} has no classes: leave them out")
     labels = tuning.labels or labels
+    examples, told = _some(tuning, kind, examples)
     if absent := kind.absent(examples, labels, metric):
-        tell(f"nothing in {tuning.data} has the label {', '.join(map(repr, absent))}: it will never be learned")
+        tell(f"nothing in {told} has the label {', '.join(map(repr, absent))}: it will never be learned")
     objective = kind.objective(examples, labels, _how(tuning, model))
     if tuning.language and not isinstance(objective, RowTask):
         raise ValueError(f"language={tuning.language}: the task {tuning.task} asks each token already: leave it out")
@@ -91,6 +97,17 @@ def prepare(tuning: Tuning, tell: Callable[[str], None]) -> Prepared:
     return Prepared(model, description, metric, *rows)
 
 
+def _some(tuning: Tuning, kind: Kind, examples: list[Any]) -> tuple[list[Any], str]:
+    """Those that are learned from, and what to call them. ValueError where there are not so many."""
+    if tuning.examples is None:
+        return examples, str(tuning.data)
+    try:
+        chosen = choose_some(kind.groups(examples), tuning.examples, tuning.train.seed)
+    except ValueError as error:
+        raise ValueError(f"{tuning.data}: {error}") from error
+    return [examples[place] for place in chosen], f"the {len(chosen):,} examples chosen of {tuning.data}"
+
+
 def _encoded(
     kind: Kind, examples: list[Any], description: Description, tokenizer: Tokenizer, tell: Callable[[str], None]
 ) -> Encoded:
@@ -100,7 +117,13 @@ def _encoded(
 def _reading(tuning: Tuning, kind: Kind, model: Model) -> Reading:
     context = model.config.context
     asked = tuning.context or min(kind.context, context or kind.context)
-    return most(Reading(asked, tuning.every_piece), context)
+    if tuning.stride is None:
+        return most(Reading(asked, tuning.every_piece), context)
+    if not kind.windows or tuning.stride < 1:
+        raise ValueError(
+            f"stride={tuning.stride} is of windows over long texts of questions, and at least 1: leave it out"
+        )
+    return most(Reading(asked, tuning.every_piece, tuning.stride), context)
 
 
 def _how(tuning: Tuning, model: Model) -> How:
@@ -110,6 +133,8 @@ def _how(tuning: Tuning, model: Model) -> How:
     pooling: Pooling | None = tuning.pooling
     if pooling is None and isinstance(module, Encoder):
         pooling = "first" if module.pooler is None else "pooler"
+    if pooling is None and isinstance(module, EncoderDecoder):
+        pooling = "mean"
     return How(pooling or "last", tuning.layers, rate, tuning.language)
 
 

@@ -81,6 +81,7 @@ class Questions(Kind):
     gives = ("answers",)
     metric = "answer_f1"
     context = 384
+    windows = True
 
     def read(self, path: Path, columns: Columns, *, labelled: bool) -> list[Any]:
         return list(read_squad(path))

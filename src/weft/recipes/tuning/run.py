@@ -184,10 +184,11 @@ def _write(out: Path, prepared: Prepared, tensors: dict[str, Tensor]) -> None:
 
 def _facts(tuning: Tuning, description: Description) -> dict[str, Any]:
     """What tune.json says."""
+    some = {} if tuning.examples is None else {"examples": tuning.examples, "chosen by": tuning.train.seed}
     return {
         "model": str(tuning.begin),
         "task": description.to_data(),
-        "data": {"data": digest(tuning.data), "dev": digest(tuning.dev)},
+        "data": {"data": digest(tuning.data), "dev": digest(tuning.dev)} | some,
         "train": to_data(tuning.train),
         "seeds": tuning.seeds,
     }

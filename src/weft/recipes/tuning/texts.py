@@ -88,6 +88,9 @@ class Classes(Kind):
     def labels(self, examples: Sequence[Any], metric: Metric) -> tuple[str, ...]:
         return Labels.collect(examples).names
 
+    def groups(self, examples: Sequence[Any]) -> Sequence[str]:
+        return [example.label for example in examples]
+
     def absent(self, examples: Sequence[Any], labels: tuple[str, ...], metric: Metric) -> tuple[str, ...]:
         return Labels(labels).absent(examples)
 

@@ -101,6 +101,14 @@ def flops(gflops: float) -> str:
     return f"{gflops:.0f} GFLOP/s" if gflops >= 10 else f"{gflops:.2g} GFLOP/s"
 
 
+def work(count: float) -> str:
+    """412 GFLOP, 1.6 TFLOP: operations, not their rate."""
+    for limit, unit in ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M")):
+        if count >= limit:
+            return f"{count / limit:.3g} {unit}FLOP"
+    return f"{count:,.0f} FLOP"
+
+
 def size(count: float | None) -> str:
     """412 MB, 1.2 GB; "" where it is not known."""
     if count is None:
