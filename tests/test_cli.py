@@ -20,6 +20,7 @@ from weft.models import FAMILIES
 from weft.nn import SCHEMES
 from weft.recipes import RECIPES
 from weft.training.log import read
+from weft.training.settings import LENGTHS
 
 pytestmark = pytest.mark.usefixtures("no_picture")
 LINES = [f"{who} {what} number {n}" for n in range(6) for who in ("a cat", "a dog") for what in ("sees", "hears")]
@@ -198,7 +199,7 @@ def test_list_names_everything_there_is():
 def test_show_tells_of_every_name(name: str):
     found = good("show", name, "--json").data
     assert found["name"] == name and found["model"]["parameters"] > 0
-    assert found["train"]["steps"] > 0 and found["data"]["held_out"] == 0.1
+    assert sum(found["train"][length] for length in LENGTHS) > 0 and found["data"]["held_out"] == 0.1
     assert ("sizes" in found) == (name in FAMILIES.names())
     assert "train.steps" in good("show", name).out
 

@@ -58,7 +58,7 @@ def test_nats_cost_one_product_where_nobody_wants_a_gradient(bias: bool, monkeyp
 
     class Count(TorchDispatchMode):
         def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
-            if func.overloadpacket in (torch.ops.aten.mm, torch.ops.aten.addmm):
+            if func.overloadpacket in (torch.ops.aten.mm, torch.ops.aten.addmm, torch.ops.mkldnn._linear_pointwise):
                 products.append(func)
             out = func(*args, **(kwargs or {}))
             held.append(out.numel())

@@ -232,7 +232,9 @@ def test_a_recipe_of_strange_parts_runs_resumes_and_is_shown(used: Used):
 
 @pytest.mark.parametrize("name", ["counting_run", "run", "folder"])
 def test_a_recipe_without_a_file_of_weft_s_is_not_copied(name: str, used: Used):
-    assert f"the recipe {name!r} is a plug-in's and has no file of weft's" in used.refused(f"copy {name}")
+    assert f"the recipe {name!r} has no file of its own (it is a plug-in's, or one of a table)" in used.refused(
+        f"copy {name}"
+    )
     assert not (used.folder / "mine.py").exists()
     used.good("copy")
     assert 'name="ours"' in (used.folder / "ours.py").read_text()

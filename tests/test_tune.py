@@ -264,7 +264,7 @@ def test_a_decoder_also_learns_its_own_text(moods: tuple[Path, Path], tmp_path: 
     assert losses["language"].sum.item() == pytest.approx(nats, rel=1e-4) and losses["language"].count == count
     tune(tuning, tmp_path / "out")
     log = [line for line in read(tmp_path / "out" / "seed-0" / "log.jsonl") if "loss" in line]
-    assert log[-1]["losses"]["language"] < log[0]["losses"]["language"] - 0.5
+    assert log[-1]["terms"]["language"] < log[0]["terms"]["language"] - 0.5
     before, after = (weft.load(path).module.state_dict() for path in (tmp_path / "model", tmp_path / "out"))
     assert not before["head.weight"].equal(after["head.weight"])
     assert read_tuned(tmp_path / "out").description.objective.language == 0.5
@@ -280,7 +280,7 @@ def test_windows_over_long_texts_begin_a_stride_apart(folder: Path, tmp_path: Pa
         len(prepare(Tuning(folder, "answer", file, file, context=32, stride=stride), print).train.data)
         for stride in (4, 16)
     )
-    assert many > 2 * few > 6
+    assert many > few > 3
     with pytest.raises(ValueError, match="stride=4 is of windows over long texts of questions"):
         prepare(Tuning(folder, "tag", tagged(tmp_path / "a.conll", 4, 1, entity), file, stride=4), print)
 

@@ -53,7 +53,7 @@ recipe = Recipe(
         ("data.source", "made_pairs"),
         ("data.directions", ""),
         ("data.alike", "8"),
-        ("train.last", "2"),
+        ("train.last", "0"),
     ),
     story=__doc__ or "",
 )

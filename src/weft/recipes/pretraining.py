@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from weft.data import DataSettings
 from weft.models import Blueprint
-from weft.objectives import objective_from_text
+from weft.objectives import OBJECTIVES
+from weft.objectives.together import together
 from weft.recipes.recipe import DEBUG, Recipe, with_heads
 from weft.training.settings import TrainSettings
 
@@ -31,7 +32,8 @@ _DEPTH = {"t5": dict(encoder_depth=4, decoder_depth=4, head_width=32), "bart": d
 
 def pretraining(objective: str) -> Recipe:
     """The recipe of an objective, by its name in `--objective`."""
-    family, minimised = FAMILY_OF[objective], objective_from_text(objective)
+    family, parts = FAMILY_OF[objective], [OBJECTIVES.get(name)() for name in objective.split("+")]
+    minimised = parts[0] if len(parts) == 1 else together(parts)
     model = Blueprint.of(family, "debug", **_SIZE, **_DEPTH.get(family, dict(depth=4)))
     what = f"The objective {minimised.title}, by a {family} of 4 layers, on the sources of Python's standard library."
     return Recipe(

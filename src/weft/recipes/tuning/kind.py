@@ -49,8 +49,8 @@ class Encoded(ABC):
 
 
 class Kind(ABC):
-    """A task. gives: what its metrics read, the usual first. metric, context (tokens of a row): the usual ones. windows: long
-    texts are read in some that overlap."""
+    """A task. gives: what its metrics read, the usual first. metric, context (tokens of a row): the usual ones.
+    windows: long texts are read in some that overlap."""
 
     gives: ClassVar[tuple[Needs, ...]]
     metric: ClassVar[str]
