@@ -140,7 +140,7 @@ class Comparison:
             model=model,
             data=self.data,
             train=settings,
-            sample_tokens=20,
+            sample_tokens=8,
             story=self.story,
         )
         return recipe.change("objective", candidate.objective)
