@@ -28,7 +28,7 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)  ## train a language model on this machine's Python library (or DATA=folder), in about five minutes
 	@$(BIN)/weft train python_stdlib $(if $(DATA),--data $(DATA)) --out $(OUT) --overwrite
 
-test: $(STAMP)  ## the whole suite, at most 12 minutes on two cores
+test: $(STAMP)  ## the whole suite: 12 minutes is the aim, 25 on two slow cores
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-all: $(STAMP) same  ## the suite with all that is slow, and the stored traces

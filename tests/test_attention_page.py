@@ -9,11 +9,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-import torch
 from pages import ROOT
 
 import weft
-from weft.flops import Counter
 from weft.recipes.account import count_parameters
 
 
@@ -83,17 +81,3 @@ def test_the_rnn_has_as_many_parameters(script: ModuleType, vocab: int) -> None:
 
 def test_operations_have_prefixes(script: ModuleType) -> None:
     assert [script.shown(x) for x in (3, 1500, 2.5e9, 1e18)] == ["3", "1.5 k", "2.5 G", "1 E"]
-
-
-@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch without oneDNN")
-def test_products_of_either_library_are_counted() -> None:
-    x, weight, bias = torch.randn(3, 5, 8), torch.randn(7, 8), torch.randn(7)
-    counts = list[int]()
-    for product in (
-        lambda: torch.nn.functional.linear(x, weight, bias),
-        lambda: torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], ""),
-    ):
-        with Counter() as counter, torch.no_grad():
-            product()
-        counts.append(counter.total)
-    assert counts == [2 * 3 * 5 * 8 * 7] * 2

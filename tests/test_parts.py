@@ -11,6 +11,7 @@ from parts import CPU, CTX, PLAIN, close, randomised
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from weft.flops import Counter
 from weft.nn import (
     ACTIVATIONS,
     GLU,
@@ -197,6 +198,16 @@ def test_a_product_is_the_same_with_and_without_gradients(shape: tuple[int, ...]
         wanted = x @ linear.weight.T + (linear.bias if linear.bias is not None else 0.0)
         torch.testing.assert_close(y, wanted.detach())
         torch.testing.assert_close(linear(x), wanted)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_product_costs_the_same_with_and_without_gradients(bias: bool) -> None:
+    linear, counts = Linear(8, 7, bias=bias), []
+    for wanted in (True, False):
+        with Counter() as counter, torch.set_grad_enabled(wanted):
+            linear(torch.randn(3, 5, 8))
+        counts.append(counter.total)
+    assert counts == [2 * 3 * 5 * 8 * 7] * 2
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.3, 0.9])

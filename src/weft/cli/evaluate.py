@@ -6,9 +6,7 @@ import json
 from pathlib import Path
 from typing import get_args
 
-from rich.table import Table
-
-from weft.cli.shared import note, opened, printer
+from weft.cli.shared import note, opened, print_figures
 from weft.data import RowKind
 from weft.hub import find
 from weft.hub.score import score
@@ -37,12 +35,7 @@ def command(
         how = None if model.translates else rows  # a pair has rows of its own
         print(json.dumps({"model": name, "data": list(data), "rows": how} | figures))
         return
-    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
-    table.add_column(style="dim")
-    table.add_column(justify="right")
-    for name, value in figures.items():
-        table.add_row(name.replace("_", " "), f"{value:,}" if isinstance(value, int) else f"{value:,.4f}")
-    printer().print(table)
+    print_figures(figures)
 
 
 def trained_on(folder: Path) -> RowKind:

@@ -6,10 +6,8 @@ import json
 import time
 from pathlib import Path
 
-from rich.table import Table
-
 from weft.batch import Tokenizer
-from weft.cli.shared import note, printer
+from weft.cli.shared import note, print_figures
 from weft.data import TOKENIZERS, Document, load_tokenizer, open_source, stream, train_tokenizer
 from weft.data.tokenizers import FILE
 from weft.evaluate import Bigram, Counted, NGram, counted_bytes, counted_likelihood, no_bytes
@@ -51,12 +49,7 @@ def command(
     if as_json:
         print(json.dumps({"kind": kind, "data": list(data), "held_out": list(held_out)} | figures))
         return
-    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
-    table.add_column(style="dim")
-    table.add_column(justify="right")
-    for name, value in figures.items():
-        table.add_row(name.replace("_", " "), f"{value:,}" if isinstance(value, int) else f"{value:,.4f}")
-    printer().print(table)
+    print_figures(figures)
 
 
 def check(kind: str, order: int | None, add: float | None) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
@@ -23,6 +24,16 @@ def note(text: str) -> None:
     """Something a person should know, on standard error: a result may be read by a program."""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     console.print(Text.assemble(("note: ", "yellow"), text))
+
+
+def print_figures(figures: Mapping[str, float]) -> None:
+    """Numbers by name, a line each."""
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    table.add_column(style="dim")
+    table.add_column(justify="right")
+    for name, value in figures.items():
+        table.add_row(name.replace("_", " "), f"{value:,}" if isinstance(value, int) else f"{value:,.4f}")
+    printer().print(table)
 
 
 def opened(folder: Path) -> Model:

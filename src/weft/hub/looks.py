@@ -16,7 +16,7 @@ from weft.generate.cached import evaluating
 from weft.hub.model import Model
 from weft.hub.translation import BEAMS
 from weft.nn import Alignment, CrossAttention, EncoderDecoder, Tap
-from weft.training.curve import INK, MUTED
+from weft.pictures import INK, MUTED, canvas
 from weft.training.report.markup import Html, h, joined, section, styled
 from weft.training.report.page import write_page
 
@@ -150,14 +150,8 @@ def _map(found: Looks, weights: Tensor, *, wide: bool = False) -> Html:
 
 
 def _picture(found: Looks, out: Path) -> None:
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ValueError("a picture needs matplotlib, which is not installed: pip install 'weft[plots]'") from error
     layers, columns, rows = len(found.weights), len(found.source), len(found.target)
-    figure = Figure(figsize=(layers * (0.34 * columns + 1.4), 0.3 * rows + 1.6), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)  # without pyplot: no global state, no window
+    figure = canvas(layers * (0.34 * columns + 1.4), 0.3 * rows + 1.6)
     for layer, axes in enumerate(figure.subplots(1, layers, squeeze=False)[0]):
         axes.imshow(found.weights[layer].mean(0).numpy(), cmap="Blues", vmin=0, vmax=1, aspect="auto")
         axes.set_title(f"layer {layer + 1}, mean of heads", color=INK, fontsize=9)

@@ -5,12 +5,12 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from weft.pictures import INK, MUTED, RULE, canvas
 from weft.training.log import read
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-INK, MUTED, RULE = "#1f2933", "#7b8794", "#e4e7eb"
 TRAINING, VALIDATION = "#2a6f97", "#d1495b"
 LONG = 500  # from here on the first steps, where most happens, deserve a logarithmic axis
 
@@ -20,16 +20,10 @@ def draw(log: Path, png: Path, *, title: str, validation: Sequence[tuple[int, fl
 
     ValueError where the log holds no loss, or matplotlib is missing.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ValueError("drawing needs matplotlib, which is not installed: pip install matplotlib") from error
+    figure = canvas(8, 4.5)
     points = [(line["step"], line["loss"]) for line in read(log) if line.get("loss") is not None]
     if not points:
         raise ValueError(f"{log} holds no loss yet, so there is no curve to draw; let the run take a step")
-    figure = Figure(figsize=(8, 4.5), dpi=160, facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)  # without pyplot: no global state, no window
     axes = figure.add_subplot()
     _dress(axes, title, steps=[step for step, _ in points])
     _lines(axes, points, validation)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from weft.pictures import INK, MUTED, RULE, canvas
 from weft.vectors.space import Vectors
 
-INK, MUTED, RULE = "#1f2933", "#7b8794", "#e4e7eb"
 COLOURS = ("#2a6f97", "#d1495b", "#3c896d", "#b07d2b", "#6d597a", "#4d908e", "#9c6644", "#577590")
 SIZE, POINTS = 9, 72  # of letters, in points; points in an inch
 SIDES = (  # of a point, in points, and which end of the word is there: right of it, and above, first
@@ -24,19 +24,13 @@ def draw(vectors: Vectors, groups: Sequence[Sequence[str]], png: Path, *, title:
     A word that is in several groups is drawn once, with the first. ValueError for words without vectors, fewer than
     three, or where matplotlib is missing.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ValueError("drawing needs matplotlib, which is not installed: pip install 'weft[plots]'") from error
+    figure = canvas(9, 7)
     group_of = dict[str, int]()
     for number, group in enumerate(groups):
         for word in group:
             group_of.setdefault(vectors.words[vectors.number(word)], number)
     words = list(group_of)
     places, share = vectors.plane(words)  # [N, 2]
-    figure = Figure(figsize=(9, 7), dpi=150, facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)  # without pyplot: no global state, no window
     axes = figure.add_subplot()
     axes.set_title(title or f"{len(words)} words on a plane", loc="left", color=INK, fontsize=12, fontweight="bold")
     for spine in axes.spines.values():

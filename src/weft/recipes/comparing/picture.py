@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from weft.pictures import INK, MUTED, RULE, canvas
 from weft.recipes.comparing.budget import ROUNDS
 from weft.recipes.comparing.comparison import Comparison, FineTuning
 from weft.recipes.comparing.figures import Cell, Figures
-from weft.training.curve import INK, MUTED, RULE
 from weft.training.watch.figures import work
 
 if TYPE_CHECKING:
@@ -25,17 +25,10 @@ APART = 0.08  # of the way from one number of labels to the next: bars beside on
 
 def draw(comparison: Comparison, figures: Figures, png: Path) -> None:
     """Draw means over seeds with their intervals. ValueError where nothing was tuned, or matplotlib is missing."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ValueError("drawing needs matplotlib, which is not installed: pip install matplotlib") from error
     tunings = comparison.tunings
     if not tunings:
         raise ValueError(f"{comparison.name} tunes nothing, so that there is nothing to draw")
-    size = (1 + 4.4 * len(tunings), 1.3 + 3.2 * len(ROUNDS))
-    figure = Figure(figsize=size, dpi=160, facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)  # without pyplot: no global state, no window
+    figure = canvas(1 + 4.4 * len(tunings), 1.3 + 3.2 * len(ROUNDS))
     grid = figure.subplots(len(ROUNDS), len(tunings), squeeze=False, sharey="col")
     given = {"flops": work(figures.flops), "tokens": f"{figures.tokens:,} tokens"}
     for panels, (name, title) in zip(grid, ROUNDS.items(), strict=True):
