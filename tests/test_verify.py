@@ -118,6 +118,18 @@ def depths(model: Model) -> list[int]:
     return [depth * config.get("repeats", 1) for depth in steps]
 
 
+@pytest.mark.parametrize("part", ["heads.next_sentence.out.weight", "pooler.dense.weight", "embed.types.weight"])
+def test_a_second_head_and_what_only_it_reads_are_compared_too(part: str, tmp_path: Path) -> None:
+    case = KINDS["BertForPreTraining"]
+    model = load(theirs(replace(case, fields=case.fields | {"type_vocab_size": 2}), tmp_path))
+    with torch.no_grad():
+        model.module.get_parameter(part)[1, 0] += 0.5
+    found = compare(model, tmp_path, probe_for(model), "transformers", 1e-4)
+    assert found.first_off is not None
+    assert found.first_off.place == ("stack: embeddings" if "types" in part else "logits of next_sentence")
+    assert [row.place for row in found.rows[-2:]] == ["logits of masked", "logits of next_sentence"]
+
+
 def test_a_tampered_layer_is_the_first_that_is_off(tmp_path: Path) -> None:
     case = Case("LlamaForCausalLM", "LlamaConfig", CASES["llama"][3].fields)
     model = load(theirs(case, tmp_path))

@@ -103,9 +103,9 @@ def compare(model: Model, folder: Path, probe: Probe, library: str, tolerance: f
         ) from error
     published, kind = _class_of(model, folder)
     theirs = _load(reference, kind, folder, published.kernel)
-    ours_seen, theirs_seen = _run_ours(model, probe), _run_theirs(theirs, probe, _depths(model.module), folder)
-    if theirs_seen[-1].name != "logits":  # a class without a head has none to compare
-        ours_seen.pop()
+    theirs_seen = _run_theirs(theirs, probe, _depths(model.module), folder)
+    scored = theirs_seen[-1].name.endswith("logits")  # a class without a head has none to compare
+    ours_seen = _run_ours(model, probe, published.classes[kind] if scored else ())
     rows = [
         Row(mine.name, other.name, _off(mine.states, other.states, probe.kept(other.states, of_source=mine.of_source)))
         for mine, other in zip(ours_seen, theirs_seen, strict=True)
@@ -148,8 +148,8 @@ def _depths(module: nn.Module) -> list[int]:
     return [len(stack.order) for stack in _stacks(module).values()]
 
 
-def _run_ours(model: Model, probe: Probe) -> list[Place]:
-    """What each place holds, by our names, in order."""
+def _run_ours(model: Model, probe: Probe, heads: Sequence[str]) -> list[Place]:
+    """What each place holds, by our names, in order; then the scores of each head."""
     stacks = _stacks(model.module)
     seen, ends = {name: Seen() for name in stacks}, dict[str, Tensor]()
 
@@ -160,7 +160,7 @@ def _run_ours(model: Model, probe: Probe) -> list[Place]:
         for name, stack in stacks.items():
             hooks.enter_context(seen[name].watching([stack.layers[layer] for layer in stack.order]))
             hooks.callback(stack.register_forward_hook(end(name)).remove)
-        logits = probe.logits(model)
+        scores = probe.logits(model)
     places = list[Place]()
     for name, stack in stacks.items():
         reads = isinstance(model.module, EncoderDecoder) and stack is model.module.encoder
@@ -168,7 +168,9 @@ def _run_ours(model: Model, probe: Probe) -> list[Place]:
         places.append(Place(f"{name}: embeddings", first, reads))
         places += [Place(f"{name}.layers.{number}", state, reads) for number, state in enumerate(layers)]
         places.append(Place(f"{name}: hidden", ends[name].float().cpu(), reads))
-    return [*places, Place("logits", logits)]
+    if len(heads) < 2:
+        return [*places, *(Place("logits", scores) for _ in heads)]
+    return places + [Place(f"logits of {head}", probe.logits(model, head)) for head in heads]
 
 
 @torch.no_grad()
@@ -189,7 +191,7 @@ def _run_theirs(theirs: nn.Module, probe: Probe, depths: list[int], folder: Path
         places.append(Place(f"input of {name}.0", first))
         places += [Place(f"{name}.{number}", state) for number, state in enumerate(layers)]
         places.append(Place("last hidden state", end))
-    return places if scores is None else [*places, Place("logits", scores)]
+    return places + [Place(name, made) for name, made in scores.items()]
 
 
 def _lists(module: nn.Module) -> dict[str, nn.ModuleList]:
@@ -208,11 +210,12 @@ def _grouped(groups: nn.ModuleList) -> list[nn.Module]:
     return [layer for part in lists for layer in part] or list(groups)
 
 
-def _call(theirs: nn.Module, probe: Probe) -> tuple[list[Tensor], Tensor | None]:
-    """The hidden states at the end of each stack, and the scores, where their class has any."""
+def _call(theirs: nn.Module, probe: Probe) -> tuple[list[Tensor], dict[str, Tensor]]:
+    """The hidden states at the end of each stack, and the scores by name, those of a class with two heads in order."""
     mask = probe.real.long()
     if probe.source is None:
-        out = theirs(input_ids=probe.tokens, attention_mask=mask, output_hidden_states=True, return_dict=True)
+        types = {} if probe.types is None else {"token_type_ids": probe.types}
+        out = theirs(input_ids=probe.tokens, attention_mask=mask, output_hidden_states=True, return_dict=True, **types)
         ends = [out["hidden_states"][-1]]
     else:
         out = theirs(
@@ -224,8 +227,7 @@ def _call(theirs: nn.Module, probe: Probe) -> tuple[list[Tensor], Tensor | None]
             return_dict=True,
         )
         ends = [out["encoder_hidden_states"][-1], out["decoder_hidden_states"][-1]]
-    scores = [out[name] for name in ("logits", "prediction_logits") if name in out]
-    return ends, scores[0] if scores else None
+    return ends, {name: out[name] for name in out if name.endswith("logits")}
 
 
 def _off(ours: Tensor, theirs: Tensor, kept: Tensor) -> float:

@@ -21,11 +21,13 @@ _STRIDE = 2654435769  # 2³² / golden ratio: multiples of it, modulo 2³², are
 class Probe:
     """Ragged rows, padded on the right: a function of vocabulary and context alone, the same on every machine.
 
-    tokens [3, T], lengths [3]; source, source_lengths: what an encoder–decoder reads, its targets being `tokens`.
+    tokens [3, T], lengths [3]; types [3, T]: of an encoder that tells kinds of token apart; source, source_lengths:
+    what an encoder–decoder reads, its targets being `tokens`.
     """
 
     tokens: Tensor
     lengths: Tensor
+    types: Tensor | None = None
     source: Tensor | None = None
     source_lengths: Tensor | None = None
 
@@ -48,13 +50,16 @@ class Probe:
         return self.source_real if of_source else self.real
 
     @torch.no_grad()
-    def logits(self, model: Model) -> Tensor:
+    def logits(self, model: Model, head: str | None = None) -> Tensor:
         """What a model makes of it, in fp32 on the CPU: [3, T, V], or [3, C] where its head is asked of rows; hidden
-        states [3, T, D] of an encoder without a head."""
+        states [3, T, D] of an encoder without a head. head: of several, one by name; None: the one by default."""
         device = next(model.module.parameters()).device
         tokens, lengths = self.tokens.to(device), self.lengths.to(device)
+        types = None if self.types is None else self.types.to(device)
         if isinstance(model.module, Encoder) and not model.module.heads:
-            made = model.encode(tokens, lengths=lengths)
+            made = model.encode(tokens, lengths=lengths, types=types)
+        elif isinstance(model.module, Encoder):
+            made = model.logits(tokens, lengths=lengths, types=types, head=head)
         elif self.source is None or self.source_lengths is None:
             made = model.logits(tokens, lengths=lengths)
         else:
@@ -89,9 +94,13 @@ def probe_for(model: Model) -> Probe:
     tokens = _rows(vocab, longest, 0)
     if isinstance(model.module, Encoder) and isinstance(stem := model.module.embed.position, Learned) and stem.offset:
         tokens = torch.where(tokens == stem.offset - 1, (tokens + 1) % vocab, tokens)
-    if not isinstance(model.module, EncoderDecoder):
+    if isinstance(model.module, EncoderDecoder):
+        return Probe(tokens, lengths, None, _rows(vocab, longest, tokens.numel()), lengths.roll(1))
+    kinds = model.module.embed.types if isinstance(model.module, Encoder) else None
+    if kinds is None or len(kinds.weight) == 1:
         return Probe(tokens, lengths)
-    return Probe(tokens, lengths, _rows(vocab, longest, tokens.numel()), lengths.roll(1))
+    second = torch.arange(longest) >= longest // 2  # a second text, from the middle of each row on
+    return Probe(tokens, lengths, second.long().expand_as(tokens))
 
 
 def fingerprint(logits: Tensor, real: Tensor) -> Fingerprint:

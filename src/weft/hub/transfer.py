@@ -40,6 +40,7 @@ from weft.hub.write import outgoing, published_config, write_weights
 from weft.models import Blueprint
 from weft.nn import Encoder, EncoderDecoder
 from weft.training import checkpoints
+from weft.training.world import place
 
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16, "fp64": torch.float64}
 
@@ -53,15 +54,20 @@ def load(
         model.logits(torch.tensor([[464, 2068]]))
 
     dtype:    of the weights; None is fp32. "fp32", "bf16", "fp16" or torch's own.
-    device:   where they go; None is the CPU, where weights whose dtype is the file's stay mapped from it.
+    device:   where they go, "auto", "cuda", "mps" or torch's own; None is the CPU, where weights whose dtype is the
+              file's stay mapped from it.
     revision: a branch, tag or commit on the hub; of a folder there is but one.
 
     A run of weft's that has not ended has no weights yet; its newest good checkpoint is taken, and `notices` says so.
     """
+    try:
+        there = place(str(device or "cpu"))
+    except ValueError as error:
+        raise LoadError(f"{path}: {error}. Leave device out for the CPU") from error
     folder = find(path, revision)
     notices = list[str]()
     plan, weights = read_plan(folder, partial(weights_of, say=notices.append))
-    module, origin, more = read_module(plan, weights, folder / CONFIG, dtype=as_dtype(dtype), device=device)
+    module, origin, more = read_module(plan, weights, folder / CONFIG, dtype=as_dtype(dtype), device=there)
     tokenizer, origin = belongings(folder, plan, origin)
     pooling = _pooling(origin.files, folder, notices.append)
     chat, vocab = _chat(origin.files, folder), written_vocab(module, plan.blueprint.config)

@@ -131,13 +131,13 @@ def leave() -> None:
 
 def place(device: str) -> torch.device:
     """The device that a word names for this process. ValueError where this machine has none of the kind."""
-    here = int(os.environ.get("LOCAL_RANK", "0"))
+    here, named = int(os.environ.get("LOCAL_RANK", "0")), device
     if device == "auto":
-        device = f"cuda:{here}" if torch.cuda.is_available() else "cpu"
+        named = f"cuda:{here}" if torch.cuda.is_available() else "cpu"
     elif device == "cuda":
-        device = f"cuda:{here}"
+        named = f"cuda:{here}"
     try:
-        found = torch.device(device)
+        found = torch.device(named)
     except RuntimeError as error:
         raise ValueError(f"device {device!r} is unknown: auto, cpu, cuda, cuda:1 or mps") from error
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
