@@ -29,16 +29,16 @@ recipe = Recipe(
         decoder_depth=2,
         heads=4,
         hidden=512,
-        dropout=0.2,
+        dropout=0.1,  # of a few epochs: 0.2 cost 0.4 nats after two
         attention_dropout=0.0,
-    ),
+    ).change("position", "rope"),  # sinusoids: 0.15 nats more after two epochs
     objective=Translate(smoothing=0.1),
     data=DataSettings(source="pairs", tokenizer="bpe", vocab=4000, directions=("en-de",), alike=128),
     train=TrainSettings(
         minutes=36,
         batch=128,
         optimiser="muon",
-        rate=8e-3,
+        rate=4e-3,
         schedule="linear",
         floor=0.05,
         weight_decay=0.1,
