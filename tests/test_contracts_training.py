@@ -745,10 +745,31 @@ def test_minutes_are_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert stopped.steps == 12 and stopped.progress.step == 4
     monkeypatch.setattr(probe, "seconds_per_step", lambda *_: pytest.fail("measured again"))
     assert go(CASES["stranger"], tmp_path, settings, resume=True).steps == 12
-    longer = go(CASES["stranger"], tmp_path, replace(settings, minutes=0.01), resume=True)  # at its own pace
-    assert longer.steps > 12 and any("minutes was 0.1 and is 0.01 now" in notice for notice in longer.notices)
-    with pytest.raises(ValueError, match=rf"taken {longer.steps} steps, and a length of 1 is asked for"):
+    longer = go(CASES["stranger"], tmp_path, replace(settings, minutes=10.0), resume=True, watch=At(14))  # own pace
+    assert longer.steps > 14 and any("minutes was 0.1 and is 10.0 now" in notice for notice in longer.notices)
+    with pytest.raises(ValueError, match="taken 14 steps, and a length of 1 is asked for"):
         go(CASES["stranger"], tmp_path, replace(settings, minutes=1e-9), resume=True)
+
+
+def test_minutes_are_of_steps_of_mean_length_whatever_the_first_ones_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a clock that each token moves on by a hundredth of a second."""
+    clock, whole, seen = [0.0], probe.seconds_per_step, list[float]()
+
+    def update(_: Any, batches: list[Any], __: int) -> None:
+        clock[0] += sum(batch.size for batch in batches) / 100
+
+    def measured(*given: Any) -> float:
+        with monkeypatch.context() as patch:
+            patch.setattr(probe, "update", update)
+            patch.setattr(probe.time, "perf_counter", lambda: clock[0])
+            seen.append(whole(*given))
+        return 30.0  # of a minute: two steps
+
+    monkeypatch.setattr(probe, "seconds_per_step", measured)
+    data = CASES["transformer"].data()
+    go(CASES["transformer"], None, replace(BASE, steps=0, minutes=1.0, warmup=0), data=data)
+    each = sum(data.batch([data.place(number, 0)]).size for number in range(len(data))) / len(data)
+    assert seen == [pytest.approx(BASE.batch * each / 100, rel=0.05)]
 
 
 def test_measuring_changes_not_a_bit(tmp_path: Path) -> None:

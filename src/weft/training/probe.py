@@ -19,6 +19,7 @@ from weft.training.step import gradients, update
 from weft.training.strangers import Once
 
 WARM, TIMED = 2, 5  # steps: kernels are prepared and memory is found in the first
+SIZED = 64  # further steps whose rows are counted, and not computed
 TRIED = 16  # steps in which a label that counts is looked for
 
 
@@ -47,9 +48,14 @@ def labelled(run: Run, reader: Reader) -> list[Item]:
     none where there is no such step near."""
     for after in range(TRIED):
         batches = run.world.agreed(partial(reader.peek, after))
-        if any(run.world.total([run.objective.counts(batch) for batch in batches]).values()):
+        if counted(run, batches):
             return batches
     return []
+
+
+def counted(run: Run, batches: list[Item]) -> bool:
+    """Whether a label of a step counts on some process."""
+    return any(run.world.total([run.objective.counts(batch) for batch in batches]).values())
 
 
 def rehearse(run: Run, reader: Reader) -> None:
@@ -81,31 +87,53 @@ def _undone(run: Run) -> Iterator[None]:
 
 
 def seconds_per_step(run: Run, dataset: Dataset[Item], batches: list[Item]) -> float:
-    """The time of a step on these rows, its waiting for rows too. Weights, optimiser and generators are left as they
-    were."""
-    seconds, waited = [], []
+    """The mean time of a step, its waiting for rows too. Weights, optimiser and generators are left as they were.
+
+    The next steps are tried, or, where no label of theirs counts, `batches`. Of these few the time for a token (or
+    whatever rows are counted in) is taken, and how much a step has of them is the mean over more: rows of one length
+    may go together, and the first steps be longer than others.
+    """
+    pace, waited, sizes = list[float](), list[float](), list[float]()
     with _undone(run), _trial(run, dataset) as wait:
         run.optimiser.set_rate(0.0)
         for _ in range(WARM + TIMED):
             began = time.perf_counter()
-            run.world.agreed(wait)
+            given = run.world.agreed(wait)
             read = time.perf_counter()
-            update(run, batches, run.progress.step)
+            rows = given if counted(run, given) else batches
+            update(run, rows, run.progress.step)
+            sizes.append(_size(rows))
             waited.append(read - began)
-            seconds.append(time.perf_counter() - read)
+            pace.append((time.perf_counter() - read) / sizes[-1])
+        sizes += _more_sizes(run, wait, budget=sum(pace[WARM:]) * fmean(sizes))
     run.optimiser.forget()
     # rows that are read ahead come several at once: of the waiting the mean tells
-    found = median(seconds[WARM:]) + fmean(waited[WARM:])
+    found = median(pace[WARM:]) * fmean(sizes) + fmean(waited[WARM:])
     run.watch.notice(f"a step takes {found:.3f} s here")
     return found
 
 
+def _more_sizes(run: Run, wait: Callable[[], list[Item]], budget: float) -> list[float]:
+    """Of the steps that come then, as many as are read in so many seconds, at most `SIZED`."""
+    sizes, began = list[float](), time.perf_counter()
+    while len(sizes) < SIZED and (given := run.world.agreed(wait)):
+        sizes.append(_size(given))
+        if run.world.first(time.perf_counter() - began) > budget:
+            break
+    return sizes
+
+
+def _size(batches: list[Item]) -> float:
+    """What a step has of what rows are counted in, at least 1."""
+    return float(max(1, sum(batch.size for batch in batches)))
+
+
 @contextmanager
-def _trial(run: Run, dataset: Dataset[Item]) -> Iterator[Callable[[], object]]:
-    """What gives the rows of one step after the other as in the run, and is thrown away; nothing for an iterable, which
-    is read once."""
+def _trial(run: Run, dataset: Dataset[Item]) -> Iterator[Callable[[], list[Item]]]:
+    """What gives the rows of one step after the other as in the run, and is thrown away; none for an iterable, which is
+    read once."""
     if isinstance(dataset, Once):
-        yield lambda: None
+        yield list
         return
     with Reader(dataset, run.settings, run.world, run.device, run.progress.position) as reader:
         yield reader.next
