@@ -35,7 +35,7 @@ from weft.objectives import (
 )
 from weft.objectives.denoise import Denoise, in_one_row
 from weft.objectives.writing import above_mean
-from weft.recipes.recipe import with_heads
+from weft.recipes.recipe import RECIPES, with_heads
 from weft.settings import SettingError
 
 BYTES, CONTEXT = Bytes(), 64
@@ -72,7 +72,7 @@ def texts(length: int, count: int = 6) -> Blocks:
 def begun(name: str, family: str, **changes: str) -> tuple[Objective, nn.Module, Dataset[Batch]]:
     """An objective, a module to be trained with it, and its data."""
     objective, blueprint = made(name, **changes), Blueprint.of(family, "debug", context=CONTEXT)
-    blueprint = with_heads(blueprint.change("dropout", "0"), objective.heads)
+    blueprint = with_heads(blueprint.change("dropout", "0.1" if name in COUPLED else "0"), objective.heads)
     objective.check(blueprint.empty())
     blueprint = blueprint.change("vocab", str(objective.ids(BYTES)))
     teachers = Opened(teacher=randomised(blueprint.build(seed=9)))
@@ -357,6 +357,19 @@ def test_a_text_is_nearest_to_itself() -> None:
     found = objective.losses(module.eval(), read(data))["loss"]
     assert found.count == 5 and 0 <= float(found.sum.detach()) < 5 * np.log(5)
     assert objective.counts(read(data, [0])) == {"loss": 0}
+
+
+def test_a_model_that_drops_nothing_out_is_not_contrasted() -> None:
+    """Both readings of a text would be the same."""
+    with pytest.raises(ValueError, match=r"contrast reads a text twice .* set model\.dropout=0\.1"):
+        objective_from_text("contrast").check(Blueprint.of("bert", "debug", dropout=0.0).empty())
+    of_attention = Blueprint.of("bert", "debug", dropout=0.0, attention_dropout=0.1)
+    objective_from_text("contrast").check(of_attention.empty())
+    recipe = RECIPES.get("pretrain_contrast")
+    recipe.minimised.check(recipe.model.empty())
+    for path, text in recipe.debug:
+        recipe = recipe.change(path, text)
+    recipe.minimised.check(recipe.model.empty())
 
 
 def test_a_spans_ends_are_told_from_outside_it() -> None:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from weft.batch import IGNORED, Batch
-from weft.nn import Decoder, Encoder
+from weft.nn import Attention, Decoder, Dropout, Encoder
 from weft.objectives.loss import TERM, Loss, Objective
 from weft.objectives.reading import types_of
 from weft.objectives.tasks_head import pooled
@@ -38,6 +38,15 @@ class Contrast(Objective):
     def __post_init__(self) -> None:
         if not self.temperature > 0:
             raise ValueError(f"temperature = {self.temperature}, but cosines are divided by a number above 0")
+
+    def check(self, module: nn.Module) -> None:
+        """ValueError for a module of another kind, and for one that drops nothing out."""
+        super().check(module)
+        if not any(_dropped(part) > 0 for part in module.modules()):
+            raise ValueError(
+                f"{self.title} reads a text twice with other dropout, and this model has none (model.dropout=0), so that "
+                "both readings are one: set model.dropout=0.1, say"
+            )
 
     def counts(self, batch: Batch) -> dict[str, int]:
         """Its rows that hold anything, where there are two."""
@@ -76,3 +85,10 @@ def rows_of(batch: Batch) -> Tensor:
     if batch.segments is None:
         return torch.ones(len(batch.tokens), dtype=torch.bool, device=batch.tokens.device)
     return (batch.segments > 0).any(dim=1)
+
+
+def _dropped(part: nn.Module) -> float:
+    """The share that a part of a module drops out by itself."""
+    if isinstance(part, Dropout):
+        return part.rate
+    return part.dropout if isinstance(part, Attention) else 0.0
