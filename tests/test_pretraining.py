@@ -359,6 +359,32 @@ def test_a_text_is_nearest_to_itself() -> None:
     assert objective.counts(read(data, [0])) == {"loss": 0}
 
 
+def test_a_sentence_or_a_document_of_each_row_is_contrasted() -> None:
+    """Whole ones, where a row has any; never two documents in one text."""
+    parts = [sentences(9, seed=3), sentences(5, seed=4), ["no stop here"], sentences(7, seed=5)]
+    documents = [" ".join(part) for part in parts]
+    ids = np.array([BYTES.end, *(i for one in documents for i in (*BYTES.encode(one), BYTES.end))], np.int32)
+    rows, seen = Blocks(ids, 440, shift=False), set[str]()
+    whole = {"sentences": {one for part in parts for one in part}, "documents": set(documents)}
+    for unit, expected in whole.items():
+        data = made("contrast", unit=unit).turn(rows, BYTES, 5)
+        for epoch in range(20):
+            batch = read(data, range(len(data)), epoch)
+            assert batch.labels is None and batch.segments is not None
+            assert batch.asked["text"].tolist() == list(range(len(data)))
+            for tokens, real in zip(batch.tokens, batch.segments > 0, strict=True):
+                assert tokens[real][0] == tokens[real][-1] == BYTES.end
+                text = BYTES.decode(tokens[real][1:-1].tolist())
+                assert any(text.strip() in one for one in documents), text
+                seen |= {text.strip()} & expected
+        assert len(seen & expected) > (10 if unit == "sentences" else 1)
+    assert "no stop here" in seen
+    empty = made("contrast").turn(Blocks(np.array([BYTES.end] * 9, np.int32), 4, shift=False), BYTES, 5)
+    assert read(empty, range(2)).asked["text"].tolist() == [IGNORED] * 2
+    with pytest.raises(ValueError, match="does not say where any is: turn the data by this objective"):
+        made("contrast").losses(Blueprint.of("bert", "debug").build(), read(rows, range(2)))
+
+
 def test_a_model_that_drops_nothing_out_is_not_contrasted() -> None:
     """Both readings of a text would be the same."""
     with pytest.raises(ValueError, match=r"contrast reads a text twice .* set model\.dropout=0\.1"):
