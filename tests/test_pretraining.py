@@ -18,9 +18,9 @@ from torch.nn import functional
 from weft.batch import IGNORED, Batch, Dataset, Place
 from weft.data import Blocks, Bytes, Pairs
 from weft.data.made import made_pairs, sentences
-from weft.evaluate import constant_nats
+from weft.evaluate import constant_nats, likelihood
 from weft.models import FAMILIES, Blueprint
-from weft.nn import Decoder, Encoder, EncoderDecoder
+from weft.nn import Decoder, Encoder, EncoderDecoder, LayerNorm
 from weft.objectives import (
     OBJECTIVES,
     Objective,
@@ -424,13 +424,45 @@ def test_the_page_of_objectives_is_the_codes_own() -> None:
 
 
 def test_one_guess_for_all_is_the_entropy_of_the_labels() -> None:
-    objective, _, data = begun("masked", "bert")
-    found = constant_nats(data, objective)
+    objective, module, data = begun("masked", "bert")
+    found = constant_nats(module, data, objective)
     labels = torch.cat([read(data, [sample]).labels[0] for sample in range(len(data))])  # type: ignore[index]
     counts = labels[labels != IGNORED].bincount().double()
     shares = counts[counts > 0] / counts.sum()
     assert found == pytest.approx(float(-(shares * shares.log()).sum()))
-    assert constant_nats(*reversed(begun("contrast", "bert")[::2])) is None  # type: ignore[arg-type]
+    nothing = objective.turn(Blocks(np.array([BYTES.end] * 9, np.int32), 4, shift=False), BYTES, 0)
+    assert constant_nats(module, nothing, objective) is None
+
+
+def test_one_guess_for_all_is_what_a_model_without_eyes_pays_for_replaced_tokens() -> None:
+    """The held-out figure beside which it stands, where every token gets the same score: their share's log odds."""
+    objective, module, data = begun("replaced", "bert")
+    module.eval()
+    batch = read(data, range(len(data)))
+    replaced = objective._filled(module, batch)[1]  # type: ignore[attr-defined]
+    share = float((replaced == 1).sum() / (replaced != IGNORED).sum())
+    assert 0.05 < share < 0.2  # 15 % are masked, and guesses of a new generator are wrong
+    head = module.model.heads["replaced"]  # type: ignore[union-attr, index]
+    with torch.no_grad():
+        head.out.weight.zero_()  # type: ignore[union-attr, operator]
+        head.out.bias.fill_(np.log(share / (1 - share)))  # type: ignore[union-attr, operator]
+    found = likelihood(module, data, objective, bytes=None).nats_per_token
+    assert constant_nats(module, data, objective) == pytest.approx(found, rel=1e-4)
+
+
+def test_one_guess_for_all_is_what_one_vector_for_all_texts_pays() -> None:
+    objective, module, _ = begun("contrast", "bert")
+    ids = [BYTES.end, *BYTES.encode(" ".join(sentences(60, seed=3)))]
+    data = objective.turn(Blocks(np.array(ids, np.int32), CONTEXT, shift=False), BYTES, 0)
+    assert len(data) % 16 not in (0, 1)  # the last batch has fewer to choose from
+    for part in module.eval().modules():
+        if isinstance(part, LayerNorm):
+            nn.init.zeros_(part.weight)
+            assert part.bias is not None
+            nn.init.normal_(part.bias)
+    found = likelihood(module, data, objective, bytes=None).nats_per_token
+    assert constant_nats(module, data, objective) == pytest.approx(found, rel=1e-4)
+    assert 2.5 < found < np.log(16)
 
 
 def test_a_chosen_objective_trains_resumes_and_scores(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
@@ -69,8 +70,10 @@ class Contrast(Objective):
         texts = int((batch.asked[TEXT] != IGNORED).sum()) if TEXT in batch.asked else 0
         return {TERM: texts if texts > 1 else 0}
 
-    def answers(self, batch: Batch) -> None:
-        """There are none: a row is its own."""
+    def constant(self, module: Any, batches: Iterable[Batch]) -> float | None:
+        """log N for each of the N texts of a batch: of one vector for all, each text is as near as any other."""
+        sizes = [size for batch in batches if (size := self.counts(batch)[TERM])]
+        return sum(size * math.log(size) for size in sizes) / sum(sizes) if sizes else None
 
     def losses(self, module: Any, batch: Batch) -> dict[str, Loss]:
         """The term "loss"."""

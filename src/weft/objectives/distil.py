@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from weft.batch import IGNORED, Batch
+from weft.batch import Batch
 from weft.models import Blueprint
 from weft.nn import Decoder, Encoder
 from weft.objectives.loss import TERM, Loss
 from weft.objectives.masked import MaskedTokens
 from weft.objectives.reading import types_of
 from weft.objectives.wrapped import Load, Wrapped, bare
-from weft.objectives.writing import NextToken, asked, layout, unweighed
+from weft.objectives.writing import NextToken, layout, there, unweighed
 
 ROWS = 512  # places whose two distributions are held at once
 
@@ -118,13 +118,6 @@ def scores(model: nn.Module, x: Tensor, head: str | None) -> Tensor:
         return model.logits(x, head).float()
     assert isinstance(model, Decoder)
     return model.logits(x).float()
-
-
-def there(batch: Batch) -> Tensor:
-    """The places that hold a token, in rows of which anything is asked, bool [B, T]."""
-    labels = asked(batch, None)
-    real = torch.ones_like(labels, dtype=torch.bool) if batch.segments is None else batch.segments > 0
-    return real & (labels != IGNORED).any(dim=1, keepdim=True)
 
 
 def weighed(losses: dict[str, Loss], weight: float) -> dict[str, Loss]:
