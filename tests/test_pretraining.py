@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from weft.batch import IGNORED, Batch, Dataset, Place
-from weft.data import Blocks, Bytes, Pairs
+from weft.data import Blocks, Bytes, Packed, Pairs
 from weft.data.made import made_pairs, sentences
 from weft.evaluate import constant_nats, likelihood
 from weft.models import FAMILIES, Blueprint
@@ -179,6 +179,75 @@ def test_micro_batches_add_up(name: str) -> None:
         assert (a is None) == (b is None)
         if a is not None and b is not None:
             torch.testing.assert_close(a, b, rtol=2e-3, atol=2e-3)
+
+
+def packed(how: str) -> Blocks | Packed:
+    """Rows of several documents that do not see one another, one of them longer than a row."""
+    lengths, letters = (90, 3, 40, 1, 14, 9, 33), " ".join(sentences(20, seed=3))
+    documents = [BYTES.encode(letters[7 * length : 8 * length]) for length in lengths]
+    ids = np.array([BYTES.end, *(i for one in documents for i in (*one, BYTES.end))], np.int32)
+    if how == "isolate":
+        return Blocks(ids, CONTEXT, shift=False, isolate=True, end=BYTES.end)
+    return Packed(ids, np.flatnonzero(ids == BYTES.end) + 1, CONTEXT, end=BYTES.end)
+
+
+def one_row(pairs: Batch) -> Batch:
+    """All pairs of a batch in a row, one behind the other."""
+    assert pairs.segments is not None
+    real = pairs.segments > 0
+    return Batch(
+        pairs.tokens[real][None],
+        None if pairs.labels is None else pairs.labels[real][None],
+        segments=real.nonzero()[:, 0][None] + 1,
+        source=None if pairs.source is None else one_row(pairs.source),
+    )
+
+
+def separate(batch: Batch, row: int, number: int) -> Batch:
+    """A document of a row as a batch of its own."""
+    assert batch.segments is not None
+    own = batch.segments[row] == number
+    asked = {key: tensor[row][own][None] for key, tensor in batch.asked.items()}
+    for key in asked.keys() & {"first", "last"}:  # places of the row
+        asked[key] = (asked[key] - int(own.nonzero()[0])).where(asked["first"] > 0, 0)
+    return Batch(
+        batch.tokens[row][own][None],
+        None if batch.labels is None else batch.labels[row][own][None],
+        source=None if batch.source is None else separate(batch.source, row, number),
+        asked=asked,
+    )
+
+
+@pytest.mark.parametrize("how", ["isolate", "pack"])
+@pytest.mark.parametrize("name", [*OURS, *JOINED])
+def test_packed_rows_cost_and_teach_what_separate_ones_do(name: str, how: str) -> None:
+    """T12, or a refusal that names the way out."""
+    objective, module, pairs = begun(name, of_its_kind(name))
+    if objective.pairs:
+        batch = one_row(read(pairs))
+    else:
+        try:
+            data = objective.turn(packed(how), BYTES, 5)
+            batch = read(data, range(len(data)))
+        except ValueError as error:
+            part = next((part for part in name.split("+") if str(error).startswith(part)), name)
+            assert str(error).startswith(part) and "these hold several documents: set data.rows=stream" in str(error)
+            return
+    assert batch.segments is not None and int(batch.segments.max()) > 1
+    numbers = [(row, number) for row, own in enumerate(batch.segments) for number in own[own > 0].unique().tolist()]
+    parts, whole = [objective.losses(module.eval(), separate(batch, *place)) for place in numbers], torch.zeros(())
+    apart = torch.zeros(())
+    for term, loss in objective.losses(module, batch).items():
+        assert loss.count == sum(part[term].count for part in parts) > 0
+        summed = sum((part[term].sum for part in parts), torch.zeros(()))
+        torch.testing.assert_close(loss.sum, summed, rtol=1e-4, atol=1e-3)
+        whole, apart = whole + loss.weight * loss.sum, apart + loss.weight * summed
+    weights = [p for p in bare(module).parameters() if p.requires_grad]
+    ours, theirs = (torch.autograd.grad(one, weights, allow_unused=True) for one in (whole, apart))
+    for a, b in zip(ours, theirs, strict=True):
+        assert (a is None) == (b is None)
+        if a is not None and b is not None:
+            torch.testing.assert_close(a, b, rtol=2e-3, atol=2e-4 * max(10.0, float(b.abs().max())))
 
 
 @pytest.mark.parametrize("name", [*OURS, *JOINED])
