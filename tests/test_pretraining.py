@@ -408,11 +408,20 @@ def test_a_student_equal_to_its_teacher_has_nothing_to_learn_from_it() -> None:
     assert not any(name.startswith("teacher") for name in kept(module, dict(module.state_dict())))
 
 
+@pytest.mark.parametrize(("name", "family"), [("distil", "llama"), ("distil_masked", "bert")])
+def test_a_made_teacher_is_like_the_student_and_another(name: str, family: str) -> None:
+    """So that a run can be tried out (--debug) before there is a teacher."""
+    objective, module, data = begun(name, family, teacher="made")
+    ours, theirs = (dict(part.state_dict()) for part in (bare(module), module.teacher))  # type: ignore[union-attr, operator]
+    assert {key: t.shape for key, t in ours.items()} == {key: t.shape for key, t in theirs.items()}
+    assert float(objective.losses(module.eval(), read(data))["soft"].sum.detach()) > 1
+
+
 def test_a_teacher_that_cannot_teach_is_refused() -> None:
     blueprint = Blueprint.of("llama", "debug")
     student, objective = blueprint.build(), objective_from_text("distil")
-    with pytest.raises(ValueError, match="a student needs a teacher"):
-        objective.wrap(student, blueprint, 0, Opened())
+    with pytest.raises(ValueError, match="a student needs a teacher .* set objective.teacher and data.tokenizer"):
+        objective.check(student)  # before any data is read
     objective = change_objective(objective, "teacher", "x")
     with pytest.raises(ValueError, match="x holds a Encoder, and the student is a Decoder"):
         objective.wrap(student, blueprint, 0, Opened(x=Blueprint.of("bert", "debug").build()))
