@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -34,6 +35,7 @@ from weft.objectives import (
     objective_to_data,
 )
 from weft.objectives.denoise import Denoise, in_one_row
+from weft.objectives.table import Way
 from weft.objectives.writing import above_mean
 from weft.recipes.recipe import RECIPES, with_heads
 from weft.settings import SettingError
@@ -499,6 +501,10 @@ def test_the_page_of_objectives_is_the_codes_own() -> None:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert (DOCS / "objectives.md").read_text(encoding="utf-8") == module.page(), "run python docs/objectives.py"
+    lines = {line.split(" | ")[0].strip("| "): line for line in module.page().splitlines() if line.startswith("|")}
+    assert all(f"`denoise`, ways={way}" in lines for way in get_args(Way))
+    assert "kept replaced" in lines["`replaced`: the model"] and "week . ␃ |" not in lines["`contrast`"][-12:]
+    assert all("teacher" in lines[name] for name in ("`distil`", "`distil_masked`"))
 
 
 def test_one_guess_for_all_is_the_entropy_of_the_labels() -> None:
@@ -517,7 +523,7 @@ def test_one_guess_for_all_is_what_a_model_without_eyes_pays_for_replaced_tokens
     objective, module, data = begun("replaced", "bert")
     module.eval()
     batch = read(data, range(len(data)))
-    replaced = objective._filled(module, batch)[1]  # type: ignore[attr-defined]
+    replaced = objective.filled(module, batch)[1]  # type: ignore[attr-defined]
     share = float((replaced == 1).sum() / (replaced != IGNORED).sum())
     assert 0.05 < share < 0.2  # 15 % are masked, and guesses of a new generator are wrong
     head = module.model.heads["replaced"]  # type: ignore[union-attr, index]

@@ -136,7 +136,9 @@ def weighed(losses: dict[str, Loss], weight: float) -> dict[str, Loss]:
 
 @dataclass(frozen=True)
 class DistilMasked(Lessons, MaskedTokens):
-    """An encoder learns masked tokens, and from an encoder that has."""
+    """DistilBERT (Sanh et al. 2019, §3): hard · -log p of masked tokens + soft · T² · KL(teacher ‖ student), both at
+    temperature T + cosine · (1 - cos of their last hidden states), the last two of every token, with the
+    same ones hidden from both."""
 
     shares = False
 
@@ -171,7 +173,8 @@ class DistilMasked(Lessons, MaskedTokens):
 
 @dataclass(frozen=True)
 class Distil(Lessons, NextToken):
-    """A decoder learns the next token, and from a decoder that has."""
+    """DistilBERT's loss of decoders (Sanh et al. 2019, as their DistilGPT-2): hard · -log p of the next token + soft ·
+    T² · KL(teacher ‖ student), both at temperature T + cosine · (1 - cos of their last hidden states)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -73,7 +73,7 @@ class ReplacedTokens(MaskedTokens):
         assert isinstance(module, Detecting)
 
         def told(batch: Batch) -> Tensor:
-            replaced = self._filled(module, batch)[1]
+            replaced = self.filled(module, batch)[1]
             return replaced[replaced != IGNORED]
 
         return entropy(map(told, batches))
@@ -96,12 +96,12 @@ class ReplacedTokens(MaskedTokens):
     def losses(self, module: Any, batch: Batch) -> dict[str, Loss]:
         """The terms "loss", of the discriminator, and "generator"."""
         assert isinstance(module, Detecting)
-        shown, replaced, nats = self._filled(module, batch)
+        shown, replaced, nats = self.filled(module, batch)
         counts = self.counts(batch)
         found = module.detect(shown, replaced, layout(batch), types_of(module.reader, batch))
         return {TERM: Loss(found, counts[TERM], self.weight), "generator": Loss(nats, counts["generator"])}
 
-    def _filled(self, module: Detecting, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    def filled(self, module: Detecting, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """The rows with the generator's guesses, whether each token is replaced, IGNORED where that is not asked, int64
         [B, T] both, and Σ -log p of the masked tokens."""
         labels = asked(batch, None)
