@@ -163,7 +163,6 @@ def test_labels_may_be_numpys() -> None:
         (lambda: Bootstrap(level=95), "got level=95 and resamples=1000"),
         (lambda: Bootstrap().mean([1.0]), "2 samples or more, got 1"),
         (lambda: Bootstrap().mean([]), "2 samples or more, got 0"),
-        (lambda: Bootstrap().paired_means([1.0, 2], [1.0]), "2 predicted and 1 gold"),
         (lambda: over_seeds([1.0]), "2 runs or more, got 1"),
         (lambda: bleu(["a"], ["a", "b"]), "BLEU: 1 predicted and 2 gold"),
         (lambda: bleu("a", ["a"]), "predicted is one text"),
@@ -441,23 +440,30 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say_and_are_as_wide_as
     assert np.mean([one.high - one.low for one in found]) == close(2 * 1.96 * 2 / math.sqrt(80), rel=0.05)
 
 
+def mean_of(values: np.ndarray) -> Corpus:
+    return lambda places: float(values[places].mean())
+
+
 def test_two_systems_are_compared_sample_by_sample() -> None:
     generator = np.random.default_rng(2)
     hard = generator.normal(size=200)  # what makes a sample hard is hard for both: pairing takes it away
     first, second = hard + 0.2 + 0.1 * generator.normal(size=200), hard
-    found = Bootstrap().paired_means(first, second)
+    one, other = mean_of(first), mean_of(second)
+    found = Bootstrap().paired(one, other, 200)
     assert found.difference.value == close(float((first - second).mean()))
     assert found.p == 1 / 1001 and 0.1 < found.difference.low < 0.2 < found.difference.high < 0.3
-    corpus = Bootstrap().paired(lambda i: first[i].mean(), lambda i: second[i].mean(), 200)
-    assert corpus.p == found.p and corpus.difference.low == close(found.difference.low)
-    turned = Bootstrap().paired_means(second, first)
+    alone = Bootstrap().mean(first - second)
+    assert found.difference.low == close(alone.low) and found.difference.high == close(alone.high)
+    turned = Bootstrap().paired(other, one, 200)
     assert turned.p == found.p and turned.difference.low == close(-found.difference.high)
-    assert Bootstrap().paired_means(first, first).p == 1
+    assert Bootstrap().paired(one, one, 200).p == 1
 
 
 def test_p_is_small_as_seldom_as_it_should_be_where_two_systems_are_equally_good() -> None:
-    generator = np.random.default_rng(3)
-    found = [Bootstrap(resamples=200, seed=i).paired_means(*generator.normal(size=(2, 60))).p for i in range(300)]
+    generator, found = np.random.default_rng(3), list[float]()
+    for seed in range(300):
+        one, other = map(mean_of, generator.normal(size=(2, 60)))
+        found.append(Bootstrap(resamples=200, seed=seed).paired(one, other, 60).p)
     assert 0.02 <= np.mean(np.array(found) <= 0.05) <= 0.09
 
 

@@ -293,7 +293,7 @@ def test_lengths_are_those_of_the_papers():
 def test_four_fifths_are_masked_a_tenth_is_random_a_tenth_stays(hidden: float, random: float):
     n, how, draw = 20_000, Replacement(hidden, random), generator()
     chosen = choose(n, 0.5, draw)
-    changes = how.tokens(chosen, 900, draw)
+    changes = how.drawn(torch.arange(int(chosen.sum())), 900, draw).among(chosen)
     assert (changes.fates[~chosen] == KEPT).all()
     for fate, share in ((HIDDEN, hidden), (RANDOM, random)):
         bound = 4 * (share * (1 - share) / 10_000) ** 0.5
@@ -309,7 +309,8 @@ def test_four_fifths_are_masked_a_tenth_is_random_a_tenth_stays(hidden: float, r
 def test_a_span_has_one_fate_and_random_tokens_of_its_own():
     n, draw = 30_000, generator()
     spans = geometric(torch.ones(n).bool(), 0.15, draw)
-    changes = Replacement().spans(spans, n, 900, draw)
+    groups = torch.tensor([number for number, (start, stop) in enumerate(spans) for _ in range(start, stop)])
+    changes = Replacement().drawn(groups, 900, draw).among(covered(spans, n))
     fates = Counter[int]()
     for start, stop in spans:
         (fate,) = set(changes.fates[start:stop].tolist())

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -16,11 +17,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from weft.batch import IGNORED, Batch, Dataset, Place
-from weft.data import Blocks, Bytes, Pairs
+from weft.data import Blocks, Bytes, Packed, Pairs
 from weft.data.made import made_pairs, sentences
-from weft.evaluate import constant_nats
+from weft.evaluate import constant_nats, likelihood
 from weft.models import FAMILIES, Blueprint
-from weft.nn import Decoder, Encoder, EncoderDecoder
+from weft.nn import Decoder, Encoder, EncoderDecoder, LayerNorm
 from weft.objectives import (
     OBJECTIVES,
     Objective,
@@ -34,8 +35,9 @@ from weft.objectives import (
     objective_to_data,
 )
 from weft.objectives.denoise import Denoise, in_one_row
+from weft.objectives.table import Way
 from weft.objectives.writing import above_mean
-from weft.recipes.recipe import with_heads
+from weft.recipes.recipe import RECIPES, with_heads
 from weft.settings import SettingError
 
 BYTES, CONTEXT = Bytes(), 64
@@ -72,7 +74,7 @@ def texts(length: int, count: int = 6) -> Blocks:
 def begun(name: str, family: str, **changes: str) -> tuple[Objective, nn.Module, Dataset[Batch]]:
     """An objective, a module to be trained with it, and its data."""
     objective, blueprint = made(name, **changes), Blueprint.of(family, "debug", context=CONTEXT)
-    blueprint = with_heads(blueprint.change("dropout", "0"), objective.heads)
+    blueprint = with_heads(blueprint.change("dropout", "0.1" if name in COUPLED else "0"), objective.heads)
     objective.check(blueprint.empty())
     blueprint = blueprint.change("vocab", str(objective.ids(BYTES)))
     teachers = Opened(teacher=randomised(blueprint.build(seed=9)))
@@ -179,6 +181,75 @@ def test_micro_batches_add_up(name: str) -> None:
         assert (a is None) == (b is None)
         if a is not None and b is not None:
             torch.testing.assert_close(a, b, rtol=2e-3, atol=2e-3)
+
+
+def packed(how: str) -> Blocks | Packed:
+    """Rows of several documents that do not see one another, one of them longer than a row."""
+    lengths, letters = (90, 3, 40, 1, 14, 9, 33), " ".join(sentences(20, seed=3))
+    documents = [BYTES.encode(letters[7 * length : 8 * length]) for length in lengths]
+    ids = np.array([BYTES.end, *(i for one in documents for i in (*one, BYTES.end))], np.int32)
+    if how == "isolate":
+        return Blocks(ids, CONTEXT, shift=False, isolate=True, end=BYTES.end)
+    return Packed(ids, np.flatnonzero(ids == BYTES.end) + 1, CONTEXT, end=BYTES.end)
+
+
+def one_row(pairs: Batch) -> Batch:
+    """All pairs of a batch in a row, one behind the other."""
+    assert pairs.segments is not None
+    real = pairs.segments > 0
+    return Batch(
+        pairs.tokens[real][None],
+        None if pairs.labels is None else pairs.labels[real][None],
+        segments=real.nonzero()[:, 0][None] + 1,
+        source=None if pairs.source is None else one_row(pairs.source),
+    )
+
+
+def separate(batch: Batch, row: int, number: int) -> Batch:
+    """A document of a row as a batch of its own."""
+    assert batch.segments is not None
+    own = batch.segments[row] == number
+    asked = {key: tensor[row][own][None] for key, tensor in batch.asked.items()}
+    for key in asked.keys() & {"first", "last"}:  # places of the row
+        asked[key] = (asked[key] - int(own.nonzero()[0])).where(asked["first"] > 0, 0)
+    return Batch(
+        batch.tokens[row][own][None],
+        None if batch.labels is None else batch.labels[row][own][None],
+        source=None if batch.source is None else separate(batch.source, row, number),
+        asked=asked,
+    )
+
+
+@pytest.mark.parametrize("how", ["isolate", "pack"])
+@pytest.mark.parametrize("name", [*OURS, *JOINED])
+def test_packed_rows_cost_and_teach_what_separate_ones_do(name: str, how: str) -> None:
+    """T12, or a refusal that names the way out."""
+    objective, module, pairs = begun(name, of_its_kind(name))
+    if objective.pairs:
+        batch = one_row(read(pairs))
+    else:
+        try:
+            data = objective.turn(packed(how), BYTES, 5)
+            batch = read(data, range(len(data)))
+        except ValueError as error:
+            part = next((part for part in name.split("+") if str(error).startswith(part)), name)
+            assert str(error).startswith(part) and "these hold several documents: set data.rows=stream" in str(error)
+            return
+    assert batch.segments is not None and int(batch.segments.max()) > 1
+    numbers = [(row, number) for row, own in enumerate(batch.segments) for number in own[own > 0].unique().tolist()]
+    parts, whole = [objective.losses(module.eval(), separate(batch, *place)) for place in numbers], torch.zeros(())
+    apart = torch.zeros(())
+    for term, loss in objective.losses(module, batch).items():
+        assert loss.count == sum(part[term].count for part in parts) > 0
+        summed = sum((part[term].sum for part in parts), torch.zeros(()))
+        torch.testing.assert_close(loss.sum, summed, rtol=1e-4, atol=1e-3)
+        whole, apart = whole + loss.weight * loss.sum, apart + loss.weight * summed
+    weights = [p for p in bare(module).parameters() if p.requires_grad]
+    ours, theirs = (torch.autograd.grad(one, weights, allow_unused=True) for one in (whole, apart))
+    for a, b in zip(ours, theirs, strict=True):
+        assert (a is None) == (b is None)
+        if a is not None and b is not None:
+            torch.testing.assert_close(a, b, rtol=2e-3, atol=2e-4 * max(10.0, float(b.abs().max())))
 
 
 @pytest.mark.parametrize("name", [*OURS, *JOINED])
@@ -339,11 +410,20 @@ def test_a_student_equal_to_its_teacher_has_nothing_to_learn_from_it() -> None:
     assert not any(name.startswith("teacher") for name in kept(module, dict(module.state_dict())))
 
 
+@pytest.mark.parametrize(("name", "family"), [("distil", "llama"), ("distil_masked", "bert")])
+def test_a_made_teacher_is_like_the_student_and_another(name: str, family: str) -> None:
+    """So that a run can be tried out (--debug) before there is a teacher."""
+    objective, module, data = begun(name, family, teacher="made")
+    ours, theirs = (dict(part.state_dict()) for part in (bare(module), module.teacher))  # type: ignore[union-attr, operator]
+    assert {key: t.shape for key, t in ours.items()} == {key: t.shape for key, t in theirs.items()}
+    assert float(objective.losses(module.eval(), read(data))["soft"].sum.detach()) > 1
+
+
 def test_a_teacher_that_cannot_teach_is_refused() -> None:
     blueprint = Blueprint.of("llama", "debug")
     student, objective = blueprint.build(), objective_from_text("distil")
-    with pytest.raises(ValueError, match="a student needs a teacher"):
-        objective.wrap(student, blueprint, 0, Opened())
+    with pytest.raises(ValueError, match="a student needs a teacher .* set objective.teacher and data.tokenizer"):
+        objective.check(student)  # before any data is read
     objective = change_objective(objective, "teacher", "x")
     with pytest.raises(ValueError, match="x holds a Encoder, and the student is a Decoder"):
         objective.wrap(student, blueprint, 0, Opened(x=Blueprint.of("bert", "debug").build()))
@@ -357,6 +437,45 @@ def test_a_text_is_nearest_to_itself() -> None:
     found = objective.losses(module.eval(), read(data))["loss"]
     assert found.count == 5 and 0 <= float(found.sum.detach()) < 5 * np.log(5)
     assert objective.counts(read(data, [0])) == {"loss": 0}
+
+
+def test_a_sentence_or_a_document_of_each_row_is_contrasted() -> None:
+    """Whole ones, where a row has any; never two documents in one text."""
+    parts = [sentences(9, seed=3), sentences(5, seed=4), ["no stop here"], sentences(7, seed=5)]
+    documents = [" ".join(part) for part in parts]
+    ids = np.array([BYTES.end, *(i for one in documents for i in (*BYTES.encode(one), BYTES.end))], np.int32)
+    rows, seen = Blocks(ids, 440, shift=False), set[str]()
+    whole = {"sentences": {one for part in parts for one in part}, "documents": set(documents)}
+    for unit, expected in whole.items():
+        data = made("contrast", unit=unit).turn(rows, BYTES, 5)
+        for epoch in range(20):
+            batch = read(data, range(len(data)), epoch)
+            assert batch.labels is None and batch.segments is not None
+            assert batch.asked["text"].tolist() == list(range(len(data)))
+            for tokens, real in zip(batch.tokens, batch.segments > 0, strict=True):
+                assert tokens[real][0] == tokens[real][-1] == BYTES.end
+                text = BYTES.decode(tokens[real][1:-1].tolist())
+                assert any(text.strip() in one for one in documents), text
+                seen |= {text.strip()} & expected
+        assert len(seen & expected) > (10 if unit == "sentences" else 1)
+    assert "no stop here" in seen
+    empty = made("contrast").turn(Blocks(np.array([BYTES.end] * 9, np.int32), 4, shift=False), BYTES, 5)
+    assert read(empty, range(2)).asked["text"].tolist() == [IGNORED] * 2
+    with pytest.raises(ValueError, match="does not say where any is: turn the data by this objective"):
+        made("contrast").losses(Blueprint.of("bert", "debug").build(), read(rows, range(2)))
+
+
+def test_a_model_that_drops_nothing_out_is_not_contrasted() -> None:
+    """Both readings of a text would be the same."""
+    with pytest.raises(ValueError, match=r"contrast reads a text twice .* set model\.dropout=0\.1"):
+        objective_from_text("contrast").check(Blueprint.of("bert", "debug", dropout=0.0).empty())
+    of_attention = Blueprint.of("bert", "debug", dropout=0.0, attention_dropout=0.1)
+    objective_from_text("contrast").check(of_attention.empty())
+    recipe = RECIPES.get("pretrain_contrast")
+    recipe.minimised.check(recipe.model.empty())
+    for path, text in recipe.debug:
+        recipe = recipe.change(path, text)
+    recipe.minimised.check(recipe.model.empty())
 
 
 def test_a_spans_ends_are_told_from_outside_it() -> None:
@@ -382,16 +501,52 @@ def test_the_page_of_objectives_is_the_codes_own() -> None:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert (DOCS / "objectives.md").read_text(encoding="utf-8") == module.page(), "run python docs/objectives.py"
+    lines = {line.split(" | ")[0].strip("| "): line for line in module.page().splitlines() if line.startswith("|")}
+    assert all(f"`denoise`, ways={way}" in lines for way in get_args(Way))
+    assert "kept replaced" in lines["`replaced`: the model"] and "week . ␃ |" not in lines["`contrast`"][-12:]
+    assert all("teacher" in lines[name] for name in ("`distil`", "`distil_masked`"))
 
 
 def test_one_guess_for_all_is_the_entropy_of_the_labels() -> None:
-    objective, _, data = begun("masked", "bert")
-    found = constant_nats(data, objective)
+    objective, module, data = begun("masked", "bert")
+    found = constant_nats(module, data, objective)
     labels = torch.cat([read(data, [sample]).labels[0] for sample in range(len(data))])  # type: ignore[index]
     counts = labels[labels != IGNORED].bincount().double()
     shares = counts[counts > 0] / counts.sum()
     assert found == pytest.approx(float(-(shares * shares.log()).sum()))
-    assert constant_nats(*reversed(begun("contrast", "bert")[::2])) is None  # type: ignore[arg-type]
+    nothing = objective.turn(Blocks(np.array([BYTES.end] * 9, np.int32), 4, shift=False), BYTES, 0)
+    assert constant_nats(module, nothing, objective) is None
+
+
+def test_one_guess_for_all_is_what_a_model_without_eyes_pays_for_replaced_tokens() -> None:
+    """The held-out figure beside which it stands, where every token gets the same score: their share's log odds."""
+    objective, module, data = begun("replaced", "bert")
+    module.eval()
+    batch = read(data, range(len(data)))
+    replaced = objective.filled(module, batch)[1]  # type: ignore[attr-defined]
+    share = float((replaced == 1).sum() / (replaced != IGNORED).sum())
+    assert 0.05 < share < 0.2  # 15 % are masked, and guesses of a new generator are wrong
+    head = module.model.heads["replaced"]  # type: ignore[union-attr, index]
+    with torch.no_grad():
+        head.out.weight.zero_()  # type: ignore[union-attr, operator]
+        head.out.bias.fill_(np.log(share / (1 - share)))  # type: ignore[union-attr, operator]
+    found = likelihood(module, data, objective, bytes=None).nats_per_token
+    assert constant_nats(module, data, objective) == pytest.approx(found, rel=1e-4)
+
+
+def test_one_guess_for_all_is_what_one_vector_for_all_texts_pays() -> None:
+    objective, module, _ = begun("contrast", "bert")
+    ids = [BYTES.end, *BYTES.encode(" ".join(sentences(60, seed=3)))]
+    data = objective.turn(Blocks(np.array(ids, np.int32), CONTEXT, shift=False), BYTES, 0)
+    assert len(data) % 16 not in (0, 1)  # the last batch has fewer to choose from
+    for part in module.eval().modules():
+        if isinstance(part, LayerNorm):
+            nn.init.zeros_(part.weight)
+            assert part.bias is not None
+            nn.init.normal_(part.bias)
+    found = likelihood(module, data, objective, bytes=None).nats_per_token
+    assert constant_nats(module, data, objective) == pytest.approx(found, rel=1e-4)
+    assert 2.5 < found < np.log(16)
 
 
 def test_a_chosen_objective_trains_resumes_and_scores(tmp_path: Path) -> None:

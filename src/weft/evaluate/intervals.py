@@ -72,13 +72,6 @@ class Bootstrap:
         values = np.array([float(metric(places)) for places in self._each(count)])
         return self._interval(lambda: metric(np.arange(count)), values)
 
-    def paired_means(self, first: Sequence[float] | Array, second: Sequence[float] | Array) -> Comparison:
-        """Of two systems on the same samples, each with a value a sample. See `paired` for p."""
-        matched("a paired bootstrap (first as predicted, second as gold)", first, second)
-        both = [finite("a paired bootstrap", *one) for one in (("first", first), ("second", second))]
-        differences = both[0] - both[1]
-        return self._comparison(differences.mean, self._means(differences))
-
     def paired(self, first: Corpus, second: Corpus, count: int) -> Comparison:
         """Of two systems on the same samples, each with a metric of them together: both are given the same places.
 

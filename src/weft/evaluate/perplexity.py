@@ -24,6 +24,8 @@ PARTIAL = (
     "per token compare models that are asked for as much of it, hidden in the same way"
 )
 
+ROWS = 16  # of a batch
+
 
 @dataclass(frozen=True)
 class Likelihood:
@@ -138,7 +140,7 @@ def likelihood(
     objective: Objective,
     *,
     bytes: int | None,
-    rows: int = 16,
+    rows: int = ROWS,
     share: tuple[int, int] = (0, 1),
     total: Callable[[Sequence[float]], list[float]] = list,
 ) -> Likelihood:

@@ -27,8 +27,9 @@ class SpanBoundary(MaskedTokens):
     """Masked spans, each token asked for twice: of its own place ("loss"), and of the states just outside its span and
     how far into it the token stands ("span"), by the head of that name.
 
-    A span that touches a row's first or last place has no state on that side, and is asked for once; so is a token
-    more than `longest` places into its span.
+    A span that touches its document's first or last place in the row has no state on that side, and is asked for once;
+    so is a token more than `longest` places into its span. What is hidden on both sides of a document's end is two
+    spans.
     """
 
     unit: Unit = "spans"
@@ -84,10 +85,12 @@ class SpannedRows(MaskedRows):
         rows = super().batch(places)
         labels = asked(rows, None)
         first, last = torch.zeros_like(labels), torch.zeros_like(labels)
-        for row in range(len(labels)):
-            there = labels.shape[1] if rows.segments is None else int((rows.segments[row] > 0).sum())
-            for start, stop in runs(labels[row] != IGNORED):
-                if start > 0 and stop < there:
-                    asked_for = slice(start, min(stop, start + self.how.longest))
-                    first[row, asked_for], last[row, asked_for] = start, stop - 1
+        segments = torch.ones_like(labels) if rows.segments is None else rows.segments
+        for row, hidden in enumerate(labels != IGNORED):
+            for number in segments[row][hidden].unique().tolist():
+                own = segments[row] == number  # [T]
+                for start, stop in runs(hidden & own):
+                    if own[start - 1 : start].any() and own[stop : stop + 1].any():
+                        asked_for = slice(start, min(stop, start + self.how.longest))
+                        first[row, asked_for], last[row, asked_for] = start, stop - 1
         return replace(rows, asked={**rows.asked, "first": first, "last": last})

@@ -9,13 +9,12 @@ from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn import functional
 
 from weft.batch import IGNORED, Batch, Dataset, Place, Sentinels, Tokenizer
 from weft.nn import Decoder, EncoderDecoder
 from weft.objectives.loss import Loss
 from weft.objectives.noise import Marks, Words
-from weft.objectives.turned import Turned, mask_of
+from weft.objectives.turned import Turned, mask_of, one_document, padded
 from weft.objectives.wrapped import bare
 from weft.objectives.writing import Writing, layout
 
@@ -107,10 +106,7 @@ class NoisyRows(Turned):
     def batch(self, places: Sequence[Place]) -> Batch:
         """These samples, each with its own noise."""
         rows = self.texts(places)
-        if rows.segments is not None and int(rows.segments.max()) > 1:
-            raise ValueError(
-                f"{self.how.title} makes a pair of each row, and these hold several documents: set data.rows=stream"
-            )
+        one_document(rows, f"{self.how.title} makes a pair of each row")
         end, sources, targets = torch.tensor([self.tokenizer.end]), list[Tensor](), list[Tensor]()
         for row, place in enumerate(places):
             ids = rows.tokens[row] if rows.segments is None else rows.tokens[row][rows.segments[row] > 0]
@@ -119,20 +115,14 @@ class NoisyRows(Turned):
             sources.append(torch.cat((given, end)))
             targets.append(torch.cat((asked, end)))
         tokens = [torch.cat((end, target[:-1])) for target in targets]
-        source = Batch(_padded(sources, int(end)), segments=_padded([torch.ones_like(s) for s in sources], 0))
+        source = Batch(padded(sources, int(end)), segments=padded([torch.ones_like(s) for s in sources], 0))
         return Batch(
-            _padded(tokens, int(end)),
-            _padded(targets, IGNORED),
-            segments=_padded([torch.ones_like(target) for target in targets], 0),
+            padded(tokens, int(end)),
+            padded(targets, IGNORED),
+            segments=padded([torch.ones_like(target) for target in targets], 0),
             source=source,
             samples=rows.samples,
         )
-
-
-def _padded(rows: Sequence[Tensor], value: int) -> Tensor:
-    """[B, longest], filled on the right."""
-    width = max(map(len, rows))
-    return torch.stack([functional.pad(row, (0, width - len(row)), value=value) for row in rows])
 
 
 def in_one_row(batch: Batch) -> Batch:

@@ -9,15 +9,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from weft.batch import IGNORED, Batch
+from weft.batch import Batch
 from weft.models import Blueprint
 from weft.nn import Decoder, Encoder
 from weft.objectives.loss import TERM, Loss
 from weft.objectives.masked import MaskedTokens
 from weft.objectives.reading import types_of
 from weft.objectives.wrapped import Load, Wrapped, bare
-from weft.objectives.writing import NextToken, asked, layout, unweighed
+from weft.objectives.writing import NextToken, layout, there, unweighed
 
+MADE = "made"  # in place of a teacher's folder
 ROWS = 512  # places whose two distributions are held at once
 
 
@@ -42,7 +43,7 @@ class Lessons:
     "soft": T² · KL(teacher ‖ student) at temperature T, of every token that is there; "cosine": 1 - the cosine of both
     models' last hidden states at the same places, for which they are equally wide. soft, hard, cosine: what these and
     -log p of the labels weigh (DistilBERT's: 5, 2, 1). teacher: the folder of a model that reads the same ids; only the
-    student is saved.
+    student is saved. "made": another like the student, never trained, to try a run out; it knows nothing.
     """
 
     teacher: str = ""
@@ -60,11 +61,19 @@ class Lessons:
                 "the first is above 0, the weights at least 0"
             )
 
-    def taught(self, module: nn.Module, blueprint: Blueprint, load: Load) -> Taught:
-        """The module beside its teacher. ValueError where it can teach this model nothing."""
+    def check_teacher(self) -> None:
+        """ValueError where none is named."""
         if not self.teacher:
-            raise ValueError("a student needs a teacher: set objective.teacher to the folder of a trained model")
-        teacher, student = load(self.teacher), bare(module)
+            raise ValueError(
+                "a student needs a teacher that reads the same ids: set objective.teacher and data.tokenizer to the "
+                f"folder of a trained model (objective.teacher={MADE}: one that knows nothing, to try a run out)"
+            )
+
+    def taught(self, module: nn.Module, blueprint: Blueprint, seed: int, load: Load) -> Taught:
+        """The module beside its teacher. ValueError where it can teach this model nothing."""
+        self.check_teacher()
+        teacher = blueprint.build(seed=seed + 2) if self.teacher == MADE else load(self.teacher)
+        student = bare(module)
         if type(teacher) is not type(student):
             raise ValueError(
                 f"{self.teacher} holds a {type(teacher).__name__}, and the student is a {type(student).__name__}: "
@@ -120,13 +129,6 @@ def scores(model: nn.Module, x: Tensor, head: str | None) -> Tensor:
     return model.logits(x).float()
 
 
-def there(batch: Batch) -> Tensor:
-    """The places that hold a token, in rows of which anything is asked, bool [B, T]."""
-    labels = asked(batch, None)
-    real = torch.ones_like(labels, dtype=torch.bool) if batch.segments is None else batch.segments > 0
-    return real & (labels != IGNORED).any(dim=1, keepdim=True)
-
-
 def weighed(losses: dict[str, Loss], weight: float) -> dict[str, Loss]:
     """The same with another weight on the term "loss"."""
     return losses | {TERM: Loss(losses[TERM].sum, losses[TERM].count, weight)}
@@ -134,7 +136,9 @@ def weighed(losses: dict[str, Loss], weight: float) -> dict[str, Loss]:
 
 @dataclass(frozen=True)
 class DistilMasked(Lessons, MaskedTokens):
-    """An encoder learns masked tokens, and from an encoder that has."""
+    """DistilBERT (Sanh et al. 2019, §3): hard · -log p of masked tokens + soft · T² · KL(teacher ‖ student), both at
+    temperature T + cosine · (1 - cos of their last hidden states), the last two of every token, with the
+    same ones hidden from both."""
 
     shares = False
 
@@ -142,13 +146,18 @@ class DistilMasked(Lessons, MaskedTokens):
         super().__post_init__()
         self.check_lessons()
 
+    def check(self, module: nn.Module) -> None:
+        """ValueError for a module of another kind, and without a teacher."""
+        super().check(module)
+        self.check_teacher()
+
     def counts(self, batch: Batch) -> dict[str, int]:
         """Masked tokens, and all that are there."""
         return super().counts(batch) | self.further(batch)
 
     def wrap(self, module: nn.Module, blueprint: Blueprint, seed: int, load: Load) -> nn.Module:
         """The student beside its teacher."""
-        return self.taught(super().wrap(module, blueprint, seed, load), blueprint, load)
+        return self.taught(super().wrap(module, blueprint, seed, load), blueprint, seed, load)
 
     def losses(self, module: Any, batch: Batch) -> dict[str, Loss]:
         """All of one pass of each."""
@@ -164,11 +173,17 @@ class DistilMasked(Lessons, MaskedTokens):
 
 @dataclass(frozen=True)
 class Distil(Lessons, NextToken):
-    """A decoder learns the next token, and from a decoder that has."""
+    """DistilBERT's loss of decoders (Sanh et al. 2019, as their DistilGPT-2): hard · -log p of the next token + soft ·
+    T² · KL(teacher ‖ student), both at temperature T + cosine · (1 - cos of their last hidden states)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.check_lessons()
+
+    def check(self, module: nn.Module) -> None:
+        """ValueError for a module of another kind, and without a teacher."""
+        super().check(module)
+        self.check_teacher()
 
     def counts(self, batch: Batch) -> dict[str, int]:
         """Labels, and all tokens that are there."""
@@ -176,7 +191,7 @@ class Distil(Lessons, NextToken):
 
     def wrap(self, module: nn.Module, blueprint: Blueprint, seed: int, load: Load) -> nn.Module:
         """The student beside its teacher."""
-        return self.taught(module, blueprint, load)
+        return self.taught(module, blueprint, seed, load)
 
     def losses(self, module: Any, batch: Batch) -> dict[str, Loss]:
         """All of one pass of each."""

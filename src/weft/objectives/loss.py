@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from weft.batch import IGNORED, Batch, Dataset, Tokenizer
@@ -62,6 +65,11 @@ class Objective(ABC):
         """The labels of its term "loss" that are counted, int64 [N]; None where a batch alone does not say them."""
         return None if batch.labels is None else batch.labels[batch.labels != IGNORED]
 
+    def constant(self, module: Any, batches: Iterable[Batch]) -> float | None:
+        """What the best constant guess pays for its term "loss", as a mean in nats: `entropy` of the answers. module:
+        is asked where they hang on it. None where they are not labels, or there are none."""
+        return entropy(map(self.answers, batches))
+
     @property
     def predicted(self) -> float:
         """The share of a row's tokens that it asks for, as far as is known before there are rows."""
@@ -100,6 +108,20 @@ class Objective(ABC):
     def title(self) -> str:
         """Its registered name, for messages; the class's where it has none."""
         return OBJECTIVES.name_of(type(self)) or type(self).__name__
+
+
+def entropy(answers: Iterable[Tensor | None]) -> float | None:
+    """Mean -log p, in nats, of one distribution for all of the answers, int64 [N] each, their own shares; no other goes
+    below it. None where some are None, or there are none."""
+    counts = Counter[int]()
+    for labels in answers:
+        if labels is None:
+            return None
+        counts.update(dict(zip(*(part.tolist() for part in labels.unique(return_counts=True)), strict=True)))
+    if not counts:
+        return None
+    shares = torch.tensor(list(counts.values()), dtype=torch.float64) / counts.total()
+    return float(-(shares * shares.log()).sum())
 
 
 OBJECTIVES: Registry[type[Objective]] = Registry("objective", "weft.objectives", ("weft.objectives.builtin",))

@@ -12,7 +12,7 @@ from torch import Tensor
 from weft.batch import IGNORED, Batch, Dataset, Place, Tokenizer
 from weft.nn import Encoder
 from weft.objectives.loss import TERM, Loss
-from weft.objectives.noise import Words
+from weft.objectives.noise import Replacement, Words
 from weft.objectives.noise.spans import covered, firsts, geometric, whole_words
 from weft.objectives.reading import Headed, Reading
 from weft.objectives.turned import Turned, mask_of, ordinary
@@ -50,12 +50,14 @@ class MaskedTokens(Reading):
     def __post_init__(self) -> None:
         if not 0 < self.share <= 1:
             raise ValueError(f"share = {self.share} of a row cannot be asked for: it is above 0 and at most 1")
-        if min(self.hidden, self.random) < 0 or self.hidden + self.random > 1:
-            raise ValueError(
-                f"hidden = {self.hidden} and random = {self.random}: they are at least 0, and at most 1 together"
-            )
+        _ = self.replacement  # which refuses shares that cannot be
         if self.copies is not None and self.copies < 1:
             raise ValueError(f"copies = {self.copies}: there is at least 1 way of hiding (None: a new one each epoch)")
+
+    @property
+    def replacement(self) -> Replacement:
+        """What becomes of the tokens that are asked for."""
+        return Replacement(self.hidden, self.random)
 
     @property
     def predicted(self) -> float:
@@ -106,16 +108,14 @@ class MaskedRows(Turned):
         are drawn depends on the row's own tokens alone, so that no padding moves them."""
         if not len(able):
             return
-        chosen, number = self._chosen(tokens[able], draw)  # [n] each
-        chosen, wanted = able[chosen], len(chosen)
-        fate, other = torch.rand(wanted, generator=draw), torch.randint(self.tokenizer.vocab, (wanted,), generator=draw)
-        fate = fate[number]
+        chosen, groups = self._chosen(tokens[able], draw)  # [n] each
+        chosen = able[chosen]
         labels[chosen] = tokens[chosen]
-        changed = torch.where(fate < self.how.hidden + self.how.random, other, tokens[chosen])
-        tokens[chosen] = changed.masked_fill(fate < self.how.hidden, self.mask)
+        changes = self.how.replacement.drawn(groups, self.tokenizer.vocab, draw)
+        tokens[chosen] = changes.apply(tokens[chosen], self.mask)
 
     def _chosen(self, ids: Tensor, draw: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Which of a text's tokens are asked for, and by which of as many draws it is decided what becomes of each."""
+        """Which of a text's tokens are asked for, and the group of each, in which all share one fate."""
         if self._words is None:
             wanted = max(1, round(self.how.share * len(ids)))
             return torch.randperm(len(ids), generator=draw)[:wanted], torch.arange(wanted)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
@@ -14,11 +14,11 @@ from weft.batch import IGNORED, Batch, Dataset, Place, Tokenizer
 from weft.models import Blueprint
 from weft.nn import Context, Encoder, Layout
 from weft.nn.encoder import Head, PlaceHead
-from weft.objectives.loss import TERM, Loss
+from weft.objectives.loss import TERM, Loss, entropy
 from weft.objectives.masked import MaskedRows, MaskedTokens
 from weft.objectives.reading import Headed, types_of, with_heads
 from weft.objectives.wrapped import Load, Wrapped
-from weft.objectives.writing import asked, count, layout, unweighed
+from weft.objectives.writing import asked, count, layout, there, unweighed
 
 Sharing = Literal["whole", "disentangled"]
 
@@ -27,7 +27,7 @@ Sharing = Literal["whole", "disentangled"]
 class ReplacedTokens(MaskedTokens):
     """A generator fills in masked tokens; the model, its discriminator, says of every token whether it was replaced.
 
-    weight · the term "loss" (-log p(replaced or not), each of the row's tokens) + "generator" (-log p of the masked
+    weight · the term "loss" (-log p(replaced or not), each of a text's tokens) + "generator" (-log p of the masked
     tokens). A guess that happens to be right counts as the author's. Guesses are drawn from the generator by numbers
     that come with the sample, so that they do not hang on how a batch is put together; no gradient goes through them.
 
@@ -64,12 +64,19 @@ class ReplacedTokens(MaskedTokens):
         return GuessedRows(data, self, tokenizer, seed)
 
     def counts(self, batch: Batch) -> dict[str, int]:
-        """All tokens, and those that are masked."""
-        real = batch.tokens.numel() if batch.segments is None else int((batch.segments > 0).sum())
-        return {TERM: real if count(batch) else 0, "generator": count(batch)}
+        """All tokens of texts of which any is masked, and those that are."""
+        return {TERM: int(there(batch).sum()) if count(batch) else 0, "generator": count(batch)}
 
-    def answers(self, batch: Batch) -> None:
-        """What the generator guessed is not in the batch."""
+    def constant(self, module: Any, batches: Iterable[Batch]) -> float | None:
+        """The entropy of replaced or not, of all tokens that are asked for, by the guesses of this module's generator:
+        like the discriminator's loss it hangs on how good those are."""
+        assert isinstance(module, Detecting)
+
+        def told(batch: Batch) -> Tensor:
+            replaced = self.filled(module, batch)[1]
+            return replaced[replaced != IGNORED]
+
+        return entropy(map(told, batches))
 
     def head(self, blueprint: Blueprint) -> Head:
         """One score a place."""
@@ -89,21 +96,22 @@ class ReplacedTokens(MaskedTokens):
     def losses(self, module: Any, batch: Batch) -> dict[str, Loss]:
         """The terms "loss", of the discriminator, and "generator"."""
         assert isinstance(module, Detecting)
-        labels, here = asked(batch, None), layout(batch)
+        shown, replaced, nats = self.filled(module, batch)
         counts = self.counts(batch)
-        places, types = labels != IGNORED, types_of(module.reader, batch)
-        x = module.generate(batch.tokens, here, types)[places]  # [N, D]
+        found = module.detect(shown, replaced, layout(batch), types_of(module.reader, batch))
+        return {TERM: Loss(found, counts[TERM], self.weight), "generator": Loss(nats, counts["generator"])}
+
+    def filled(self, module: Detecting, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """The rows with the generator's guesses, whether each token is replaced, IGNORED where that is not asked, int64
+        [B, T] both, and Σ -log p of the masked tokens."""
+        labels = asked(batch, None)
+        places = labels != IGNORED
+        x = module.generate(batch.tokens, layout(batch), types_of(module.reader, batch))[places]  # [N, D]
         nats = module.generator.heads["masked"].nats(x, labels[places], module.table)  # type: ignore[operator]
         guesses = module.guess(x, batch.asked["draw"][places])  # [N]
         tokens = torch.where(places, labels, batch.tokens)  # [B, T], the author's
         shown = tokens.masked_scatter(places, guesses)
-        replaced = (shown != tokens).long()  # [B, T]
-        if batch.segments is not None:
-            replaced = replaced.masked_fill(batch.segments <= 0, IGNORED)
-        if not counts[TERM]:
-            replaced = torch.full_like(replaced, IGNORED)
-        found = module.detect(shown, replaced, here, types)
-        return {TERM: Loss(found, counts[TERM], self.weight), "generator": Loss(nats, counts["generator"])}
+        return shown, (shown != tokens).long().masked_fill(~there(batch), IGNORED), nats
 
 
 class GuessedRows(MaskedRows):

@@ -15,7 +15,7 @@ from weft.nn import Encoder
 from weft.nn.encoder import Head, RowHead
 from weft.objectives.loss import Loss
 from weft.objectives.reading import Headed, Reading
-from weft.objectives.turned import Turned, ordinary
+from weft.objectives.turned import Turned, one_document, ordinary
 
 
 @dataclass(frozen=True)
@@ -102,10 +102,7 @@ class Stretches(Turned):
 
     def own(self, rows: Batch) -> list[Tensor]:
         """The texts' own tokens of each row, as many as fit."""
-        if rows.segments is not None and int(rows.segments.max()) > 1:
-            raise ValueError(
-                f"{self.how.title} cuts a row in two, and these hold several documents: set data.rows=stream"
-            )
+        one_document(rows, f"{self.how.title} cuts a row in two")
         able, room = ordinary(rows, self.tokenizer), rows.tokens.shape[1] - 3
         return [tokens[here][: max(0, room)] for tokens, here in zip(rows.tokens, able, strict=True)]
 

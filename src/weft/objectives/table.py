@@ -39,8 +39,9 @@ def _apply(row: rows.Row, marks: Marks, ids: Tensor, draw: Generator) -> tuple[T
 
 @dataclass(frozen=True)
 class Prefix(TableRow):
-    """Prefix language modelling: the beginning is read, the rest is written. A decoder reads the beginning as it reads
-    anything, each token from those before it."""
+    """Prefix language modelling (Raffel et al. 2020, Table 3, row 1; Liu et al. 2018): the beginning of a text is read,
+    the rest is written; where it is split is drawn, each place equally likely. A decoder reads the beginning as it
+    reads anything, each token from those before it."""
 
     @property
     def row(self) -> rows.Row:
@@ -50,7 +51,8 @@ class Prefix(TableRow):
 
 @dataclass(frozen=True)
 class BertStyle(TableRow):
-    """Tokens are hidden or replaced; the whole text is written."""
+    """BERT-style (Raffel et al. 2020, Table 3, row 2, after Devlin et al. 2018): of a share of the tokens, drawn one by
+    one, `hidden` become the mask and `random` any token, the others stay; the whole text is written."""
 
     share: float = 0.15
     hidden: float = 0.9
@@ -64,7 +66,8 @@ class BertStyle(TableRow):
 
 @dataclass(frozen=True)
 class Deshuffle(TableRow):
-    """Tokens are shuffled; the text is written."""
+    """Deshuffling (Raffel et al. 2020, Table 3, row 3, after Liu et al. 2019): all tokens of a text are read in a
+    random order, every one equally likely; the text is written in its own."""
 
     @property
     def row(self) -> rows.Row:
@@ -74,7 +77,9 @@ class Deshuffle(TableRow):
 
 @dataclass(frozen=True)
 class Mass(TableRow):
-    """Tokens are hidden; the whole text is written (after Song et al. 2019)."""
+    """MASS-style (Raffel et al. 2020, Table 3, row 4, after Song et al. 2019): each token of a share, drawn one by one,
+    becomes the mask, none a random token; the whole text is written. (Song et al. hide one span, and write it
+    alone.)"""
 
     share: float = 0.15
 
@@ -86,7 +91,8 @@ class Mass(TableRow):
 
 @dataclass(frozen=True)
 class DropTokens(TableRow):
-    """Tokens are left out; they are written."""
+    """Drop i.i.d. tokens (Raffel et al. 2020, Table 3, row 6): a share of the tokens, drawn one by one, is left out,
+    and nothing says where; they are written, one after the other."""
 
     share: float = 0.15
 
@@ -98,7 +104,9 @@ class DropTokens(TableRow):
 
 @dataclass(frozen=True)
 class ReplaceSpans(TableRow):
-    """Tokens are hidden, each by itself, runs of them behind one sentinel; they are written."""
+    """Replace i.i.d. spans (Raffel et al. 2020, Table 3, row 5): a share of the tokens is drawn one by one, and each
+    run of them becomes one sentinel of its own; written is each sentinel with what it stands for, and one more at the
+    end."""
 
     share: float = 0.15
     sentinels = True
@@ -116,7 +124,9 @@ class ReplaceSpans(TableRow):
 
 @dataclass(frozen=True)
 class Spans(TableRow):
-    """T5's own: spans of `mean` tokens on average are hidden behind a sentinel each; they are written."""
+    """Random spans (Raffel et al. 2020, §3.3.4 and Table 3, row 7), T5's own: a share of the tokens in spans of `mean`
+    on average, round(share · n / mean) of them, every way to lay them out equally likely; each becomes a sentinel of
+    its own; written is each sentinel with what it stands for, and one more at the end."""
 
     share: float = 0.15
     mean: float = 3.0
@@ -138,7 +148,12 @@ Way = Literal["masking", "deletion", "infilling", "permutation", "rotation"]
 
 @dataclass(frozen=True)
 class Damaged(Denoise):
-    """BART (Lewis et al. 2020): a text damaged in one way or several, in this order, is read; the text is written.
+    """BART (Lewis et al. 2020, §2.2): a text damaged in one way or several, in this order, is read; the text is
+    written.
+
+    masking: tokens become the mask. deletion: tokens are left out. infilling: spans, also empty ones, become one mask
+    each. permutation: sentences in a random order. rotation: the text begins at a token that was drawn, and what was
+    before it comes last.
 
     share, mean: of what is masked, deleted or infilled (spans of Poisson(mean) words). The authors' own: sentences
     permuted, then 30 % infilled.

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
+from torch import Tensor
+from torch.nn import functional
 
 from weft.batch import Batch, Dataset, Masking, Place, Sentinels, Tokenizer
 
@@ -58,7 +60,19 @@ def mask_of(tokenizer: Tokenizer) -> int:
     return own if own is not None else spans[0] if spans else tokenizer.vocab
 
 
-def ordinary(rows: Batch, tokenizer: Tokenizer) -> torch.Tensor:
+def ordinary(rows: Batch, tokenizer: Tokenizer) -> Tensor:
     """Where a text's own tokens stand, bool [B, T]: neither padding, nor what begins or ends a text."""
     able = (rows.tokens != tokenizer.begin) & (rows.tokens != tokenizer.end)
     return able if rows.segments is None else able & (rows.segments > 0)
+
+
+def one_document(rows: Batch, what: str) -> None:
+    """ValueError for rows that keep several documents apart, where an objective does `what` to a row as a whole."""
+    if rows.segments is not None and int(rows.segments.max()) > 1:
+        raise ValueError(f"{what}, and these hold several documents: set data.rows=stream")
+
+
+def padded(rows: Sequence[Tensor], value: int) -> Tensor:
+    """Rows of any length as [B, longest], filled on the right."""
+    width = max(map(len, rows))
+    return torch.stack([functional.pad(row, (0, width - len(row)), value=value) for row in rows])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from weft.batch import IGNORED, Batch
@@ -19,6 +20,15 @@ def layout(batch: Batch) -> Layout:
 def count(batch: Batch) -> int:
     """How many places of a batch predict something."""
     return 0 if batch.labels is None else int((batch.labels != IGNORED).sum())
+
+
+def there(batch: Batch) -> Tensor:
+    """The places that hold a token, of documents of which anything is asked, bool [B, T]."""
+    labels = asked(batch, None)
+    segments = torch.ones_like(labels) if batch.segments is None else batch.segments.clamp(min=0)  # [B, T]
+    wanted = segments.new_zeros(len(segments), int(segments.max()) + 1)  # [B, segments]
+    wanted.scatter_add_(1, segments, (labels != IGNORED).long())
+    return (segments > 0) & (wanted.gather(1, segments) > 0)
 
 
 @dataclass(frozen=True)

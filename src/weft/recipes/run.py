@@ -33,6 +33,7 @@ from weft.training import measure
 from weft.training.checkpoints import whole_tensors
 from weft.training.curve import draw, evaluations
 from weft.training.loop import Result, train
+from weft.training.modes import modes, put
 from weft.training.report import PAGE, write_report
 from weft.training.report.facts import REPORT
 from weft.training.watch import Several, Watcher
@@ -137,7 +138,7 @@ def _report(recipe: Recipe, begun: Begun, result: Result, out: Path, watch: Watc
         watch.notice(str(error))
     why, writes = no_bytes(prepared.tokenizer, recipe.minimised), isinstance(bare(begun.module), Writer)
     baselines = _baselines(prepared, watch) if recipe.baselines and not why and not result.interrupted else {}
-    constant = None if result.interrupted else constant_of(recipe, prepared)
+    constant = None if result.interrupted else constant_of(recipe, begun)
     metrics = {} if result.interrupted else _scored(recipe, prepared, out, watch)
     report = Report(
         out=out,
@@ -176,10 +177,15 @@ def _scored(recipe: Recipe, prepared: Prepared, out: Path, watch: Watcher) -> di
     return scored(load(out), prepared.held_out, recipe.metrics, asked_by(recipe.data), watch.notice)
 
 
-def constant_of(recipe: Recipe, prepared: Prepared) -> float | None:
-    """What the best constant predictor pays for the held-out labels, in nats each; None where that is not known."""
-    objective = recipe.minimised
-    return constant_nats(objective.turn(prepared.held_out, prepared.tokenizer, 0), objective)
+def constant_of(recipe: Recipe, begun: Begun) -> float | None:
+    """What the best constant predictor pays for the held-out labels, in nats each; None where there is none."""
+    objective, prepared, found = recipe.minimised, begun.prepared, modes(begun.module)
+    begun.module.eval()
+    try:
+        held_out = objective.turn(prepared.held_out, prepared.tokenizer, 0)
+        return constant_nats(begun.module, held_out, objective)
+    finally:
+        put(found)
 
 
 def _samples(recipe: Recipe, prepared: Prepared, out: Path) -> tuple[Sample, ...]:

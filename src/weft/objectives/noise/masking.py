@@ -8,8 +8,6 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from weft.objectives.noise.spans import Span
-
 KEPT, HIDDEN, RANDOM = 0, 1, 2
 
 
@@ -23,11 +21,17 @@ class Changes(NamedTuple):
         """The text as it is read, int64 [n]."""
         return torch.where(self.fates == RANDOM, self.others, ids).masked_fill(self.fates == HIDDEN, mask)
 
+    def among(self, chosen: Tensor) -> Changes:
+        """The same of a text in which just these places are `chosen`, bool [m], n of them; the others are KEPT."""
+        fates, others = torch.full(chosen.shape, KEPT), torch.zeros(chosen.shape, dtype=torch.int64)
+        fates[chosen], others[chosen] = self.fates, self.others
+        return Changes(fates, others)
+
 
 @dataclass(frozen=True)
 class Replacement:
     """Of the chosen, `hidden` become the mask and `random` any token; the others are kept (Devlin et al. 2019, §3.1:
-    80, 10 and 10 %). What becomes of one is drawn by itself. ValueError for shares that cannot be."""
+    80, 10 and 10 %). ValueError for shares that cannot be."""
 
     hidden: float = 0.8
     random: float = 0.1
@@ -38,18 +42,11 @@ class Replacement:
                 f"hidden = {self.hidden} and random = {self.random}: they are at least 0, and at most 1 together"
             )
 
-    def tokens(self, chosen: Tensor, vocab: int, draw: Generator) -> Changes:
-        """Each place of `chosen`, bool [n], has a fate of its own."""
-        fates = torch.full(chosen.shape, KEPT)
-        fates[chosen] = self._fates(int(chosen.sum()), draw)
-        return Changes(fates, torch.randint(vocab, chosen.shape, generator=draw))
-
-    def spans(self, spans: list[Span], n: int, vocab: int, draw: Generator) -> Changes:
-        """All places of a span share one fate (Joshi et al. 2020, §3.1); random tokens differ from place to place."""
-        fates = torch.full((n,), KEPT)
-        for (start, stop), fate in zip(spans, self._fates(len(spans), draw).tolist(), strict=True):
-            fates[start:stop] = fate
-        return Changes(fates, torch.randint(vocab, (n,), generator=draw))
+    def drawn(self, groups: Tensor, vocab: int, draw: Generator) -> Changes:
+        """What becomes of n chosen places, whose groups are int64 [n], each below n. Places of one group share one fate
+        (a span's, Joshi et al. 2020, §3.1); random tokens differ from place to place. arange(n): each has its own."""
+        fates = self._fates(len(groups), draw)[groups]
+        return Changes(fates, torch.randint(vocab, groups.shape, generator=draw))
 
     def _fates(self, count: int, draw: Generator) -> Tensor:
         """int64 [count]."""

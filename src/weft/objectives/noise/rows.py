@@ -82,7 +82,9 @@ class BertStyle(Row[Changes]):
 
     def choice(self, n: int, draw: Generator, marks: Marks) -> Changes:
         """What becomes of each token."""
-        return Replacement(self.hidden, self.random).tokens(choose(n, self.share, draw), marks.vocab, draw)
+        chosen = choose(n, self.share, draw)
+        each = torch.arange(int(chosen.sum()))
+        return Replacement(self.hidden, self.random).drawn(each, marks.vocab, draw).among(chosen)
 
     def given(self, ids: Tensor, choice: Changes, marks: Marks) -> tuple[Tensor, Tensor]:
         """The text with these changes, and as it was."""
