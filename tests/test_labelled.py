@@ -355,6 +355,7 @@ def answer(text: str, start: Any) -> dict[str, Any]:
 def test_squad_of_both_versions(tmp_path: Path):
     path = written(tmp_path, "a.json.gz", squad(answer("fox", 4), {"answers": [], "is_impossible": True}))
     first, second = read_squad(path)
+    assert [question.answers for question in read_squad(path, labelled=False)] == [(), ()]
     where = Where(str(path), "question '0'")
     assert first == Question(where, "0", "T", "who?", "the fox and the dog", (Answer("fox", 4),))
     assert second.impossible and not first.impossible

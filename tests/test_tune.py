@@ -191,6 +191,18 @@ def test_questions_are_answered_and_some_have_no_answer(folder: Path, tmp_path: 
     said = {line["id"]: line for line in lines(tmp_path / "p.jsonl")}
     empty = [line for line in said.values() if line["answer"] == ""]
     assert empty and all(line["no_answer"] > 0 for line in empty)
+    new = json.loads(files[1].read_text())  # as nobody has answered them yet
+    asked = [question for article in new["data"] for part in article["paragraphs"] for question in part["qas"]]
+    for number, question in enumerate(asked):
+        question.pop("is_impossible")
+        question["answers"] = []
+        if number % 2:
+            question.pop("answers")
+    (tmp_path / "new.json").write_text(json.dumps(new))
+    good("predict", tmp_path / "out", "--data", tmp_path / "new.json", "--out", tmp_path / "new.jsonl")
+    assert lines(tmp_path / "new.jsonl") == lines(tmp_path / "p.jsonl")
+    done = run("predict", tmp_path / "out", "--data", tmp_path / "new.json", "--out", tmp_path / "x", "--score")
+    assert done.status == 1 and "question 'q0': there is no answer, and is_impossible is not true" in done.err
 
 
 def test_the_best_span_is_in_the_context_and_no_longer_than_may_be(folder: Path, tmp_path: Path) -> None:

@@ -38,8 +38,8 @@ def predict(
     """Write one JSON object for each example of a file, in their order: a row, a sentence, a question.
 
     out: None writes nothing. columns: what is not named in them stands where it stood when the model was tuned.
-    labelled: the file says what is right, and the metric is computed; else no label is read (questions are SQuAD's in
-    either case). ValueError or DamagedFile names what is wrong.
+    labelled: the file says what is right, and the metric is computed; else no label is read. ValueError or DamagedFile
+    names what is wrong.
     """
     tuned = read_tuned(Path(folder))
     for text in tuned.model.notices:

@@ -84,7 +84,7 @@ class Questions(Kind):
     windows = True
 
     def read(self, path: Path, columns: Columns, *, labelled: bool) -> list[Any]:
-        return list(read_squad(path))
+        return read_squad(path, labelled=labelled)
 
     def objective(self, examples: Sequence[Any], labels: tuple[str, ...], how: How) -> Answer:
         return Answer(layers=how.layers, impossible=any(question.impossible for question in examples))
