@@ -96,12 +96,30 @@ def test_files_that_do_not_match(folder: Path, tmp_path: Path) -> None:
         (tmp_path / f"train.{language}").write_text("one\ntwo\n")
     with pytest.raises(ValueError, match="files say which they are: put val.en and its like beside train"):
         read_directions(tmp_path, ["en-de", "de-en"])
-    (tmp_path / "more.en").write_text("three\n")
-    with pytest.raises(ValueError, match=r"more\.en has no counterpart in de: .*more\.de is missing"):
+    (tmp_path / "train2.en").write_text("three\n")
+    with pytest.raises(ValueError, match=r"train2\.en has no counterpart in de: .*train2\.de is missing"):
         read_directions(tmp_path, ["en-de"])
-    (tmp_path / "more.de").write_text("three\nfour\n")
-    with pytest.raises(ValueError, match=r"more\.en has 1 lines and .*more\.de has 2"):
+    (tmp_path / "train2.de").write_text("three\nfour\n")
+    with pytest.raises(ValueError, match=r"train2\.en has 1 lines and .*train2\.de has 2"):
         read_directions(tmp_path, ["en-de"])
+    (tmp_path / "train.en.gz").write_text("")
+    with pytest.raises(ValueError, match=r"train\.en and .*train\.en\.gz are both train in en: move one"):
+        read_directions(tmp_path, ["en-de"])
+
+
+def test_a_test_set_of_any_usual_name_stays_out(tmp_path: Path) -> None:
+    def put(*names: str) -> None:
+        for name, language in ((name, language) for name in names for language in ("en", "de")):
+            (tmp_path / f"{name}.{language}").write_text(f"{name}\n")
+
+    put("europarl-v7", "test2016", "newstest2014", "tst2013", "test_2017_flickr", "newsdiscusstest2015.de-en")
+    assert read_directions(tmp_path, ["en-de"])[Side.TRAIN] == [("europarl-v7", "europarl-v7")]
+    put("newsdev2013")
+    with pytest.raises(ValueError, match=r"europarl-v7\.en does not say what it is for, and others.* are called train"):
+        read_directions(tmp_path, ["en-de"])
+    for language in ("en", "de"):
+        (tmp_path / f"europarl-v7.{language}").rename(tmp_path / f"train-europarl-v7.{language}")
+    assert {side: len(pairs) for side, pairs in read_directions(tmp_path, ["en-de"]).items()} == {0: 1, 1: 1}
 
 
 def test_one_model_of_several_directions(folder: Path, tmp_path: Path) -> None:
@@ -159,6 +177,12 @@ def test_several_tasks_of_tables_are_asked_for_by_prefix(tmp_path: Path) -> None
     assert told["data"]["documents"] == [60, 12]
     settings = DataSettings("pairs", (str(tmp_path / "odd" / "train.csv"),), columns=("text", "answer"))
     assert prepare(settings, 64, pairs=True).train.pairs[0] == ("the moon 0", "no")
+
+
+def test_tables_that_are_not_called_train_leave_nothing_to_train_on(tmp_path: Path) -> None:
+    paths = [str(table(tmp_path / name, 6)) for name in ("dev.csv", "test2016.csv")]
+    with pytest.raises(ValueError, match=r"dev\.csv, .*test2016\.csv: there are no pairs to train on, by the files'"):
+        prepare(DataSettings("pairs", tuple(paths), columns=("text", "answer")), 64, pairs=True)
 
 
 @pytest.mark.parametrize(

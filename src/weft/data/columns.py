@@ -16,7 +16,7 @@ def read_columns(paths: Sequence[str], columns: Sequence[str], prefixes: Sequenc
 
     prefixes: one for each path; none: sources as they are. The side is what the files' names say (`side_of`): all train
     where they say nothing; a test set is left out. ValueError for another number of columns or prefixes, a file that is
-    no table, and, naming the line, a row without one of the two.
+    no table, where nothing is left to train on, and, naming the line, for a row without one of the two.
     """
     if len(columns) != 2:
         raise ValueError(f"data.columns={','.join(columns)} names {len(columns)} columns: a source's and a target's")
@@ -26,9 +26,14 @@ def read_columns(paths: Sequence[str], columns: Sequence[str], prefixes: Sequenc
     for path, prefix in zip(map(Path, paths), prefixes or [""] * len(paths), strict=True):
         if record_kind(path) is None:
             raise ValueError(f"{path} has no columns, and data.columns names some: give {', '.join(sorted(RECORDS))}")
-        side = side_of(path.name) or Side.TRAIN
+        side = side_of(path.name)
         if side != Side.LEFT_OUT:
-            found[side] += _pairs(path, columns[0], columns[1], prefix)
+            found[Side.TRAIN if side is None else side] += _pairs(path, columns[0], columns[1], prefix)
+    if not found[Side.TRAIN]:
+        raise ValueError(
+            f"{', '.join(paths)}: there are no pairs to train on, by the files' names all are held out or of a test "
+            "set: give one called train, too"
+        )
     return found
 
 
