@@ -124,8 +124,8 @@ def test_a_test_set_of_any_usual_name_stays_out(tmp_path: Path) -> None:
 
 def test_one_model_of_several_directions(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "several"
-    words = ("--set", "data.directions=en-de,de-en,en-fr", "--set", "train.steps=4", "--set", "train.last=0")
-    done = weft("train", "multi30k", "--debug", "--data", folder, *words, "--set", "data.source=pairs", "--out", out)
+    words = ("--set", "data.directions=en-de,de-en,en-fr", "--set", "train.steps=4")
+    done = weft("train", "multi30k", "--debug", "--data", folder, *words, "--out", out)
     assert done.status == 0, done.err
     told = json.loads((out / "report.json").read_text())["metrics"]
     assert {"tokenised_bleu", "tokenised_bleu, into de", "bleu, into fr", "chrf, into en"} <= told.keys()
@@ -140,13 +140,21 @@ def test_one_model_of_several_directions(folder: Path, tmp_path: Path) -> None:
         translate(model, ["the moon"], to="nl")
 
 
-def test_a_model_of_one_direction_is_not_asked(folder: Path, tmp_path: Path) -> None:
+def test_a_model_of_one_direction_is_not_asked_and_goes_on_with_other_pairs(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "one"
-    words = ("--set", "data.directions=en-de", "--set", "train.steps=2", "--set", "train.last=0")
-    done = weft("train", "multi30k", "--debug", "--data", folder, *words, "--out", out)
+    few = ("--set", "train.steps=2", "--set", "train.batch=4", "--set", "train.precision=fp32")
+    done = weft("train", "multi30k", "--debug", "--data", folder, *few, "--out", out)
     assert done.status == 0, done.err
+    assert json.loads((out / "report.json").read_text())["data"]["documents"] == [40, 8]
     with pytest.raises(ValueError, match="is not asked for 'de': leave --to out"):
         translate(library.load(out), ["the moon"], to="de")
+    more = ("--data", folder / "train.en", "--data", folder / "train.de")
+    for words in (more, ("--debug",)):
+        done = weft("train", out, *words, *few, "--overwrite", "--out", tmp_path / "further")
+        assert done.status == 0, done.err
+    done = weft("train", out, "--data", folder, "--out", tmp_path / "more")
+    assert done.status == 1 and "is a folder, and pairs come from files" in done.err
+    assert "of a folder with a file for each language (train.en, train.de), say data.directions=en-de" in done.err
 
 
 def test_texts_have_no_directions(tmp_path: Path) -> None:
