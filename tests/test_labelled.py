@@ -165,7 +165,7 @@ def test_a_parquet_has_rows_of_columns_too(tmp_path: Path):
     refused(lambda path: read_scored(path, score="score"), path, "row 2: 'score' is None, not a finite number")
     refused(lambda path: read_scored(path, score="list"), path, "row 1: 'list' is [1]", kind=DamagedFile)
     refused(lambda path: read_classified(path, label="y"), path, "no column 'y': choose one of its columns", "'score'")
-    refused(lambda path: read_classified(path, header=False), path, "header=False is for .csv and .tsv")
+    refused(lambda path: read_classified(path, header=False), path, "only .csv and .tsv may have no header")
 
 
 def both(path: Path) -> Any:
@@ -179,7 +179,7 @@ def chosen(path: Path) -> Any:
 @pytest.mark.parametrize(
     ("name", "text", "read", "parts"),
     [
-        ("a.tsv", "text\tlabel\nx\ty\n", both, ["no column 'second'", "'text', 'label'", "header=False"]),
+        ("a.tsv", "text\tlabel\nx\ty\n", both, ["no column 'second'", "'text', 'label'", "no header (--no-header)"]),
         ("a.tsv", "text\ttext\tlabel\n", read_classified, ["2 columns called 'text'"]),
         ("a.tsv", "text\tlabel\n", read_classified, ["has no rows"]),
         ("a.tsv", "", read_classified, ["has no rows"]),
@@ -191,7 +191,7 @@ def chosen(path: Path) -> Any:
         ("a.jsonl", '{"text": "a", "label": 1}\n{"label": 1}\n', read_classified, ["line 2 has no column 'text'"]),
         ("a.jsonl", '{"text": 3, "label": 1}\n', read_classified, ["line 1: 'text' is 3, not a text"]),
         ("a.jsonl", '{"text": null, "label": 1}\n', read_classified, ["line 1: there is no 'text'"]),
-        ("a.jsonl", '{"text": "a", "label": 1.5}\n', read_classified, ["line 1: the label 'label' is 1.5", "scores"]),
+        ("a.jsonl", '{"text": "a", "label": 1.5}\n', read_classified, ["line 1: the label 'label' is 1.5", "regress"]),
         ("a.jsonl", '{"text": "a", "label": {"b": 1}}\n', read_classified, ["line 1: 'label' is {"]),
         ("a.jsonl", '{"text"\n', read_classified, ["line 1: not JSON"]),
         ("a.jsonl", '{"text": "a", "label": NaN}\n', read_scored, ["line 1: 'label' is nan, not a finite"]),
@@ -199,7 +199,7 @@ def chosen(path: Path) -> Any:
         ("a.tsv", "text\tlabel\nx\t1e999\n", read_scored, ["line 2: 'label' is '1e999', not a finite"]),
         ("a.tsv", "text\tlabel\nx\t1_0\n", read_scored, ["line 2: 'label' is '1_0', not a finite"]),
         ("a.tsv", "source\nx\n", read_text_to_text, ["no column 'target'"]),
-        ("a.tsv", "text\tlabel\ta\tb\nx\t2\ty\tz\n", chosen, ["line 2:", "from 0 to 1; first=1"]),
+        ("a.tsv", "text\tlabel\ta\tb\nx\t2\ty\tz\n", chosen, ["line 2:", "from 0 to 1 (--first 1: "]),
         ("a.tsv", "text\tlabel\ta\tb\nx\tC\ty\tz\n", chosen, ["line 2:", "is 'C'", "A to B"]),
     ],
 )  # fmt: skip

@@ -240,6 +240,22 @@ def test_the_right_one_of_several_is_chosen(folder: Path, tmp_path: Path) -> Non
     assert [line["choice"] for line in lines(tmp_path / "p.jsonl")] == gold
 
 
+def test_choices_are_counted_as_their_labels_are(folder: Path, tmp_path: Path) -> None:
+    def choice(draw: random.Random) -> tuple[str, ...]:
+        right = draw.randrange(2)
+        return "the film was", *(draw.choice(GOOD if place == right else BAD) for place in range(2)), str(1 + right)
+
+    file = table(tmp_path / "a.tsv", 40, 1, choice, "text\ta\tb\tlabel")
+    words = ("--data", file, "--dev", file, "--choice", "a", "--choice", "b", *QUICK, "--epochs", 6)
+    done = run("tune", folder, "--task", "choose", *words, "--out", tmp_path / "out")
+    assert done.status == 1 and "is '2': a number from 0 to 1 (--first 1: they count from 1)" in done.err
+    good("tune", folder, "--task", "choose", *words, "--first", 1, "--out", tmp_path / "out")
+    told = good("predict", tmp_path / "out", "--data", file, "--out", tmp_path / "p.jsonl", "--score", "--json").data
+    gold = [int(line[-1]) for line in file.read_text().splitlines()[1:]]
+    right = [line["choice"] == label for line, label in zip(lines(tmp_path / "p.jsonl"), gold, strict=True)]
+    assert told["score"]["value"] == sum(right) / len(right) > 0.6
+
+
 @pytest.mark.parametrize("family, pooling", [("gpt2", None), ("llama", "mean")])
 def test_a_decoder_is_tuned_by_its_last_token(
     family: str, pooling: Any, moods: tuple[Path, Path], tmp_path: Path

@@ -31,6 +31,9 @@ def tune(
     pair: Pair = None,
     label: Label = None,
     choices: Choices = None,
+    first: Annotated[
+        int | None, typer.Option("--first", help="of choices: the number that means the first of them; default: 0")
+    ] = None,
     no_header: NoHeader = False,
     labels: Annotated[str | None, typer.Option("--labels", help="the classes, a,b,c; default: those of --data")] = None,
     examples: Annotated[
@@ -85,7 +88,7 @@ def tune(
             task=task,
             data=data,
             dev=dev,
-            columns=tuning.Columns(text, pair, label, tuple(choices or ()), not no_header),
+            columns=tuning.Columns(text, pair, label, tuple(choices or ()), not no_header, first),
             metric=metric,
             pooling=tuning.pooling(pooling),
             layers=tuning.layers(layers),

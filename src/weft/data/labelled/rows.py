@@ -156,8 +156,8 @@ def _label(value: Value, column: str, where: Where) -> str:
     if isinstance(value, float):
         if not value.is_integer():
             raise ValueError(
-                f"{where}: the label {column!r} is {value!r}, and a class is a text or a whole number: read numbers "
-                "as scores (read_scored)"
+                f"{where}: the label {column!r} is {value!r}, and a class is a text or a whole number: numbers are "
+                "scores (of the task regress)"
             )
         value = int(value)
     label = "" if value is None else str(value).strip()
@@ -183,7 +183,7 @@ def _right(label: str, count: int, first: int, where: Where) -> int:
         return letters.index(label.upper())
     if label.removeprefix("-").isdecimal() and first <= int(label) < first + count:
         return int(label) - first
-    other = "; first=1 counts from 1" if first == 0 and label == str(count) else ""
+    other = " (--first 1: they count from 1)" if first == 0 and label == str(count) else ""
     raise ValueError(
         f"{where}: the right one of {count} choices is {label!r}: a number from {first} to {first + count - 1}{other}, "
         f"or a letter from {letters[0]} to {letters[-1]}"

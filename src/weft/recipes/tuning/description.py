@@ -24,7 +24,8 @@ class Columns:
     """Where a file has what: names of columns, or numbers from 1 where it has no header; None: the usual ones.
 
     text, pair: a text, and the second one of a pair. label: the class, the number, the right choice, the tag. choices:
-    the texts to choose among. Of tagged words, text and label are columns of CoNLL's, or label one of CoNLL-U's.
+    the texts to choose among; first: the number of the first of them, 0 where nobody says. Of tagged words, text and
+    label are columns of CoNLL's, or label one of CoNLL-U's.
     """
 
     text: str | None = None
@@ -32,6 +33,7 @@ class Columns:
     label: str | None = None
     choices: tuple[str, ...] = ()
     header: bool = True
+    first: int | None = None
 
     def over(self, usual: Columns) -> Columns:
         """These, and the usual ones in place of those that are not named."""
@@ -41,6 +43,7 @@ class Columns:
             self.label or usual.label,
             self.choices or usual.choices,
             self.header,
+            usual.first if self.first is None else self.first,
         )
 
 

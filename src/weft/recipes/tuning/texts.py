@@ -148,7 +148,10 @@ class Numbers(Kind):
 
 
 class ChoiceTexts(Texts):
-    """Of texts to choose among: as many rows for each example."""
+    """Of texts to choose among: as many rows for each example. first: the number of the first of them, as the labels
+    count."""
+
+    first: int = 0
 
     def _sets(self, scores: Sequence[np.ndarray]) -> np.ndarray:
         return np.concatenate(list(scores)).reshape(len(self.data), -1)  # [N, choices]
@@ -159,18 +162,19 @@ class ChoiceTexts(Texts):
 
     def lines(self, scores: Sequence[np.ndarray]) -> Iterator[dict[str, Any]]:
         for shares in spread(self._sets(scores)):
-            yield {"choice": int(shares.argmax()), "probabilities": shares.tolist()}
+            yield {"choice": self.first + int(shares.argmax()), "probabilities": shares.tolist()}
 
 
 class Choices(Kind):
-    """Which of several texts goes with each text; counted from 0."""
+    """Which of several texts goes with each text; counted from 0, or as the labels are."""
 
     gives = ("classes", "probabilities")
     metric = "accuracy"
 
     def read(self, path: Path, columns: Columns, *, labelled: bool) -> list[Any]:
-        read = partial(read_choices, path, columns.choices, text=columns.text or "text", header=columns.header)
-        return list(read(label=(columns.label or "label") if labelled else None))
+        label = (columns.label or "label") if labelled else None
+        names = partial(read_choices, path, columns.choices, text=columns.text or "text", label=label)
+        return names(first=columns.first or 0, header=columns.header)
 
     def objective(self, examples: Sequence[Any], labels: tuple[str, ...], how: How) -> Choose:
         return Choose(how.dropout, how.layers, how.pooling, how.language, choices=len(examples[0].choices))
@@ -180,4 +184,6 @@ class Choices(Kind):
     ) -> ChoiceTexts:
         rows = encode_choices(examples, tokenizer, description.reading.context, say=say)
         asked = [row.label for row in rows] if labelled else []
-        return ChoiceTexts([row.choices for row in rows], asked, tokenizer)
+        found = ChoiceTexts([row.choices for row in rows], asked, tokenizer)
+        found.first = description.columns.first or 0
+        return found
