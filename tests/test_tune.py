@@ -309,7 +309,9 @@ def test_windows_over_long_texts_begin_a_stride_apart(folder: Path, tmp_path: Pa
         for stride in (4, 16)
     )
     assert many > few > 3
-    with pytest.raises(ValueError, match="stride=4 is of windows over long texts of questions"):
+    with pytest.raises(
+        ValueError, match="stride says nothing to the task tag: leave it out; of these it hears every-piece"
+    ):
         prepare(Tuning(folder, "tag", tagged(tmp_path / "a.conll", 4, 1, entity), file, stride=4), print)
 
 
@@ -317,7 +319,7 @@ def test_only_a_decoder_and_a_row_have_text_to_learn(folder: Path, moods: tuple[
     with pytest.raises(ValueError, match="language=0.5 asks for each row's next tokens, which an encoder sees"):
         tune(Tuning(folder, "classify", *moods, NUMBERED, language=0.5), tmp_path / "out")
     file = tagged(tmp_path / "a.conll", 4, 1, entity)
-    with pytest.raises(ValueError, match="the task tag asks each token already"):
+    with pytest.raises(ValueError, match="language says nothing to the task tag"):
         tune(Tuning(folder, "tag", file, file, language=0.5), tmp_path / "out")
 
 
@@ -561,6 +563,7 @@ def test_a_task_that_is_not_understood_is_an_error(tuned: Path, folder: Path, tm
         (("--pooling", "max"), "--pooling max: "),
         (("--layers", "some"), "--layers some: all, head"),
         (("--longest", 900), "rows of 900 tokens, and the model places 64"),
+        (("--longest", 0), "rows of 0 tokens hold nothing: --longest 128 is usual"),
         (("--labels", "yes,maybe"), "train.tsv, line"),
         (("--set", "model.depth=3"), "write it as train.a=b"),
         (("--set", "train.best=loss"), "choose it by --metric"),
@@ -712,7 +715,46 @@ def test_every_task_has_a_kind_and_every_kind_a_task() -> None:
 
 def test_columns_that_are_not_named_are_those_of_the_tuning() -> None:
     usual = Columns("a", "b", "label", header=False)
-    assert Columns("c").over(usual) == Columns("c", "b", "label", header=True)
+    assert Columns("c").over(usual) == Columns("c", "b", "label", header=False)
+    assert Columns("c", header=True).over(usual) == Columns("c", "b", "label", header=True)
+
+
+def test_a_header_is_there_or_not_as_it_was_when_tuned(tuned: Path, moods: tuple[Path, Path], tmp_path: Path) -> None:
+    def said(name: str, *words: object) -> list[Any]:
+        good("predict", tuned, "--data", tmp_path / name, *words, "--out", tmp_path / "p.jsonl")
+        return lines(tmp_path / "p.jsonl")
+
+    rows = moods[1].read_text()
+    (tmp_path / "none.tsv").write_text(rows)
+    (tmp_path / "named.tsv").write_text("film\tmood\n" + rows)
+    usual = said("none.tsv")
+    assert said("none.tsv", "--text", 1) == said("none.tsv", "--no-header") == usual
+    assert said("named.tsv", "--text", "film", "--header") == usual
+    done = run("predict", tuned, "--data", tmp_path / "none.tsv", "--choice", "a", "--out", tmp_path / "x")
+    assert done.status == 1 and "choices says nothing to the task classify" in done.err
+
+
+@pytest.mark.parametrize(
+    ("task", "options"),
+    [
+        (
+            "answer",
+            ("--pooling mean", "--every-piece", "--text 1", "--pair 1", "--label 1", "--choice a", "--no-header"),
+        ),
+        ("tag", ("--pooling mean", "--pair 1", "--choice a", "--first 1", "--no-header")),
+        ("classify", ("--every-piece", "--choice a", "--first 1", "--stride 3")),
+        ("regress", ("--every-piece", "--choice a", "--labels a,b")),
+        ("choose", ("--every-piece", "--pair 1", "--labels a,b")),
+    ],
+)
+def test_what_a_task_does_not_hear_is_refused(
+    task: str, options: tuple[str, ...], folder: Path, tmp_path: Path
+) -> None:
+    for option in options:
+        words = ("--data", "none", "--dev", "none", *option.split(), "--out", tmp_path / "out")
+        done = run("tune", folder, "--task", task, *words)
+        name = {"no-header": "header", "choice": "choices"}.get(option.split()[0][2:], option.split()[0][2:])
+        assert done.status == 1 and f"{name} says nothing to the task {task}: leave it out" in done.err, done.err
 
 
 def test_eval_gives_a_tuned_model_its_own_metric(

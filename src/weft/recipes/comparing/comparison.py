@@ -168,7 +168,7 @@ def tuning_of(
         dev=folder / tuning.dev,
         columns=tuning.columns,
         metric=tuning.metric,
-        pooling=candidate.pooling,
+        pooling=candidate.pooling if "pooling" in KINDS[tuning.task].hears else None,
         context=tuning.context,
         examples=count or None,
         train=replace(settings, steps=steps, evaluate_every=steps, checkpoint_every=0),
@@ -186,9 +186,10 @@ def _check_tuning(tuning: FineTuning) -> None:
     if tuning.epochs <= 0 or tuning.steps < 1:
         raise ValueError(f"the tuning {tuning.name}: epochs={tuning.epochs:g} and steps={tuning.steps} are above 0")
     try:
+        KINDS[tuning.task].check_heard(tuning.columns.said, tuning.task)
         changed(USUAL, tuning.train)
-    except SettingError as error:
-        raise SettingError(f"the tuning {tuning.name}: {error}") from error
+    except ValueError as error:
+        raise type(error)(f"the tuning {tuning.name}: {error}") from error
 
 
 def as_text(value: Any) -> str:

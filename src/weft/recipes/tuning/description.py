@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ TASK, HEAD = "task.json", "head.safetensors"
 
 @dataclass(frozen=True)
 class Columns:
-    """Where a file has what: names of columns, or numbers from 1 where it has no header; None: the usual ones.
+    """Where a file has what: names of columns, or numbers from 1 where it has no header; None: as is usual.
 
     text, pair: a text, and the second one of a pair. label: the class, the number, the right choice, the tag. choices:
     the texts to choose among; first: the number of the first of them, 0 where nobody says. Of tagged words, text and
@@ -32,8 +32,19 @@ class Columns:
     pair: str | None = None
     label: str | None = None
     choices: tuple[str, ...] = ()
-    header: bool = True
+    header: bool | None = None
     first: int | None = None
+
+    @property
+    def headed(self) -> bool:
+        """Whether the first row names the columns, as it does where nobody says."""
+        return self.header is not False
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """What somebody says of them, by name."""
+        named = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in named.items() if value not in (None, ())}
 
     def over(self, usual: Columns) -> Columns:
         """These, and the usual ones in place of those that are not named."""
@@ -42,7 +53,7 @@ class Columns:
             self.pair or usual.pair,
             self.label or usual.label,
             self.choices or usual.choices,
-            self.header,
+            usual.header if self.header is None else self.header,
             usual.first if self.first is None else self.first,
         )
 

@@ -47,8 +47,9 @@ def predict(
     description, tokenizer = tuned.description, tuned.model.need_tokenizer()
     kind = KINDS[description.task]
     metric = kind.fitting(description.metric, f"the task {description.task}")
-    usual = description.columns
-    examples = kind.read(Path(data), usual if columns is None else columns.over(usual), labelled=labelled)
+    given = columns or Columns()
+    kind.check_heard(given.said, description.task)
+    examples = kind.read(Path(data), given.over(description.columns), labelled=labelled)
     rows = kind.encode(examples, description, tokenizer, say, labelled=labelled)
     scores = score(tuned.module.to(place(device)), rows.data, description.objective, labelled=False).rows
     if out is not None:

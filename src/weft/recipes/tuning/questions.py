@@ -78,10 +78,10 @@ def _best(window: Window, scores: np.ndarray, longest: int) -> tuple[str, float]
 class Questions(Kind):
     """SQuAD's questions, 1.1 and 2.0."""
 
+    hears = frozenset({"stride"})
     gives = ("answers",)
     metric = "answer_f1"
     context = 384
-    windows = True
 
     def read(self, path: Path, columns: Columns, *, labelled: bool) -> list[Any]:
         return read_squad(path, labelled=labelled)

@@ -70,12 +70,13 @@ class ClassTexts(Texts):
 
 def unlabelled(path: Path, columns: Columns) -> list[Any]:
     """Texts, or pairs, of which nothing is known yet."""
-    return list(read_unlabelled(path, text=columns.text or "text", second=columns.pair, header=columns.header))
+    return list(read_unlabelled(path, text=columns.text or "text", second=columns.pair, header=columns.headed))
 
 
 class Classes(Kind):
     """A class of each text, or pair of texts."""
 
+    hears = frozenset({"text", "pair", "label", "header", "labels", "pooling", "language"})
     gives = ("classes", "probabilities")
     metric = "accuracy"
 
@@ -83,7 +84,7 @@ class Classes(Kind):
         if not labelled:
             return unlabelled(path, columns)
         text, label = columns.text or "text", columns.label or "label"
-        return list(read_classified(path, text=text, second=columns.pair, label=label, header=columns.header))
+        return list(read_classified(path, text=text, second=columns.pair, label=label, header=columns.headed))
 
     def labels(self, examples: Sequence[Any], metric: Metric) -> tuple[str, ...]:
         return Labels.collect(examples).names
@@ -124,6 +125,7 @@ class NumberTexts(Texts):
 class Numbers(Kind):
     """A number of each text, or pair of texts."""
 
+    hears = frozenset({"text", "pair", "label", "header", "pooling", "language"})
     gives = ("numbers",)
     metric = "pearson"
 
@@ -131,7 +133,7 @@ class Numbers(Kind):
         if not labelled:
             return unlabelled(path, columns)
         text, score = columns.text or "text", columns.label or "label"
-        return list(read_scored(path, text=text, second=columns.pair, score=score, header=columns.header))
+        return list(read_scored(path, text=text, second=columns.pair, score=score, header=columns.headed))
 
     def objective(self, examples: Sequence[Any], labels: tuple[str, ...], how: How) -> Regress:
         return Regress(how.dropout, how.layers, how.pooling, how.language)
@@ -168,13 +170,14 @@ class ChoiceTexts(Texts):
 class Choices(Kind):
     """Which of several texts goes with each text; counted from 0, or as the labels are."""
 
+    hears = frozenset({"text", "label", "choices", "first", "header", "pooling", "language"})
     gives = ("classes", "probabilities")
     metric = "accuracy"
 
     def read(self, path: Path, columns: Columns, *, labelled: bool) -> list[Any]:
         label = (columns.label or "label") if labelled else None
         names = partial(read_choices, path, columns.choices, text=columns.text or "text", label=label)
-        return names(first=columns.first or 0, header=columns.header)
+        return names(first=columns.first or 0, header=columns.headed)
 
     def objective(self, examples: Sequence[Any], labels: tuple[str, ...], how: How) -> Choose:
         return Choose(how.dropout, how.layers, how.pooling, how.language, choices=len(examples[0].choices))
