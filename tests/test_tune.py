@@ -757,6 +757,17 @@ def test_what_a_task_does_not_hear_is_refused(
         assert done.status == 1 and f"{name} says nothing to the task {task}: leave it out" in done.err, done.err
 
 
+def test_what_is_read_is_not_written_over(tuned: Path, moods: tuple[Path, Path], tmp_path: Path) -> None:
+    data = tmp_path / "data.tsv"
+    shutil.copy(moods[1], data)
+    (tmp_path / "same").symlink_to(data)
+    for out in (data, tmp_path / "same"):
+        for words in (("predict", tuned), ("eval", tuned, "--task", "classify")):
+            done = run(*words, "--data", data, "--out", out)
+            assert done.status == 1 and f"{out} is what is read" in " ".join(done.err.split()), done.err
+    assert data.read_bytes() == moods[1].read_bytes()
+
+
 def test_eval_gives_a_tuned_model_its_own_metric(
     tuned: Path, moods: tuple[Path, Path], folder: Path, tmp_path: Path
 ) -> None:

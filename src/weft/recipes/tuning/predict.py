@@ -37,10 +37,13 @@ def predict(
 ) -> Predicted:
     """Write one JSON object for each example of a file, in their order: a row, a sentence, a question.
 
-    out: None writes nothing. columns: what is not named in them stands where it stood when the model was tuned.
+    out: None writes nothing; never the file that is read. columns: what is not named in them stands where it stood when
+    the model was tuned.
     labelled: the file says what is right, and the metric is computed; else no label is read. ValueError or DamagedFile
     names what is wrong.
     """
+    if out is not None and Path(out).resolve() == Path(data).resolve():
+        raise ValueError(f"{out} is what is read, and what is predicted would take its place: name another --out")
     tuned = read_tuned(Path(folder))
     for text in tuned.model.notices:
         say(text)
