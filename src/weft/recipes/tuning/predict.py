@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from weft.data.progress import counted
 from weft.data.sources import Say, quiet
 from weft.evaluate import Interval, Score
 from weft.files import write_bytes
@@ -39,8 +40,8 @@ def predict(
 
     out: None writes nothing; never the file that is read. columns: what is not named in them stands where it stood when
     the model was tuned.
-    labelled: the file says what is right, and the metric is computed; else no label is read. ValueError or DamagedFile
-    names what is wrong.
+    labelled: the file says what is right, and the metric is computed; else no label is read. say: hears how far it is.
+    ValueError or DamagedFile names what is wrong.
     """
     if out is not None and Path(out).resolve() == Path(data).resolve():
         raise ValueError(f"{out} is what is read, and what is predicted would take its place: name another --out")
@@ -54,7 +55,8 @@ def predict(
     kind.check_heard(given.said, description.task)
     examples = kind.read(Path(data), given.over(description.columns), labelled=labelled)
     rows = kind.encode(examples, description, tokenizer, say, labelled=labelled)
-    scores = score(tuned.module.to(place(device)), rows.data, description.objective, labelled=False).rows
+    module, advance = tuned.module.to(place(device)), counted(say, "rows", len(rows.data))
+    scores = score(module, rows.data, description.objective, labelled=False, advance=advance).rows
     if out is not None:
         lines = (json.dumps(line, ensure_ascii=False) + "\n" for line in rows.lines(scores))
         write_bytes(Path(out), "".join(lines).encode())
