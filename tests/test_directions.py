@@ -209,9 +209,18 @@ def test_tables_that_cannot_be_pairs(changes: dict[str, tuple[str, ...]], said: 
         prepare(DataSettings("pairs", (str(path),), **changes), 64, pairs=True)  # type: ignore[arg-type]
 
 
+def test_numbers_name_the_columns_of_a_table_without_a_header(tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text("".join(f"a film {number}\t{number % 2}\n" for number in range(20)))
+    (tmp_path / "b.jsonl").write_text("".join(f'{{"1": "a song {number}", "2": {number}}}\n' for number in range(20)))
+    for name, pair in (("a.tsv", ("a film 0", "0")), ("b.jsonl", ("a song 0", "0"))):
+        settings = DataSettings("pairs", (str(tmp_path / name),), columns=("1", "2"), held_out=0.2)
+        rows = prepare(settings, 64, pairs=True)
+        assert sum(rows.documents) == 20 and pair in [*rows.train.pairs, *rows.held_out.pairs]
+
+
 def test_a_row_without_a_target_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"text": "a", "answer": "b"}\n{"text": "c"}\n')
-    with pytest.raises(ValueError, match=r"a\.jsonl, line 2: there is nothing in the column 'answer'"):
+    with pytest.raises(ValueError, match=r"a\.jsonl, line 2 has no column 'answer'"):
         prepare(DataSettings("pairs", (str(tmp_path / "a.jsonl"),), columns=("text", "answer")), 64, pairs=True)
     (tmp_path / "a.txt").write_text("a\n")
     with pytest.raises(ValueError, match=r"a\.txt has no columns, and data.columns names some"):

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from weft.batch import IGNORED
-from weft.data import Bytes, LibraryTokenizer, Pairs, PieceTable, Template, train_tokenizer
+from weft.data import Bytes, LibraryTokenizer, PieceTable, Template, train_tokenizer
 from weft.data.labelled import (
     NO_ANSWER,
     Answer,
@@ -24,7 +24,6 @@ from weft.data.labelled import (
     Scheme,
     Scored,
     Sentence,
-    TextToText,
     Where,
     answer_tokens,
     encode_choices,
@@ -42,7 +41,6 @@ from weft.data.labelled import (
     read_conllu,
     read_scored,
     read_squad,
-    read_text_to_text,
     tagged_words,
     to_iob2,
 )
@@ -179,7 +177,7 @@ def chosen(path: Path) -> Any:
 @pytest.mark.parametrize(
     ("name", "text", "read", "parts"),
     [
-        ("a.tsv", "text\tlabel\nx\ty\n", both, ["no column 'second'", "'text', 'label'", "no header (--no-header)"]),
+        ("a.tsv", "text\tlabel\nx\ty\n", both, ["no column 'second'", "'text', 'label'", "by number"]),
         ("a.tsv", "text\ttext\tlabel\n", read_classified, ["2 columns called 'text'"]),
         ("a.tsv", "text\tlabel\n", read_classified, ["has no rows"]),
         ("a.tsv", "", read_classified, ["has no rows"]),
@@ -198,7 +196,6 @@ def chosen(path: Path) -> Any:
         ("a.jsonl", '{"text": "a", "label": true}\n', read_scored, ["line 1: 'label' is True, not a finite"]),
         ("a.tsv", "text\tlabel\nx\t1e999\n", read_scored, ["line 2: 'label' is '1e999', not a finite"]),
         ("a.tsv", "text\tlabel\nx\t1_0\n", read_scored, ["line 2: 'label' is '1_0', not a finite"]),
-        ("a.tsv", "source\nx\n", read_text_to_text, ["no column 'target'"]),
         ("a.tsv", "text\tlabel\ta\tb\nx\t2\ty\tz\n", chosen, ["line 2:", "from 0 to 1 (--first 1: "]),
         ("a.tsv", "text\tlabel\ta\tb\nx\tC\ty\tz\n", chosen, ["line 2:", "is 'C'", "A to B"]),
     ],
@@ -216,7 +213,7 @@ def test_numbered_columns_that_are_not_there(tmp_path: Path):
     refused(lambda path: list(read_columns(path, ["1"])), tmp_path / "none.tsv", "there is no file")
 
 
-def test_scores_choices_and_text_to_text(tmp_path: Path):
+def test_scores_and_choices(tmp_path: Path):
     path = written(tmp_path, "a.csv", "s,q,a,b,n\n1.5,who,he,she,B\n-2e3,what,this,that,1\n")
     assert [row.score for row in read_scored(path, text="q", score="s")] == [1.5, -2000.0]
     assert read_choices(path, ("a", "b"), text="q", label="n", first=1) == [
@@ -225,9 +222,6 @@ def test_scores_choices_and_text_to_text(tmp_path: Path):
     ]
     with pytest.raises(ValueError, match="of 1 columns of choices nobody can choose"):
         read_choices(path, ("a",))
-    rows = read_text_to_text(path, source="q", target="a", prefix="say: ")
-    assert rows[0] == TextToText(Where(str(path), "line 2"), "say: who", "he")
-    assert len(Pairs([row.pair for row in rows], Bytes(), 20)) == 2
 
 
 def test_labels_are_those_that_are_trained_on(tmp_path: Path):

@@ -89,11 +89,7 @@ def _table(path: Path, columns: Sequence[str], tabs: bool, header: bool) -> Iter
 def _named(path: Path, columns: Sequence[str], header: list[str]) -> list[int]:
     for column in columns:
         if header.count(column) != 1:
-            hint = (
-                f"{FIRST_ROW}, or say that there is no header (--no-header) and name columns by number"
-                if column not in header
-                else ""
-            )
+            hint = f"{FIRST_ROW}, or name columns by number (weft tune --no-header)" if column not in header else ""
             raise no_column(path, column, header, hint, _CHOOSE)
     return [header.index(column) for column in columns]
 

@@ -1,5 +1,5 @@
-"""Rows with labels: classification, regression, multiple choice, text to text. From .csv, .tsv, .jsonl (each also .gz)
-and .parquet, with columns that the caller names (see `read_columns`: by number where a file has no header)."""
+"""Rows with labels: classification, regression, multiple choice. From .csv, .tsv, .jsonl (each also .gz) and
+.parquet, with columns that the caller names (see `read_columns`: by number where a file has no header)."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,6 @@ from pathlib import Path
 
 from weft.data.labelled.columns import Value, read_columns
 from weft.data.labelled.where import Where
-from weft.data.pairs import Pair
 
 
 @dataclass(frozen=True)
@@ -48,20 +47,6 @@ class Choice:
     text: str
     choices: tuple[str, ...]
     right: int
-
-
-@dataclass(frozen=True)
-class TextToText:
-    """What is read, with the prefix that says what is to be done, and what is to be written."""
-
-    where: Where
-    source: str
-    target: str
-
-    @property
-    def pair(self) -> Pair:
-        """The same for `weft.data.Pairs`."""
-        return self.source, self.target
 
 
 def read_unlabelled(
@@ -124,17 +109,6 @@ def read_choices(
         told, *offered = (_text(value, name, where) for name, value in names)
         right = 0 if label is None else _right(_label(values[-1], label, where), len(choices), first, where)
         found.append(Choice(where, told, tuple(offered), right))
-    return found
-
-
-def read_text_to_text(
-    path: Path | str, *, source: str = "source", target: str = "target", prefix: str = "", header: bool = True
-) -> list[TextToText]:
-    """Texts with what is to be made of them; `prefix` ("summarize: ") is put before each source as it is."""
-    found = []
-    for where, values in read_columns(path, (source, target), header=header):
-        told, wanted = (_text(value, name, where) for name, value in zip((source, target), values, strict=True))
-        found.append(TextToText(where, prefix + told, wanted))
     return found
 
 
