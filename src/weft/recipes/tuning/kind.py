@@ -49,9 +49,11 @@ class Encoded(ABC):
 
 
 class Kind(ABC):
-    """A task. hears: what can be said to it of columns, rows and head, by its name in `Columns` and `Tuning`. gives:
-    what its metrics read, the usual first. metric, context (tokens of a row): the usual ones."""
+    """A task. learns: the class of its objective. hears: what can be said to it of columns, rows and head, by its name
+    in `Columns` and `Tuning`. gives: what its metrics read, the usual first. metric, context (tokens of a row): the
+    usual ones."""
 
+    learns: ClassVar[type[Task]]
     hears: ClassVar[frozenset[str]]
     gives: ClassVar[tuple[Needs, ...]]
     metric: ClassVar[str]

@@ -10,9 +10,10 @@ from weft.data.progress import counted
 from weft.data.sources import Say, quiet
 from weft.evaluate import Interval, Score
 from weft.files import write_bytes
-from weft.recipes.tuning.description import Columns, read_tuned
+from weft.recipes.tuning.description import Columns
 from weft.recipes.tuning.kinds import KINDS
 from weft.recipes.tuning.scores import score
+from weft.recipes.tuning.tuned import read_tuned
 from weft.training.world import place
 
 
@@ -49,7 +50,7 @@ def predict(
     for text in tuned.model.notices:
         say(text)
     description, tokenizer = tuned.description, tuned.model.need_tokenizer()
-    kind = KINDS[description.task]
+    kind = KINDS.get(description.task)
     metric = kind.fitting(description.metric, f"the task {description.task}")
     given = columns or Columns()
     kind.check_heard(given.said, description.task)

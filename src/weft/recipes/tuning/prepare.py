@@ -10,7 +10,6 @@ from typing import Any
 
 from torch import nn
 
-from weft.batch import Tokenizer
 from weft.data.labelled import choose_some
 from weft.evaluate import Metric
 from weft.hub import Model, load
@@ -74,9 +73,7 @@ class Prepared:
 
 def prepare(tuning: Tuning, tell: Callable[[str], None]) -> Prepared:
     """The model, and the data as rows of its ids. ValueError for what does not fit, naming file and line."""
-    if tuning.task not in KINDS:
-        raise ValueError(f"there is no task {tuning.task!r}: there are {', '.join(KINDS)}")
-    kind = KINDS[tuning.task]
+    kind = KINDS.get(tuning.task)
     kind.check_heard(tuning.said, tuning.task)
     model = load(tuning.begin)
     for text in model.notices:
@@ -93,9 +90,10 @@ def prepare(tuning: Tuning, tell: Callable[[str], None]) -> Prepared:
     objective.check(model.module)
     if isinstance(objective, RowTask) and tuning.pooling is None and objective.pooling == "first":
         tell("the model has no pooler: the head reads the state of each row's first token (--pooling mean: of all)")
-    description = Description(objective, tuning.columns, labels, metric.name, _reading(tuning, kind, model))
+    reading = _reading(tuning, kind, model)
+    description = Description(tuning.task, objective, tuning.columns, labels, metric.name, reading)
     held_out = kind.read(Path(tuning.dev), tuning.columns, labelled=True)
-    rows = [_encoded(kind, these, description, tokenizer, tell) for these in (examples, held_out)]
+    rows = [kind.encode(these, description, tokenizer, tell, labelled=True) for these in (examples, held_out)]
     if metric.needs in ("classes", "numbers", "tags"):  # what cannot be scored is refused before it is trained for
         metric.score(rows[1].gold(metric.needs), rows[1].gold(metric.needs))
     return Prepared(model, description, metric, *rows)
@@ -110,12 +108,6 @@ def _some(tuning: Tuning, kind: Kind, examples: list[Any]) -> tuple[list[Any], s
     except ValueError as error:
         raise ValueError(f"{tuning.data}: {error}") from error
     return [examples[place] for place in chosen], f"the {len(chosen):,} examples chosen of {tuning.data}"
-
-
-def _encoded(
-    kind: Kind, examples: list[Any], description: Description, tokenizer: Tokenizer, tell: Callable[[str], None]
-) -> Encoded:
-    return kind.encode(examples, description, tokenizer, tell, labelled=True)
 
 
 def _reading(tuning: Tuning, kind: Kind, model: Model) -> Reading:

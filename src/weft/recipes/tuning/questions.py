@@ -78,6 +78,7 @@ def _best(window: Window, scores: np.ndarray, longest: int) -> tuple[str, float]
 class Questions(Kind):
     """SQuAD's questions, 1.1 and 2.0."""
 
+    learns = Answer
     hears = frozenset({"stride"})
     gives = ("answers",)
     metric = "answer_f1"

@@ -76,6 +76,7 @@ def unlabelled(path: Path, columns: Columns) -> list[Any]:
 class Classes(Kind):
     """A class of each text, or pair of texts."""
 
+    learns = Classify
     hears = frozenset({"text", "pair", "label", "header", "labels", "pooling", "language"})
     gives = ("classes", "probabilities")
     metric = "accuracy"
@@ -125,6 +126,7 @@ class NumberTexts(Texts):
 class Numbers(Kind):
     """A number of each text, or pair of texts."""
 
+    learns = Regress
     hears = frozenset({"text", "pair", "label", "header", "pooling", "language"})
     gives = ("numbers",)
     metric = "pearson"
@@ -170,6 +172,7 @@ class ChoiceTexts(Texts):
 class Choices(Kind):
     """Which of several texts goes with each text; counted from 0, or as the labels are."""
 
+    learns = Choose
     hears = frozenset({"text", "label", "choices", "first", "header", "pooling", "language"})
     gives = ("classes", "probabilities")
     metric = "accuracy"
