@@ -23,6 +23,7 @@ import time
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,7 @@ from weft.batch import Batch, Dataset
 from weft.cli import main as command
 from weft.data import Blocks, Bytes, DataSettings, Pairs, open_source, places, read_pairs, stream
 from weft.data.made import made_pairs, sentences
+from weft.data.progress import counted
 from weft.evaluate import Bigram, Counted, NGram, Score, counted_likelihood
 from weft.evaluate.bleu import bleu, tokenised_bleu
 from weft.files import read_json
@@ -298,13 +300,9 @@ def translator_row(run: Path, folder: Path, given: Given) -> tuple[Row, list[Sco
     pairs = read_pairs(folder / "val.en.gz", folder / "val.de.gz")[: 8 if given.debug else None]
     sources, references = [source for source, _ in pairs], [target for _, target in pairs]
     began = time.perf_counter()
-
-    def done(count: int) -> None:
-        print(f"\r{run.name}: translated {count:,} of {len(pairs):,}", end="", file=sys.stderr)
-
-    written = translate(model, sources, done=done, tokens=16 if given.debug else 100)
+    advance = counted(partial(print, file=sys.stderr), f"{run.name}: translated", len(pairs))
+    written = translate(model, sources, advance=advance, tokens=16 if given.debug else 100)
     seconds = time.perf_counter() - began
-    print(file=sys.stderr)
     scores = [tokenised_bleu(written, references), bleu(written, references)]
     dataset = Pairs(pairs, model.need_tokenizer(), int(model.config.context), start=model.stops.start)
     row = Row(

@@ -1,16 +1,19 @@
 """One thread, fixed seeds, property tests that try the same examples every time; runs that several files read."""
 
+import itertools
 import os
 import shutil
 import zlib
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import hypothesis
 import pytest
 import torch
 from commands import SIX, TINY, good, stop_after, weft
 
+from weft.data import progress
 from weft.training import measure
 
 torch.set_num_threads(1)
@@ -70,6 +73,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def seeded() -> None:
     """Every test starts from the same random state, whatever ran before it."""
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three seconds pass whenever it is asked how far something is."""
+    seconds = itertools.count(0, 3)
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
 
 
 @pytest.fixture(scope="session")

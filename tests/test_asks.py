@@ -1,6 +1,7 @@
 """What a model is asked of a text: which words fill its blanks, and how likely it finds it."""
 
 import math
+import re
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -360,6 +361,15 @@ def test_score_shows_a_table_and_its_words_go_in_order(folders: Path):
     refused = run("score", TEXT, folders / "bytes", folders / "spans")
     assert refused.status == 1 and f"{folders / 'spans'}: an encoder–decoder" in refused.err
     assert good("score", "word " * 100, folders / "bytes").status == 0  # no file has so long a name
+
+
+@pytest.mark.usefixtures("slow")
+def test_eval_and_score_say_how_far_they_are(folders: Path, book: Path) -> None:
+    said = good("eval", folders / "bytes", "--data", book).err
+    rows, of = re.findall(r"rows: ([\d,]+) of ([\d,]+), [\d.]+ a second", said)[-1]
+    assert rows == of
+    assert "windows: " in good("score", TEXT * 9, folders / "bytes", "--stride", 1).err
+    assert f"tokens: {len(TEXT)} of {len(TEXT)}, " in good("score", TEXT, folders / "masked").err
 
 
 def test_eval_with_a_stride_is_the_same_number_token_by_token(folders: Path, book: Path):

@@ -274,6 +274,7 @@ def test_overwriting_removes_what_it_wrote_and_nothing_else(compared: Path, data
         ("seeds = 2", "seeds = 2\nflops = 1e5", "raise the budget to"),
         ("seeds = 2", "seeds = [", "small.toml is no TOML"),
         ('task = "classify"', 'task = "clasify"', "the tuning mood: no task is called 'clasify'; did you mean"),
+        ("counts = [6, 0]", "counts = [6]\ncolumns = { first = 1 }", "mood: first says nothing to the task classify"),
         ("counts = [6, 0]", "counts = [31]", "train.tsv has 30 examples: ask for fewer, or for all"),
         ("counts = [6, 0]", "counts = [6, 6]", "counts=.6, 6.: name how many"),
         ('dev = "moods/dev.tsv"', 'dev = "moods/den.tsv"', "there is no file .*moods/den.tsv: small reads text.txt"),
@@ -359,6 +360,9 @@ def test_a_tuning_is_as_long_as_its_epochs_or_its_least_steps() -> None:
         return made.train.steps
 
     assert [steps(count) for count in (100, 300, 0)] == [50, 60, 200]
+    tags = replace(tuning, task="tag")  # a tag is read from its own word's state, whatever is said of whole rows
+    whole = tuning_of(tags, comparison.candidates[3], begin=begin, folder=folder, count=9, of=9, seed=0)
+    assert whole.pooling is None
 
 
 def test_values_of_a_file_are_read_as_words_of_a_command_are() -> None:

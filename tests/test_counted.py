@@ -81,6 +81,13 @@ def test_what_cannot_be_predicted_is_said() -> None:
         probability(Bigram.fit(np.array([0, 1]), 3), [], 1)
 
 
+@pytest.mark.usefixtures("slow")
+def test_the_command_says_how_far_it_is(book: Path) -> None:
+    said = good("ngram", "--data", book, "--held-out", book).err
+    for what in ("training a tokenizer (", "tokenised: documents: 1 of 1", "counted: orders: 5 of 5"):
+        assert what in said
+
+
 def test_the_command_counts_what_eval_counts(trained: Path, book: Path, tmp_path: Path) -> None:
     held_out = tmp_path / "held_out.txt"
     held_out.write_text("the 7th line of a large book\nréd\n")

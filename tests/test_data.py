@@ -274,7 +274,7 @@ def test_what_is_left_out_is_said(tmp_path: Path):
 
 @pytest.mark.parametrize(
     "form",
-    ["A/wiki.{}.txt", "A/wiki_{}.raw", "A/{}-small.jsonl", "A/wiki.{}", "{}/pos/a.txt", "A-{}/{}.txt", "{}.tokens.gz"],
+    ["A/wiki.{}.txt", "A/wiki_{}2.raw", "A/{}-small.jsonl", "A/wiki.{}", "{}/pos/a.txt", "A-{}/{}.txt", "{}.tokens.gz"],
 )
 @pytest.mark.parametrize("held", ["valid", "dev"])
 def test_the_names_of_a_split_are_read_in_their_usual_forms(form: str, held: str):

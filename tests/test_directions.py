@@ -96,18 +96,36 @@ def test_files_that_do_not_match(folder: Path, tmp_path: Path) -> None:
         (tmp_path / f"train.{language}").write_text("one\ntwo\n")
     with pytest.raises(ValueError, match="files say which they are: put val.en and its like beside train"):
         read_directions(tmp_path, ["en-de", "de-en"])
-    (tmp_path / "more.en").write_text("three\n")
-    with pytest.raises(ValueError, match=r"more\.en has no counterpart in de: .*more\.de is missing"):
+    (tmp_path / "train2.en").write_text("three\n")
+    with pytest.raises(ValueError, match=r"train2\.en has no counterpart in de: .*train2\.de is missing"):
         read_directions(tmp_path, ["en-de"])
-    (tmp_path / "more.de").write_text("three\nfour\n")
-    with pytest.raises(ValueError, match=r"more\.en has 1 lines and .*more\.de has 2"):
+    (tmp_path / "train2.de").write_text("three\nfour\n")
+    with pytest.raises(ValueError, match=r"train2\.en has 1 lines and .*train2\.de has 2"):
         read_directions(tmp_path, ["en-de"])
+    (tmp_path / "train.en.gz").write_text("")
+    with pytest.raises(ValueError, match=r"train\.en and .*train\.en\.gz are both train in en: move one"):
+        read_directions(tmp_path, ["en-de"])
+
+
+def test_a_test_set_of_any_usual_name_stays_out(tmp_path: Path) -> None:
+    def put(*names: str) -> None:
+        for name, language in ((name, language) for name in names for language in ("en", "de")):
+            (tmp_path / f"{name}.{language}").write_text(f"{name}\n")
+
+    put("europarl-v7", "test2016", "newstest2014", "tst2013", "test_2017_flickr", "newsdiscusstest2015.de-en")
+    assert read_directions(tmp_path, ["en-de"])[Side.TRAIN] == [("europarl-v7", "europarl-v7")]
+    put("newsdev2013")
+    with pytest.raises(ValueError, match=r"europarl-v7\.en does not say what it is for, and others.* are called train"):
+        read_directions(tmp_path, ["en-de"])
+    for language in ("en", "de"):
+        (tmp_path / f"europarl-v7.{language}").rename(tmp_path / f"train-europarl-v7.{language}")
+    assert {side: len(pairs) for side, pairs in read_directions(tmp_path, ["en-de"]).items()} == {0: 1, 1: 1}
 
 
 def test_one_model_of_several_directions(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "several"
-    words = ("--set", "data.directions=en-de,de-en,en-fr", "--set", "train.steps=4", "--set", "train.last=0")
-    done = weft("train", "multi30k", "--debug", "--data", folder, *words, "--set", "data.source=pairs", "--out", out)
+    words = ("--set", "data.directions=en-de,de-en,en-fr", "--set", "train.steps=4")
+    done = weft("train", "multi30k", "--debug", "--data", folder, *words, "--out", out)
     assert done.status == 0, done.err
     told = json.loads((out / "report.json").read_text())["metrics"]
     assert {"tokenised_bleu", "tokenised_bleu, into de", "bleu, into fr", "chrf, into en"} <= told.keys()
@@ -122,13 +140,21 @@ def test_one_model_of_several_directions(folder: Path, tmp_path: Path) -> None:
         translate(model, ["the moon"], to="nl")
 
 
-def test_a_model_of_one_direction_is_not_asked(folder: Path, tmp_path: Path) -> None:
+def test_a_model_of_one_direction_is_not_asked_and_goes_on_with_other_pairs(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "one"
-    words = ("--set", "data.directions=en-de", "--set", "train.steps=2", "--set", "train.last=0")
-    done = weft("train", "multi30k", "--debug", "--data", folder, *words, "--out", out)
+    few = ("--set", "train.steps=2", "--set", "train.batch=4", "--set", "train.precision=fp32")
+    done = weft("train", "multi30k", "--debug", "--data", folder, *few, "--out", out)
     assert done.status == 0, done.err
+    assert json.loads((out / "report.json").read_text())["data"]["documents"] == [40, 8]
     with pytest.raises(ValueError, match="is not asked for 'de': leave --to out"):
         translate(library.load(out), ["the moon"], to="de")
+    more = ("--data", folder / "train.en", "--data", folder / "train.de")
+    for words in (more, ("--debug",)):
+        done = weft("train", out, *words, *few, "--overwrite", "--out", tmp_path / "further")
+        assert done.status == 0, done.err
+    done = weft("train", out, "--data", folder, "--out", tmp_path / "more")
+    assert done.status == 1 and "is a folder, and pairs come from files" in done.err
+    assert "of a folder with a file for each language (train.en, train.de), say data.directions=en-de" in done.err
 
 
 def test_texts_have_no_directions(tmp_path: Path) -> None:
@@ -161,6 +187,12 @@ def test_several_tasks_of_tables_are_asked_for_by_prefix(tmp_path: Path) -> None
     assert prepare(settings, 64, pairs=True).train.pairs[0] == ("the moon 0", "no")
 
 
+def test_tables_that_are_not_called_train_leave_nothing_to_train_on(tmp_path: Path) -> None:
+    paths = [str(table(tmp_path / name, 6)) for name in ("dev.csv", "test2016.csv")]
+    with pytest.raises(ValueError, match=r"dev\.csv, .*test2016\.csv: there are no pairs to train on, by the files'"):
+        prepare(DataSettings("pairs", tuple(paths), columns=("text", "answer")), 64, pairs=True)
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -177,9 +209,18 @@ def test_tables_that_cannot_be_pairs(changes: dict[str, tuple[str, ...]], said: 
         prepare(DataSettings("pairs", (str(path),), **changes), 64, pairs=True)  # type: ignore[arg-type]
 
 
+def test_numbers_name_the_columns_of_a_table_without_a_header(tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text("".join(f"a film {number}\t{number % 2}\n" for number in range(20)))
+    (tmp_path / "b.jsonl").write_text("".join(f'{{"1": "a song {number}", "2": {number}}}\n' for number in range(20)))
+    for name, pair in (("a.tsv", ("a film 0", "0")), ("b.jsonl", ("a song 0", "0"))):
+        settings = DataSettings("pairs", (str(tmp_path / name),), columns=("1", "2"), held_out=0.2)
+        rows = prepare(settings, 64, pairs=True)
+        assert sum(rows.documents) == 20 and pair in [*rows.train.pairs, *rows.held_out.pairs]
+
+
 def test_a_row_without_a_target_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"text": "a", "answer": "b"}\n{"text": "c"}\n')
-    with pytest.raises(ValueError, match=r"a\.jsonl, line 2: there is nothing in the column 'answer'"):
+    with pytest.raises(ValueError, match=r"a\.jsonl, line 2 has no column 'answer'"):
         prepare(DataSettings("pairs", (str(tmp_path / "a.jsonl"),), columns=("text", "answer")), 64, pairs=True)
     (tmp_path / "a.txt").write_text("a\n")
     with pytest.raises(ValueError, match=r"a\.txt has no columns, and data.columns names some"):

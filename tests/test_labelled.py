@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from weft.batch import IGNORED
-from weft.data import Bytes, LibraryTokenizer, Pairs, PieceTable, Template, train_tokenizer
+from weft.data import Bytes, LibraryTokenizer, PieceTable, Template, train_tokenizer
 from weft.data.labelled import (
     NO_ANSWER,
     Answer,
@@ -24,7 +24,6 @@ from weft.data.labelled import (
     Scheme,
     Scored,
     Sentence,
-    TextToText,
     Where,
     answer_tokens,
     encode_choices,
@@ -42,7 +41,6 @@ from weft.data.labelled import (
     read_conllu,
     read_scored,
     read_squad,
-    read_text_to_text,
     tagged_words,
     to_iob2,
 )
@@ -165,7 +163,7 @@ def test_a_parquet_has_rows_of_columns_too(tmp_path: Path):
     refused(lambda path: read_scored(path, score="score"), path, "row 2: 'score' is None, not a finite number")
     refused(lambda path: read_scored(path, score="list"), path, "row 1: 'list' is [1]", kind=DamagedFile)
     refused(lambda path: read_classified(path, label="y"), path, "no column 'y': choose one of its columns", "'score'")
-    refused(lambda path: read_classified(path, header=False), path, "header=False is for .csv and .tsv")
+    refused(lambda path: read_classified(path, header=False), path, "only .csv and .tsv may have no header")
 
 
 def both(path: Path) -> Any:
@@ -179,7 +177,7 @@ def chosen(path: Path) -> Any:
 @pytest.mark.parametrize(
     ("name", "text", "read", "parts"),
     [
-        ("a.tsv", "text\tlabel\nx\ty\n", both, ["no column 'second'", "'text', 'label'", "header=False"]),
+        ("a.tsv", "text\tlabel\nx\ty\n", both, ["no column 'second'", "'text', 'label'", "by number"]),
         ("a.tsv", "text\ttext\tlabel\n", read_classified, ["2 columns called 'text'"]),
         ("a.tsv", "text\tlabel\n", read_classified, ["has no rows"]),
         ("a.tsv", "", read_classified, ["has no rows"]),
@@ -191,15 +189,14 @@ def chosen(path: Path) -> Any:
         ("a.jsonl", '{"text": "a", "label": 1}\n{"label": 1}\n', read_classified, ["line 2 has no column 'text'"]),
         ("a.jsonl", '{"text": 3, "label": 1}\n', read_classified, ["line 1: 'text' is 3, not a text"]),
         ("a.jsonl", '{"text": null, "label": 1}\n', read_classified, ["line 1: there is no 'text'"]),
-        ("a.jsonl", '{"text": "a", "label": 1.5}\n', read_classified, ["line 1: the label 'label' is 1.5", "scores"]),
+        ("a.jsonl", '{"text": "a", "label": 1.5}\n', read_classified, ["line 1: the label 'label' is 1.5", "regress"]),
         ("a.jsonl", '{"text": "a", "label": {"b": 1}}\n', read_classified, ["line 1: 'label' is {"]),
         ("a.jsonl", '{"text"\n', read_classified, ["line 1: not JSON"]),
         ("a.jsonl", '{"text": "a", "label": NaN}\n', read_scored, ["line 1: 'label' is nan, not a finite"]),
         ("a.jsonl", '{"text": "a", "label": true}\n', read_scored, ["line 1: 'label' is True, not a finite"]),
         ("a.tsv", "text\tlabel\nx\t1e999\n", read_scored, ["line 2: 'label' is '1e999', not a finite"]),
         ("a.tsv", "text\tlabel\nx\t1_0\n", read_scored, ["line 2: 'label' is '1_0', not a finite"]),
-        ("a.tsv", "source\nx\n", read_text_to_text, ["no column 'target'"]),
-        ("a.tsv", "text\tlabel\ta\tb\nx\t2\ty\tz\n", chosen, ["line 2:", "from 0 to 1; first=1"]),
+        ("a.tsv", "text\tlabel\ta\tb\nx\t2\ty\tz\n", chosen, ["line 2:", "from 0 to 1 (--first 1: "]),
         ("a.tsv", "text\tlabel\ta\tb\nx\tC\ty\tz\n", chosen, ["line 2:", "is 'C'", "A to B"]),
     ],
 )  # fmt: skip
@@ -216,7 +213,7 @@ def test_numbered_columns_that_are_not_there(tmp_path: Path):
     refused(lambda path: list(read_columns(path, ["1"])), tmp_path / "none.tsv", "there is no file")
 
 
-def test_scores_choices_and_text_to_text(tmp_path: Path):
+def test_scores_and_choices(tmp_path: Path):
     path = written(tmp_path, "a.csv", "s,q,a,b,n\n1.5,who,he,she,B\n-2e3,what,this,that,1\n")
     assert [row.score for row in read_scored(path, text="q", score="s")] == [1.5, -2000.0]
     assert read_choices(path, ("a", "b"), text="q", label="n", first=1) == [
@@ -225,9 +222,6 @@ def test_scores_choices_and_text_to_text(tmp_path: Path):
     ]
     with pytest.raises(ValueError, match="of 1 columns of choices nobody can choose"):
         read_choices(path, ("a",))
-    rows = read_text_to_text(path, source="q", target="a", prefix="say: ")
-    assert rows[0] == TextToText(Where(str(path), "line 2"), "say: who", "he")
-    assert len(Pairs([row.pair for row in rows], Bytes(), 20)) == 2
 
 
 def test_labels_are_those_that_are_trained_on(tmp_path: Path):
@@ -355,6 +349,7 @@ def answer(text: str, start: Any) -> dict[str, Any]:
 def test_squad_of_both_versions(tmp_path: Path):
     path = written(tmp_path, "a.json.gz", squad(answer("fox", 4), {"answers": [], "is_impossible": True}))
     first, second = read_squad(path)
+    assert [question.answers for question in read_squad(path, labelled=False)] == [(), ()]
     where = Where(str(path), "question '0'")
     assert first == Question(where, "0", "T", "who?", "the fox and the dog", (Answer("fox", 4),))
     assert second.impossible and not first.impossible

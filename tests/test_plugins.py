@@ -26,7 +26,9 @@ from pathlib import Path
 from weft.data import Bytes, DataSettings, Document
 from weft.models import FAMILIES, Blueprint, Family
 from weft.objectives import Loss, NextToken, Translate
+from weft.objectives.tasks import Classify
 from weft.recipes import Recipe
+from weft.recipes.tuning.texts import Classes
 from weft.training.settings import TrainSettings
 
 llama, transformer = FAMILIES.get("llama"), FAMILIES.get("transformer")
@@ -93,7 +95,21 @@ class Coded(Bytes):
         (Path(folder) / "tokenizer.json").write_text('{"weft": "codes"}')
 
 
-codes = Codes()
+@dataclass(frozen=True)
+class Sort(Classify):
+    """Classification under another name."""
+
+
+class Sorting(Classes):
+    """The same of its rows."""
+
+    learns = Sort
+
+    def objective(self, examples, labels, how):
+        return Sort(how.dropout, how.layers, how.pooling, how.language, classes=len(labels))
+
+
+codes, sorting = Codes(), Sorting()
 recipe = Recipe(
     name="counting_run",
     model=Blueprint.of("woven", "debug"),
@@ -124,6 +140,9 @@ counting = strange_parts:Counting
 [weft.tokenizers]
 codes = strange_parts:codes
 
+[weft.tasks]
+sorting = strange_parts:sorting
+
 [weft.recipes]
 counting_run = strange_parts:recipe
 run = strange_parts:recipe
@@ -138,6 +157,11 @@ COMMANDS = {
     "show": ["show", "counted", "--json"],
     "show recipe": ["show", "counting_run"],
     "resume": ["train", "counting_run", "--out", "counted", "--quiet", "--resume"],
+    "tune": [
+        *("tune", "counted", "--task", "sorting", "--data", "kinds.tsv", "--dev", "kinds.tsv", "--out", "sorted"),
+        *("--epochs", "1", "--quiet", "--set", "train.precision=fp32", "--set", "train.kernel=matmul"),
+    ],
+    "predict": ["predict", "sorted", "--data", "kinds.tsv", "--out", "sorted.jsonl"],
     "family": ["train", "woven", "--out", "woven", *TINY, "--set", "data.source=counting"],
     "source": ["train", "gpt2", "--data", " spoken", "--set", "data.source=counting", "--out", "gpt2", *TINY],
     "pairs": ["train", "turned", "--out", "turned", *TINY],
@@ -200,6 +224,7 @@ def used(tmp_path_factory: pytest.TempPathFactory) -> Used:
     )
     (site / "strange_parts-1.0.dist-info" / "entry_points.txt").write_text(POINTS)
     (folder / "some.txt").write_text("1 2 3 4 5\n")
+    (folder / "kinds.tsv").write_text("text\tlabel\n1 2\teven\n1 2 3\todd\n")
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, json.dumps(COMMANDS)],
         capture_output=True,
@@ -244,6 +269,15 @@ def test_what_strange_parts_made_is_loaded_like_any_other(used: Used):
     assert json.loads(used.good("show"))["model"]["family"] == "woven"
     assert json.loads(used.good("generate"))["prompt"] == "7 8"
     assert json.loads(used.good("eval"))["bytes"] == 10
+
+
+def test_a_strange_task_is_listed_tuned_for_and_predicted(used: Used):
+    assert "sorting" in json.loads(used.good("names"))["tasks"]
+    used.good("tune")
+    used.good("predict")
+    assert json.loads((used.folder / "sorted" / "task.json").read_text())["objective"]["name"] == "sorting"
+    lines = (used.folder / "sorted.jsonl").read_text().splitlines()
+    assert [json.loads(line)["label"] in ("even", "odd") for line in lines] == [True, True]
 
 
 def test_a_strange_objective_is_minimised_with_all_its_terms(used: Used):

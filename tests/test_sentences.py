@@ -159,12 +159,14 @@ def folder(tmp_path: Path) -> Path:
     return place
 
 
+@pytest.mark.usefixtures("slow")
 def test_a_file_of_texts_becomes_a_file_of_vectors(folder: Path, tmp_path: Path) -> None:
     texts = [text for text in TEXTS if text]
     (tmp_path / "a.txt").write_text("\n".join(texts) + "\n")
     (tmp_path / "a.jsonl").write_text("".join(json.dumps({"body": text}) + "\n" for text in texts))
     expected = weft.load(folder).embed(texts).numpy()
-    good("embed", folder, "--input", tmp_path / "a.txt", "--out", tmp_path / "a.npy")
+    done = good("embed", folder, "--input", tmp_path / "a.txt", "--out", tmp_path / "a.npy")
+    assert f"texts: {len(texts)} of {len(texts)}, " in done.err
     good("embed", folder, "--input", tmp_path / "a.jsonl", "--column", "body", "--out", tmp_path / "b.npy")
     assert np.array_equal(np.load(tmp_path / "a.npy"), expected) and np.array_equal(
         np.load(tmp_path / "b.npy"), expected

@@ -22,7 +22,7 @@ from weft.files import DamagedFile, read_tensors, write_tensors
 from weft.hub import Model
 from weft.models import Blueprint
 from weft.nn import Encoder, EncoderDecoder, Layout
-from weft.objectives.tasks import TASKS, Answer, Classify
+from weft.objectives.tasks import Answer, Classify
 from weft.objectives.writing import layout
 from weft.recipes.tuning import USUAL, Columns, Tuning, predict, read_tuned, tune
 from weft.recipes.tuning.kinds import KINDS
@@ -191,6 +191,18 @@ def test_questions_are_answered_and_some_have_no_answer(folder: Path, tmp_path: 
     said = {line["id"]: line for line in lines(tmp_path / "p.jsonl")}
     empty = [line for line in said.values() if line["answer"] == ""]
     assert empty and all(line["no_answer"] > 0 for line in empty)
+    new = json.loads(files[1].read_text())  # as nobody has answered them yet
+    asked = [question for article in new["data"] for part in article["paragraphs"] for question in part["qas"]]
+    for number, question in enumerate(asked):
+        question.pop("is_impossible")
+        question["answers"] = []
+        if number % 2:
+            question.pop("answers")
+    (tmp_path / "new.json").write_text(json.dumps(new))
+    good("predict", tmp_path / "out", "--data", tmp_path / "new.json", "--out", tmp_path / "new.jsonl")
+    assert lines(tmp_path / "new.jsonl") == lines(tmp_path / "p.jsonl")
+    done = run("predict", tmp_path / "out", "--data", tmp_path / "new.json", "--out", tmp_path / "x", "--score")
+    assert done.status == 1 and "question 'q0': there is no answer, and is_impossible is not true" in done.err
 
 
 def test_the_best_span_is_in_the_context_and_no_longer_than_may_be(folder: Path, tmp_path: Path) -> None:
@@ -226,6 +238,22 @@ def test_the_right_one_of_several_is_chosen(folder: Path, tmp_path: Path) -> Non
     good("predict", tmp_path / "out", "--data", files[1], "--out", tmp_path / "p.jsonl")
     gold = ["ABC".index(line[-1]) for line in files[1].read_text().splitlines()[1:]]
     assert [line["choice"] for line in lines(tmp_path / "p.jsonl")] == gold
+
+
+def test_choices_are_counted_as_their_labels_are(folder: Path, tmp_path: Path) -> None:
+    def choice(draw: random.Random) -> tuple[str, ...]:
+        right = draw.randrange(2)
+        return "the film was", *(draw.choice(GOOD if place == right else BAD) for place in range(2)), str(1 + right)
+
+    file = table(tmp_path / "a.tsv", 40, 1, choice, "text\ta\tb\tlabel")
+    words = ("--data", file, "--dev", file, "--choice", "a", "--choice", "b", *QUICK, "--epochs", 6)
+    done = run("tune", folder, "--task", "choose", *words, "--out", tmp_path / "out")
+    assert done.status == 1 and "is '2': a number from 0 to 1 (--first 1: they count from 1)" in done.err
+    good("tune", folder, "--task", "choose", *words, "--first", 1, "--out", tmp_path / "out")
+    told = good("predict", tmp_path / "out", "--data", file, "--out", tmp_path / "p.jsonl", "--score", "--json").data
+    gold = [int(line[-1]) for line in file.read_text().splitlines()[1:]]
+    right = [line["choice"] == label for line, label in zip(lines(tmp_path / "p.jsonl"), gold, strict=True)]
+    assert told["score"]["value"] == sum(right) / len(right) > 0.6
 
 
 @pytest.mark.parametrize("family, pooling", [("gpt2", None), ("llama", "mean")])
@@ -281,7 +309,9 @@ def test_windows_over_long_texts_begin_a_stride_apart(folder: Path, tmp_path: Pa
         for stride in (4, 16)
     )
     assert many > few > 3
-    with pytest.raises(ValueError, match="stride=4 is of windows over long texts of questions"):
+    with pytest.raises(
+        ValueError, match="stride says nothing to the task tag: leave it out; of these it hears every-piece"
+    ):
         prepare(Tuning(folder, "tag", tagged(tmp_path / "a.conll", 4, 1, entity), file, stride=4), print)
 
 
@@ -289,7 +319,7 @@ def test_only_a_decoder_and_a_row_have_text_to_learn(folder: Path, moods: tuple[
     with pytest.raises(ValueError, match="language=0.5 asks for each row's next tokens, which an encoder sees"):
         tune(Tuning(folder, "classify", *moods, NUMBERED, language=0.5), tmp_path / "out")
     file = tagged(tmp_path / "a.conll", 4, 1, entity)
-    with pytest.raises(ValueError, match="the task tag asks each token already"):
+    with pytest.raises(ValueError, match="language says nothing to the task tag"):
         tune(Tuning(folder, "tag", file, file, language=0.5), tmp_path / "out")
 
 
@@ -526,13 +556,14 @@ def test_a_task_that_is_not_understood_is_an_error(tuned: Path, folder: Path, tm
 @pytest.mark.parametrize(
     "words, said",
     [
-        (("--task", "classfy"), "there is no task 'classfy'"),
+        (("--task", "classfy"), "no task is called 'classfy'; did you mean 'classify'?"),
         (("--metric", "entity_f1"), "'entity_f1' needs tags"),
         (("--metric", "acuracy"), "did you mean 'accuracy'"),
         (("--label", 3), "has no column 3"),
         (("--pooling", "max"), "--pooling max: "),
         (("--layers", "some"), "--layers some: all, head"),
         (("--longest", 900), "rows of 900 tokens, and the model places 64"),
+        (("--longest", 0), "rows of 0 tokens hold nothing: --longest 128 is usual"),
         (("--labels", "yes,maybe"), "train.tsv, line"),
         (("--set", "model.depth=3"), "write it as train.a=b"),
         (("--set", "train.best=loss"), "choose it by --metric"),
@@ -676,15 +707,71 @@ def test_rows_are_padded_on_the_right_and_a_sample_may_be_several() -> None:
     assert sorted(data.place(number, 3).sample for number in range(3)) == [0, 1, 2]
 
 
-def test_every_task_has_a_kind_and_every_kind_a_task() -> None:
-    assert list(KINDS) == TASKS.names()
-    assert all(task().title == name for name, task in TASKS.all().items())
+def test_every_task_that_is_listed_can_be_tuned_for() -> None:
+    assert KINDS.names() == good("list", "--json").data["tasks"] == ["answer", "choose", "classify", "regress", "tag"]
+    assert all(kind.learns().title == name for name, kind in KINDS.all().items())
     assert Answer().dropout == 0.0
 
 
 def test_columns_that_are_not_named_are_those_of_the_tuning() -> None:
     usual = Columns("a", "b", "label", header=False)
-    assert Columns("c").over(usual) == Columns("c", "b", "label", header=True)
+    assert Columns("c").over(usual) == Columns("c", "b", "label", header=False)
+    assert Columns("c", header=True).over(usual) == Columns("c", "b", "label", header=True)
+
+
+def test_a_header_is_there_or_not_as_it_was_when_tuned(tuned: Path, moods: tuple[Path, Path], tmp_path: Path) -> None:
+    def said(name: str, *words: object) -> list[Any]:
+        good("predict", tuned, "--data", tmp_path / name, *words, "--out", tmp_path / "p.jsonl")
+        return lines(tmp_path / "p.jsonl")
+
+    rows = moods[1].read_text()
+    (tmp_path / "none.tsv").write_text(rows)
+    (tmp_path / "named.tsv").write_text("film\tmood\n" + rows)
+    usual = said("none.tsv")
+    assert said("none.tsv", "--text", 1) == said("none.tsv", "--no-header") == usual
+    assert said("named.tsv", "--text", "film", "--header") == usual
+    done = run("predict", tuned, "--data", tmp_path / "none.tsv", "--choice", "a", "--out", tmp_path / "x")
+    assert done.status == 1 and "choices says nothing to the task classify" in done.err
+
+
+@pytest.mark.parametrize(
+    ("task", "options"),
+    [
+        (
+            "answer",
+            ("--pooling mean", "--every-piece", "--text 1", "--pair 1", "--label 1", "--choice a", "--no-header"),
+        ),
+        ("tag", ("--pooling mean", "--pair 1", "--choice a", "--first 1", "--no-header")),
+        ("classify", ("--every-piece", "--choice a", "--first 1", "--stride 3")),
+        ("regress", ("--every-piece", "--choice a", "--labels a,b")),
+        ("choose", ("--every-piece", "--pair 1", "--labels a,b")),
+    ],
+)
+def test_what_a_task_does_not_hear_is_refused(
+    task: str, options: tuple[str, ...], folder: Path, tmp_path: Path
+) -> None:
+    for option in options:
+        words = ("--data", "none", "--dev", "none", *option.split(), "--out", tmp_path / "out")
+        done = run("tune", folder, "--task", task, *words)
+        name = {"no-header": "header", "choice": "choices"}.get(option.split()[0][2:], option.split()[0][2:])
+        assert done.status == 1 and f"{name} says nothing to the task {task}: leave it out" in done.err, done.err
+
+
+@pytest.mark.usefixtures("slow")
+def test_predictions_say_how_far_they_are(tuned: Path, moods: tuple[Path, Path], tmp_path: Path) -> None:
+    done = good("predict", tuned, "--data", moods[1], "--out", tmp_path / "p.jsonl")
+    assert "rows: 40 of 40, 13.3 a second" in done.err
+
+
+def test_what_is_read_is_not_written_over(tuned: Path, moods: tuple[Path, Path], tmp_path: Path) -> None:
+    data = tmp_path / "data.tsv"
+    shutil.copy(moods[1], data)
+    (tmp_path / "same").symlink_to(data)
+    for out in (data, tmp_path / "same"):
+        for words in (("predict", tuned), ("eval", tuned, "--task", "classify")):
+            done = run(*words, "--data", data, "--out", out)
+            assert done.status == 1 and f"{out} is what is read" in " ".join(done.err.split()), done.err
+    assert data.read_bytes() == moods[1].read_bytes()
 
 
 def test_eval_gives_a_tuned_model_its_own_metric(

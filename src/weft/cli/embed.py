@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from weft.cli.shared import opened, printer
+from weft.cli.shared import note, opened, printer
+from weft.data.progress import counted
 from weft.data.reading import read_text
 from weft.data.records import read_records, record_kind
 from weft.files import write_bytes
@@ -25,7 +26,8 @@ def command(name: str, source: Path, out: Path, column: str, pooling: str | None
     if pooling is None and model.pooling is None:
         raise ValueError(f"{name} declares no pooling (modules.json): say it, --pooling mean")
     began = time.perf_counter()
-    found = model.embed(texts, pooling=None if pooling is None else Pooling((pooling,), normalise=True))
+    how = None if pooling is None else Pooling((pooling,), normalise=True)
+    found = model.embed(texts, pooling=how, advance=counted(note, "texts", len(texts)))
     seconds = time.perf_counter() - began
     file = io.BytesIO()
     np.save(file, found.cpu().numpy())

@@ -18,8 +18,7 @@ from weft.models import FAMILIES
 from weft.nn import ATTENTIONS, KERNELS, SCHEMES
 from weft.objectives import OBJECTIVES
 from weft.objectives.loss import KINDS
-from weft.objectives.tasks import TASKS
-from weft.recipes import RECIPES
+from weft.recipes import RECIPES, tuning
 from weft.recipes.comparing import COMPARISONS
 
 HEADING = "bold cyan"
@@ -38,7 +37,7 @@ def command(*, as_json: bool) -> None:
         "sources": SOURCES.names(),
         "pairs": PAIR_SOURCES.names(),
         "tokenizers": TOKENIZERS.names(),
-        "tasks": TASKS.names(),
+        "tasks": tuning.KINDS.names(),
         "metrics": METRICS.names(),
         "prompts": PROMPTS.names(),
     }

@@ -9,6 +9,7 @@ from pathlib import Path
 from weft.batch import Tokenizer
 from weft.cli.shared import note, print_figures
 from weft.data import TOKENIZERS, Document, load_tokenizer, open_source, stream, train_tokenizer
+from weft.data.progress import counted
 from weft.data.tokenizers import FILE
 from weft.evaluate import Bigram, Counted, NGram, counted_bytes, counted_likelihood, no_bytes
 from weft.registry import suggest
@@ -33,19 +34,20 @@ def command(
     train, other = texts(data, column), texts(held_out, column)
     language = opened_tokenizer(tokenizer, train, vocab)
     began = time.perf_counter()
-    tokens = stream(train, language)
+    tokens = stream(train, language, counted(note, "tokenised: documents", len(train)))
     note(f"counting {len(tokens):,} tokens …")
     model: Counted = (
         Bigram.fit(tokens, language.vocab, 1.0 if add is None else add)
         if kind == "bigram"
-        else NGram.fit(tokens, language.vocab, order or 5)
+        else NGram.fit(tokens, language.vocab, order or 5, counted(note, "counted: orders", order or 5))
     )
-    counted = time.perf_counter() - began
+    seconds = time.perf_counter() - began
     if why := no_bytes(language):
         note(why)
     size = sum(len(document.text.encode()) for document in other)
-    found = counted_likelihood(model, stream(other, language), bytes=counted_bytes(language, size))
-    figures = found.figures() | {"parameters": model.parameters, "flops_per_token": model.flops, "seconds": counted}
+    held = stream(other, language, counted(note, "tokenised: held-out documents", len(other)))
+    found = counted_likelihood(model, held, bytes=counted_bytes(language, size))
+    figures = found.figures() | {"parameters": model.parameters, "flops_per_token": model.flops, "seconds": seconds}
     if as_json:
         print(json.dumps({"kind": kind, "data": list(data), "held_out": list(held_out)} | figures))
         return
@@ -70,6 +72,7 @@ def texts(paths: tuple[str, ...], column: str) -> list[Document]:
 def opened_tokenizer(name: str, train: list[Document], vocab: int) -> Tokenizer:
     """A folder's, or one of a kind, trained on the text that is counted."""
     if name in TOKENIZERS.names():
+        note(f"training a tokenizer ({name}) on {len(train):,} documents …")
         return train_tokenizer(name, (document.text for document in train), vocab)
     folder = Path(name)
     if not (folder / FILE).is_file():

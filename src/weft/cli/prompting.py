@@ -15,7 +15,7 @@ from weft.evaluate.prompting import Prompted, PromptTask, find_task
 from weft.files import write_bytes
 from weft.hub import find, prompt
 from weft.recipes import tuning
-from weft.recipes.tuning.description import TASK, read_description
+from weft.recipes.tuning.tuned import TASK, read_description
 
 NumberT = TypeVar("NumberT", int, float)
 

@@ -28,7 +28,7 @@ def command(text: str, names: Sequence[str], stride: int | None, *, as_json: boo
     for name in names:
         model = opened(find(name))
         try:
-            found.append((name, score_text(model, asked, stride=stride)))
+            found.append((name, score_text(model, asked, stride=stride, say=note)))
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
     found.sort(key=lambda pair: order(pair[1]))

@@ -59,7 +59,8 @@ def command(
 
 
 def settled(recipe: Recipe, data: tuple[str, ...], changes: list[str], *, debug: bool) -> Recipe:
-    """The recipe with --debug, --data and --set applied, in this order, so that what a person says wins."""
+    """The recipe with --debug, --data and --set applied, in this order, so that what a person says wins. --debug needs
+    no file; where --data gives some, they are read as the recipe reads its own."""
     own = recipe.data
     if debug:
         for path, text in recipe.debug:
@@ -68,7 +69,10 @@ def settled(recipe: Recipe, data: tuple[str, ...], changes: list[str], *, debug:
         source = "pairs" if recipe.data.source in PAIR_SOURCES.names() else "text"
         if source != own.source:
             recipe = replace(recipe, prompts=())  # the recipe's own belong to its own text
-        recipe = replace(recipe, data=replace(recipe.data, source=source, paths=data, column=own.column))
+        read = replace(
+            recipe.data, column=own.column, directions=own.directions, columns=own.columns, prefixes=own.prefixes
+        )
+        recipe = replace(recipe, data=replace(read, source=source, paths=data))
     for change in changes:
         path, equals, text = change.partition("=")
         if not equals:

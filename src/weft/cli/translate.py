@@ -36,6 +36,6 @@ def command(name: str, *, beams: int, length_penalty: float | None, to: str | No
             to=to,
             tokens=tokens,
             batch=batch,
-            done=lambda n: progress.update(task, completed=n),
+            advance=lambda more: progress.advance(task, more),
         )
     sys.stdout.write("".join(f"{line}\n" for line in found))

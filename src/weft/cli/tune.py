@@ -17,7 +17,10 @@ Label = Annotated[str | None, typer.Option("--label", help="column of the class,
 Choices = Annotated[
     list[str] | None, typer.Option("--choice", help="column of a text to choose among; repeat it for each")
 ]
-NoHeader = Annotated[bool, typer.Option("--no-header", help="the first row is one like the others; number the columns")]
+Header = Annotated[
+    bool | None,
+    typer.Option("--header/--no-header", help="no: the first row is one like the others; number the columns"),
+]
 Device = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps (train.device)")]
 
 
@@ -31,7 +34,10 @@ def tune(
     pair: Pair = None,
     label: Label = None,
     choices: Choices = None,
-    no_header: NoHeader = False,
+    first: Annotated[
+        int | None, typer.Option("--first", help="of choices: the number that means the first of them; default: 0")
+    ] = None,
+    header: Header = None,
     labels: Annotated[str | None, typer.Option("--labels", help="the classes, a,b,c; default: those of --data")] = None,
     examples: Annotated[
         int | None, typer.Option("--examples", help="learn from so many, chosen by --seed, of each class in proportion")
@@ -85,7 +91,7 @@ def tune(
             task=task,
             data=data,
             dev=dev,
-            columns=tuning.Columns(text, pair, label, tuple(choices or ()), not no_header),
+            columns=tuning.Columns(text, pair, label, tuple(choices or ()), header, first),
             metric=metric,
             pooling=tuning.pooling(pooling),
             layers=tuning.layers(layers),
@@ -114,17 +120,17 @@ def predict(
     pair: Pair = None,
     label: Label = None,
     choices: Choices = None,
-    no_header: NoHeader = False,
+    header: Header = None,
     score: Annotated[bool, typer.Option("--score", help="the labels are there: print the metric, too")] = False,
     device: Device = None,
     as_json: AsJson = False,
 ) -> None:
-    """What a tuned model says of a file. A column that is not named is the one it was tuned on.
+    """What a tuned model says of a file. A column that is not named is the one it was tuned on, and so is
+    whether there is a header.
 
     weft predict runs/mood --data new.tsv --out moods.jsonl
     """
     from weft.cli import tuning
 
-    named = text or pair or label or choices or no_header
-    given = tuning.Columns(text, pair, label, tuple(choices or ()), not no_header) if named else None
+    given = tuning.Columns(text, pair, label, tuple(choices or ()), header)
     tuning.predict(name, data, out, given, device or "auto", score=score, as_json=as_json)

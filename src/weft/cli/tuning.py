@@ -108,9 +108,7 @@ def _print(found: Outcome) -> None:
         console.print(f"go on       weft predict {found.out} --data … --out predictions.jsonl", soft_wrap=True)
 
 
-def predict(
-    name: str, data: Path, out: Path, given: Columns | None, device: str, *, score: bool, as_json: bool
-) -> None:
+def predict(name: str, data: Path, out: Path, given: Columns, device: str, *, score: bool, as_json: bool) -> None:
     """Predict, and print how many and, where asked, the metric."""
     done = recipes.predict(find(name), data, out, columns=given, labelled=score, device=device, say=note)
     if as_json:

@@ -2,7 +2,7 @@
 
 from weft.data.blocks import Blocks, Pairs, stream
 from weft.data.chat import ChatTemplate, Message, chat_files, read_chat
-from weft.data.columns import by_prefix, read_columns
+from weft.data.columns import by_prefix, read_pair_tables
 from weft.data.directions import asked_languages, asking, read_directions
 from weft.data.further import trained_before
 from weft.data.mixture import Mixture
@@ -98,8 +98,8 @@ __all__ = [
     "places",
     "prepare",
     "read_chat",
-    "read_columns",
     "read_directions",
+    "read_pair_tables",
     "read_pairs",
     "read_records",
     "read_text",

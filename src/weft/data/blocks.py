@@ -1,6 +1,6 @@
 """Datasets: text as batches. Which sample is which depends on the seed and the epoch alone, never on the batch."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -16,17 +16,22 @@ from weft.data.tokenizers import around, as_source, encode_many, target_side
 _AT_ONCE = 256  # documents encoded together
 
 
-def stream(documents: Sequence[Document], tokenizer: Tokenizer) -> np.ndarray:
+def stream(
+    documents: Sequence[Document], tokenizer: Tokenizer, advance: Callable[[int], None] = lambda more: None
+) -> np.ndarray:
     """END document END document ... END, int32 [N]: every document is begun by an END and ended by one. Of a tokenizer
-    that begins a text with another id, BEGIN document END BEGIN document END ... BEGIN.
+    that begins a text with another id, BEGIN document END BEGIN document END ... BEGIN. advance: hears how many
+    documents more are done.
 
     ValueError, naming the document, where the tokenizer cannot spell it.
     """
     first, after = (np.asarray(ids, np.int32) for ids in around(tokenizer))
     parts = [first]
     for start in range(0, len(documents), _AT_ONCE):
-        for ids in encode_documents(documents[start : start + _AT_ONCE], tokenizer):
+        these = documents[start : start + _AT_ONCE]
+        for ids in encode_documents(these, tokenizer):
             parts += [ids, after]
+        advance(len(these))
     return np.concatenate(parts)
 
 

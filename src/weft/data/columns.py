@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from weft.data.labelled.texts import read_texts
 from weft.data.names import Side, side_of
 from weft.data.pairs import Pair
-from weft.data.records import RECORDS, read_records, record_kind
+from weft.data.records import RECORDS, record_kind
 
 
-def read_columns(paths: Sequence[str], columns: Sequence[str], prefixes: Sequence[str]) -> dict[Side, list[Pair]]:
+def read_pair_tables(paths: Sequence[str], columns: Sequence[str], prefixes: Sequence[str]) -> dict[Side, list[Pair]]:
     """The pairs of each side: of every row of .csv, .tsv, .jsonl or .parquet files the columns that `columns` names,
-    source and target, the source behind its file's prefix (Raffel et al. 2020, §2.4: "sst2 sentence: …").
+    source and target, the source behind its file's prefix (Raffel et al. 2020, §2.4: "sst2 sentence: …"). Two numbers,
+    from 1, are of a .csv or .tsv without a header. What is no text becomes one as `read_texts` has it.
 
     prefixes: one for each path; none: sources as they are. The side is what the files' names say (`side_of`): all train
     where they say nothing; a test set is left out. ValueError for another number of columns or prefixes, a file that is
-    no table, and, naming the line, a row without one of the two.
+    no table, where nothing is left to train on, and, naming the line, for a row without one of the two.
     """
     if len(columns) != 2:
         raise ValueError(f"data.columns={','.join(columns)} names {len(columns)} columns: a source's and a target's")
@@ -26,22 +28,24 @@ def read_columns(paths: Sequence[str], columns: Sequence[str], prefixes: Sequenc
     for path, prefix in zip(map(Path, paths), prefixes or [""] * len(paths), strict=True):
         if record_kind(path) is None:
             raise ValueError(f"{path} has no columns, and data.columns names some: give {', '.join(sorted(RECORDS))}")
-        side = side_of(path.name) or Side.TRAIN
+        side = side_of(path.name)
         if side != Side.LEFT_OUT:
-            found[side] += _pairs(path, columns[0], columns[1], prefix)
+            found[Side.TRAIN if side is None else side] += _pairs(path, columns, prefix)
+    if not found[Side.TRAIN]:
+        raise ValueError(
+            f"{', '.join(paths)}: there are no pairs to train on, by the files' names all are held out or of a test "
+            "set: give one called train, too"
+        )
     return found
 
 
-def _pairs(path: Path, source: str, target: str, prefix: str) -> list[Pair]:
-    pairs = []
-    for read, made in zip(read_records(path, source), read_records(path, target), strict=True):
-        if read.text is None or made.text is None:
-            column = source if read.text is None else target
-            raise ValueError(
-                f"{path}, line {read.line}: there is nothing in the column {column!r}: fill it, or cut the row"
-            )
-        pairs.append((f"{prefix} {read.text}" if prefix else read.text, made.text))
-    return pairs
+def _pairs(path: Path, columns: Sequence[str], prefix: str) -> list[Pair]:
+    numbered = record_kind(path) in (".csv", ".tsv") and all(column.isdecimal() for column in columns)
+    source, target = columns
+    return [
+        (f"{prefix} {row.texts[source]}" if prefix else row.texts[source], row.texts[target])
+        for row in read_texts(path, columns, header=not numbered)
+    ]
 
 
 def by_prefix(sources: Sequence[str], prefixes: Mapping[str, str]) -> dict[str, list[int]]:

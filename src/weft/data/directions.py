@@ -31,10 +31,10 @@ def read_directions(folder: Path, directions: Sequence[str]) -> dict[Side, list[
 
         read_directions(Path("multi30k"), ["en-de"])     # train.en.gz with train.de.gz, val.en.gz with val.de.gz
 
-    The side is what the names say (`Names`): all train where they say nothing; a test set is left out. ValueError for a
-    direction that is none, is given twice, or has no files; for files without their counterpart or with another number
-    of lines; and for several directions with nothing held out by name: a sentence that one of them trains on would be
-    held out in another.
+    The side is what the names say (`side_of`): all train where they say nothing; a test set is left out. ValueError for
+    a direction that is none, is given twice, or has no files; for files without their counterpart or with another
+    number of lines, and for two with one name; for a name that says nothing among others that say train or val; and for
+    several directions with nothing held out by name: a sentence that one trains on would be held out in another.
     """
     if not folder.is_dir():
         raise ValueError(
@@ -47,8 +47,8 @@ def read_directions(folder: Path, directions: Sequence[str]) -> dict[Side, list[
     asked = asked_languages(directions)
     for source, target in map(_parse, directions):
         mark = f"{asking(target)} " if asked else ""
-        for stem, (here, there) in _files(folder, source, target).items():
-            side = side_of(f"{stem}.txt") or Side.TRAIN
+        files = _files(folder, source, target)
+        for side, (here, there) in zip(_sides(list(files), folder, source), files.values(), strict=True):
             if side != Side.LEFT_OUT:
                 found[side] += [(mark + text, made) for text, made in read_pairs(here, there)]
     if not found[Side.TRAIN]:
@@ -89,6 +89,27 @@ def _files(folder: Path, source: str, target: str) -> dict[str, tuple[Path, Path
 
 
 def _of(folder: Path, language: str) -> dict[str, Path]:
-    """The files of a language by what else they are called."""
-    paths = {path.name.removesuffix(".gz").removesuffix(".txt"): path for path in sorted(folder.iterdir())}
-    return {name.removesuffix(f".{language}"): path for name, path in paths.items() if name.endswith(f".{language}")}
+    """The files of a language by what else they are called. ValueError where two are called alike."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        name = path.name.removesuffix(".gz").removesuffix(".txt")
+        stem = name.removesuffix(f".{language}")
+        if stem == name:
+            continue
+        if stem in found:
+            raise ValueError(f"{found[stem]} and {path} are both {stem} in {language}: move one of them away")
+        found[stem] = path
+    return found
+
+
+def _sides(stems: Sequence[str], folder: Path, language: str) -> list[Side]:
+    """What files are for, by what they are called; all are to train on where none says so."""
+    said = [side_of(f"{stem}.txt") for stem in stems]
+    split = {Side.TRAIN, Side.HELD_OUT} & set(said)
+    for stem, side in zip(stems, said, strict=True):
+        if side is None and split:
+            raise ValueError(
+                f"{folder / stem}.{language} does not say what it is for, and others beside it are called train or "
+                f"val: call it train-{stem}.{language}, val-{stem}.{language} or test-{stem}.{language}, or move it"
+            )
+    return [Side.TRAIN if side is None else side for side in said]

@@ -26,8 +26,9 @@ class Side(IntEnum):
 _SIDES = {
     "train": Side.TRAIN,
     **dict.fromkeys(("dev", "val", "valid", "validation"), Side.HELD_OUT),
-    "test": Side.LEFT_OUT,
+    **dict.fromkeys(("test", "tst"), Side.LEFT_OUT),
 }
+_WORD = re.compile(rf"(?:news(?:discuss)?)?({'|'.join(_SIDES)})\d*")  # test2016, newstest2014, tst2013, dev2010
 _BESIDE_NAMES = ("readme", "license", "licence")
 _SHARD = re.compile(r"-\d{5}-of-\d{5}(-[0-9a-f]+)?$")  # train-00000-of-00001.parquet, as data sets are published
 _PART = re.compile(r"[^._-]+")  # of wiki.train.txt, wiki_train.txt, wiki-train.txt
@@ -118,14 +119,20 @@ def _group(name: str) -> Group:
     if bare is None:
         return Group("", None)
     bare = _SHARD.sub("", bare)
-    said = [part for part in _PART.finditer(bare) if part.group() in _SIDES]
+    said = [(part.span(), side) for part in _PART.finditer(bare) if (side := _side(part.group())) is not None]
     if len(said) == 1:  # train-and-test.txt says nothing
-        start, stop = said[0].span()
-        return Group(f"{bare[:start]}*{bare[stop:]}", _SIDES[said[0].group()])
+        (start, stop), side = said[0]
+        return Group(f"{bare[:start]}*{bare[stop:]}", side)
     for folder in path.parents:
-        if folder.name.lower() in _SIDES:
-            return Group(f"{folder.parent.as_posix()}/*", _SIDES[folder.name.lower()])
+        if (side := _side(folder.name.lower())) is not None:
+            return Group(f"{folder.parent.as_posix()}/*", side)
     return Group("", None)
+
+
+def _side(word: str) -> Side | None:
+    """What a word of a name says."""
+    match = _WORD.fullmatch(word)
+    return None if match is None else _SIDES[match[1]]
 
 
 def _without_suffixes(name: str) -> str | None:
@@ -134,7 +141,7 @@ def _without_suffixes(name: str) -> str | None:
     if not dot:
         return name
     if suffix not in _DATA_SUFFIXES:
-        return name if suffix in _SIDES else None  # wiki.train
+        return None if _side(suffix) is None else name  # wiki.train
     while dot and suffix in _DATA_SUFFIXES:
         name = head
         head, dot, suffix = name.rpartition(".")

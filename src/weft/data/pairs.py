@@ -61,6 +61,7 @@ def _lines(path: Path | str) -> list[str]:
     if Path(path).is_dir():
         raise ValueError(
             f"{path} is a folder, and pairs come from files: name the two line-aligned files, or the one of two columns"
+            "; of a folder with a file for each language (train.en, train.de), say data.directions=en-de"
         )
     lines = read_text(Path(path)).split("\n")
     if lines[-1] == "":

@@ -10,7 +10,7 @@ import numpy as np
 
 from weft.batch import Tokenizer
 from weft.data.blocks import Pairs
-from weft.data.columns import read_columns
+from weft.data.columns import read_pair_tables
 from weft.data.directions import asked_languages, asking, read_directions
 from weft.data.names import Side
 from weft.data.pairs import PAIR_SOURCES, Pair
@@ -82,7 +82,7 @@ def _named(settings: DataSettings) -> dict[Side, list[Pair]] | None:
             f"{settings.source} with {len(settings.paths)} paths was given: --data PATH"
         )
     if settings.columns:
-        return read_columns(settings.paths, settings.columns, settings.prefixes)
+        return read_pair_tables(settings.paths, settings.columns, settings.prefixes)
     return read_directions(Path(*settings.paths), settings.directions)
 
 

@@ -44,7 +44,7 @@ class DataSettings:
     directions: tuple[
         str, ...
     ] = ()  # of pairs: en-de of a folder of train.en, train.de, val.en …; several in one model
-    columns: tuple[str, ...] = ()  # of pairs in tables: the source's and the target's
+    columns: tuple[str, ...] = ()  # of pairs in tables: the source's and the target's; 1,2 without a header
     prefixes: tuple[str, ...] = ()  # of pairs in tables: what stands before the sources of each path, its task's name
     alike: int = 0  # of pairs: so many of about one length come together (a step's rows: less padding); 0: none do
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 Advance = Callable[[str, int, int], None]  # what is done, of how many characters, of how many in all (0: not known)
 
-_EVERY = 5.0  # seconds between two lines
+_FIRST, _EVERY = 2.0, 5.0  # seconds before the first line, and between two
 
 
 def lines(say: Callable[[str], None], every: float = _EVERY) -> Advance:
@@ -16,7 +16,7 @@ def lines(say: Callable[[str], None], every: float = _EVERY) -> Advance:
     def advance(what: str, done: int, total: int) -> None:
         now = time.monotonic()
         began.setdefault(what, now)
-        if now - latest.setdefault(what, now) < every:
+        if now - latest.setdefault(what, now - _waited(every)) < every:
             return
         latest[what] = now
         speed = done / 1e6 / max(now - began[what], 1e-9)
@@ -29,8 +29,8 @@ def lines(say: Callable[[str], None], every: float = _EVERY) -> Advance:
 def counted(say: Callable[[str], None], what: str, total: int, every: float = _EVERY) -> Callable[[int], None]:
     """Tells `say` "questions: 120 of 872, 30 a second" when called with how many more are done, at most once in `every`
     seconds."""
-    began = latest = time.monotonic()
-    done = 0
+    began, done = time.monotonic(), 0
+    latest = began - _waited(every)
 
     def advance(more: int) -> None:
         nonlocal latest, done
@@ -42,3 +42,8 @@ def counted(say: Callable[[str], None], what: str, total: int, every: float = _E
         say(f"{what}: {done:,} of {total:,}, {done / (now - began):,.1f} a second")
 
     return advance
+
+
+def _waited(every: float) -> float:
+    """Seconds that count as waited for already when something begins: its first line comes sooner."""
+    return max(0.0, every - _FIRST)

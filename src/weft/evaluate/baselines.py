@@ -7,6 +7,7 @@ numpy and the standard library only.
 
 import lzma
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,8 +93,11 @@ class NGram:
         return 2 * len(self.orders)
 
     @classmethod
-    def fit(cls, train: Array, vocab: int, order: int = 5) -> "NGram":
-        """Count `train` [N]. Takes the time of some 2 · order sorts; at order 5, 100 to 200 bytes a token."""
+    def fit(
+        cls, train: Array, vocab: int, order: int = 5, advance: Callable[[int], None] = lambda more: None
+    ) -> "NGram":
+        """Count `train` [N]. Takes the time of some 2 · order sorts; at order 5, 100 to 200 bytes a token. advance:
+        hears how many orders more are counted."""
         if order < 1:
             raise ValueError(f"an n-gram model has order 1 or more, got order={order}")
         tokens = checked("train", train, vocab)
@@ -109,6 +113,7 @@ class NGram:
             counts.append(times)
             contexts.append(len(found))
             ids = inverse
+            advance(1)
         parts = zip(keys, counts, contexts[:-1], strict=True)
         return cls(vocab, tuple(_discounted(key, count, key // vocab, above) for key, count, above in parts))
 

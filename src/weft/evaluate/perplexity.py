@@ -143,6 +143,7 @@ def likelihood(
     rows: int = ROWS,
     share: tuple[int, int] = (0, 1),
     total: Callable[[Sequence[float]], list[float]] = list,
+    advance: Callable[[int], None] = lambda more: None,
 ) -> Likelihood:
     """-log p of a dataset under the module as it stands (its mode and precision are the caller's).
 
@@ -152,7 +153,8 @@ def likelihood(
     On several processes, all of which call this alike, `share` is (this process, processes) and `total` adds numbers up
     over them, place by place: the batches are those of one process, each computed by one of them.
 
-    bytes: of the text that the dataset spells; None where it does not spell all of it, see `Likelihood`.
+    bytes: of the text that the dataset spells; None where it does not spell all of it, see `Likelihood`. advance: hears
+    how many samples more were read.
 
     ValueError where `check` finds nothing to work with, or no place of the data predicts anything.
     """
@@ -163,6 +165,7 @@ def likelihood(
         loss = objective.losses(module, batch.to(device))[TERM]
         if counted:
             nats, tokens = nats + loss.sum.double().item(), tokens + loss.count
+        advance(len(set(batch.samples)))
     nats, tokens = total([nats, tokens])
     if not tokens:
         raise ValueError(f"none of the {len(dataset)} samples has a label: there is nothing to evaluate")

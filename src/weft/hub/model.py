@@ -141,13 +141,20 @@ class Model:
         notices += [f"left out: {some(gone)}"] if gone else []
         return replace(self, module=module, blueprint=blueprint, notices=tuple(notices))
 
-    def embed(self, texts: Sequence[str], *, pooling: Pooling | None = None, batch: int = BATCH) -> Tensor:
+    def embed(
+        self,
+        texts: Sequence[str],
+        *,
+        pooling: Pooling | None = None,
+        batch: int = BATCH,
+        advance: Callable[[int], None] = lambda more: None,
+    ) -> Tensor:
         """Sentence vectors, fp32 [N, D], pooled and normalised as the folder declares it, or as `pooling` says.
 
             model.embed(["a can of fish", "the bag was light"])
 
-        A text longer than the pooling's `longest` is cut there. batch: tokens in a pass at the most. ValueError where
-        neither declares anything, and for a single text in place of a list.
+        A text longer than the pooling's `longest` is cut there. batch: tokens in a pass at the most. advance: hears
+        how many texts more are done. ValueError where neither declares a pooling, and for a text in place of a list.
         """
         if isinstance(texts, str):
             raise ValueError("embed takes a list of texts: embed([text])")
@@ -162,8 +169,12 @@ class Model:
         tokenizer, device = self.need_tokenizer(), next(self.module.parameters()).device
         ids = encode_many(tokenizer, [pooling.prompt + text for text in texts])
         rows = [self._framed(row.tolist(), pooling) for row in ids]
+
+        def encode(tokens: Tensor, types: Tensor | None) -> Tensor:
+            return self._states(tokens, None, types)
+
         with torch.no_grad(), evaluating(list(self.module.modules())):
-            return vectors(lambda tokens, types: self._states(tokens, None, types), rows, pooling, batch, device)
+            return vectors(encode, rows, pooling, batch, device, advance)
 
     def _framed(self, ids: list[int], pooling: Pooling) -> tuple[list[int], list[int]]:
         """A sentence's ids and types with what the tokenizer puts around them, cut at the pooling's longest; the end id

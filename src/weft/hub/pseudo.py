@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -35,9 +35,17 @@ def windows(length: int, room: int, stride: int) -> Iterator[Window]:
 
 
 @torch.no_grad()
-def pseudo_nats(hiding: Hiding, ids: Sequence[int], *, stride: int, batch: int) -> float:
+def pseudo_nats(
+    hiding: Hiding,
+    ids: Sequence[int],
+    *,
+    stride: int,
+    batch: int,
+    advance: Callable[[int], None] = lambda more: None,
+) -> float:
     """Σ over a text's tokens of -log p(token | all others of its window), each hidden in turn, in a pass of its own: in
-    nats. What stands around a text is in sight and is not asked for. batch: passes at once."""
+    nats. What stands around a text is in sight and is not asked for. batch: passes at once. advance: hears how many
+    tokens more were asked for."""
     total = 0.0
     for window in windows(len(ids), hiding.room, stride):
         row = list(ids[window.start : window.end])
@@ -48,4 +56,5 @@ def pseudo_nats(hiding: Hiding, ids: Sequence[int], *, stride: int, batch: int) 
             places = torch.tensor(asked, device=x.device) + hiding.before
             hidden = x[torch.arange(len(asked), device=x.device), places]  # [B, D]
             total += hiding.nats(hidden, torch.tensor([row[place] for place in asked], device=x.device))
+            advance(len(asked))
     return total

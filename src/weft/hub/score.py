@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from weft.data import COLUMN, Blocks, DataSettings, Pairs, RowKind, encode_many, open_pairs, open_source, rows
+from weft.data.progress import counted
+from weft.data.sources import Say, quiet
 from weft.evaluate import Likelihood, count_words, counted_bytes, likelihood, no_bytes
 from weft.generate.cached import evaluating
 from weft.hub.hidden import Hiding
@@ -33,7 +34,7 @@ def score(
     batch: int = 16,
     objective: Objective | None = None,
     stride: int | None = None,
-    say: Callable[[str], None] = lambda text: None,
+    say: Say = quiet,
 ) -> Likelihood:
     """-log p of texts (or, for an encoder–decoder, pairs) in rows of the model's context, in evaluation mode.
 
@@ -44,7 +45,8 @@ def score(
     stride: rows begin so many tokens after one another, and every token is predicted once, from at least context -
             stride + 1 tokens before it where its text has as many (`Blocks`); None: rows do not overlap.
     say:    hears of pairs that are longer than the context and left out, of rows without text, and why there are no
-            bits per byte where the tokenizer is lossy, or the model is asked for some of the tokens only.
+            bits per byte where the tokenizer is lossy, or the model is asked for some of the tokens only; and of the
+            progress.
 
     ValueError where the data are missing, empty or undecodable, the model has no tokenizer, its family cannot pack,
     or rows cannot overlap: those of pairs, of whole documents, and of objectives that ask for a part of them.
@@ -74,10 +76,12 @@ def score(
         raise ValueError(f"{objective.title!r} needs {needed} ids, and the model has {model.config.vocab}: no [MASK]?")
     if why := no_bytes(tokenizer, objective):
         say(why)
-    counted = counted_bytes(tokenizer, size, objective)
+    spelt = counted_bytes(tokenizer, size, objective)
+    dataset = objective.turn(dataset, tokenizer, 0)
+    advance = counted(say, "rows", len(dataset))
     with evaluating(list(model.module.modules())):
-        found = likelihood(model.module, objective.turn(dataset, tokenizer, 0), objective, bytes=counted, rows=batch)
-    return found if counted is None else replace(found, words=sum(map(count_words, texts)))
+        found = likelihood(model.module, dataset, objective, bytes=spelt, rows=batch, advance=advance)
+    return found if spelt is None else replace(found, words=sum(map(count_words, texts)))
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,7 @@ class TextScore:
         return named | {"context": self.context, "stride": self.stride}
 
 
-def score_text(model: Model, text: str, *, stride: int | None = None) -> TextScore:
+def score_text(model: Model, text: str, *, stride: int | None = None, say: Say = quiet) -> TextScore:
     """How likely a model finds a text.
 
         score_text(weft.load("runs/plays"), "To be, or not to be").likelihood.bits_per_byte
@@ -121,6 +125,7 @@ def score_text(model: Model, text: str, *, stride: int | None = None) -> TextSco
     middle it stands; a pass for each token, and no bits per byte.
 
     stride: from 1 (the most in sight, and the most work) to the context (windows do not overlap); None: half of it.
+    say: hears of the progress.
 
     ValueError for a text without tokens, an encoder–decoder, an encoder that is not asked for hidden tokens, and a
     decoder that looks ahead.
@@ -135,7 +140,7 @@ def score_text(model: Model, text: str, *, stride: int | None = None) -> TextSco
     if not len(ids):
         raise ValueError(f"the text, {len(text)} characters, has no tokens: there is nothing to score")
     if isinstance(model.module, Encoder):
-        return _pseudo(model, ids.tolist(), stride)
+        return _pseudo(model, ids.tolist(), stride, say)
     assert isinstance(model.module, Decoder)
     model.module.writing.check_causal()
     context, family = model.config.context, FAMILIES.get(model.blueprint.family)
@@ -144,18 +149,19 @@ def score_text(model: Model, text: str, *, stride: int | None = None) -> TextSco
     tokens, width = np.concatenate([[tokenizer.begin], ids]), min(context, len(ids))  # [N+1]
     windows = Blocks(tokens, width, shift=False, stride=min(stride, width))
     objective = OBJECTIVES.get(family.objective)(**family.terms(model.config))
-    counted = counted_bytes(tokenizer, len(text.encode()))
+    spelt, advance = counted_bytes(tokenizer, len(text.encode())), counted(say, "windows", len(windows))
     with evaluating(list(model.module.modules())):
-        found = likelihood(model.module, windows, objective, bytes=counted, rows=max(1, BATCH // width))
-    found = found if counted is None else replace(found, words=count_words(text))
+        found = likelihood(model.module, windows, objective, bytes=spelt, rows=max(1, BATCH // width), advance=advance)
+    found = found if spelt is None else replace(found, words=count_words(text))
     return TextScore(found, False, context, stride, no_bytes(tokenizer))
 
 
-def _pseudo(model: Model, ids: list[int], stride: int | None) -> TextScore:
+def _pseudo(model: Model, ids: list[int], stride: int | None, say: Say) -> TextScore:
     hiding = Hiding.of(model)
     stride = max(1, hiding.room // 2) if stride is None else stride
     width = min(hiding.room, len(ids))
-    nats = pseudo_nats(hiding, ids, stride=stride, batch=max(1, BATCH // width))
+    advance = counted(say, "tokens", len(ids))
+    nats = pseudo_nats(hiding, ids, stride=stride, batch=max(1, BATCH // width), advance=advance)
     return TextScore(Likelihood(nats, len(ids), None), True, model.config.context, stride, PSEUDO)
 
 

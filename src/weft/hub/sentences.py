@@ -147,11 +147,13 @@ def vectors(
     pooling: Pooling,
     batch: int,
     device: torch.device,
+    advance: Callable[[int], None],
 ) -> Tensor:
     """The vectors of rows of (ids, types), fp32 [N, D] in their order.
 
     encode: (tokens, types) int64 [B, T] -> states [B, T, D]. Rows of one length go together, at most `batch` tokens at
-    a time: nothing is padded, so nothing has to be hidden, and a row's vector does not depend on its company.
+    a time: nothing is padded, so nothing has to be hidden, and a row's vector does not depend on its company. advance:
+    hears how many rows more are done.
     """
     found: list[Tensor | None] = [None] * len(rows)
     for group in groups([len(ids) for ids, _ in rows], batch):
@@ -161,6 +163,7 @@ def vectors(
         lengths = torch.full((len(group),), tokens.shape[1], device=device)
         for number, vector in zip(group, pooling.pool(states, lengths), strict=True):
             found[number] = vector
+        advance(len(group))
     return torch.stack([vector for vector in found if vector is not None]) if found else torch.zeros(0, 0)
 
 

@@ -21,14 +21,14 @@ def translate(
     to: str | None = None,
     tokens: int = 200,
     batch: int = 32,
-    done: Callable[[int], None] = lambda count: None,
+    advance: Callable[[int], None] = lambda more: None,
 ) -> list[str]:
     """A translation for each line, in the order of the lines; of an empty line an empty one.
 
     Lines of about one length are searched together, the longest first, `batch` at a time: what a line becomes does not
-    depend on its companions (G10). to: the language asked for, of a model of several directions. done: hears how many
-    lines are ready. ValueError for a model that does not translate, for a language that it cannot be asked for, and,
-    naming its number, for a line that the model's context has no room for.
+    depend on its companions (G10). to: the language asked for, of a model of several directions. advance: hears how
+    many lines more are ready. ValueError for a model that does not translate, for a language that it cannot be asked
+    for, and, naming its number, for a line that the model's context has no room for.
     """
     module = model.module
     if not isinstance(module, EncoderDecoder):
@@ -50,7 +50,7 @@ def translate(
         rows = model.generate_all([lines[number] for number in here], tokens=tokens, beams=beams)
         for number, row in zip(here, rows, strict=True):
             found[number] = " ".join(row.text.split("\n"))  # a line each, whatever the model writes
-        done(start + len(here))
+        advance(len(here))
     return found
 
 

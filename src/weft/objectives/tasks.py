@@ -16,7 +16,6 @@ from weft.nn import Decoder, Encoder, EncoderDecoder, initialise
 from weft.objectives.loss import TERM, Loss, Objective
 from weft.objectives.tasks_head import Pooling, WithHead, real
 from weft.objectives.wrapped import Load
-from weft.registry import Registry
 
 LANGUAGE = "language"  # the term of a row's own tokens
 
@@ -85,8 +84,8 @@ class Task(Objective):
 
     @property
     def title(self) -> str:
-        """Its registered name, for messages; the class's where it has none."""
-        return TASKS.name_of(type(self)) or type(self).__name__
+        """Its name, for messages."""
+        return type(self).__name__.lower()
 
 
 @dataclass(frozen=True)
@@ -240,11 +239,3 @@ class Answer(Task):
         first = functional.cross_entropy(start, batch.asked["start"], reduction="sum")
         last = functional.cross_entropy(stop, batch.asked["stop"], reduction="sum")
         return (first + last) / 2
-
-
-TASKS: Registry[type[Task]] = Registry("task", "weft.tasks")
-TASKS.register("answer", Answer)
-TASKS.register("choose", Choose)
-TASKS.register("classify", Classify)
-TASKS.register("regress", Regress)
-TASKS.register("tag", Tag)

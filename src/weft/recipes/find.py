@@ -58,14 +58,24 @@ def of_family(name: str) -> Recipe:
 
 def of_model(folder: Path) -> Recipe:
     """Going on from a saved model: its weights and its tokenizer, on other data, at a low rate. Where its run is known,
-    data become rows and are split as its own were, so that nothing it was trained on is held out now."""
+    data become rows and are split as its own were, so that nothing it was trained on is held out now; what says how its
+    own paths were read (weights, directions, columns, prefixes) went with them."""
     model, objective = read_blueprint(folder), trained_with(folder)
     pairs = reads_pairs(model) if objective is None else objective.pairs
-    was = data_settings(folder) or DataSettings()
+    was, usual = data_settings(folder) or DataSettings(), DataSettings()
     return Recipe(
         name=folder.resolve().name,
         model=model,
-        data=replace(was, source="pairs" if pairs else "text", paths=(), weights=(), store=""),
+        data=replace(
+            was,
+            source="pairs" if pairs else "text",
+            paths=usual.paths,
+            weights=usual.weights,
+            directions=usual.directions,
+            columns=usual.columns,
+            prefixes=usual.prefixes,
+            store=usual.store,
+        ),
         train=TrainSettings(steps=200, batch=32 if pairs else 16, rate=1e-4),
         debug=(
             ("train.steps", "10"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from weft.data import Pairs, by_prefix
+from weft.data.progress import counted
 from weft.evaluate import METRICS, Score, metric_for
 from weft.hub import Model
 from weft.hub.translation import BEAMS, translate
@@ -30,7 +31,7 @@ def scored(
     ask for (`asked_by`), also of those that ask for the same, under "metric, what"."""
     sources, gold = [source for source, _ in held_out.pairs], [target for _, target in held_out.pairs]
     say(f"translating the {len(sources):,} held-out sources, by a beam of {BEAMS.width} …")
-    found = translate(model, sources, beams=BEAMS)
+    found = translate(model, sources, beams=BEAMS, advance=counted(say, "translated", len(sources)))
     parts = {"": list(range(len(sources)))}
     parts |= {f", {what}": places for what, places in by_prefix(sources, asked).items()}
     return {

@@ -24,12 +24,10 @@ from weft.data.labelled.rows import (
     Choice,
     Classified,
     Scored,
-    TextToText,
     Unlabelled,
     read_choices,
     read_classified,
     read_scored,
-    read_text_to_text,
     read_unlabelled,
 )
 from weft.data.labelled.schemes import Scheme, entity_labels, find_scheme, to_iob2
@@ -58,7 +56,6 @@ __all__ = [
     "TagRows",
     "TaggedWord",
     "TextRow",
-    "TextToText",
     "Unlabelled",
     "Where",
     "Window",
@@ -80,7 +77,6 @@ __all__ = [
     "read_conllu",
     "read_scored",
     "read_squad",
-    "read_text_to_text",
     "read_texts",
     "read_unlabelled",
     "tagged_words",

@@ -49,7 +49,7 @@ def read_columns(path: Path | str, columns: Sequence[str], *, header: bool = Tru
             f"{path} is no file of rows: those are called {', '.join(sorted(RECORDS))}, .gz too but for the last"
         )
     if not header and kind in (".jsonl", ".parquet"):
-        raise ValueError(f"{path}: a {kind} names its columns itself: header=False is for .csv and .tsv")
+        raise ValueError(f"{path}: a {kind} names its columns itself: only .csv and .tsv may have no header")
     if kind == ".jsonl":
         rows = _objects(path, columns)
     elif kind == ".parquet":
@@ -89,7 +89,7 @@ def _table(path: Path, columns: Sequence[str], tabs: bool, header: bool) -> Iter
 def _named(path: Path, columns: Sequence[str], header: list[str]) -> list[int]:
     for column in columns:
         if header.count(column) != 1:
-            hint = f"{FIRST_ROW}, or say header=False and name columns by number" if column not in header else ""
+            hint = f"{FIRST_ROW}, or name columns by number (weft tune --no-header)" if column not in header else ""
             raise no_column(path, column, header, hint, _CHOOSE)
     return [header.index(column) for column in columns]
 

@@ -1,5 +1,5 @@
-"""Rows with labels: classification, regression, multiple choice, text to text. From .csv, .tsv, .jsonl (each also .gz)
-and .parquet, with columns that the caller names (see `read_columns`: by number where a file has no header)."""
+"""Rows with labels: classification, regression, multiple choice. From .csv, .tsv, .jsonl (each also .gz) and
+.parquet, with columns that the caller names (see `read_columns`: by number where a file has no header)."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,6 @@ from pathlib import Path
 
 from weft.data.labelled.columns import Value, read_columns
 from weft.data.labelled.where import Where
-from weft.data.pairs import Pair
 
 
 @dataclass(frozen=True)
@@ -48,20 +47,6 @@ class Choice:
     text: str
     choices: tuple[str, ...]
     right: int
-
-
-@dataclass(frozen=True)
-class TextToText:
-    """What is read, with the prefix that says what is to be done, and what is to be written."""
-
-    where: Where
-    source: str
-    target: str
-
-    @property
-    def pair(self) -> Pair:
-        """The same for `weft.data.Pairs`."""
-        return self.source, self.target
 
 
 def read_unlabelled(
@@ -127,17 +112,6 @@ def read_choices(
     return found
 
 
-def read_text_to_text(
-    path: Path | str, *, source: str = "source", target: str = "target", prefix: str = "", header: bool = True
-) -> list[TextToText]:
-    """Texts with what is to be made of them; `prefix` ("summarize: ") is put before each source as it is."""
-    found = []
-    for where, values in read_columns(path, (source, target), header=header):
-        told, wanted = (_text(value, name, where) for name, value in zip((source, target), values, strict=True))
-        found.append(TextToText(where, prefix + told, wanted))
-    return found
-
-
 def _columns(*names: str | None) -> tuple[str, ...]:
     return tuple(name for name in names if name is not None)
 
@@ -156,8 +130,8 @@ def _label(value: Value, column: str, where: Where) -> str:
     if isinstance(value, float):
         if not value.is_integer():
             raise ValueError(
-                f"{where}: the label {column!r} is {value!r}, and a class is a text or a whole number: read numbers "
-                "as scores (read_scored)"
+                f"{where}: the label {column!r} is {value!r}, and a class is a text or a whole number: numbers are "
+                "scores (of the task regress)"
             )
         value = int(value)
     label = "" if value is None else str(value).strip()
@@ -183,7 +157,7 @@ def _right(label: str, count: int, first: int, where: Where) -> int:
         return letters.index(label.upper())
     if label.removeprefix("-").isdecimal() and first <= int(label) < first + count:
         return int(label) - first
-    other = "; first=1 counts from 1" if first == 0 and label == str(count) else ""
+    other = " (--first 1: they count from 1)" if first == 0 and label == str(count) else ""
     raise ValueError(
         f"{where}: the right one of {count} choices is {label!r}: a number from {first} to {first + count - 1}{other}, "
         f"or a letter from {letters[0]} to {letters[-1]}"

@@ -35,8 +35,9 @@ class Question:
         return not self.answers
 
 
-def read_squad(path: Path | str) -> list[Question]:
-    """The questions of a SQuAD file, version 1.1 (each has an answer) or 2.0, in their order.
+def read_squad(path: Path | str, *, labelled: bool = True) -> list[Question]:
+    """The questions of a SQuAD file, version 1.1 (each has an answer) or 2.0, in their order. labelled=False: nobody
+    knows the answers; none are read, whatever stands there.
 
     DamagedFile naming file and question: an answer that is not in its context at its place (with the nearest place
     where it is), an id given twice, an empty context or answer, answers to a question that is said to have none and the
@@ -50,7 +51,7 @@ def read_squad(path: Path | str) -> list[Question]:
     except RecursionError as error:
         raise DamagedFile(f"{path}: not JSON that can be read: {error}") from error
     found, seen = list[Question](), set[str]()
-    for question in _questions(data, path):
+    for question in _questions(data, path, labelled):
         if question.id in seen:
             raise DamagedFile(f"{question.where}: another question has this id: give each its own, answers go by it")
         seen.add(question.id)
@@ -60,7 +61,7 @@ def read_squad(path: Path | str) -> list[Question]:
     return found
 
 
-def _questions(data: Any, path: Path) -> Iterator[Question]:
+def _questions(data: Any, path: Path, labelled: bool) -> Iterator[Question]:
     for article, place in _list(data, "data", str(path), ""):
         title = article.get("title", "")
         for paragraph, within in _list(article, "paragraphs", str(path), place):
@@ -71,7 +72,7 @@ def _questions(data: Any, path: Path) -> Iterator[Question]:
                 number = _field(told, "id", str, str(path), at)
                 where = Where(str(path), f"question {number!r}")
                 question = _field(told, "question", str, *where)
-                answers = _answers(told, context, where)
+                answers = _answers(told, context, where) if labelled else ()
                 yield Question(where, number, str(title), question, context, answers)
 
 

@@ -13,7 +13,7 @@ from weft.models import FAMILIES, Blueprint
 from weft.objectives.tasks_head import Pooling
 from weft.recipes.recipe import Recipe
 from weft.recipes.tuning import KINDS, USUAL, Columns, Tuning
-from weft.registry import Registry, UnknownName, suggest
+from weft.registry import Registry
 from weft.settings import SettingError, change
 from weft.training.settings import LENGTHS, TrainSettings
 
@@ -168,7 +168,7 @@ def tuning_of(
         dev=folder / tuning.dev,
         columns=tuning.columns,
         metric=tuning.metric,
-        pooling=candidate.pooling,
+        pooling=candidate.pooling if "pooling" in KINDS.get(tuning.task).hears else None,
         context=tuning.context,
         examples=count or None,
         train=replace(settings, steps=steps, evaluate_every=steps, checkpoint_every=0),
@@ -176,8 +176,6 @@ def tuning_of(
 
 
 def _check_tuning(tuning: FineTuning) -> None:
-    if tuning.task not in KINDS:
-        raise UnknownName(f"the tuning {tuning.name}: no task is called {tuning.task!r}; {suggest(tuning.task, KINDS)}")
     if not tuning.counts or min(tuning.counts) < 0 or len(set(tuning.counts)) < len(tuning.counts):
         raise ValueError(
             f"the tuning {tuning.name}: counts={list(tuning.counts)}: name how many examples are learned from, each "
@@ -186,9 +184,10 @@ def _check_tuning(tuning: FineTuning) -> None:
     if tuning.epochs <= 0 or tuning.steps < 1:
         raise ValueError(f"the tuning {tuning.name}: epochs={tuning.epochs:g} and steps={tuning.steps} are above 0")
     try:
+        KINDS.get(tuning.task).check_heard(tuning.columns.said, tuning.task)
         changed(USUAL, tuning.train)
-    except SettingError as error:
-        raise SettingError(f"the tuning {tuning.name}: {error}") from error
+    except ValueError as error:
+        raise type(error)(f"the tuning {tuning.name}: {error}") from error
 
 
 def as_text(value: Any) -> str:

@@ -84,7 +84,7 @@ def sizes(comparison: Comparison, folder: Path) -> dict[str, int]:
     are to be learned from."""
     found = dict[str, int]()
     for tuning in comparison.tunings:
-        kind = KINDS[tuning.task]
+        kind = KINDS.get(tuning.task)
         count = len(kind.read(folder / tuning.data, tuning.columns, labelled=True))
         if count < max(tuning.counts):
             raise ValueError(

@@ -168,7 +168,7 @@ def tune_part(part: Tuned, folder: Path, watch: Watch) -> bool:
 def answers(part: Tuned, folder: Path, device: str) -> tuple[list[Any], list[Any]]:
     """What the tuned model says of each example of the dev file, and what is right, as its metric reads them."""
     tuned = read_tuned(part.folder)
-    description, kind = tuned.description, KINDS[tuned.description.task]
+    description, kind = tuned.description, KINDS.get(tuned.description.task)
     metric = kind.fitting(description.metric, f"the task {description.task}")
     examples = kind.read(folder / part.tuning.dev, description.columns, labelled=True)
     rows = kind.encode(examples, description, tuned.model.need_tokenizer(), quiet, labelled=True)

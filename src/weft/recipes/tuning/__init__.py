@@ -1,10 +1,11 @@
 """Fine-tuning a model for a task, and what it says afterwards."""
 
-from weft.recipes.tuning.description import Columns, Description, Reading, Tuned, read_tuned
+from weft.recipes.tuning.description import Columns, Description, Reading
 from weft.recipes.tuning.kinds import KINDS
 from weft.recipes.tuning.predict import Predicted, predict
 from weft.recipes.tuning.prepare import USUAL, Tuning
 from weft.recipes.tuning.run import Outcome, tune
+from weft.recipes.tuning.tuned import Tuned, read_tuned
 
 __all__ = [
     "KINDS",

@@ -11,7 +11,7 @@ from weft.hub.folder import CONFIG
 from weft.hub.source import KEPT, TOKENIZER
 from weft.hub.weights import WEIGHTS
 from weft.outputs import check_output
-from weft.recipes.tuning.description import HEAD, TASK
+from weft.recipes.tuning.tuned import HEAD, TASK
 from weft.training import checkpoints, log
 
 TUNE = "tune.json"  # the first to be written and the last to go: where it is, the others are weft's

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -49,13 +49,15 @@ class Encoded(ABC):
 
 
 class Kind(ABC):
-    """A task. gives: what its metrics read, the usual first. metric, context (tokens of a row): the usual ones.
-    windows: long texts are read in some that overlap."""
+    """A task. learns: the class of its objective. hears: what can be said to it of columns, rows and head, by its name
+    in `Columns` and `Tuning`. gives: what its metrics read, the usual first. metric, context (tokens of a row): the
+    usual ones."""
 
+    learns: ClassVar[type[Task]]
+    hears: ClassVar[frozenset[str]]
     gives: ClassVar[tuple[Needs, ...]]
     metric: ClassVar[str]
     context: ClassVar[int] = 128
-    windows: ClassVar[bool] = False
 
     @abstractmethod
     def read(self, path: Path, columns: Columns, *, labelled: bool) -> list[Any]:
@@ -88,6 +90,15 @@ class Kind(ABC):
     ) -> Encoded:
         """Examples as rows. ValueError naming file and line for a label that is not known."""
 
+    def check_heard(self, said: Iterable[str], task: str) -> None:
+        """ValueError for what is said, by its name, where it means nothing."""
+        for name in said:
+            if name not in self.hears:
+                raise ValueError(
+                    f"{name.replace('_', '-')} says nothing to the task {task}: leave it out; of these it hears "
+                    + ", ".join(sorted(self.hears)).replace("_", "-")
+                )
+
     def fitting(self, name: str, task: str) -> Metric:
         """The metric called `name`. UnknownName, or ValueError where it does not fit the task."""
         found = METRICS.get(name)
@@ -95,7 +106,9 @@ class Kind(ABC):
 
 
 def most(reading: Reading, context: int | None) -> Reading:
-    """The reading, of rows no longer than the model places. ValueError where more was asked for."""
+    """The reading, of rows no longer than the model places. ValueError where more, or nothing, was asked for."""
+    if reading.context < 1:
+        raise ValueError(f"rows of {reading.context} tokens hold nothing: --longest {Kind.context} is usual")
     if context is not None and reading.context > context:
         raise ValueError(f"rows of {reading.context} tokens, and the model places {context}: --longest {context}")
     return reading

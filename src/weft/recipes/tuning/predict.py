@@ -6,12 +6,14 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from weft.data.progress import counted
 from weft.data.sources import Say, quiet
 from weft.evaluate import Interval, Score
 from weft.files import write_bytes
-from weft.recipes.tuning.description import Columns, read_tuned
+from weft.recipes.tuning.description import Columns
 from weft.recipes.tuning.kinds import KINDS
 from weft.recipes.tuning.scores import score
+from weft.recipes.tuning.tuned import read_tuned
 from weft.training.world import place
 
 
@@ -37,20 +39,25 @@ def predict(
 ) -> Predicted:
     """Write one JSON object for each example of a file, in their order: a row, a sentence, a question.
 
-    out: None writes nothing. columns: what is not named in them stands where it stood when the model was tuned.
-    labelled: the file says what is right, and the metric is computed; else no label is read (questions are SQuAD's in
-    either case). ValueError or DamagedFile names what is wrong.
+    out: None writes nothing; never the file that is read. columns: what is not named in them stands where it stood when
+    the model was tuned.
+    labelled: the file says what is right, and the metric is computed; else no label is read. say: hears how far it is.
+    ValueError or DamagedFile names what is wrong.
     """
+    if out is not None and Path(out).resolve() == Path(data).resolve():
+        raise ValueError(f"{out} is what is read, and what is predicted would take its place: name another --out")
     tuned = read_tuned(Path(folder))
     for text in tuned.model.notices:
         say(text)
     description, tokenizer = tuned.description, tuned.model.need_tokenizer()
-    kind = KINDS[description.task]
+    kind = KINDS.get(description.task)
     metric = kind.fitting(description.metric, f"the task {description.task}")
-    usual = description.columns
-    examples = kind.read(Path(data), usual if columns is None else columns.over(usual), labelled=labelled)
+    given = columns or Columns()
+    kind.check_heard(given.said, description.task)
+    examples = kind.read(Path(data), given.over(description.columns), labelled=labelled)
     rows = kind.encode(examples, description, tokenizer, say, labelled=labelled)
-    scores = score(tuned.module.to(place(device)), rows.data, description.objective, labelled=False).rows
+    module, advance = tuned.module.to(place(device)), counted(say, "rows", len(rows.data))
+    scores = score(module, rows.data, description.objective, labelled=False, advance=advance).rows
     if out is not None:
         lines = (json.dumps(line, ensure_ascii=False) + "\n" for line in rows.lines(scores))
         write_bytes(Path(out), "".join(lines).encode())

@@ -10,7 +10,6 @@ from typing import Any
 
 from torch import nn
 
-from weft.batch import Tokenizer
 from weft.data.labelled import choose_some
 from weft.evaluate import Metric
 from weft.hub import Model, load
@@ -53,6 +52,13 @@ class Tuning:
     seeds: int = 1
     train: TrainSettings = USUAL
 
+    @property
+    def said(self) -> dict[str, object]:
+        """What somebody says that not every task hears, by name."""
+        named = {"pooling": self.pooling, "labels": self.labels or None, "stride": self.stride}
+        named |= {"language": self.language or None, "every_piece": self.every_piece or None}
+        return self.columns.said | {name: value for name, value in named.items() if value is not None}
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -67,31 +73,27 @@ class Prepared:
 
 def prepare(tuning: Tuning, tell: Callable[[str], None]) -> Prepared:
     """The model, and the data as rows of its ids. ValueError for what does not fit, naming file and line."""
-    if tuning.task not in KINDS:
-        raise ValueError(f"there is no task {tuning.task!r}: there are {', '.join(KINDS)}")
-    kind, model = KINDS[tuning.task], load(tuning.begin)
+    kind = KINDS.get(tuning.task)
+    kind.check_heard(tuning.said, tuning.task)
+    model = load(tuning.begin)
     for text in model.notices:
         tell(text)
     if tuning.metric is not None:
         kind.fitting(tuning.metric, f"the task {tuning.task}")
     tokenizer, examples = model.need_tokenizer(), kind.read(Path(tuning.data), tuning.columns, labelled=True)
     metric = kind.fitting(tuning.metric or kind.usual(examples), f"the task {tuning.task}")
-    labels = kind.labels(examples, metric)
-    if tuning.labels and not labels:
-        raise ValueError(f"labels={', '.join(tuning.labels)}: the task {tuning.task} has no classes: leave them out")
-    labels = tuning.labels or labels
+    labels = tuning.labels or kind.labels(examples, metric)
     examples, told = _some(tuning, kind, examples)
     if absent := kind.absent(examples, labels, metric):
         tell(f"nothing in {told} has the label {', '.join(map(repr, absent))}: it will never be learned")
     objective = kind.objective(examples, labels, _how(tuning, model))
-    if tuning.language and not isinstance(objective, RowTask):
-        raise ValueError(f"language={tuning.language}: the task {tuning.task} asks each token already: leave it out")
     objective.check(model.module)
     if isinstance(objective, RowTask) and tuning.pooling is None and objective.pooling == "first":
         tell("the model has no pooler: the head reads the state of each row's first token (--pooling mean: of all)")
-    description = Description(objective, tuning.columns, labels, metric.name, _reading(tuning, kind, model))
+    reading = _reading(tuning, kind, model)
+    description = Description(tuning.task, objective, tuning.columns, labels, metric.name, reading)
     held_out = kind.read(Path(tuning.dev), tuning.columns, labelled=True)
-    rows = [_encoded(kind, these, description, tokenizer, tell) for these in (examples, held_out)]
+    rows = [kind.encode(these, description, tokenizer, tell, labelled=True) for these in (examples, held_out)]
     if metric.needs in ("classes", "numbers", "tags"):  # what cannot be scored is refused before it is trained for
         metric.score(rows[1].gold(metric.needs), rows[1].gold(metric.needs))
     return Prepared(model, description, metric, *rows)
@@ -108,21 +110,11 @@ def _some(tuning: Tuning, kind: Kind, examples: list[Any]) -> tuple[list[Any], s
     return [examples[place] for place in chosen], f"the {len(chosen):,} examples chosen of {tuning.data}"
 
 
-def _encoded(
-    kind: Kind, examples: list[Any], description: Description, tokenizer: Tokenizer, tell: Callable[[str], None]
-) -> Encoded:
-    return kind.encode(examples, description, tokenizer, tell, labelled=True)
-
-
 def _reading(tuning: Tuning, kind: Kind, model: Model) -> Reading:
     context = model.config.context
-    asked = tuning.context or min(kind.context, context or kind.context)
+    asked = min(kind.context, context or kind.context) if tuning.context is None else tuning.context
     if tuning.stride is None:
         return most(Reading(asked, tuning.every_piece), context)
-    if not kind.windows or tuning.stride < 1:
-        raise ValueError(
-            f"stride={tuning.stride} is of windows over long texts of questions, and at least 1: leave it out"
-        )
     return most(Reading(asked, tuning.every_piece, tuning.stride), context)
 
 

@@ -78,13 +78,14 @@ def _best(window: Window, scores: np.ndarray, longest: int) -> tuple[str, float]
 class Questions(Kind):
     """SQuAD's questions, 1.1 and 2.0."""
 
+    learns = Answer
+    hears = frozenset({"stride"})
     gives = ("answers",)
     metric = "answer_f1"
     context = 384
-    windows = True
 
     def read(self, path: Path, columns: Columns, *, labelled: bool) -> list[Any]:
-        return list(read_squad(path))
+        return read_squad(path, labelled=labelled)
 
     def objective(self, examples: Sequence[Any], labels: tuple[str, ...], how: How) -> Answer:
         return Answer(layers=how.layers, impossible=any(question.impossible for question in examples))

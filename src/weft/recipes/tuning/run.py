@@ -21,9 +21,10 @@ from weft.objectives import bare
 from weft.objectives.tasks_head import MODEL, WithHead, beside
 from weft.outputs import locked
 from weft.recipes.begin import kernels
-from weft.recipes.tuning.description import Description, write_task
+from weft.recipes.tuning.description import Description
 from weft.recipes.tuning.folder import begin, check_folder, seed_folder
 from weft.recipes.tuning.prepare import Prepared, Tuning, constant, judged, prepare
+from weft.recipes.tuning.tuned import write_task
 from weft.settings import to_data
 from weft.training import measure
 from weft.training.checkpoints import whole_tensors

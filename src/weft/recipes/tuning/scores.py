@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -25,8 +25,16 @@ class Scored(NamedTuple):
     loss: float | None
 
 
-def score(module: WithHead, data: Padded, objective: Task, *, labelled: bool) -> Scored:
-    """Every row once. Rows of about one length go together, so that little is padded."""
+def score(
+    module: WithHead,
+    data: Padded,
+    objective: Task,
+    *,
+    labelled: bool,
+    advance: Callable[[int], None] = lambda more: None,
+) -> Scored:
+    """Every row once. Rows of about one length go together, so that little is padded. advance: hears how many samples
+    more were read."""
     device, total, count = next(module.parameters()).device, 0.0, 0
     found: list[list[np.ndarray]] = [[] for _ in range(len(data))]
     for group in groups([data.length(sample) for sample in range(len(data))], len(data.samples[0])):
@@ -39,6 +47,7 @@ def score(module: WithHead, data: Padded, objective: Task, *, labelled: bool) ->
         for sample in group:
             lines = zip(data.samples[sample], rows, strict=False)  # in this order: no row is taken too many
             found[sample] = [row if row.ndim == 1 else row[: len(line.ids)] for line, row in lines]
+        advance(len(group))
     return Scored([row for rows in found for row in rows], total / count if count else None)
 
 

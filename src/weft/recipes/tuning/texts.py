@@ -70,12 +70,14 @@ class ClassTexts(Texts):
 
 def unlabelled(path: Path, columns: Columns) -> list[Any]:
     """Texts, or pairs, of which nothing is known yet."""
-    return list(read_unlabelled(path, text=columns.text or "text", second=columns.pair, header=columns.header))
+    return list(read_unlabelled(path, text=columns.text or "text", second=columns.pair, header=columns.headed))
 
 
 class Classes(Kind):
     """A class of each text, or pair of texts."""
 
+    learns = Classify
+    hears = frozenset({"text", "pair", "label", "header", "labels", "pooling", "language"})
     gives = ("classes", "probabilities")
     metric = "accuracy"
 
@@ -83,7 +85,7 @@ class Classes(Kind):
         if not labelled:
             return unlabelled(path, columns)
         text, label = columns.text or "text", columns.label or "label"
-        return list(read_classified(path, text=text, second=columns.pair, label=label, header=columns.header))
+        return list(read_classified(path, text=text, second=columns.pair, label=label, header=columns.headed))
 
     def labels(self, examples: Sequence[Any], metric: Metric) -> tuple[str, ...]:
         return Labels.collect(examples).names
@@ -124,6 +126,8 @@ class NumberTexts(Texts):
 class Numbers(Kind):
     """A number of each text, or pair of texts."""
 
+    learns = Regress
+    hears = frozenset({"text", "pair", "label", "header", "pooling", "language"})
     gives = ("numbers",)
     metric = "pearson"
 
@@ -131,7 +135,7 @@ class Numbers(Kind):
         if not labelled:
             return unlabelled(path, columns)
         text, score = columns.text or "text", columns.label or "label"
-        return list(read_scored(path, text=text, second=columns.pair, score=score, header=columns.header))
+        return list(read_scored(path, text=text, second=columns.pair, score=score, header=columns.headed))
 
     def objective(self, examples: Sequence[Any], labels: tuple[str, ...], how: How) -> Regress:
         return Regress(how.dropout, how.layers, how.pooling, how.language)
@@ -148,7 +152,10 @@ class Numbers(Kind):
 
 
 class ChoiceTexts(Texts):
-    """Of texts to choose among: as many rows for each example."""
+    """Of texts to choose among: as many rows for each example. first: the number of the first of them, as the labels
+    count."""
+
+    first: int = 0
 
     def _sets(self, scores: Sequence[np.ndarray]) -> np.ndarray:
         return np.concatenate(list(scores)).reshape(len(self.data), -1)  # [N, choices]
@@ -159,18 +166,21 @@ class ChoiceTexts(Texts):
 
     def lines(self, scores: Sequence[np.ndarray]) -> Iterator[dict[str, Any]]:
         for shares in spread(self._sets(scores)):
-            yield {"choice": int(shares.argmax()), "probabilities": shares.tolist()}
+            yield {"choice": self.first + int(shares.argmax()), "probabilities": shares.tolist()}
 
 
 class Choices(Kind):
-    """Which of several texts goes with each text; counted from 0."""
+    """Which of several texts goes with each text; counted from 0, or as the labels are."""
 
+    learns = Choose
+    hears = frozenset({"text", "label", "choices", "first", "header", "pooling", "language"})
     gives = ("classes", "probabilities")
     metric = "accuracy"
 
     def read(self, path: Path, columns: Columns, *, labelled: bool) -> list[Any]:
-        read = partial(read_choices, path, columns.choices, text=columns.text or "text", header=columns.header)
-        return list(read(label=(columns.label or "label") if labelled else None))
+        label = (columns.label or "label") if labelled else None
+        names = partial(read_choices, path, columns.choices, text=columns.text or "text", label=label)
+        return names(first=columns.first or 0, header=columns.headed)
 
     def objective(self, examples: Sequence[Any], labels: tuple[str, ...], how: How) -> Choose:
         return Choose(how.dropout, how.layers, how.pooling, how.language, choices=len(examples[0].choices))
@@ -180,4 +190,6 @@ class Choices(Kind):
     ) -> ChoiceTexts:
         rows = encode_choices(examples, tokenizer, description.reading.context, say=say)
         asked = [row.label for row in rows] if labelled else []
-        return ChoiceTexts([row.choices for row in rows], asked, tokenizer)
+        found = ChoiceTexts([row.choices for row in rows], asked, tokenizer)
+        found.first = description.columns.first or 0
+        return found

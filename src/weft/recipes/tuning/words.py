@@ -56,6 +56,8 @@ class Tagged(Encoded):
 class Words(Kind):
     """Tags of words: of entities, read as IOB1 or IOB2 and learned as IOB2, or any other (parts of speech)."""
 
+    learns = Tag
+    hears = frozenset({"text", "label", "labels", "every_piece"})
     gives = ("tags",)
     metric = "entity_f1"
 
