@@ -1,5 +1,6 @@
 """Maps of cross-attention: weights of the model's own steps, on a page and in a picture."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from commands import weft
 from weft.data import train_tokenizer
 from weft.hub import Model
 from weft.hub.looks import END, draw_looks, looks
+from weft.hub.stops import Stops
 from weft.models import Blueprint
 
 PAIR = "the moon sees a road", "einen Weg sieht der Mond"
@@ -34,6 +36,22 @@ def test_each_written_token_weighs_the_whole_source(model: Model) -> None:
 def test_a_row_knows_nothing_of_what_is_written_later(model: Model) -> None:
     whole, begun = looks(model, *PAIR), looks(model, PAIR[0], PAIR[1][:7])
     torch.testing.assert_close(begun.weights[:, :, :8], whole.weights[:, :, :8])
+
+
+def test_a_forced_token_is_read_as_in_generation(model: Model) -> None:
+    """Where every target begins with a second id, all that is written follows it."""
+    (number,) = model.need_tokenizer().encode("#")
+    forced = replace(model, stops=Stops(forced=number))
+    found, spelt = looks(forced, *PAIR), looks(model, PAIR[0], f"#{PAIR[1]}")
+    assert found.target == spelt.target[1:]
+    torch.testing.assert_close(found.weights, spelt.weights[:, :, 1:])
+    assert len(looks(forced, "the moon").target) < model.config.context
+
+
+def test_the_texts_go_where_the_module_is(model: Model) -> None:
+    with torch.device("meta"):  # where tensors go that are put nowhere
+        found = looks(model, *PAIR)
+    torch.testing.assert_close(found.weights, looks(model, *PAIR).weights)
 
 
 def test_without_a_target_it_is_what_the_model_writes(model: Model) -> None:

@@ -50,24 +50,25 @@ def looks(model: Model, source: str, target: str | None = None) -> Looks:
     read = as_source(tokenizer, tokenizer.encode(source))
     side = target_side(tokenizer)
     if target is None:
-        written = model.generate(source, beams=BEAMS, tokens=model.config.context - 1).ids
+        written = model.generate(source, beams=BEAMS, tokens=model.config.context - len(model.begins)).ids
     else:
         written = side.encode(target)
     made = [*(number for number in written if number != tokenizer.end), tokenizer.end]
-    start = tokenizer.end if model.stops.start is None else model.stops.start
-    inputs = [start, *made[:-1]]
+    inputs = [*model.begins, *made[:-1]]
     for name, ids in (("source", read), ("target", inputs)):
         if len(ids) > model.config.context:
             raise ValueError(f"the {name} has {len(ids)} tokens and the context {model.config.context}: shorten it")
+    device = next(module.parameters()).device
     with torch.inference_mode(), evaluating(list(module.modules())), _recorded(module) as heard:
-        module(torch.tensor([read]), torch.tensor([inputs]))
+        module(torch.tensor([read], device=device), torch.tensor([inputs], device=device))
     if not heard:
         raise ValueError(f"this {model.blueprint.family} keeps no weights to look at: its kind of attention has none")
-    layers = [torch.cat(steps, dim=2)[0] for steps in heard]  # [H, T, S], which a recurrent decoder gives step by step
+    # [H, T, S], which a recurrent decoder gives step by step; the rows before belong to what every target begins with
+    layers = [torch.cat(steps, dim=2)[0, :, -len(made) :] for steps in heard]
     return Looks(
         tuple(_piece(tokenizer.decode([number])) for number in read),
         tuple(_piece(side.decode([number])) for number in made),
-        torch.stack(layers).float(),
+        torch.stack(layers).float().cpu(),
     )
 
 
