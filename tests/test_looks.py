@@ -1,5 +1,6 @@
 """Maps of cross-attention: weights of the model's own steps, on a page and in a picture."""
 
+import struct
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from commands import weft
 
 from weft.data import train_tokenizer
 from weft.hub import Model
-from weft.hub.looks import END, draw_looks, looks
+from weft.hub.looks import END, Looks, draw_looks, looks
 from weft.hub.stops import Stops
 from weft.models import Blueprint
 
@@ -70,6 +71,18 @@ def test_they_are_drawn(model: Model, tmp_path: Path) -> None:
     assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(ValueError, match="ends in neither"):
         draw_looks(found, tmp_path / "map.jpg")
+
+
+@pytest.mark.parametrize(("layers", "read", "across"), [(2, 620, 1), (6, 12, 2)])
+def test_panels_stand_in_rows_and_a_picture_has_a_size_that_can_be_drawn(
+    layers: int, read: int, across: int, tmp_path: Path
+) -> None:
+    """matplotlib draws no side of 2^16 dots; a piece may be the sign that begins a formula there."""
+    source, target = ("$$", r"\frac", *["a"] * (read - 2)), ("$x$", "b", END)
+    draw_looks(Looks(source, target, torch.full((layers, 1, 3, read), 1 / read)), tmp_path / "map.png")
+    wide, high = struct.unpack(">II", (tmp_path / "map.png").read_bytes()[16:24])
+    assert wide == int(min(across * (1.4 + 0.34 * read), 40) * 160)
+    assert high == int(layers / across * 2.5 * 160)
 
 
 def test_what_has_nothing_to_look_at_is_refused(model: Model, trained: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,11 +17,14 @@ from weft.generate.cached import evaluating
 from weft.hub.model import Model
 from weft.hub.translation import BEAMS
 from weft.nn import Alignment, CrossAttention, EncoderDecoder, Tap
-from weft.pictures import INK, MUTED, canvas
+from weft.pictures import INK, MUTED, canvas, plain
 from weft.training.report.markup import Html, h, joined, section, styled
 from weft.training.report.page import write_page
 
 END = "⏎"  # shown for ids that spell nothing
+# Of a picture, in inches: what a panel needs for a token to each side, and beside its tokens; between two that are
+# named; and the longest side.
+CELL, ROOM, LABEL, SIDE = (0.34, 0.3), (1.4, 1.6), 0.15, 40.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,16 +155,34 @@ def _map(found: Looks, weights: Tensor, *, wide: bool = False) -> Html:
 
 
 def _picture(found: Looks, out: Path) -> None:
-    layers, columns, rows = len(found.weights), len(found.source), len(found.target)
-    figure = canvas(layers * (0.34 * columns + 1.4), 0.3 * rows + 1.6)
-    for layer, axes in enumerate(figure.subplots(1, layers, squeeze=False)[0]):
-        axes.imshow(found.weights[layer].mean(0).numpy(), cmap="Blues", vmin=0, vmax=1, aspect="auto")
-        axes.set_title(f"layer {layer + 1}, mean of heads", color=INK, fontsize=9)
-        axes.set_xticks(range(columns), found.source, rotation=60, ha="right", color=INK, fontsize=8)
-        axes.set_yticks(range(rows), found.target if layer == 0 else [""] * rows, color=INK, fontsize=8)
+    """The mean of each layer's heads, a panel for each, in rows of panels; where there are more tokens than the
+    picture has room for, every so many are named."""
+    layers, read, written = len(found.weights), len(found.source), len(found.target)
+    width, height = ROOM[0] + CELL[0] * read, ROOM[1] + CELL[1] * written  # of a panel
+    across = min(range(1, layers + 1), key=lambda n: max(n * width, math.ceil(layers / n) * height))
+    down = math.ceil(layers / across)
+    wide, high = min(across * width, SIDE), min(down * height, SIDE)
+    columns = _every(read, wide / across - ROOM[0])
+    rows = _every(written, high / down - ROOM[1])
+    figure = canvas(wide, high)
+    for number, axes in enumerate(figure.subplots(down, across, squeeze=False).flat):
+        if number >= layers:
+            axes.set_axis_off()
+            continue
+        axes.imshow(found.weights[number].mean(0).numpy(), cmap="Blues", vmin=0, vmax=1, aspect="auto")
+        axes.set_title(f"layer {number + 1}, mean of heads", color=INK, fontsize=9)
+        below = [plain(found.source[place]) for place in columns]
+        beside = [plain(found.target[place]) if number % across == 0 else "" for place in rows]
+        axes.set_xticks(columns, below, rotation=60, ha="right", color=INK, fontsize=8)
+        axes.set_yticks(rows, beside, color=INK, fontsize=8)
         axes.tick_params(length=0)
         for edge in axes.spines.values():
             edge.set_color(MUTED)
             edge.set_linewidth(0.5)
     out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out)
+
+
+def _every(count: int, inches: float) -> range:
+    """Which of so many tokens are named, so that their names stand clear of one another."""
+    return range(0, count, max(1, math.ceil(count * LABEL / max(inches, LABEL))))
