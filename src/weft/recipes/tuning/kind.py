@@ -95,9 +95,14 @@ class Kind(ABC):
 
 
 def most(reading: Reading, context: int | None) -> Reading:
-    """The reading, of rows no longer than the model places. ValueError where more was asked for."""
+    """The reading, of rows no longer than the model places. ValueError where more was asked for, or none."""
+    if reading.context < 1:
+        raise ValueError(f"rows of {reading.context} tokens: a row has at least 1 (--longest)")
     if context is not None and reading.context > context:
-        raise ValueError(f"rows of {reading.context} tokens, and the model places {context}: --longest {context}")
+        raise ValueError(
+            f"rows of {reading.context} tokens, and the model places {context}: ask for rows of {context} or fewer "
+            f"(--longest {context})"
+        )
     return reading
 
 
