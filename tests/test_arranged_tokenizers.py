@@ -13,6 +13,9 @@ from test_published_tokenizers import LETTER, TEXT, check_text, skipping, splitt
 
 from weft.data import LibraryTokenizer, PieceTable, Translation, WordPairs, encode_many, load_tokenizer
 from weft.files import DamagedFile
+from weft.hub import Model
+from weft.hub.translation import translate
+from weft.models import Blueprint
 
 FAIRSEQ = dict(unk_id=0, bos_id=1, eos_id=2, pad_id=-1)
 NAMED = dict(pad_piece="[PAD]", bos_piece="[CLS]", eos_piece="[SEP]", unk_piece="[UNK]")
@@ -159,6 +162,16 @@ def test_marians_pair_gives_the_references_ids(marian: Path) -> None:
         assert ours.decode(known) == theirs.decode(known)
     ours.save(marian / "again")
     assert load_tokenizer(marian / "again").encode("the cat") == ours.encode("the cat")
+
+
+def test_marians_languages_can_be_asked_for(marian: Path) -> None:
+    tokenizer = load_tokenizer(marian)
+    blueprint = Blueprint.of("transformer", "debug", vocab=tokenizer.vocab)
+    model = Model(blueprint.build(seed=0), blueprint, tokenizer)
+    asked = translate(model, ["the cat"], to="fra", tokens=4)
+    assert asked == translate(model, [">>fra<< the cat"], tokens=4)
+    with pytest.raises(ValueError, match="was not trained to write 'deu': it knows fra"):
+        translate(model, ["the cat"], to="deu")
 
 
 @pytest.mark.parametrize(

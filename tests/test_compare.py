@@ -71,6 +71,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for side, count in (("train", 30), ("dev", 20)):
         rows = [f"a {'good' if n % 3 else 'bad'} film, the {n}th\t{int(n % 3 > 0)}" for n in range(count)]
         (folder / "moods" / f"{side}.tsv").write_text("\n".join(["text\tlabel", *rows]) + "\n")
+    (folder / "moods" / "other.tsv").write_text("text\tlabel\na good film\t1\nneither\t2\n")
     return folder
 
 
@@ -275,6 +276,15 @@ def test_overwriting_removes_what_it_wrote_and_nothing_else(compared: Path, data
         ("seeds = 2", "seeds = [", "small.toml is no TOML"),
         ('task = "classify"', 'task = "clasify"', "the tuning mood: no task is called 'clasify'; did you mean"),
         ("counts = [6, 0]", "counts = [6]\ncolumns = { first = 1 }", "mood: first says nothing to the task classify"),
+        ('task = "classify"', 'task = "classify"\nmetric = "acuracy"', "mood of the candidate masked: no metric"),
+        ('task = "classify"', 'task = "classify"\nmetric = "pearson"', "metric 'pearson' needs numbers"),
+        ("epochs = 0.1", "epochs = 0.1\ncontext = 99999", "masked: rows of 99999 tokens, and the model places"),
+        ("train = { batch = 4 }", "train = { rate = -1 }", "the tuning mood of the candidate masked: rate is -1"),
+        ("train = { batch = 4 }", "train = { warmup = 5 }", "warmup 5 is longer than the whole run of 3 steps"),
+        ("train = { batch = 4 }", "train = { average = 0.9 }", "average and best each say"),
+        ('objective = "next_token"', 'objective = "next_token"\npooling = "pooler"',
+         "mood of the candidate causal: pooling=pooler, and this model has no pooler"),
+        ('dev = "moods/dev.tsv"', 'dev = "moods/other.tsv"', "other.tsv, .*line 3.*'2'"),
         ("counts = [6, 0]", "counts = [31]", "train.tsv has 30 examples: ask for fewer, or for all"),
         ("counts = [6, 0]", "counts = [6, 6]", "counts=.6, 6.: name how many"),
         ('dev = "moods/dev.tsv"', 'dev = "moods/den.tsv"', "there is no file .*moods/den.tsv: small reads text.txt"),

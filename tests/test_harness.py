@@ -97,6 +97,16 @@ def test_what_is_written_is_what_the_harness_gets(folder: Path) -> None:
         ours(folder).generate_until([Request(("a", {"num_beams": 4, "max_gen_toks": 4}))])
 
 
+def test_a_short_context_is_shared_by_the_prompt_and_what_is_written(folder: Path) -> None:
+    """The context is 64, and where a task does not say how many tokens are written, others take 256."""
+    model = ours(folder)
+    (text,) = model.generate_until([Request(("the answer is", {"until": []}))])
+    assert text == ours(folder, new=32).generate_until([Request(("the answer is", {"until": []}))])[0]
+    assert ours(folder, new=8).new == 8
+    with pytest.raises(ValueError, match=r"64 tokens are to be written and the context is 64.*max_gen_toks.*new="):
+        model.generate_until([Request(("the answer is", {"max_gen_toks": 64}))])
+
+
 def test_a_local_task_file_is_evaluated(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lm_eval = pytest.importorskip("lm_eval")
     from lm_eval.tasks import TaskManager

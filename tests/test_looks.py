@@ -1,5 +1,7 @@
 """Maps of cross-attention: weights of the model's own steps, on a page and in a picture."""
 
+import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,8 @@ from commands import weft
 
 from weft.data import train_tokenizer
 from weft.hub import Model
-from weft.hub.looks import END, draw_looks, looks
+from weft.hub.looks import END, Looks, draw_looks, looks
+from weft.hub.stops import Stops
 from weft.models import Blueprint
 
 PAIR = "the moon sees a road", "einen Weg sieht der Mond"
@@ -36,6 +39,22 @@ def test_a_row_knows_nothing_of_what_is_written_later(model: Model) -> None:
     torch.testing.assert_close(begun.weights[:, :, :8], whole.weights[:, :, :8])
 
 
+def test_a_forced_token_is_read_as_in_generation(model: Model) -> None:
+    """Where every target begins with a second id, all that is written follows it."""
+    (number,) = model.need_tokenizer().encode("#")
+    forced = replace(model, stops=Stops(forced=number))
+    found, spelt = looks(forced, *PAIR), looks(model, PAIR[0], f"#{PAIR[1]}")
+    assert found.target == spelt.target[1:]
+    torch.testing.assert_close(found.weights, spelt.weights[:, :, 1:])
+    assert len(looks(forced, "the moon").target) < model.config.context
+
+
+def test_the_texts_go_where_the_module_is(model: Model) -> None:
+    with torch.device("meta"):  # where tensors go that are put nowhere
+        found = looks(model, *PAIR)
+    torch.testing.assert_close(found.weights, looks(model, *PAIR).weights)
+
+
 def test_without_a_target_it_is_what_the_model_writes(model: Model) -> None:
     written = [number for number in model.generate("the moon", beams=5, tokens=63).ids if number != model.tokenizer.end]
     assert looks(model, "the moon").weights.shape[2:] == (len(written) + 1, len("the moon") + 1)
@@ -52,6 +71,18 @@ def test_they_are_drawn(model: Model, tmp_path: Path) -> None:
     assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(ValueError, match="ends in neither"):
         draw_looks(found, tmp_path / "map.jpg")
+
+
+@pytest.mark.parametrize(("layers", "read", "across"), [(2, 620, 1), (6, 12, 2)])
+def test_panels_stand_in_rows_and_a_picture_has_a_size_that_can_be_drawn(
+    layers: int, read: int, across: int, tmp_path: Path
+) -> None:
+    """matplotlib draws no side of 2^16 dots; a piece may be the sign that begins a formula there."""
+    source, target = ("$$", r"\frac", *["a"] * (read - 2)), ("$x$", "b", END)
+    draw_looks(Looks(source, target, torch.full((layers, 1, 3, read), 1 / read)), tmp_path / "map.png")
+    wide, high = struct.unpack(">II", (tmp_path / "map.png").read_bytes()[16:24])
+    assert wide == int(min(across * (1.4 + 0.34 * read), 40) * 160)
+    assert high == int(layers / across * 2.5 * 160)
 
 
 def test_what_has_nothing_to_look_at_is_refused(model: Model, trained: Path, tmp_path: Path) -> None:

@@ -20,3 +20,8 @@ def canvas(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height), dpi=160, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)  # without pyplot: no global state, no window
     return figure
+
+
+def plain(text: str) -> str:
+    """A text as it is to stand in a picture: matplotlib takes what is between two `$` for a formula."""
+    return text.replace("$", r"\$")

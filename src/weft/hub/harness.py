@@ -28,6 +28,7 @@ except ImportError as error:
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
 
+USUAL = 256  # tokens that are written, as the harness's own models have it
 _NEW = ("max_gen_toks", "max_new_tokens", "max_tokens")  # the harness's words for one thing
 _UNDERSTOOD = {"until", *_NEW, "do_sample", "temperature", "top_k", "top_p"}
 
@@ -36,20 +37,22 @@ class HarnessModel(LM):
     """A decoder, or an encoder–decoder, that answers what the harness asks of a model.
 
     cut: as the harness's own models, prompts that are longer than the context lose their beginning; False: one is an
-    error. tokens: of a pass at the most. new: tokens that are written where a task does not say how many.
+    error. tokens: of a pass at the most. new: tokens that are written where a task does not say how many; None: 256 and
+    no more than half of the context, of which the prompt has the rest.
 
     Prompts begin as those of weft do, with what begins a document. Of ids, see `loglikelihood`. Chat templates are not
     applied: a special token in a text would be text here.
     """
 
-    def __init__(self, model: Model, *, cut: bool = True, tokens: int = TOKENS, new: int = 256) -> None:
+    def __init__(self, model: Model, *, cut: bool = True, tokens: int = TOKENS, new: int | None = None) -> None:
         if not isinstance(model.module, Decoder | EncoderDecoder):
             raise ValueError(
                 f"the harness asks how likely a continuation is, and {type(model.module).__name__} reads whole rows: "
                 "give it a decoder or an encoder–decoder"
             )
         super().__init__()
-        self.model, self.cut, self.tokens, self.new = model, cut, tokens, new
+        self.model, self.cut, self.tokens = model, cut, tokens
+        self.new = min(USUAL, model.config.context // 2) if new is None else new
         self.tokenizer = model.need_tokenizer()
 
     def loglikelihood(self, requests: Sequence[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
@@ -111,8 +114,14 @@ class HarnessModel(LM):
         return found
 
     def _prompt(self, context: str, new: int, number: int) -> list[int]:
-        """Its ids, with room for what is written."""
-        room = self.model.config.context - (0 if isinstance(self.model.module, EncoderDecoder) else new)
+        """Its ids, with room for what is written. ValueError where that leaves none for it."""
+        most = self.model.config.context
+        room = most - (0 if isinstance(self.model.module, EncoderDecoder) else new)
+        if room < 1:
+            raise ValueError(
+                f"request {number}: {new} tokens are to be written and the context is {most}, which leaves none for "
+                f"the prompt: set max_gen_toks in the task's generation_kwargs, or HarnessModel's new=, below {most}"
+            )
         asked = Asked(context, (), f"request {number}")
         return framed(self.model, self.tokenizer.encode(context), room, asked, self.cut)
 

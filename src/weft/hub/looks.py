@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,11 +17,14 @@ from weft.generate.cached import evaluating
 from weft.hub.model import Model
 from weft.hub.translation import BEAMS
 from weft.nn import Alignment, CrossAttention, EncoderDecoder, Tap
-from weft.pictures import INK, MUTED, canvas
+from weft.pictures import INK, MUTED, canvas, plain
 from weft.training.report.markup import Html, h, joined, section, styled
 from weft.training.report.page import write_page
 
 END = "⏎"  # shown for ids that spell nothing
+# Of a picture, in inches: what a panel needs for a token to each side, and beside its tokens; between two that are
+# named; and the longest side.
+CELL, ROOM, LABEL, SIDE = (0.34, 0.3), (1.4, 1.6), 0.15, 40.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,24 +54,25 @@ def looks(model: Model, source: str, target: str | None = None) -> Looks:
     read = as_source(tokenizer, tokenizer.encode(source))
     side = target_side(tokenizer)
     if target is None:
-        written = model.generate(source, beams=BEAMS, tokens=model.config.context - 1).ids
+        written = model.generate(source, beams=BEAMS, tokens=model.config.context - len(model.begins)).ids
     else:
         written = side.encode(target)
     made = [*(number for number in written if number != tokenizer.end), tokenizer.end]
-    start = tokenizer.end if model.stops.start is None else model.stops.start
-    inputs = [start, *made[:-1]]
+    inputs = [*model.begins, *made[:-1]]
     for name, ids in (("source", read), ("target", inputs)):
         if len(ids) > model.config.context:
             raise ValueError(f"the {name} has {len(ids)} tokens and the context {model.config.context}: shorten it")
+    device = next(module.parameters()).device
     with torch.inference_mode(), evaluating(list(module.modules())), _recorded(module) as heard:
-        module(torch.tensor([read]), torch.tensor([inputs]))
+        module(torch.tensor([read], device=device), torch.tensor([inputs], device=device))
     if not heard:
         raise ValueError(f"this {model.blueprint.family} keeps no weights to look at: its kind of attention has none")
-    layers = [torch.cat(steps, dim=2)[0] for steps in heard]  # [H, T, S], which a recurrent decoder gives step by step
+    # [H, T, S], which a recurrent decoder gives step by step; the rows before belong to what every target begins with
+    layers = [torch.cat(steps, dim=2)[0, :, -len(made) :] for steps in heard]
     return Looks(
         tuple(_piece(tokenizer.decode([number])) for number in read),
         tuple(_piece(side.decode([number])) for number in made),
-        torch.stack(layers).float(),
+        torch.stack(layers).float().cpu(),
     )
 
 
@@ -150,16 +155,34 @@ def _map(found: Looks, weights: Tensor, *, wide: bool = False) -> Html:
 
 
 def _picture(found: Looks, out: Path) -> None:
-    layers, columns, rows = len(found.weights), len(found.source), len(found.target)
-    figure = canvas(layers * (0.34 * columns + 1.4), 0.3 * rows + 1.6)
-    for layer, axes in enumerate(figure.subplots(1, layers, squeeze=False)[0]):
-        axes.imshow(found.weights[layer].mean(0).numpy(), cmap="Blues", vmin=0, vmax=1, aspect="auto")
-        axes.set_title(f"layer {layer + 1}, mean of heads", color=INK, fontsize=9)
-        axes.set_xticks(range(columns), found.source, rotation=60, ha="right", color=INK, fontsize=8)
-        axes.set_yticks(range(rows), found.target if layer == 0 else [""] * rows, color=INK, fontsize=8)
+    """The mean of each layer's heads, a panel for each, in rows of panels; where there are more tokens than the
+    picture has room for, every so many are named."""
+    layers, read, written = len(found.weights), len(found.source), len(found.target)
+    width, height = ROOM[0] + CELL[0] * read, ROOM[1] + CELL[1] * written  # of a panel
+    across = min(range(1, layers + 1), key=lambda n: max(n * width, math.ceil(layers / n) * height))
+    down = math.ceil(layers / across)
+    wide, high = min(across * width, SIDE), min(down * height, SIDE)
+    columns = _every(read, wide / across - ROOM[0])
+    rows = _every(written, high / down - ROOM[1])
+    figure = canvas(wide, high)
+    for number, axes in enumerate(figure.subplots(down, across, squeeze=False).flat):
+        if number >= layers:
+            axes.set_axis_off()
+            continue
+        axes.imshow(found.weights[number].mean(0).numpy(), cmap="Blues", vmin=0, vmax=1, aspect="auto")
+        axes.set_title(f"layer {number + 1}, mean of heads", color=INK, fontsize=9)
+        below = [plain(found.source[place]) for place in columns]
+        beside = [plain(found.target[place]) if number % across == 0 else "" for place in rows]
+        axes.set_xticks(columns, below, rotation=60, ha="right", color=INK, fontsize=8)
+        axes.set_yticks(rows, beside, color=INK, fontsize=8)
         axes.tick_params(length=0)
         for edge in axes.spines.values():
             edge.set_color(MUTED)
             edge.set_linewidth(0.5)
     out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out)
+
+
+def _every(count: int, inches: float) -> range:
+    """Which of so many tokens are named, so that their names stand clear of one another."""
+    return range(0, count, max(1, math.ceil(count * LABEL / max(inches, LABEL))))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from weft.batch import Tokenizer
-from weft.data import LibraryTokenizer, as_source, asking
+from weft.data import LibraryTokenizer, Translation, as_source, asking
 from weft.generate import Beams
 from weft.hub.model import Model
 from weft.nn import EncoderDecoder
@@ -56,7 +56,7 @@ def translate(
 
 def _asked(tokenizer: Tokenizer, language: str) -> str:
     """The word that asks for a language. ValueError where it is no token of the model's own."""
-    words = tokenizer.words if isinstance(tokenizer, LibraryTokenizer) else ()
+    words = tokenizer.words if isinstance(tokenizer, LibraryTokenizer | Translation) else ()
     if (word := asking(language)) in words:
         return word
     known = [word for word in words if word.startswith(">>") and word.endswith("<<")]

@@ -5,7 +5,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from weft.pictures import INK, MUTED, RULE, canvas
+from weft.pictures import INK, MUTED, RULE, canvas, plain
 from weft.training.log import read
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def smooth(values: Sequence[float], share: float = 0.05) -> list[float]:
 def _dress(axes: "Axes", title: str, steps: list[int]) -> None:
     from matplotlib.ticker import FuncFormatter, NullLocator
 
-    axes.set_title(title, loc="left", color=INK, fontsize=12, fontweight="bold", pad=22)
+    axes.set_title(plain(title), loc="left", color=INK, fontsize=12, fontweight="bold", pad=22)
     subtitle = "loss: each step, and the mean around it"
     axes.annotate(subtitle, (0, 1), (0, 10), "axes fraction", "offset points", color=MUTED, fontsize=9)
     for side in ("top", "right", "left"):

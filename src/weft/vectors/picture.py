@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from weft.pictures import INK, MUTED, RULE, canvas
+from weft.pictures import INK, MUTED, RULE, canvas, plain
 from weft.vectors.space import Vectors
 
 COLOURS = ("#2a6f97", "#d1495b", "#3c896d", "#b07d2b", "#6d597a", "#4d908e", "#9c6644", "#577590")
@@ -32,7 +32,9 @@ def draw(vectors: Vectors, groups: Sequence[Sequence[str]], png: Path, *, title:
     words = list(group_of)
     places, share = vectors.plane(words)  # [N, 2]
     axes = figure.add_subplot()
-    axes.set_title(title or f"{len(words)} words on a plane", loc="left", color=INK, fontsize=12, fontweight="bold")
+    axes.set_title(
+        plain(title) or f"{len(words)} words on a plane", loc="left", color=INK, fontsize=12, fontweight="bold"
+    )
     for spine in axes.spines.values():
         spine.set_color(RULE)
     axes.grid(color=RULE, linewidth=0.8)
@@ -49,7 +51,7 @@ def draw(vectors: Vectors, groups: Sequence[Sequence[str]], png: Path, *, title:
         x, y = places[words.index(word)].tolist()
         side = free(word, (axes.transData.transform((x, y)) * POINTS / figure.dpi).tolist(), taken)
         axes.annotate(
-            word.replace("$", r"\$"), (x, y), side[:2], textcoords="offset points", ha=side[2], fontsize=SIZE,
+            plain(word), (x, y), side[:2], textcoords="offset points", ha=side[2], fontsize=SIZE,
             color=COLOURS[group_of[word] % len(COLOURS)], fontweight="bold" if word in heads else "normal",
         )  # fmt: skip
     png.parent.mkdir(parents=True, exist_ok=True)

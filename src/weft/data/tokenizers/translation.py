@@ -25,7 +25,7 @@ _END, _UNKNOWN, _PADDING = "</s>", "<unk>", "<pad>"
 
 class Translation(PieceTable):
     """Texts of one language become ids, ids become texts of another; `target` makes ids of the other's texts. The end
-    is </s>, which follows every text.
+    is </s>, which follows every text. words: the tokens of languages.
 
     What a table lacks is the unknown. A text may begin with the token of a language, ">>fra<<", where a model has
     several. Lossy, as SentencePiece is. The punctuation of Marian's texts was made plain by Moses's script: so it is
@@ -54,6 +54,7 @@ class Translation(PieceTable):
         self.encoding, self._files = encoding, files
         self._target: Translation | None = None  # None: it is the target side itself
         self._names = {name: number for name, number in decoding.items() if name in special}
+        self.words = tuple(name for name in encoding.table if name.startswith(">>") and name.endswith("<<"))
         self.template = Template.around(None, self._end).untyped()
         self.specials = Specials(end=self._end, padding=decoding.get(_PADDING), unknown=unknown)
 

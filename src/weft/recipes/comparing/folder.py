@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from weft.data import remove_store
+from weft.data.sources import quiet
 from weft.files import digest, read_json
 from weft.outputs import check_output
-from weft.recipes.comparing.comparison import Comparison
+from weft.recipes.comparing.comparison import Candidate, Comparison, FineTuning, tuning_of
 from weft.recipes.folder import clear as clear_run
-from weft.recipes.tuning import KINDS
+from weft.recipes.tuning import KINDS, planned, settled
 from weft.recipes.tuning.folder import clear as clear_tuning
 from weft.recipes.tuning.folder import existing as tuning_in
 
@@ -80,20 +81,47 @@ def digests(comparison: Comparison, folder: Path) -> dict[str, str]:
 
 
 def sizes(comparison: Comparison, folder: Path) -> dict[str, int]:
-    """How many examples each tuning has. ValueError naming file and line for what is wrong in them, and for fewer than
-    are to be learned from."""
+    """How many examples each tuning has. ValueError, naming file and line, for what is wrong in them, for fewer than
+    are to be learned from, and for what no candidate could be tuned to once it is pretrained."""
     found = dict[str, int]()
     for tuning in comparison.tunings:
         kind = KINDS.get(tuning.task)
-        count = len(kind.read(folder / tuning.data, tuning.columns, labelled=True))
+        examples, held_out = (
+            kind.read(folder / path, tuning.columns, labelled=True) for path in (tuning.data, tuning.dev)
+        )
+        count = len(examples)
         if count < max(tuning.counts):
             raise ValueError(
                 f"the tuning {tuning.name}: counts={list(tuning.counts)}, and {folder / tuning.data} has {count:,} "
                 "examples: ask for fewer, or for all (0)"
             )
-        kind.read(folder / tuning.dev, tuning.columns, labelled=True)
+        for candidate in comparison.candidates:
+            _check_tunable(comparison, candidate, tuning, folder, examples, held_out)
         found[tuning.name] = count
     return found
+
+
+def _check_tunable(
+    comparison: Comparison,
+    candidate: Candidate,
+    tuning: FineTuning,
+    folder: Path,
+    examples: list[Any],
+    held_out: list[Any],
+) -> None:
+    """ValueError where a tuning would be refused once the candidate is pretrained: its metric, its settings, the rows
+    and the pooling of such a model, labels that only the held-out examples have."""
+    model = comparison.recipe(candidate, steps=1, seed=0).model
+    module = model.empty()
+    try:
+        for count in tuning.counts:
+            asked = tuning_of(
+                tuning, candidate, begin=folder, folder=folder, count=count, of=len(examples), seed=comparison.seeds - 1
+            )
+            plan = planned(asked, module, model.config, examples, held_out, quiet)
+            settled(asked.train, plan.metric, len(plan.examples))
+    except ValueError as error:
+        raise type(error)(f"the tuning {tuning.name} of the candidate {candidate.name}: {error}") from error
 
 
 def placed(comparison: Comparison, folder: Path, out: Path) -> Comparison:

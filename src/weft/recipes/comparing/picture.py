@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from weft.pictures import INK, MUTED, RULE, canvas
+from weft.pictures import INK, MUTED, RULE, canvas, plain
 from weft.recipes.comparing.budget import ROUNDS
 from weft.recipes.comparing.comparison import Comparison, FineTuning
 from weft.recipes.comparing.figures import Cell, Figures
@@ -39,7 +39,7 @@ def draw(comparison: Comparison, figures: Figures, png: Path) -> None:
                 if row.round == name
             }
             _panel(axes, tuning, lines)
-            axes.set_title(f"{tuning.name}, {title} ({given[name]} each)", loc="left", color=INK, fontsize=10)
+            axes.set_title(plain(f"{tuning.name}, {title} ({given[name]} each)"), loc="left", color=INK, fontsize=10)
     _legend(figure, grid[0][0], comparison)
     png.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(png)
@@ -81,6 +81,6 @@ def _legend(figure: Figure, axes: Axes, comparison: Comparison) -> None:
     handles, names = axes.get_legend_handles_labels()
     told = {CONSTANT: CONSTANT} | {one.name: f"{one.name} ({one.family})" for one in comparison.candidates}
     figure.legend(
-        handles, [told[name] for name in names], loc="outside upper left", ncols=len(names), frameon=False, fontsize=9,
-        labelcolor=INK,
+        handles, [plain(told[name]) for name in names], loc="outside upper left", ncols=len(names), frameon=False,
+        fontsize=9, labelcolor=INK,
     )  # fmt: skip

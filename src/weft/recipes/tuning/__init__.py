@@ -3,8 +3,8 @@
 from weft.recipes.tuning.description import Columns, Description, Reading
 from weft.recipes.tuning.kinds import KINDS
 from weft.recipes.tuning.predict import Predicted, predict
-from weft.recipes.tuning.prepare import USUAL, Tuning
-from weft.recipes.tuning.run import Outcome, tune
+from weft.recipes.tuning.prepare import USUAL, Tuning, planned
+from weft.recipes.tuning.run import Outcome, settled, tune
 from weft.recipes.tuning.tuned import Tuned, read_tuned
 
 __all__ = [
@@ -17,7 +17,9 @@ __all__ = [
     "Reading",
     "Tuned",
     "Tuning",
+    "planned",
     "predict",
     "read_tuned",
+    "settled",
     "tune",
 ]

@@ -110,7 +110,10 @@ def most(reading: Reading, context: int | None) -> Reading:
     if reading.context < 1:
         raise ValueError(f"rows of {reading.context} tokens hold nothing: --longest {Kind.context} is usual")
     if context is not None and reading.context > context:
-        raise ValueError(f"rows of {reading.context} tokens, and the model places {context}: --longest {context}")
+        raise ValueError(
+            f"rows of {reading.context} tokens, and the model places {context}: ask for rows of {context} or fewer "
+            f"(--longest {context})"
+        )
     return reading
 
 

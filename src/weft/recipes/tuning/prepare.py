@@ -80,23 +80,49 @@ def prepare(tuning: Tuning, tell: Callable[[str], None]) -> Prepared:
         tell(text)
     if tuning.metric is not None:
         kind.fitting(tuning.metric, f"the task {tuning.task}")
-    tokenizer, examples = model.need_tokenizer(), kind.read(Path(tuning.data), tuning.columns, labelled=True)
+    tokenizer = model.need_tokenizer()
+    examples, held_out = (kind.read(Path(path), tuning.columns, labelled=True) for path in (tuning.data, tuning.dev))
+    plan = planned(tuning, model.module, model.config, examples, held_out, tell)
+    description, metric = plan.description, plan.metric
+    rows = [kind.encode(these, description, tokenizer, tell, labelled=True) for these in (plan.examples, held_out)]
+    if metric.needs in ("classes", "numbers", "tags"):  # what cannot be scored is refused before it is trained for
+        metric.score(rows[1].gold(metric.needs), rows[1].gold(metric.needs))
+    return Prepared(model, description, metric, *rows)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What a tuning is, before there is a row of ids. examples: those that are learned from."""
+
+    description: Description
+    metric: Metric
+    examples: list[Any]
+
+
+def planned(
+    tuning: Tuning,
+    module: nn.Module,
+    config: Any,
+    examples: list[Any],
+    held_out: list[Any],
+    tell: Callable[[str], None],
+) -> Planned:
+    """What follows from the data, of which all examples are given, and from a model's parts and sizes: its weights are
+    not looked at. ValueError for what does not fit, naming file and line."""
+    kind = KINDS.get(tuning.task)
     metric = kind.fitting(tuning.metric or kind.usual(examples), f"the task {tuning.task}")
     labels = tuning.labels or kind.labels(examples, metric)
     examples, told = _some(tuning, kind, examples)
     if absent := kind.absent(examples, labels, metric):
         tell(f"nothing in {told} has the label {', '.join(map(repr, absent))}: it will never be learned")
-    objective = kind.objective(examples, labels, _how(tuning, model))
-    objective.check(model.module)
+    kind.absent(held_out, labels, metric)
+    objective = kind.objective(examples, labels, _how(tuning, module, config))
+    objective.check(module)
     if isinstance(objective, RowTask) and tuning.pooling is None and objective.pooling == "first":
         tell("the model has no pooler: the head reads the state of each row's first token (--pooling mean: of all)")
-    reading = _reading(tuning, kind, model)
-    description = Description(tuning.task, objective, tuning.columns, labels, metric.name, reading)
-    held_out = kind.read(Path(tuning.dev), tuning.columns, labelled=True)
-    rows = [kind.encode(these, description, tokenizer, tell, labelled=True) for these in (examples, held_out)]
-    if metric.needs in ("classes", "numbers", "tags"):  # what cannot be scored is refused before it is trained for
-        metric.score(rows[1].gold(metric.needs), rows[1].gold(metric.needs))
-    return Prepared(model, description, metric, *rows)
+    reading = _reading(tuning, kind, config.context)
+    described = Description(tuning.task, objective, tuning.columns, labels, metric.name, reading)
+    return Planned(described, metric, examples)
 
 
 def _some(tuning: Tuning, kind: Kind, examples: list[Any]) -> tuple[list[Any], str]:
@@ -110,17 +136,15 @@ def _some(tuning: Tuning, kind: Kind, examples: list[Any]) -> tuple[list[Any], s
     return [examples[place] for place in chosen], f"the {len(chosen):,} examples chosen of {tuning.data}"
 
 
-def _reading(tuning: Tuning, kind: Kind, model: Model) -> Reading:
-    context = model.config.context
+def _reading(tuning: Tuning, kind: Kind, context: int | None) -> Reading:
     asked = min(kind.context, context or kind.context) if tuning.context is None else tuning.context
     if tuning.stride is None:
         return most(Reading(asked, tuning.every_piece), context)
     return most(Reading(asked, tuning.every_piece, tuning.stride), context)
 
 
-def _how(tuning: Tuning, model: Model) -> How:
+def _how(tuning: Tuning, module: nn.Module, config: Any) -> How:
     """What the head reads, and the model's own dropout for it."""
-    module, config = model.module, model.config
     rate = config.dropout if "dropout" in {field.name for field in fields(config)} else 0.0
     pooling: Pooling | None = tuning.pooling
     if pooling is None and isinstance(module, Encoder):

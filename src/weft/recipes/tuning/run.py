@@ -79,7 +79,10 @@ def tune(
 
         world.agreed(lead)
         prepared = world.agreed(partial(prepare, tuning, tell))
-        settings, facts = settled(tuning.train, prepared), _facts(tuning, prepared.description)
+        settings, facts = (
+            settled(tuning.train, prepared.metric, len(prepared.train.data)),
+            _facts(tuning, prepared.description),
+        )
         world.asked(lambda: begin(out, facts, resume=resume, overwrite=overwrite))
         results, best, tensors = _seeds(tuning.seeds, prepared, settings, out, resume=resume, watch=watch)
         if not results[-1].interrupted:
@@ -127,10 +130,10 @@ def _outcome(out: Path, prepared: Prepared, settings: TrainSettings, results: Se
     )
 
 
-def settled(settings: TrainSettings, prepared: Prepared) -> TrainSettings:
-    """The settings with what follows from the data: an evaluation an epoch, by whose metric the best is chosen."""
-    every = settings.evaluate_every or -(-len(prepared.train.data) // settings.batch)
-    metric = prepared.metric
+def settled(settings: TrainSettings, metric: Metric, rows: int) -> TrainSettings:
+    """The settings with what follows from the data: an evaluation an epoch, by whose metric the best is chosen.
+    ValueError for those that cannot be meant."""
+    every = settings.evaluate_every or -(-rows // max(settings.batch, 1))
     found = replace(settings, evaluate_every=every, best=metric.name, highest=metric.higher)
     found.check()
     return found
