@@ -61,9 +61,7 @@ TASKS = {
 def tuning(asked: Asked, model: Path, data: Path, seeds: int) -> Tuning:
     files = (data / asked.folder / f"{name}.{asked.suffix}" for name in ("train", "dev"))
     settings = replace(USUAL, epochs=asked.epochs, rate=asked.rate, precision="fp32", log_every=1)
-    return Tuning(
-        model, asked.task, *files, asked.columns, context=asked.context, every_piece=False, seeds=seeds, train=settings
-    )
+    return Tuning(model, asked.task, *files, asked.columns, context=asked.context, seeds=seeds, train=settings)
 
 
 class Theirs:

@@ -38,13 +38,16 @@ class Columns:
         return {name: value for name, value in named.items() if value not in (None, ())}
 
     def over(self, usual: Columns) -> Columns:
-        """These, and the usual ones in place of those that are not named."""
+        """These, and the usual ones in place of those that are not named. A column that is called by a name, not a
+        number, says that there is a header."""
+        called = (self.text, self.pair, self.label, *self.choices)
+        named = any(column is not None and not column.isdigit() for column in called)
         return Columns(
             self.text or usual.text,
             self.pair or usual.pair,
             self.label or usual.label,
             self.choices or usual.choices,
-            usual.header if self.header is None else self.header,
+            (named or usual.header) if self.header is None else self.header,
             usual.first if self.first is None else self.first,
         )
 
