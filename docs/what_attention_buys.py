@@ -21,10 +21,11 @@ import shlex
 import sys
 import time
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,28 +45,39 @@ from weft.hub.translation import translate
 from weft.models import FAMILIES
 from weft.objectives import OBJECTIVES
 from weft.recipes.account import count_parameters
+from weft.recipes.find import find
 from weft.settings import to_data
 from weft.training.hardware import hardware
 from weft.training.report.facts import read_run
-from weft.training.settings import TrainSettings
+from weft.training.settings import LENGTHS, TrainSettings
 
 ADDS, ORDERS = (1.0, 0.1, 0.01, 0.001), (3, 4, 5, 6, 7, 8)
 STRIDE = 64  # rows that overlap, so that the transformer always sees 193 bytes or more, as the n-grams see all they can
 BATCH = 64  # pairs whose forward pass is counted
 TEXT = ("context=256", "width=256", "depth=4", "heads=4", "hidden=688", "tied=true", "dropout=0.1")
-TRANSFORMER = ("width=192", "encoder_depth=3", "decoder_depth=2", "heads=4", "hidden=512", "dropout=0.2")
-AVERAGED = ("train.checkpoint_every=200", "train.keep=5", "train.last=5")
+RECIPE, PLAIN = find("multi30k"), find("transformer")  # whose settings the transformer has, and what they change
+
+
+def changed(
+    told: Mapping[str, Any], usual: Mapping[str, Any], part: str = "", *, but: Collection[str] = ()
+) -> list[str]:
+    """Settings that are not the usual ones, as a command has them; part: "train.", say."""
+    return [
+        f"{part}{name}={','.join(map(str, value)) if isinstance(value, list) else value}"
+        for name, value in told.items()
+        if value != usual.get(name) and name not in but
+    ]
+
+
+TRANSFORMER = changed(to_data(RECIPE.model.config), to_data(PLAIN.model.config), but=("vocab",))
 FALLING = ("train.schedule=linear", "train.floor=0.05")
 TUNED = {  # of each network, apart from its size and from what the RNN shares with the transformer
     "text": ("train.optimiser=muon", "train.rate=8e-3", "train.schedule=linear", "train.floor=0.0"),
     "transformer": (
-        "objective.smoothing=0.1",
+        *changed(to_data(RECIPE.minimised), to_data(PLAIN.minimised), "objective."),
+        *changed(to_data(RECIPE.train), to_data(PLAIN.train), "train.", but=LENGTHS),
+        f"data.alike={RECIPE.data.alike}",
         "data.held_out=0.01",
-        "train.batch=128",
-        "train.optimiser=muon",
-        "train.rate=8e-3",
-        *AVERAGED,
-        *FALLING,
     ),
     "rnn": ("model.dropout=0.3", "train.optimiser=adamw", "train.rate=2e-3", *FALLING),
 }
@@ -261,15 +273,14 @@ def shared_with(run: Path) -> list[str]:
     told = read_json(run / "run.json")["settings"]
     usual = {"data": to_data(DataSettings()), "train": to_data(TrainSettings())}
     words = [word for path in told["data"]["paths"] for word in ("--data", path)]
-    changed = [f"data.tokenizer={run}", f"objective.smoothing={told['objective']['smoothing']}"]
-    for part in ("data", "train"):
-        for name, value in told[part].items():
-            if value == usual[part].get(name) or (part == "train" and name not in SHARED):
-                continue
-            if name not in ("paths", "tokenizer", "vocab"):
-                text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
-                changed.append(f"{part}.{name}={text}")
-    return [*words, "--objective", "translate", *(word for change in changed for word in ("--set", change))]
+    train = {name: value for name, value in told["train"].items() if name in SHARED}
+    changes = [
+        f"data.tokenizer={run}",
+        f"objective.smoothing={told['objective']['smoothing']}",
+        *changed(told["data"], usual["data"], "data.", but=("paths", "tokenizer", "vocab")),
+        *changed(train, usual["train"], "train."),
+    ]
+    return [*words, "--objective", "translate", *(word for change in changes for word in ("--set", change))]
 
 
 def matched(other: weft.Model) -> tuple[str, ...]:

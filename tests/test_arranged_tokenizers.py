@@ -22,6 +22,7 @@ NAMED = dict(pad_piece="[PAD]", bos_piece="[CLS]", eos_piece="[SEP]", unk_piece=
 SIZES: dict[str, dict[str, Any]] = {
     "XLMRobertaTokenizer": FAIRSEQ,
     "MBartTokenizer": FAIRSEQ,
+    "MBart50Tokenizer": FAIRSEQ,
     "PegasusTokenizer": dict(pad_id=0, eos_id=1, unk_id=2, bos_id=-1),
     "DebertaV2Tokenizer": dict(pad_id=0, bos_id=1, eos_id=2, unk_id=3, **NAMED),
     "AlbertTokenizer": dict(
@@ -32,13 +33,17 @@ SIZES: dict[str, dict[str, Any]] = {
 FILES = {
     "XLMRobertaTokenizer": "sentencepiece__bpe__model",
     "MBartTokenizer": "sentencepiece__bpe__model",
+    "MBart50Tokenizer": "sentencepiece__bpe__model",
     "PegasusTokenizer": "spiece__model",
     "DebertaV2Tokenizer": "spm__model",
     "AlbertTokenizer": "spiece__model",
 }
 MORE = ("the (cat) sat, £5 of it", "Room 9, please", "“quoted” ``text'' and   spaces")
 # Where a class puts the model's pieces: the first of its own ids, and how far a piece is moved.
-MOVED = {"XLMRobertaTokenizer": 1, "MBartTokenizer": 1, "PegasusTokenizer": 103, "DebertaV2Tokenizer": 0}
+MOVED = {
+    "XLMRobertaTokenizer": 1, "MBartTokenizer": 1, "MBart50Tokenizer": 1, "PegasusTokenizer": 103,
+    "DebertaV2Tokenizer": 0,
+}  # fmt: skip
 
 
 @cache
@@ -85,7 +90,7 @@ def test_ids_are_sentencepieces_moved(kind: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", SIZES)
 def test_what_stands_around_and_behind_is_the_references(kind: str, tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers")
-    said = {"src_lang": "de_DE"} if kind == "MBartTokenizer" else {}
+    said = {"src_lang": "de_DE"} if "MBart" in kind else {}
     folder = folder_of(kind, tmp_path, **said)
     ours, theirs = load_tokenizer(folder), getattr(transformers, kind).from_pretrained(folder)
     assert isinstance(ours, LibraryTokenizer) and ours.template is not None
@@ -100,6 +105,15 @@ def test_what_stands_around_and_behind_is_the_references(kind: str, tmp_path: Pa
     ours.save(tmp_path / "again")
     again = load_tokenizer(tmp_path / "again")
     assert (again.vocab, again.encode(MORE[0]), again.end) == (ours.vocab, ours.encode(MORE[0]), ours.end)
+
+
+def test_mbart50s_languages_have_the_references_ids(tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    for language in ("ar_AR", "zh_CN", "af_ZA", "sl_SI"):
+        folder = folder_of("MBart50Tokenizer", tmp_path / language, src_lang=language)
+        ours, theirs = load_tokenizer(folder), transformers.MBart50Tokenizer.from_pretrained(folder)
+        assert isinstance(ours, LibraryTokenizer) and ours.template is not None
+        assert ours.template.one([9])[0] == [theirs.convert_tokens_to_ids(language), 9, theirs.eos_token_id]
 
 
 def test_albert_takes_digits_and_commas_apart_and_keeps_symbols_whole(tmp_path: Path) -> None:
@@ -117,6 +131,7 @@ def test_albert_takes_digits_and_commas_apart_and_keeps_symbols_whole(tmp_path: 
 @pytest.mark.parametrize(
     ("kind", "said", "message"),
     [
+        ("MBart50Tokenizer", {"src_lang": "xx_XX"}, "'xx_XX' stands around texts, and is no token"),
         ("MBartTokenizer", {"src_lang": "xx_XX"}, "'xx_XX' stands around texts, and is no token"),
         ("DebertaV2Tokenizer", {"split_by_punct": True}, "split_by_punct, which is not known"),
     ],

@@ -44,6 +44,8 @@ def test_the_page_is_made_by_a_command(script: ModuleType, tmp_path: Path, no_pi
     assert both[0] == pytest.approx(both[1], rel=0.06)
     written = page.read_text()
     assert str(tmp_path) not in written and written.count("weft train") == 3 and "tok:13a" in written
+    for shared in ("data.alike=128", "train.checkpoint_every=40", "train.keep=5"):  # as the recipe has it, by both
+        assert written.count(shared) == 2, shared
 
     # Finished runs are taken as they are, wherever they lie.
     moved = Path(shutil.move(out / "transformer", tmp_path / "elsewhere"))

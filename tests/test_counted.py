@@ -102,6 +102,7 @@ def test_the_command_counts_what_eval_counts(trained: Path, book: Path, tmp_path
     assert "was never seen" in weft("ngram", *words, "--kind", "bigram", "--add", "0").err
     assert "did you mean 'bigram'" in weft("ngram", *words, "--kind", "bigrams").err
     assert "--order 3, but a bigram" in weft("ngram", *words, "--kind", "bigram", "--order", "3").err
+    assert "--order 0: a gram has 1 token or more" in weft("ngram", *words, "--order", "0").err
     assert "leave it out" in weft("ngram", *words, "--add", "1").err
     assert "no kind of tokenizer" in weft("ngram", "--data", book, "--held-out", book, "--tokenizer", "nowhere").err
     assert json.loads(good("ngram", *words, "--tokenizer", "bytes").out)["bits_per_byte"] > 0

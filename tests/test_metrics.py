@@ -372,6 +372,12 @@ def test_gold_against_itself_is_perfect(gold) -> None:
 PROBABILITIES, CLASSES = [[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.3, 0.7]], [0, 1, 1, 1]
 
 
+def test_probabilities_of_scores_are_finite_whatever_they_are() -> None:
+    found = cal.softmax(np.array([[1000.0, 1000.0], [-2000.0, 0.0]]))
+    assert found.tolist() == [[0.5, 0.5], [0.0, 1.0]]
+    assert cal.softmax(np.log(np.array([0.5, 0.25]))).tolist() == pytest.approx([2 / 3, 1 / 3])
+
+
 def test_calibration_by_hand() -> None:
     assert cal.calibration_error(PROBABILITIES, CLASSES, bins=10) == close((0.1 + 0.6 + 0.2 + 0.3) / 4)
     assert cal.calibration_error(PROBABILITIES, CLASSES, bins=2) == close(0)  # 3 of 4, at 0.75

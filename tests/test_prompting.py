@@ -255,6 +255,10 @@ def test_random_labels_are_drawn_from_the_choices_and_nothing_else_changes() -> 
         assert changed[1] <= changed[2] <= changed[3] and len(changed[1]) <= 2 and len(changed[2]) <= 4
         counts.update(line[-1] for line in lines[3])
     assert all(abs(counts[label] / 1600 - 1 / 3) < 0.04 for label in "abc")  # three deviations: 0.035
+    alone, changed = Prompts(replace(task, shots=1), rows), 0
+    for seed in range(300):  # half of one example: in half of the seeds, of whose labels two thirds are others
+        changed += alone.question(29, Draw(seed, 0.5)).prompt.split("\n\n")[0][-1] != "a"
+    assert abs(changed / 300 - 1 / 3) < 0.08  # three deviations
     with pytest.raises(ValueError, match="random labels: 0.5 of them, and the task has no examples"):
         Prompts(replace(task, shots=0), rows).question(0, Draw(0, 0.5))
     with pytest.raises(ValueError, match="random labels: 2 is a share"):

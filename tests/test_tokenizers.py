@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pages import ROOT, shown
 
 from weft.cli.pieces import visible
-from weft.data import BytePairs, Bytes, Characters, encode_many, load_tokenizer, train_tokenizer
+from weft.data import BytePairs, Bytes, Characters, encode_many, load_tokenizer, named_tokenizer, train_tokenizer
 from weft.data.tokenizers import TOKENIZERS, Unigrams, WordPieces
 from weft.data.tokenizers import library as run
 from weft.files import DamagedFile
@@ -591,7 +591,7 @@ def test_nothing_in_a_piece_is_hidden(piece: bytes, shown: str):
         (("train", "--kind", "bpee", "--text", "a"), "did you mean 'bpe'"),
         (("train", "--kind", "unigram", "--text", "a", "--vocab", "9"), "vocab=9 is too small for unigram"),
         (("train", "--text", "a", "--vocab", "9"), "vocab=9 is too small for bpe: 256 bytes and the end make 257"),
-        (("show", "bype", "--text", "a"), "there is no folder bype, and no tokenizer is called 'bype'; did you mean"),
+        (("show", "bype", "--text", "a"), "bype is no folder with a tokenizer.json"),
     ],
 )
 def test_mistakes_on_the_command_line_are_one_line(words: tuple[str, ...], message: str):
@@ -604,4 +604,21 @@ def test_a_models_folder_is_not_written_to(tmp_path: Path):
     done = weft("tokenizer", "train", "--text", "a", "--out", tmp_path, "--overwrite")
     assert done.status == 1 and "holds a model" in done.err
     done = weft("tokenizer", "show", tmp_path, "--text", "a")
-    assert done.status == 1 and "has no tokenizer.json" in done.err
+    assert done.status == 1 and "is no folder with a tokenizer.json" in done.err
+
+
+def test_a_tokenizer_is_named_by_its_folder_or_its_file_everywhere(tmp_path: Path):
+    train_tokenizer("bpe", ["the cat sat on the mat"], 280).save(tmp_path / "own")
+    (tmp_path / "bert").mkdir()
+    (tmp_path / "bert" / "vocab.txt").write_text(
+        "\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "cat", "the"])
+    )
+    (tmp_path / "text.txt").write_text("the cat\n" * 9)
+    words = ("ngram", "--data", tmp_path / "text.txt", "--held-out", tmp_path / "text.txt", "--order", "2", "--json")
+    for name in ("own", "own/tokenizer.json", "bert"):
+        assert named_tokenizer(str(tmp_path / name)) is not None
+        assert good("tokenizer", "show", tmp_path / name, "--text", "the cat", "--json").data["tokens"] > 0
+        assert good(*words, "--tokenizer", tmp_path / name).data["tokens"] > 0
+    assert named_tokenizer("bpe") is None
+    with pytest.raises(ValueError, match="--tokenizer bpee is no folder .*did you mean 'bpe'"):
+        named_tokenizer("bpee", "--tokenizer ")

@@ -5,9 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import weft
+from commands import good, weft
 
 from weft.data import Pairs
+from weft.evaluate.bleu import chrf, tokenised_bleu
 from weft.hub import load
 from weft.hub.translation import BEAMS, translate
 from weft.recipes.translations import scored
@@ -37,6 +38,33 @@ def test_scoring_translations_says_how_far_it_is(translator: Path) -> None:
     model = load(translator)
     scored(model, Pairs(pairs, model.need_tokenizer(), 64), ["accuracy"], {}, said.append)
     assert said[-1] == "translated: 4 of 4, 1.3 a second"
+
+
+def test_a_finished_translator_is_scored_on_a_test_set(translator: Path, tmp_path: Path) -> None:
+    """By the metrics that are asked for, of what `weft translate` writes unasked; with their signatures."""
+    gold = ["der Mond", "a", "niemand verkauft", "eine Katze", "b"]
+    lines = [line or "c" for line in LINES]
+    (tmp_path / "test.en").write_text("\n".join(lines) + "\n")
+    (tmp_path / "test.de").write_text("\n".join(gold) + "\n")
+    words = ("eval", translator, "--data", tmp_path / "test.en", "--data", tmp_path / "test.de")
+    asked = ("--metric", "tokenised_bleu", "--metric", "chrf")
+    found, written = good(*words, *asked, "--json").data, translate(load(translator), lines)
+    assert found["pairs"] == 5 and found["beams"] == 5
+    for name, score in (("tokenised_bleu", tokenised_bleu(written, gold)), ("chrf", chrf(written, gold))):
+        assert found["scores"][name] == {"value": score.value, "signature": score.signature}
+    told = good(*words, *asked)
+    assert "tokenised bleu" in told.out and "tok:13a" in told.out
+    for more, message in (
+        (("--metric", "blue"), "did you mean 'bleu'"),
+        (("--metric", "pearson"), "needs numbers"),
+        (("--metric", "chrf", "--rows", "pack"), "--rows is of held-out likelihood: leave out --metric"),
+        (("--metric", "chrf", "--shots", "2"), "--shots is of --task"),
+        (("--metric", "chrf", "--task", "sst2"), "--metric is of translations: leave out --task"),
+        (("--metric", "chrf", "--to", "fr"), "leave --to out"),
+        (("--to", "fr"), "--to is of --metric"),
+    ):
+        refused = weft(*words, *more)
+        assert refused.status == 1 and message in refused.err, refused.err
 
 
 def test_what_cannot_be_translated_is_refused(translator: Path, trained: Path) -> None:

@@ -224,6 +224,16 @@ def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
         (tmp_path / "v" / "words.json").write_text(json.dumps(listed | change))
         with pytest.raises(DamagedFile, match=message):
             Vectors.load(tmp_path / "v")
+    six, at = listed["words"][1:], "is no count of a word"
+    for change, message in (
+        ({"counts": ["x"] * 6}, f"'x' {at}"),
+        ({"counts": [2**70] * 6}, f"{2**70} {at}"),
+        ({"counts": [1.5] * 6}, f"1.5 {at}"),
+        ({"words": [3, *six]}, "a word is a text"),
+    ):
+        (tmp_path / "v" / "words.json").write_text(json.dumps(listed | change))
+        with pytest.raises(DamagedFile, match=message):
+            Vectors.load(tmp_path / "v")
     (tmp_path / "v" / "words.json").write_text(json.dumps(listed | {"words": ["a"], "counts": [1]}))
     with pytest.raises(DamagedFile, match=r"'around' has shape \(6, 6\), and there are 1 words"):
         Vectors.load(tmp_path / "v")
@@ -245,6 +255,21 @@ def test_the_picture_shows_every_word_once(tmp_path: Path) -> None:
     png = tmp_path / "new" / "words.png"
     share = draw(planted(), [["king", "queen"], ["river", "king"], ["stone"]], png)
     assert png.read_bytes().startswith(b"\x89PNG") and 0 < sum(share) <= 1
+
+
+def test_vectors_of_width_1_lie_on_a_line(tmp_path: Path) -> None:
+    one = torch.tensor([[1.0], [-1.0], [2.0], [0.5]])
+    vectors = Vectors(("a", "b", "c", "d"), np.ones(4), one, one, "cbow")
+    places, share = vectors.plane(vectors.words)
+    assert places.shape == (4, 2) and not places[:, 1].any() and share == (1.0, 0.0)
+    assert draw(vectors, [["a", "b"], ["c"]], tmp_path / "line.png") == (1.0, 0.0)
+
+
+def test_a_list_of_words_teaches_nothing_and_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("moon\nking\n" * 30)
+    done = weft("vectors", "train", "--data", tmp_path / "list.txt", "--out", tmp_path / "v", "--set", "sample=0")
+    assert done.status == 1 and "nothing is learned from 60 words" in done.err and "give running text" in done.err
+    assert not (tmp_path / "v").exists()
 
 
 def test_the_commands(tmp_path: Path) -> None:

@@ -50,27 +50,42 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option("--out", help="with a task: what was predicted, one JSON object a line")
     ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option("--metric", help="of what a translator writes of the sources: bleu, chrf …; may be repeated"),
+    ] = None,
+    to: Annotated[str | None, typer.Option("--to", help="with --metric: the language, of a model of several")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Held-out nats per token, perplexity and, where the tokenizer is lossless, bits per byte; or, with a task, its
-    metric when prompted, or fine-tuned, for it.
+    """Held-out nats per token, perplexity and, where the tokenizer is lossless, bits per byte; with a task, its metric
+    when prompted, or fine-tuned, for it; with --metric, scores of translations, found as `weft translate` finds them.
 
     weft eval runs/notes --data held_out.txt --stride 64
     weft eval runs/notes --task mood.toml --data dev.tsv --shots 4 --seeds 0,1,2 --random-labels 0,1
     weft eval runs/mood --task classify --data dev.tsv
+    weft eval runs/mt --data test.en --data test.de --metric tokenised_bleu --metric bleu
     """
     from weft.cli.prompting import Asked
     from weft.cli.prompting import command as prompted
     from weft.cli.shared import unheard
 
     asked = Asked(task or "", shots, seeds, random_labels, examples, cut, out)
+    of_text = {"rows": rows, "stride": stride}
     if task is not None:
-        unheard("held-out likelihood: leave out --task", {"rows": rows, "stride": stride})
+        unheard("held-out likelihood: leave out --task", of_text)
+        unheard("translations: leave out --task", {"metric": metric or None, "to": to})
         prompted(name, tuple(data), asked, as_json=as_json)
+        return
+    unheard("--task", asked.of_prompts | {"out": out})
+    if metric:
+        from weft.cli.translate import evaluate as translations
+
+        unheard("held-out likelihood: leave out --metric", of_text)
+        translations(name, tuple(data), metric, to, column, as_json=as_json)
         return
     from weft.cli.evaluate import command
 
-    unheard("--task", asked.of_prompts | {"out": out})
+    unheard("--metric", {"to": to})
     command(name, tuple(data), rows, column, stride, as_json=as_json)
 
 

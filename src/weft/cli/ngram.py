@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
 
 from weft.batch import Tokenizer
 from weft.cli.shared import note, print_figures
-from weft.data import TOKENIZERS, Document, load_tokenizer, open_source, stream, train_tokenizer
+from weft.data import Document, named_tokenizer, open_source, stream, train_tokenizer
 from weft.data.progress import counted
-from weft.data.tokenizers import FILE
 from weft.evaluate import Bigram, Counted, NGram, counted_bytes, counted_likelihood, no_bytes
 from weft.registry import suggest
 
@@ -36,10 +34,11 @@ def command(
     began = time.perf_counter()
     tokens = stream(train, language, counted(note, "tokenised: documents", len(train)))
     note(f"counting {len(tokens):,} tokens …")
+    grams = 5 if order is None else order
     model: Counted = (
         Bigram.fit(tokens, language.vocab, 1.0 if add is None else add)
         if kind == "bigram"
-        else NGram.fit(tokens, language.vocab, order or 5, counted(note, "counted: orders", order or 5))
+        else NGram.fit(tokens, language.vocab, grams, counted(note, "counted: orders", grams))
     )
     seconds = time.perf_counter() - began
     if why := no_bytes(language):
@@ -60,6 +59,8 @@ def check(kind: str, order: int | None, add: float | None) -> None:
         raise ValueError(f"--kind {kind}: {suggest(kind, KINDS)}")
     if kind == "bigram" and order not in (None, 2):
         raise ValueError(f"--order {order}, but a bigram has two tokens: --kind kneser_ney has any order")
+    if kind != "bigram" and order is not None and order < 1:
+        raise ValueError(f"--order {order}: a gram has 1 token or more")
     if kind != "bigram" and add is not None:
         raise ValueError(f"--add {add}, but Kneser–Ney takes from counts what the text says: leave it out")
 
@@ -71,13 +72,8 @@ def texts(paths: tuple[str, ...], column: str) -> list[Document]:
 
 def opened_tokenizer(name: str, train: list[Document], vocab: int) -> Tokenizer:
     """A folder's, or one of a kind, trained on the text that is counted."""
-    if name in TOKENIZERS.names():
-        note(f"training a tokenizer ({name}) on {len(train):,} documents …")
-        return train_tokenizer(name, (document.text for document in train), vocab)
-    folder = Path(name)
-    if not (folder / FILE).is_file():
-        raise ValueError(
-            f"--tokenizer {name} is no folder with a {FILE} and no kind of tokenizer; "
-            f"{suggest(name, TOKENIZERS.names())}"
-        )
-    return load_tokenizer(folder)
+    found = named_tokenizer(name, "--tokenizer ")
+    if found is not None:
+        return found
+    note(f"training a tokenizer ({name}) on {len(train):,} documents …")
+    return train_tokenizer(name, (document.text for document in train), vocab)

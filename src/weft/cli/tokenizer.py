@@ -15,7 +15,7 @@ from rich.text import Text
 from weft.batch import Tokenizer
 from weft.cli.pieces import MUTED, coloured, print_pieces, visible
 from weft.cli.shared import note, printer
-from weft.data import TOKENIZERS, BytePairs, encode_many, load_tokenizer, open_source, train_tokenizer
+from weft.data import TOKENIZERS, BytePairs, encode_many, named_tokenizer, open_source, train_tokenizer
 from weft.data.tokenizers import FILE
 
 ACCENT = "bold cyan"
@@ -125,17 +125,9 @@ def show(name: str, text: str, *, as_json: bool) -> None:
 
 def _open(name: str, text: str) -> tuple[str, Tokenizer]:
     """The tokenizer's kind, and the tokenizer."""
-    if name in TOKENIZERS.names():
+    tokenizer = named_tokenizer(name)
+    if tokenizer is None:
         return name, train_tokenizer(name, [text], _ENOUGH)
-    folder = Path(name).parent if Path(name).name == FILE else Path(name)
-    if not folder.is_dir():
-        try:
-            TOKENIZERS.get(name)
-        except ValueError as error:
-            raise ValueError(f"there is no folder {name}, and {error}") from error
-    if not (folder / FILE).is_file():
-        raise ValueError(f"{folder} has no {FILE}: `weft tokenizer train --out {folder}` writes one")
-    tokenizer = load_tokenizer(folder)
     kinds = [kind for kind in TOKENIZERS.names() if TOKENIZERS.get(kind) is type(tokenizer)]
     return kinds[0] if kinds else type(tokenizer).__name__, tokenizer
 

@@ -16,6 +16,12 @@ _SUM = 1e-2  # how far a row may be from 1: bf16 has 8 bits, and sums of its rou
 _LEAST = 5e-324  # the smallest float
 
 
+def softmax(scores: Array) -> Array:
+    """Probabilities of scores [..., C], or of log-likelihoods that are not normalised: fp64 [..., C]."""
+    raised = np.exp(scores.astype(np.float64) - scores.max(axis=-1, keepdims=True))
+    return raised / raised.sum(axis=-1, keepdims=True)
+
+
 @dataclass(frozen=True)
 class Reliability:
     """What a reliability diagram draws, over M bins of equal width; the bin m is (edges[m], edges[m + 1]].

@@ -13,6 +13,7 @@ import numpy as np
 
 from weft.data.progress import counted
 from weft.data.sources import Say, quiet
+from weft.evaluate.calibration import softmax
 from weft.evaluate.continuations import Continued
 from weft.evaluate.prompting import Draw, Prompted, Prompts, PromptTask, Question, Run
 from weft.generate import GREEDY
@@ -95,7 +96,7 @@ class _Asking:
             scores = np.array(self._normalised(question, each))  # [choices]
             best, right = int(scores.argmax()), question.right
             assert isinstance(right, int)
-            answered.append(_shares(scores) if self.prompts.task.judge.needs == "probabilities" else best)
+            answered.append(softmax(scores).tolist() if self.prompts.task.judge.needs == "probabilities" else best)
             said = {"predicted": question.choices[best], "right": question.choices[right], "correct": best == right}
             found.append(said | {"scores": scores.tolist(), "nats": [one.nats for one in each]})
         return answered, found
@@ -167,9 +168,3 @@ def _line(question: Question, draw: Draw, found: dict[str, Any], first: bool) ->
     facts = {"where": str(question.where), "seed": draw.seed, "random_labels": draw.random_labels}
     facts |= found | {"examples": [str(where) for where in question.examples]}
     return facts | ({"prompt": question.prompt} if first else {})
-
-
-def _shares(scores: np.ndarray) -> list[float]:
-    """softmax of scores [choices]: of log-likelihoods without normalisation, the choices' probabilities among them."""
-    raised = np.exp(scores - scores.max())
-    return (raised / raised.sum()).tolist()

@@ -9,18 +9,16 @@ from pathlib import Path
 from torch import nn
 
 from weft.batch import Tokenizer
-from weft.data import TOKENIZERS, LibraryTokenizer, Prepared, open_store, prepare, trained_before
-from weft.data.tokenizers import FILE
+from weft.data import LibraryTokenizer, Prepared, named_tokenizer, open_store, prepare, trained_before
 from weft.evaluate import check, no_bytes
 from weft.files import DamagedFile, sweep
-from weft.hub import Language, Stops, as_ours, load, read_language, read_tokenizer, read_weights
+from weft.hub import Language, Stops, as_ours, load, read_language, read_weights
 from weft.models import Blueprint
 from weft.nn import Encoder
 from weft.objectives import bare
 from weft.recipes.folder import TOKENS, check_same, data_settings, existing, start
 from weft.recipes.recipe import Recipe
 from weft.recipes.translations import check_metrics
-from weft.registry import suggest
 from weft.training import checkpoints, measure, precision
 from weft.training.settings import TrainSettings
 from weft.training.watch import Watcher
@@ -152,16 +150,7 @@ def own_language(recipe: Recipe) -> Language:
 
 def _own_tokenizer(recipe: Recipe) -> Tokenizer | None:
     """The one in the folder that data.tokenizer names; None where it names a kind, one of which is to be trained."""
-    name = recipe.data.tokenizer
-    if name in TOKENIZERS.names():
-        return None
-    folder = Path(name).parent if Path(name).name == FILE else Path(name)
-    tokenizer = read_tokenizer(folder)
-    if tokenizer is None:
-        raise ValueError(
-            f"data.tokenizer={name} is no folder with a tokenizer.json, as `weft tokenizer train --out` writes, and no "
-            f"kind of tokenizer; {suggest(name, TOKENIZERS.names())}"
-        )
+    tokenizer = named_tokenizer(recipe.data.tokenizer, "data.tokenizer=")
     if isinstance(tokenizer, LibraryTokenizer) and tokenizer.template is not None and tokenizer.begin == tokenizer.end:
         return as_ours(recipe.model, tokenizer)  # END begins the rows of a new model, so that it begins its prompts too
     return tokenizer

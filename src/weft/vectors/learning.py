@@ -153,7 +153,7 @@ def learn(
     corpus: Corpus, settings: VectorSettings, *, watch: Callable[[Learned], None] = lambda learned: None
 ) -> Vectors:
     """Vectors of the corpus's words. watch: hears a few times a second how far it is. The same seed gives the same
-    vectors on the same machine."""
+    vectors on the same machine. ValueError where no word has another one around it."""
     settings.check()
     chance = np.random.default_rng(settings.seed)
     words, width = len(corpus.words), settings.width
@@ -161,7 +161,7 @@ def learn(
     around = Table((torch.rand(words, width, generator=start) - 0.5) / width)
     middle = Table(torch.zeros(words, width))
     noise, keep = Noise(corpus.counts), keep_probabilities(corpus.counts, settings.sample)
-    done, total, pace = 0, settings.epochs * len(corpus.tokens), _Pace(watch)
+    done, scores, total, pace = 0, 0, settings.epochs * len(corpus.tokens), _Pace(watch)
     for _ in range(settings.epochs):
         epoch = windows(
             corpus,
@@ -177,8 +177,13 @@ def learn(
             made = gradients(settings.kind, around.vectors, middle.vectors, found)
             around.descend(found.around, made.around, rate)
             middle.descend(found.targets, made.targets, rate)
-            done += read
+            done, scores = done + read, scores + made.scores
             pace.step(made, done, done / total)
+    if not scores:
+        raise ValueError(
+            f"nothing is learned from {len(corpus.tokens):,} words of text: none has another one beside it in its "
+            "line, or none that is left; give running text, not a list of words, or set sample=0 and count rarer words"
+        )
     pace.tell(done, 1.0)
     return Vectors(corpus.words, corpus.counts, around.vectors, middle.vectors, settings.kind)
 

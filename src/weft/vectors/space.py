@@ -88,7 +88,7 @@ class Vectors:
         chosen = self.directions[[self.number(word) for word in words]]  # [N, D]
         centred = chosen - chosen.mean(dim=0)
         _, sizes, axes = torch.linalg.svd(centred, full_matrices=False)  # axes: [min(N, D), D]
-        axes = axes[:2]  # [2, D]
+        axes = torch.nn.functional.pad(axes[:2], (0, 0, 0, max(0, 2 - len(axes))))  # [2, D], of width 1 the second 0
         signs = axes.gather(1, axes.abs().argmax(dim=1, keepdim=True)).sign()  # [2, 1]
         share = sizes[:2].square() / sizes.square().sum().clamp(min=1e-30)
         return centred @ (axes * signs).T, (float(share[0]), float(share[1]) if len(share) > 1 else 0.0)
@@ -114,6 +114,11 @@ class Vectors:
         words, counts, tensors = said.get("words"), said.get("counts"), read_tensors(folder / TENSORS)
         if not isinstance(words, list) or not isinstance(counts, list) or len(words) != len(counts):
             raise DamagedFile(f"{folder / WORDS} needs a count for each word")
+        if any(not isinstance(word, str) for word in words):
+            raise DamagedFile(f"{folder / WORDS}: a word is a text, and one of them is none")
+        strange = [count for count in counts if type(count) is not int or not 0 <= count < 2**63]
+        if strange:
+            raise DamagedFile(f"{folder / WORDS}: {strange[0]!r} is no count of a word")
         for name in ("around", "middle"):
             shape = tuple(tensors[name].shape) if name in tensors else None
             if shape is None or len(shape) != 2 or shape[0] != len(words):

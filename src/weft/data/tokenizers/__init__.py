@@ -15,7 +15,7 @@ from weft.data.tokenizers.bpe import BytePairs, WordBytePairs
 from weft.data.tokenizers.byte import Bytes
 from weft.data.tokenizers.character import Characters
 from weft.data.tokenizers.folder import tokenizer_files
-from weft.data.tokenizers.kinds import TOKENIZERS, TokenizerKind, load_tokenizer, train_tokenizer
+from weft.data.tokenizers.kinds import TOKENIZERS, TokenizerKind, load_tokenizer, named_tokenizer, train_tokenizer
 from weft.data.tokenizers.library import END, LibraryTokenizer
 from weft.data.tokenizers.offsets import Located, by_pieces
 from weft.data.tokenizers.sentence import SentencePairs
@@ -56,6 +56,7 @@ __all__ = [
     "encode_many",
     "load_tokenizer",
     "locate_many",
+    "named_tokenizer",
     "target_side",
     "template_of",
     "tokenizer_files",

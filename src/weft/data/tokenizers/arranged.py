@@ -22,6 +22,11 @@ _LANGUAGES = (
     "ar_AR", "cs_CZ", "de_DE", "en_XX", "es_XX", "et_EE", "fi_FI", "fr_XX", "gu_IN", "hi_IN", "it_IT", "ja_XX", "kk_KZ",
     "ko_KR", "lt_LT", "lv_LV", "my_MM", "ne_NP", "nl_XX", "ro_RO", "ru_RU", "si_LK", "tr_TR", "vi_VN", "zh_CN",
 )
+_MORE_LANGUAGES = (  # of mBART-50
+    "af_ZA", "az_AZ", "bn_IN", "fa_IR", "he_IL", "hr_HR", "id_ID", "ka_GE", "km_KH", "mk_MK", "ml_IN", "mn_MN", "mr_IN",
+    "pl_PL", "ps_AF", "pt_XX", "sv_SE", "sw_KE", "ta_IN", "te_IN", "th_TH", "tl_XX", "uk_UA", "ur_PK", "xh_ZA", "gl_ES",
+    "sl_SI",
+)
 # fmt: on
 
 
@@ -77,6 +82,13 @@ ARRANGED: Mapping[str, Arrangement] = {
     ),
     "MBartTokenizer": Arrangement(
         "$A </s> LANGUAGE", "$A $B </s> LANGUAGE", first=_FAIRSEQ, skip=3, last=(*_LANGUAGES, "<mask>")
+    ),
+    "MBart50Tokenizer": Arrangement(
+        "LANGUAGE $A </s>",
+        "LANGUAGE $A $B </s>",
+        first=_FAIRSEQ,
+        skip=3,
+        last=(*_LANGUAGES, *_MORE_LANGUAGES, "<mask>"),
     ),
     "PegasusTokenizer": Arrangement("$A </s>", "$A $B </s>", first=_SPARE, skip=2),
     "AlbertTokenizer": Arrangement(

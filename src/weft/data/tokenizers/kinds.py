@@ -19,7 +19,7 @@ from weft.data.tokenizers.unigram import Unigrams
 from weft.data.tokenizers.wordpairs import WordPairs
 from weft.data.tokenizers.wordpiece import WordPieces
 from weft.files import DamagedFile, read_json
-from weft.registry import Registry
+from weft.registry import Registry, suggest
 
 
 class TokenizerKind(Protocol):
@@ -76,6 +76,21 @@ def load_tokenizer(folder: Path | str) -> Tokenizer:
         return TOKENIZERS.get("bytes").train((), 0)
     published = read_published(folder)
     return _kind_of(published).read(published)
+
+
+def named_tokenizer(name: str, asked: str = "") -> Tokenizer | None:
+    """The tokenizer that a person names by its folder, or by the tokenizer.json in it; None for the name of a kind, one
+    of which is to be trained. asked: what it was named for ("--tokenizer "), for errors. ValueError where it is
+    neither, and DamagedFile as `load_tokenizer` has it."""
+    if name in TOKENIZERS.names():
+        return None
+    folder = Path(name).parent if Path(name).name == FILE else Path(name)
+    if not tokenizer_files(folder):
+        raise ValueError(
+            f"{asked}{name} is no folder with a {FILE}, as `weft tokenizer train --out` writes, or with the files of a "
+            f"published tokenizer, and no kind of tokenizer; {suggest(name, TOKENIZERS.names())}"
+        )
+    return load_tokenizer(folder)
 
 
 def _kind_of(published: Published) -> type[LibraryTokenizer]:

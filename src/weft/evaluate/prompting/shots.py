@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from weft.data.order import mix, place
 from weft.evaluate.prompting.task import PromptTask
 from weft.registry import nearest
 
-_REPLACED, _LABEL = 1, 2  # what a seed is drawn for, beside the examples themselves
+_REPLACED, _LABEL, _ROUNDED = 1, 2, 3  # what a seed is drawn for, beside the examples themselves
 
 
 class Draw(NamedTuple):
@@ -125,12 +126,14 @@ class Prompts:
 
     def _replaced(self, draw: Draw) -> dict[int, int]:
         """Which examples, by their place, have which choice in place of the right one. A larger share has those of a
-        smaller one, with the same labels, so that shares of one seed differ in nothing else."""
+        smaller one, with the same labels, so that shares of one seed differ in nothing else. Where a share is no whole
+        number of examples, the seed says whether it is one more, so that over seeds it is the share."""
         shots, choices, (seed, share) = self.task.shots, len(self.task.choices), draw
         if not 0 <= share <= 1:
             raise ValueError(f"random labels: {share} is a share of the examples, from 0 to 1")
         if share and not (shots and choices):
             what = "no examples (shots = 0)" if choices else "no choices"
             raise ValueError(f"random labels: {share} of them, and the task has {what}: leave them out")
-        slots = [place(turn, shots, mix(seed, _REPLACED)).sample for turn in range(round(share * shots))]
+        count = math.floor(share * shots + mix(seed, _ROUNDED) / 2**64)
+        slots = [place(turn, shots, mix(seed, _REPLACED)).sample for turn in range(min(count, shots))]
         return {slot: mix(seed, _LABEL, slot) % choices for slot in slots}

@@ -115,9 +115,3 @@ def most(reading: Reading, context: int | None) -> Reading:
             f"(--longest {context})"
         )
     return reading
-
-
-def spread(scores: np.ndarray) -> np.ndarray:
-    """softmax of scores [.., C], fp64."""
-    raised = np.exp(scores.astype(np.float64) - scores.max(axis=-1, keepdims=True))
-    return raised / raised.sum(axis=-1, keepdims=True)

@@ -26,9 +26,10 @@ from weft.data.labelled import (
 from weft.data.labelled.encode import Row
 from weft.data.sources import Say
 from weft.evaluate import Metric, Needs
+from weft.evaluate.calibration import softmax
 from weft.objectives.tasks import Choose, Classify, Regress
 from weft.recipes.tuning.description import Columns, Description
-from weft.recipes.tuning.kind import Encoded, How, Kind, spread
+from weft.recipes.tuning.kind import Encoded, How, Kind
 
 
 class Texts(Encoded):
@@ -59,12 +60,12 @@ class ClassTexts(Texts):
 
     def predicted(self, scores: Sequence[np.ndarray], needs: Needs) -> list[Any]:
         if needs == "probabilities":
-            return [spread(row).tolist() for row in scores]
+            return [softmax(row).tolist() for row in scores]
         return [int(row.argmax()) for row in scores]
 
     def lines(self, scores: Sequence[np.ndarray]) -> Iterator[dict[str, Any]]:
         for row in scores:
-            shares = dict(zip(self.names, spread(row).tolist(), strict=True))
+            shares = dict(zip(self.names, softmax(row).tolist(), strict=True))
             yield {"label": self.names[int(row.argmax())], "probabilities": shares}
 
 
@@ -162,10 +163,10 @@ class ChoiceTexts(Texts):
 
     def predicted(self, scores: Sequence[np.ndarray], needs: Needs) -> list[Any]:
         found = self._sets(scores)
-        return spread(found).tolist() if needs == "probabilities" else found.argmax(axis=1).tolist()
+        return softmax(found).tolist() if needs == "probabilities" else found.argmax(axis=1).tolist()
 
     def lines(self, scores: Sequence[np.ndarray]) -> Iterator[dict[str, Any]]:
-        for shares in spread(self._sets(scores)):
+        for shares in softmax(self._sets(scores)):
             yield {"choice": self.first + int(shares.argmax()), "probabilities": shares.tolist()}
 
 
