@@ -77,8 +77,8 @@ def seeded() -> None:
 
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three seconds pass whenever it is asked how far something is."""
-    seconds = itertools.count(0, 3)
+    """Six seconds pass whenever it is asked how far something is."""
+    seconds = itertools.count(0, 6)
     monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
 
 

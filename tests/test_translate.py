@@ -37,7 +37,7 @@ def test_scoring_translations_says_how_far_it_is(translator: Path) -> None:
     said, pairs = list[str](), [(line, line) for line in LINES if line]
     model = load(translator)
     scored(model, Pairs(pairs, model.need_tokenizer(), 64), ["accuracy"], {}, said.append)
-    assert said[-1] == "translated: 4 of 4, 1.3 a second"
+    assert said[-1] == "translated: 4 of 4, 0.7 a second"
 
 
 def test_a_finished_translator_is_scored_on_a_test_set(translator: Path, tmp_path: Path) -> None:

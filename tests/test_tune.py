@@ -761,7 +761,7 @@ def test_what_a_task_does_not_hear_is_refused(
 @pytest.mark.usefixtures("slow")
 def test_predictions_say_how_far_they_are(tuned: Path, moods: tuple[Path, Path], tmp_path: Path) -> None:
     done = good("predict", tuned, "--data", moods[1], "--out", tmp_path / "p.jsonl")
-    assert "rows: 40 of 40, 13.3 a second" in done.err
+    assert "rows: 40 of 40, 6.7 a second" in done.err
 
 
 def test_what_is_read_is_not_written_over(tuned: Path, moods: tuple[Path, Path], tmp_path: Path) -> None:
