@@ -135,9 +135,10 @@ def test_kinds_of_positions_that_are_not_known_are_refused() -> None:
 # ------------------------------------------------------------------------------------------------------ SpanBERT
 
 
-def test_a_span_is_told_from_the_states_just_outside_it() -> None:
+@pytest.mark.parametrize("sizes", [{"width": 48, "place": 7}, {"width": 30, "heads": 5, "hidden": 17, "place": 31}])
+def test_a_span_is_told_from_the_states_just_outside_it(sizes: dict[str, int]) -> None:
     """Joshi et al. 2020, §3.2: h = LN(gelu(W [before; behind; place])), y = LN(gelu(V h)), scores = E y + b."""
-    module = encoder("spanbert", tasks=["masked", "span"], place=7)
+    module = encoder("spanbert", tasks=["masked", "span"], **sizes)
     head, tokens = module.heads["span"], rows(131)
     assert isinstance(head, SpanHead)
     x, _ = module(tokens)
@@ -146,7 +147,7 @@ def test_a_span_is_told_from_the_states_just_outside_it() -> None:
     y = torch.cat((x[row, first - 1], x[row, last + 1], head.places.weight[at - first]), -1)
     for dense, norm in ((head.dense, head.norm), (head.token.dense, head.token.norm)):
         y = functional.gelu(y @ dense.weight.T + dense.bias)
-        y = functional.layer_norm(y, (48,), norm.weight, norm.bias, 1e-12)  # type: ignore[arg-type]
+        y = functional.layer_norm(y, (sizes["width"],), norm.weight, norm.bias, 1e-12)  # type: ignore[arg-type]
     wanted = y @ module.embed.weight.T + head.token.out.bias  # type: ignore[union-attr]
     read = head.read(x[row, first - 1], x[row, last + 1], at - first)
     assert off(module.logits(read, "span"), wanted) <= 1e-5
