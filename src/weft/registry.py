@@ -1,5 +1,6 @@
 """Named things: families, objectives, sources, tokenizers; also from other distributions, through entry points."""
 
+import contextlib
 import difflib
 import importlib
 from collections.abc import Iterable
@@ -73,6 +74,14 @@ class Registry(Generic[T]):
     def all(self) -> dict[str, T]:
         """Every value by its name, plug-ins loaded."""
         return {name: self.get(name) for name in self.names()}
+
+    def loadable(self) -> dict[str, T]:
+        """`all`, without the plug-ins that cannot be loaded: a broken one is no reason not to find another."""
+        found = dict[str, T]()
+        for name in self.names():
+            with contextlib.suppress(Exception):
+                found[name] = self.get(name)
+        return found
 
     def names(self) -> list[str]:
         """Every name that `get` knows, sorted."""

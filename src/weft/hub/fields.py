@@ -29,7 +29,7 @@ class Described:
 
 def family_of(model_type: object) -> tuple[Family, Published]:
     """The family that is published under a model_type, and how. ValueError where none is."""
-    known = {family.published.model_type: family for family in map(FAMILIES.get, FAMILIES.names()) if family.published}
+    known = {family.published.model_type: family for family in FAMILIES.loadable().values() if family.published}
     if not isinstance(model_type, str) or model_type not in known:
         raise ValueError(f"model_type is {model_type!r}, which weft does not read; {suggest(str(model_type), known)}")
     family = known[model_type]
