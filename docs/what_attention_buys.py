@@ -315,7 +315,7 @@ def translator_row(run: Path, folder: Path, given: Given) -> tuple[Row, list[Sco
     written = translate(model, sources, advance=advance, tokens=16 if given.debug else 100)
     seconds = time.perf_counter() - began
     scores = [tokenised_bleu(written, references), bleu(written, references)]
-    dataset = Pairs(pairs, model.need_tokenizer(), int(model.config.context), start=model.stops.start)
+    dataset = Pairs(pairs, model.need_tokenizer(), int(model.config.context), begins=model.begins)
     row = Row(
         model.blueprint.family,
         tuple(f"{one.value:.2f}" for one in scores),

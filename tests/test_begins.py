@@ -193,11 +193,17 @@ def test_neither_what_begins_nor_what_ends_a_text_is_hidden(tmp_path: Path):
 
 def test_pairs_stand_between_what_their_model_puts_around_them(tmp_path: Path):
     tokenizer = load_tokenizer(like_t5(tmp_path))
-    batch = Pairs([("ab", "c")], tokenizer, 8, start=0).batch([Place(0, 0)])
+    batch = Pairs([("ab", "c")], tokenizer, 8, begins=(0,)).batch([Place(0, 0)])
     assert batch.source is not None and batch.labels is not None
     (a, b), (c,) = tokenizer.encode("ab"), tokenizer.encode("c")
     assert batch.source.tokens.tolist() == [[a, b, 1]]
     assert (batch.tokens.tolist(), batch.labels.tolist()) == ([[0, c]], [[c, 1]])
+    forced = Pairs([("ab", "c")], tokenizer, 8, begins=(0, 3)).batch([Place(0, 0)])  # a language, say: it is given
+    assert forced.labels is not None
+    assert (forced.tokens.tolist(), forced.labels.tolist()) == ([[0, 3, c]], [[IGNORED, c, 1]])
+    assert Pairs([("a", "c")], tokenizer, 3, begins=(0, 3)).dropped == 0
+    with pytest.raises(ValueError, match="none of 1 pairs fits"):
+        Pairs([("a", "cc")], tokenizer, 3, begins=(0, 3))
     around = load_tokenizer(like_bert(tmp_path / "bert"))
     (source,) = Pairs([("red", "red")], around, 8).batch([Place(0, 0)]).source.tokens.tolist()  # type: ignore[union-attr]
     assert source == [around.begin, *around.encode("red"), around.end]

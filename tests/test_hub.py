@@ -16,7 +16,7 @@ import weft
 from weft.data import Bytes, Characters, train_tokenizer
 from weft.files import read_header, read_json, read_tensors, write_json, write_tensors
 from weft.generate import GREEDY, Sampling, beam_search, row_seeds
-from weft.hub import USUAL, LoadError, Model, load, save
+from weft.hub import USUAL, LoadError, Model, Stops, load, save
 from weft.hub.score import score
 from weft.models import FAMILIES, Blueprint
 from weft.nn import SCHEMES, LMHead, Writer
@@ -540,14 +540,18 @@ def test_an_empty_path_is_not_this_folder(name: str, paths: tuple[str, ...], mon
         score(made(name), paths)
 
 
-def test_the_score_of_pairs_is_what_the_logits_say(tmp_path: Path):
-    pairs, model = [("one", "eins"), ("twenty", "zwanzig"), ("x" * 70, "y")], made("transformer")
+@pytest.mark.parametrize("stops", [Stops(), Stops(start=7), Stops(start=7, forced=9)])
+def test_the_score_of_pairs_is_what_the_logits_say(stops: Stops, tmp_path: Path):
+    """Behind what every target begins with: a forced token is given, as it is in generation, and not asked for."""
+    pairs, model = [("one", "eins"), ("twenty", "zwanzig"), ("x" * 70, "y")], replace(made("transformer"), stops=stops)
     (tmp_path / "a.tsv").write_text("".join(f"{source}\t{target}\n" for source, target in pairs))
     spelt, end = Bytes().encode, Bytes().end
+    before = [end if stops.start is None else stops.start] + ([] if stops.forced is None else [stops.forced])
     nats = 0.0
     for source, target in pairs[:2]:
-        scores = model.logits(torch.tensor([[*spelt(source), end]]), torch.tensor([[end, *spelt(target)]]))
-        nats -= float(scores[0].detach().log_softmax(-1)[range(len(target) + 1), [*spelt(target), end]].sum())
+        scores = model.logits(torch.tensor([[*spelt(source), end]]), torch.tensor([[*before, *spelt(target)]]))
+        asked = scores[0, len(before) - 1 :].detach().log_softmax(-1)  # [T, V]
+        nats -= float(asked[range(len(target) + 1), [*spelt(target), end]].sum())
     said: list[str] = []
     found = score(model, (str(tmp_path / "a.tsv"),), say=said.append)
     assert found.nats == pytest.approx(nats, rel=1e-5)

@@ -137,8 +137,8 @@ class Blocks(Shuffled):
 
 class Pairs(Shuffled):
     """Source and target texts: the encoder reads source END, the decoder reads END target and predicts target END. Of
-    a published model, the encoder reads the source with what its tokenizer puts around it, and the decoder's `start`
-    stands before the target.
+    a published model, the encoder reads the source with what its tokenizer puts around it, and what its decoder begins
+    with stands before the target; of several such ids those behind the first are given, and not asked for.
 
     Rows are padded on the right, as long as the batch needs; segments are 1 where there is a token and 0 where not. A
     pair of which either side, with what stands around it, is longer than `context` is left out: `dropped` counts them;
@@ -146,20 +146,20 @@ class Pairs(Shuffled):
     """
 
     def __init__(
-        self, pairs: Sequence[Pair], tokenizer: Tokenizer, context: int, *, start: int | None = None, alike: int = 0
+        self, pairs: Sequence[Pair], tokenizer: Tokenizer, context: int, *, begins: Sequence[int] = (), alike: int = 0
     ) -> None:
-        """`start`: what the decoder begins with; None: END. alike: so many of about one length follow one another
-        (`alike_order`); 0: none do. ValueError where no pair is short enough."""
+        """begins: the ids that the decoder begins with; none: END. alike: so many of about one length follow one
+        another (`alike_order`); 0: none do. ValueError where no pair is short enough."""
         self.pairs: list[Pair] = []
         self.context = context
         self._tokenizer, self._end = tokenizer, tokenizer.end
-        self._start = tokenizer.end if start is None else start
+        self._begins = tuple(begins) or (tokenizer.end,)
         room = context - len(as_source(tokenizer, []))
         self.ids: list[tuple[np.ndarray, np.ndarray]] = []
         sources = encode_many(tokenizer, [source for source, _ in pairs])
         targets = encode_many(target_side(tokenizer), [target for _, target in pairs])
         for pair, source, target in zip(pairs, sources, targets, strict=True):
-            if len(source) <= room and len(target) < context:
+            if len(source) <= room and len(target) + len(self._begins) <= context:
                 self.pairs.append(pair)
                 self.ids.append((source, target))
         self.dropped = len(pairs) - len(self.pairs)
@@ -186,14 +186,15 @@ class Pairs(Shuffled):
     @property
     def around(self) -> tuple[int, ...]:
         """The ids that stand around every source and before every target; of weft's own models, END alone."""
-        return *as_source(self._tokenizer, []), self._start
+        return *as_source(self._tokenizer, []), *self._begins
 
     def batch(self, places: Sequence[Place]) -> Batch:
         """These pairs, the same in every epoch."""
         rows = check(places, len(self))
         chosen = [self.ids[row] for row in rows]
-        inputs = [np.concatenate([[self._start], target]) for _, target in chosen]
-        labels = [np.concatenate([target, [self._end]]) for _, target in chosen]
+        given = np.full(len(self._begins) - 1, IGNORED)
+        inputs = [np.concatenate([self._begins, target]) for _, target in chosen]
+        labels = [np.concatenate([given, target, [self._end]]) for _, target in chosen]
         sources = [np.asarray(as_source(self._tokenizer, source.tolist())) for source, _ in chosen]
         samples = tuple(rows.tolist())
         return Batch(

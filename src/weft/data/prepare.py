@@ -33,7 +33,7 @@ def prepare(
     *,
     pairs: bool,
     tokenizer: Tokenizer | None = None,
-    start: int | None = None,
+    begins: Sequence[int] = (),
     sources: Sequence[Source] = (),
     kept: Path | None = None,
     scratch: Path | None = None,
@@ -43,7 +43,7 @@ def prepare(
 
     - pairs: rows for an encoder–decoder, see `prepare_pairs`. They stay in memory: `kept` and `scratch` stay unused.
     - tokenizer: is used as it is (a resumed run's own); None trains one on the training side.
-    - start: what the decoder that reads pairs begins with; None: END.
+    - begins: the ids that the decoder that reads pairs begins with; none: END.
     - sources: to be read instead of what the settings name; one for each of data.weights. Not for pairs.
     - kept: where an earlier run kept its tokens; they are used where they are those of the same source, settings and
       tokenizer, and refused where not. data.store goes before it, and is written where there is nothing yet.
@@ -56,7 +56,7 @@ def prepare(
             raise ValueError(
                 f"{len(sources)} sources of texts were given, and pairs come from data.source: leave them out"
             )
-        return prepare_pairs(settings, context, tokenizer, say, start)
+        return prepare_pairs(settings, context, tokenizer, say, begins)
     for name in ("directions", "columns", "prefixes", "alike"):
         if value := getattr(settings, name):
             raise ValueError(f"data.{name}={value} says something of pairs, and texts are read: leave data.{name} out")

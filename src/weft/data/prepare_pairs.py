@@ -93,7 +93,7 @@ def asked_by(settings: DataSettings) -> dict[str, str]:
 
 
 def prepare_pairs(
-    settings: DataSettings, context: int, tokenizer: Tokenizer | None, say: Say, start: int | None = None
+    settings: DataSettings, context: int, tokenizer: Tokenizer | None, say: Say, begins: Sequence[int] = ()
 ) -> Prepared:
     """Datasets of pairs, in memory; ValueError for settings or pairs that give none, see `open_pairs`."""
     train, held_out, said = _sides(settings)
@@ -104,8 +104,8 @@ def prepare_pairs(
         words = [asking(language) for language in asked_languages(settings.directions)]
         tokenizer = train_tokenizer(settings.tokenizer, texts, settings.vocab, words=words)
         say(f"trained a tokenizer of {tokenizer.vocab:,} ids ({settings.tokenizer}) on both languages")
-    rows_train = Pairs(train, tokenizer, context, start=start, alike=settings.alike)
-    rows_held_out = Pairs(held_out, tokenizer, context, start=start)
+    rows_train = Pairs(train, tokenizer, context, begins=begins, alike=settings.alike)
+    rows_held_out = Pairs(held_out, tokenizer, context, begins=begins)
     if dropped := rows_train.dropped + rows_held_out.dropped:
         said.append(f"{dropped:,} pairs are longer than the context of {context} tokens and were left out")
     text = "".join(target for _, target in rows_held_out.pairs).encode()

@@ -210,7 +210,7 @@ def _spans(model: Model, parts: Sequence[str], top: int, tokens: int) -> list[tu
         )
     spelling, end = Spelling.of(tokenizer), tokenizer.end
     source = as_source(tokenizer, spelt(tokenizer, parts, [[s] for s in sentinels[: len(parts) - 1]], spelling))
-    written, blanks = [end if model.stops.start is None else model.stops.start], list[tuple[Filling, ...]]()
+    written, blanks = list(model.begins), list[tuple[Filling, ...]]()
     stop = {number for number in (*sentinels, end) if number < model.module.stem.vocab}
     width = max(top, WIDTH)
     for number, part in enumerate(parts[:-1]):

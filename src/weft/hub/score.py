@@ -61,7 +61,7 @@ def score(
         raise ValueError(f"stride = {stride} makes rows overlap, and {objective.title} {what}: leave it out")
     if objective.pairs:
         pairs = open_pairs(DataSettings("pairs", paths, column=column, rows=how))
-        dataset = Pairs(pairs, tokenizer, context, start=model.stops.start)
+        dataset = Pairs(pairs, tokenizer, context, begins=model.begins)
         texts = [target for _, target in dataset.pairs]
         size = sum(len(text.encode()) for text in texts)
         if dataset.dropped:

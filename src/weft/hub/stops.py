@@ -44,6 +44,10 @@ class Stops(NamedTuple):
     start: int | None = None
     forced: int | None = None
 
+    def begins(self, end: int) -> tuple[int, ...]:
+        """The ids that every target of a decoder that reads a memory begins with."""
+        return (end if self.start is None else self.start, *(() if self.forced is None else (self.forced,)))
+
 
 def read_said(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     """generation_config.json `with_ids` of config.json's. LoadError where it is damaged."""

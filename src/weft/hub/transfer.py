@@ -109,6 +109,11 @@ class Language(NamedTuple):
     said: Mapping[str, Any]
     files: Mapping[str, bytes]
 
+    @property
+    def begins(self) -> tuple[int, ...]:
+        """The ids that targets begin with; none where no tokenizer says what ends them."""
+        return () if self.tokenizer is None else self.stops.begins(self.tokenizer.end)
+
     def write(self, folder: Path) -> None:
         """What is said, into a folder in weft's own layout; nothing where nothing is."""
         for name, data in self.files.items():

@@ -127,9 +127,8 @@ class Writing:
     @property
     def stopping(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """The ids that end a text, and those that a decoder with a memory starts with."""
-        end, (ends, start, forced) = self.tokenizer.end, self.stops
-        begin = (end if start is None else start, *(() if forced is None else (forced,)))
-        return ends or (end,), begin
+        end = self.tokenizer.end
+        return self.stops.ends or (end,), self.stops.begins(end)
 
     def _pieces(self, tokens: Iterable[int | None], prompt: Sequence[int]) -> Iterator[str]:
         """The text of a model's ids: a decoder's goes on from its prompt, a translation begins. Ids that the tokenizer

@@ -53,7 +53,7 @@ def begin(recipe: Recipe, out: Path, *, resume: bool, overwrite: bool, watch: Wa
         recipe.length,
         pairs=pairs,
         tokenizer=language.tokenizer,
-        start=language.stops.start,
+        begins=language.begins,
         kept=None if found is None else out / TOKENS,
         scratch=out,
         say=watch.notice,
@@ -87,7 +87,7 @@ def follow(recipe: Recipe, out: Path) -> Begun:
         recipe.length,
         pairs=recipe.minimised.pairs,
         tokenizer=found.language.tokenizer,
-        start=found.language.stops.start,
+        begins=found.language.begins,
         kept=out / TOKENS,
     )
     blueprint = recipe.fitted(recipe.minimised.ids(prepared.tokenizer))
