@@ -25,7 +25,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(VENV)/constraints.txt -e '.[test,check]'
 	@touch $@
 
-demo: $(STAMP)  ## train a language model on this machine's Python library (or DATA=folder), in about five minutes
+demo: $(STAMP)  ## train a language model on this machine's Python library (or DATA=folder), in five to nine minutes
 	@$(BIN)/weft train python_stdlib $(if $(DATA),--data $(DATA)) --out $(OUT) --overwrite
 
 test: $(STAMP)  ## the whole suite: 12 minutes is the aim, 25 on two slow cores
