@@ -60,12 +60,7 @@ def score(
         what = "has a row for each pair" if objective.pairs else "asks for a part of each row, with the rest in sight"
         raise ValueError(f"stride = {stride} makes rows overlap, and {objective.title} {what}: leave it out")
     if objective.pairs:
-        pairs = open_pairs(DataSettings("pairs", paths, column=column, rows=how))
-        dataset = Pairs(pairs, tokenizer, context, begins=model.begins)
-        texts = [target for _, target in dataset.pairs]
-        size = sum(len(text.encode()) for text in texts)
-        if dataset.dropped:
-            say(f"{dataset.dropped:,} pairs are longer than the context of {context} tokens and were left out")
+        dataset, texts, size = _pairs(model, DataSettings("pairs", paths, column=column, rows=how), say)
     elif how != "stream" and (mixes := model.blueprint.mixes):
         raise ValueError(f"{mixes} cannot keep the documents of a row apart: score them as a stream")
     else:
@@ -82,6 +77,16 @@ def score(
     with evaluating(list(model.module.modules())):
         found = likelihood(model.module, dataset, objective, bytes=spelt, rows=batch, advance=advance)
     return found if spelt is None else replace(found, words=sum(map(count_words, texts)))
+
+
+def _pairs(model: Model, settings: DataSettings, say: Say) -> tuple[Pairs, list[str], int]:
+    """The pairs that fit into the context, their targets, and the bytes of these."""
+    context = model.config.context
+    dataset = Pairs(open_pairs(settings), model.need_tokenizer(), context, begins=model.begins)
+    if dataset.dropped:
+        say(f"{dataset.dropped:,} pairs are longer than the context of {context} tokens and were left out")
+    texts = [target for _, target in dataset.pairs]
+    return dataset, texts, sum(len(text.encode()) for text in texts)
 
 
 @dataclass(frozen=True)
