@@ -298,7 +298,7 @@ def test_the_future_changes_nothing(family: str, position: str) -> None:
         changed = tokens.clone()
         changed[:, place:] = (changed[:, place:] + 1) % vocab(module)
         got = logits(module, changed, source=source)
-        assert gap(got[:, :place], wanted[:, :place]) <= 1e-6
+        assert gap(got[:, :place], wanted[:, :place]) <= 2e-6  # an expert has other rows then, and rounds otherwise
         assert gap(got[:, place:], wanted[:, place:]) > 1e-2
 
 

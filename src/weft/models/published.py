@@ -28,25 +28,16 @@ from weft.nn import Scheme
 Table = Sequence[tuple[str, str, str]]
 """Names of weights: (ours, theirs, transform) rows, read both ways; see `weft.hub.moves`."""
 
+# fmt: off
 # The reference's words for activations; where several mean one, the first is written.
 ACTIVATIONS = {
-    "gelu": "gelu",
-    "gelu_python": "gelu",
-    "gelu_new": "gelu_tanh",
-    "gelu_pytorch_tanh": "gelu_tanh",
-    "gelu_fast": "gelu_tanh",
-    "quick_gelu": "quick_gelu",
-    "relu": "relu",
-    "relu2": "relu2",
-    "silu": "silu",
-    "swish": "silu",
-    "mish": "mish",
-    "tanh": "tanh",
+    "gelu": "gelu", "gelu_python": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh",
+    "gelu_fast": "gelu_tanh", "quick_gelu": "quick_gelu", "relu": "relu", "relu2": "relu2", "silu": "silu",
+    "swish": "silu", "mish": "mish", "tanh": "tanh",
 }
 
 # Fields that change nothing of what a model computes, in any family: bookkeeping, ids that the tokenizer and generation
 # read for themselves, what a task's head would be called, and how the reference library would generate.
-# fmt: off
 INERT = frozenset({
     "_name_or_path", "architectures", "model_type", "transformers_version", "dtype", "auto_map", "use_cache",
     "initializer_range", "initializer_factor", "output_attentions", "output_hidden_states", "return_dict",
@@ -58,8 +49,8 @@ INERT = frozenset({
     "begin_suppress_tokens", "suppress_tokens", "bad_words_ids", "max_length", "min_length", "max_new_tokens",
     "do_sample", "early_stopping", "num_beams", "num_beam_groups", "diversity_penalty", "temperature", "top_k", "top_p",
     "typical_p", "repetition_penalty", "encoder_no_repeat_ngram_size", "no_repeat_ngram_size", "length_penalty",
-    "unsloth_fixed", "unsloth_version", "transformers.js_config",
-    "num_return_sequences", "output_scores", "return_dict_in_generate", "exponential_decay_length_penalty",
+    "unsloth_fixed", "unsloth_version", "transformers.js_config", "num_return_sequences", "output_scores",
+    "return_dict_in_generate", "exponential_decay_length_penalty",
 })
 # fmt: on
 

@@ -38,25 +38,26 @@ class Experts(Branch):
         best, index = scores.float().topk(self.top, dim=-1)  # [B, T, top]
         weight = self.chosen(best.softmax(dim=-1)).to(x.dtype)  # [B, T, top]
         flat, index, weight = x.flatten(0, 1), index.flatten(0, 1), weight.flatten(0, 1)  # [N, D], [N, top], [N, top]
-        out = torch.zeros_like(flat)
-        for number, expert in enumerate(self.experts):
-            if torch.compiler.is_compiling():
-                y, _ = expert(flat[None], ctx)  # [1, N, D]
-                out = out + y[0] * (weight * (index == number)).sum(dim=-1, keepdim=True)  # [N, D]
-                continue
-            token, rank = self._tokens_of(number, index)  # [n] each
-            y, _ = expert(flat[token][None], ctx)  # [1, n, D]
-            out = out.index_add(0, token, y[0] * weight[token, rank][:, None])  # [N, D]
-        return out.view_as(x), {"balance": self._balance(scores, index, ctx)} if self.training else None
+        y = self._all(flat, index, ctx) if torch.compiler.is_compiling() else self._few(flat, index, ctx)
+        mixed = torch.bmm(weight[:, None], y).view_as(x)  # [B, T, D]
+        return mixed, {"balance": self._balance(scores, index, ctx)} if self.training else None
 
-    def _tokens_of(self, expert: int, index: Tensor) -> tuple[Tensor, Tensor]:
-        """The tokens that chose an expert, and as which of their `top`; in a dry run, which has no numbers, as many as
-        where all experts are chosen alike. index [N, top] -> [n] each."""
-        if isinstance(index, FakeTensor):
-            each, more = divmod(index.numel(), len(self.experts))
-            token = torch.arange(each + (expert < more), device=index.device)  # [n]
-            return token, torch.zeros_like(token)
-        return (index == expert).nonzero(as_tuple=True)  # type: ignore[return-value]
+    def _few(self, x: Tensor, index: Tensor, ctx: Context) -> Tensor:
+        """What each token gets of the experts it chose. x [N, D], index [N, top] -> [N, top, D]."""
+        order = index.flatten().argsort(stable=True)  # [N·top]: who chose, by expert
+        if isinstance(index, FakeTensor):  # a dry run has no numbers: as if all were chosen alike
+            each, more = divmod(len(order), len(self.experts))
+            counts = [each + (number < more) for number in range(len(self.experts))]
+        else:
+            counts = index.flatten().bincount(minlength=len(self.experts)).tolist()
+        parts = x[order // self.top].split(counts)  # [n, D] each
+        outs = [expert(part[None], ctx)[0][0] for expert, part in zip(self.experts, parts, strict=True)]
+        return torch.cat(outs)[order.argsort()].view(*index.shape, -1)  # [N, top, D]
+
+    def _all(self, x: Tensor, index: Tensor, ctx: Context) -> Tensor:
+        """`_few`, of all that each expert makes of all tokens."""
+        every = torch.stack([expert(x[None], ctx)[0][0] for expert in self.experts], dim=1)  # [N, E, D]
+        return every.gather(1, index[..., None].expand(*index.shape, x.shape[-1]))  # [N, top, D]
 
     def _balance(self, scores: Tensor, index: Tensor, ctx: Context) -> Tensor:
         """See the class. scores [B, T, E], index [N, top] -> [2, top + 1, E]."""
