@@ -137,6 +137,8 @@ def scored(name: str, given: argparse.Namespace) -> dict[str, Any]:
     asked = TASKS[name]
     made = tuning(asked, given.model, given.data, given.seeds)
     found = tune(made, given.out / name, overwrite=True)
+    if found.interrupted:
+        raise SystemExit(f"{name} was stopped in seed {len(found.scores)}: nothing is said of it")
     theirs = []
     prepared = prepare(made, lambda text: None)
     steps = int(asked.epochs * len(prepared.train.data)) // made.train.batch

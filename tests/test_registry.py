@@ -73,6 +73,20 @@ def test_plugins_are_listed_by_name_and_loaded_when_asked_for(monkeypatch: pytes
     for _ in range(2):
         with pytest.raises(ModuleNotFoundError, match="no_such_module_anywhere"):
             things.get("broken")
+    found, broken = things.loadable()
+    assert found == {"square_root": math.sqrt}
+    assert "no_such_module_anywhere" in str(broken["broken"])
+
+
+def test_an_unknown_model_type_names_the_plug_ins_that_could_not_be_asked(monkeypatch: pytest.MonkeyPatch):
+    from weft.hub.fields import family_of
+    from weft.models import FAMILIES
+
+    found, _ = FAMILIES.loadable()
+    monkeypatch.setattr(FAMILIES, "loadable", lambda: (found, {"mended": ImportError("no wheel for you")}))
+    assert family_of("gpt2")[1].model_type == "gpt2"
+    with pytest.raises(ValueError, match="'mended' could not be loaded to say: no wheel for you"):
+        family_of("strange")
 
 
 def test_a_plugin_cannot_take_a_name_over(monkeypatch: pytest.MonkeyPatch):

@@ -166,6 +166,13 @@ def test_entities_are_found(folder: Path, tmp_path: Path, every_piece: bool) -> 
     ]
 
 
+def test_the_column_of_words_is_not_asked_for_where_it_is_fixed(folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "a.conllu"
+    file.write_text("1\tthe\tthe\tDET\tDT\t_\t0\troot\t_\t_\n")
+    with pytest.raises(ValueError, match="stand in its column FORM, not in 'LEMMA': leave --text out"):
+        tune(Tuning(folder, "tag", file, file, Columns("LEMMA"), train=FAST), tmp_path / "out")
+
+
 def test_other_tags_are_scored_by_word_and_long_sentences_are_divided(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

@@ -1,6 +1,5 @@
 """Named things: families, objectives, sources, tokenizers; also from other distributions, through entry points."""
 
-import contextlib
 import difflib
 import importlib
 from collections.abc import Iterable
@@ -75,13 +74,16 @@ class Registry(Generic[T]):
         """Every value by its name, plug-ins loaded."""
         return {name: self.get(name) for name in self.names()}
 
-    def loadable(self) -> dict[str, T]:
-        """`all`, without the plug-ins that cannot be loaded: a broken one is no reason not to find another."""
-        found = dict[str, T]()
+    def loadable(self) -> tuple[dict[str, T], dict[str, Exception]]:
+        """`all`, without the plug-ins that cannot be loaded: a broken one is no reason not to find another. And, by
+        name, what went wrong with each of those."""
+        found, broken = dict[str, T](), dict[str, Exception]()
         for name in self.names():
-            with contextlib.suppress(Exception):
+            try:
                 found[name] = self.get(name)
-        return found
+            except Exception as error:  # whatever a stranger's module raises
+                broken[name] = error
+        return found, broken
 
     def names(self) -> list[str]:
         """Every name that `get` knows, sorted."""

@@ -29,9 +29,13 @@ class Described:
 
 def family_of(model_type: object) -> tuple[Family, Published]:
     """The family that is published under a model_type, and how. ValueError where none is."""
-    known = {family.published.model_type: family for family in FAMILIES.loadable().values() if family.published}
+    families, broken = FAMILIES.loadable()
+    known = {family.published.model_type: family for family in families.values() if family.published}
     if not isinstance(model_type, str) or model_type not in known:
-        raise ValueError(f"model_type is {model_type!r}, which weft does not read; {suggest(str(model_type), known)}")
+        unsaid = "".join(f"; plug-in {name!r} could not be loaded to say: {error}" for name, error in broken.items())
+        raise ValueError(
+            f"model_type is {model_type!r}, which weft does not read; {suggest(str(model_type), known)}{unsaid}"
+        )
     family = known[model_type]
     assert family.published is not None
     return family, family.published
