@@ -169,7 +169,7 @@ def test_entities_are_found(folder: Path, tmp_path: Path, every_piece: bool) -> 
 def test_the_column_of_words_is_not_asked_for_where_it_is_fixed(folder: Path, tmp_path: Path) -> None:
     file = tmp_path / "a.conllu"
     file.write_text("1\tthe\tthe\tDET\tDT\t_\t0\troot\t_\t_\n")
-    with pytest.raises(ValueError, match="stand in its column FORM, not in 'LEMMA': leave --text out"):
+    with pytest.raises(ValueError, match="has words in the column FORM, not in 'LEMMA': leave --text out"):
         tune(Tuning(folder, "tag", file, file, Columns("LEMMA"), train=FAST), tmp_path / "out")
 
 
