@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -13,7 +14,7 @@ from weft.recipes.comparing import Compared, compare, find_comparison
 from weft.recipes.comparing.budget import ROUNDS
 from weft.recipes.comparing.figures import Cell, Figures
 from weft.recipes.comparing.folder import RESULT, TABLE
-from weft.recipes.comparing.table import column, mean
+from weft.recipes.comparing.table import mean
 from weft.training.watch import choose_watcher, thousands
 from weft.training.watch.figures import work
 
@@ -58,22 +59,31 @@ def print_stop(console: Console) -> None:
 
 
 def _print(console: Console, found: Compared, figures: Figures) -> None:
-    """Means and deviations; all else is in the table that is written."""
+    """Means and deviations, a table of the budgets and one of each task in a round; all else is in the file."""
     for name, title in ROUNDS.items():
         rows = [row for row in figures.rows if row.round == name]
-        table = Table(box=None, padding=(0, 2, 0, 0), title=None)
-        table.add_column(title, style="bold cyan", no_wrap=True)
-        for head in ("tokens", "operations", "seconds", *map(column, rows[0].cells)):
-            table.add_column(head, justify="right")
-        for row in rows:
-            told = (thousands(row.tokens), work(row.flops), f"{row.seconds:.0f}")
-            table.add_row(row.candidate, *told, *map(_shown, row.cells))
-        console.print(table)
-        console.print()
+        budgets = {row.candidate: (thousands(row.tokens), work(row.flops), f"{row.seconds:.0f}") for row in rows}
+        console.print(_table(title, ("tokens", "operations", "seconds"), budgets), "")
+        for tuning in dict.fromkeys(cell.tuning for cell in rows[0].cells):
+            cells = {row.candidate: [cell for cell in row.cells if cell.tuning == tuning] for row in rows}
+            first = cells[rows[0].candidate]
+            shown = {candidate: [_shown(cell) for cell in some] for candidate, some in cells.items()}
+            heads = [f"{cell.count:,}" if cell.count else "all" for cell in first]
+            console.print(_table(f"{tuning}, {first[0].metric.replace('_', ' ')}", heads, shown), "")
     console.print(Text("▲ ▼ better and worse than the first, by a paired test; all else is no difference", style="dim"))
     console.print(f"table       {found.out / TABLE}", soft_wrap=True)
     if found.picture is not None:
         console.print(f"picture     {found.picture}", soft_wrap=True)
+
+
+def _table(title: str, heads: Sequence[str], rows: Mapping[str, Sequence[str]]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column(title, style="bold cyan", no_wrap=True, min_width=28)
+    for head in heads:
+        table.add_column(head, justify="right", no_wrap=True, min_width=12)
+    for name, values in rows.items():
+        table.add_row(name, *values)
+    return table
 
 
 def _shown(cell: Cell) -> str:
