@@ -132,7 +132,9 @@ def test_prompts_that_are_too_long_are_refused_or_lose_their_beginning() -> None
         ValueError, match=r"film, line 3: the prompt has 61 tokens, and 30 have room in the context of 32"
     ):
         continuations(model, [Asked(long, ("xyz",), "film, line 3")])
-    ((found,),) = continuations(model, [Asked(long, ("xyz",), "x")], cut=True)
+    lost = list[Asked]()
+    ((found,),) = continuations(model, [Asked(long, ("xyz",), "x")], cut=True, lost=lost.append)
+    assert [one.name for one in lost] == ["x"]
     assert found.nats == pytest.approx(slowly(model, long[-29:], "xyz"), **NEAR)  # what begins a document stays
     whole = long[:29]
     ((found,),) = continuations(model, [Asked(whole, ("xyz",), "x")])  # the last token is not read: 33 fit

@@ -12,12 +12,13 @@ import pytest
 import torch
 from commands import good, stop_after
 from commands import weft as run
-from tuned import BAD, GOOD, encoder, entity, mood, questions, speech, table, tagged
+from tuned import BAD, GOOD, NAMES, encoder, entity, mood, questions, run_of, run_tokenizer, speech, table, tagged
 
 import weft
 from weft.batch import IGNORED, Batch
 from weft.data import Bytes, places
 from weft.data.labelled import Line, Padded, choose_some
+from weft.data.labelled.frame import Frame
 from weft.files import DamagedFile, read_tensors, write_tensors
 from weft.hub import Model
 from weft.models import Blueprint
@@ -164,6 +165,28 @@ def test_entities_are_found(folder: Path, tmp_path: Path, every_piece: bool) -> 
         {"words": ["the", "film", "with", "anna", "in"], "tags": ["O", "O", "O", "B-PER", "O"]},
         {"words": ["the", "anna", "was", "rome", "oslo"], "tags": ["O", "B-PER", "O", "B-LOC", "I-LOC"]},
     ]
+
+
+@pytest.mark.parametrize("family", ["bert", "gpt2", "t5"])
+@pytest.mark.parametrize("task", ["classify", "tag", "answer"])
+def test_a_model_of_ones_own_reads_the_same_rows_when_it_is_tuned_and_afterwards(
+    family: str, task: str, tmp_path: Path
+) -> None:
+    """A run's tokenizer says nothing of what stands around a text, and a published one's would say: nothing."""
+    begin = run_of(family, tmp_path / "run")
+    file, columns = tagged(tmp_path / "a.conll", 30, 1, entity), Columns()
+    if task == "classify":
+        file = table(tmp_path / "a.tsv", 40, 1, lambda draw: (*mood(draw), draw.choice(NAMES)), "text\tlabel\tpair")
+        columns = Columns("text", "pair", "label")
+    elif task == "answer":
+        file = questions(tmp_path / "a.json", 30, 1, impossible=True)
+    tuning = Tuning(begin, task, file, file, columns, context=40, train=replace(FAST, epochs=1))
+    found = tune(tuning, tmp_path / "out")
+    again = predict(tmp_path / "out", file, None, labelled=True, device="cpu").score
+    assert again is not None and again.value == found.score
+    kept, own = (Frame.of(it, 40) for it in (read_tuned(tmp_path / "out").model.need_tokenizer(), run_tokenizer()))
+    for one, other in ((kept.one([7, 8]), own.one([7, 8])), (kept.two([7], [8, 9]), own.two([7], [8, 9]))):
+        assert (one.ids.tolist(), one.types.tolist()) == (other.ids.tolist(), other.types.tolist())
 
 
 def test_the_column_of_words_is_not_asked_for_where_it_is_fixed(folder: Path, tmp_path: Path) -> None:
@@ -769,6 +792,35 @@ def test_what_a_task_does_not_hear_is_refused(
 def test_predictions_say_how_far_they_are(tuned: Path, moods: tuple[Path, Path], tmp_path: Path) -> None:
     done = good("predict", tuned, "--data", moods[1], "--out", tmp_path / "p.jsonl")
     assert "rows: 40 of 40, 6.7 a second" in done.err
+
+
+def test_a_second_text_is_not_read_where_none_was_learned_from(tuned: Path, moods: tuple[Path, Path]) -> None:
+    with pytest.raises(ValueError, match="was tuned on single texts, and reads no second one in '2'"):
+        predict(tuned, moods[1], None, columns=Columns(pair="2"))
+
+
+def test_predictions_are_a_file(tuned: Path, moods: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="is a folder, and what is predicted is a file"):
+        predict(tuned, moods[1], tmp_path)
+
+
+def test_a_refused_tuning_leaves_nothing(folder: Path, moods: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="layers=9, and this model has 2"):
+        tune(Tuning(folder, "classify", *moods, NUMBERED, layers=9, train=FAST), tmp_path / "out")
+    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
+
+
+def test_seeds_may_be_added_and_not_taken_away(folder: Path, moods: tuple[Path, Path], tmp_path: Path) -> None:
+    tuning = Tuning(folder, "classify", *moods, NUMBERED, train=replace(FAST, epochs=1), seeds=2)
+    tune(tuning, tmp_path / "out")
+    before = (tmp_path / "out" / "model.safetensors").read_bytes()
+    for other, said in (
+        (replace(tuning, seeds=1), "seeds was 2"),
+        (replace(tuning, train=replace(tuning.train, seed=5)), "first seed was 0"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            tune(other, tmp_path / "out", resume=True)
+    assert (tmp_path / "out" / "model.safetensors").read_bytes() == before
 
 
 def test_what_is_read_is_not_written_over(tuned: Path, moods: tuple[Path, Path], tmp_path: Path) -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 import weft
 from weft.data import LibraryTokenizer, Template, train_tokenizer
 from weft.data.tokenizers.template import Part
+from weft.files import write_json, write_tensors
 from weft.hub import Model
+from weft.hub.folder import own_config
 from weft.models import Blueprint
 
 GOOD, BAD = ("good", "fine", "great", "lovely"), ("bad", "poor", "awful", "dull")
@@ -31,6 +33,23 @@ def encoder(folder: Path, pooler: bool = True) -> Path:
     tokenizer = wordpieces()
     blueprint = Blueprint.of("bert", "debug", vocab=tokenizer.vocab, pooler=pooler, tasks=[])
     weft.save(Model(blueprint.build(seed=0), blueprint, tokenizer), folder)
+    return folder
+
+
+def run_tokenizer() -> LibraryTokenizer:
+    """It says nothing of what stands around a text, as those that weft trains."""
+    made = train_tokenizer("bpe", [" ".join(WORDS)] * 3, 300)
+    assert isinstance(made, LibraryTokenizer) and made.template is None
+    return made
+
+
+def run_of(family: str, folder: Path) -> Path:
+    """A new model as a run leaves it, in weft's own layout."""
+    tokenizer = run_tokenizer()
+    blueprint = Blueprint.of(family, "debug", vocab=tokenizer.vocab)
+    write_json(folder / "config.json", own_config(blueprint))
+    write_tensors(folder / "model.safetensors", dict(blueprint.build(seed=0).state_dict()))
+    tokenizer.save(folder)
     return folder
 
 

@@ -27,8 +27,9 @@ def evaluate(
         typer.Option("--stride", help="rows overlap and begin so many tokens apart; default: they do not overlap"),
     ] = None,
     column: Annotated[
-        str, typer.Option("--column", help="which holds the text, in .csv, .tsv, .jsonl and .parquet")
-    ] = "text",
+        str | None,
+        typer.Option("--column", help="which holds the text, in .csv, .tsv, .jsonl and .parquet; default: text"),
+    ] = None,
     task: Annotated[
         str | None,
         typer.Option("--task", help="prompt it: a task's .toml or .json, or a name; of a tuned model, its own task"),
@@ -68,12 +69,14 @@ def evaluate(
     from weft.cli.prompting import Asked
     from weft.cli.prompting import command as prompted
     from weft.cli.shared import unheard
+    from weft.data.sources import COLUMN
 
     asked = Asked(task or "", shots, seeds, random_labels, examples, cut, out)
     of_text = {"rows": rows, "stride": stride}
     if task is not None:
         unheard("held-out likelihood: leave out --task", of_text)
         unheard("translations: leave out --task", {"metric": metric or None, "to": to})
+        unheard("files of texts: leave out --task", {"column": column})
         prompted(name, tuple(data), asked, as_json=as_json)
         return
     unheard("--task", asked.of_prompts | {"out": out})
@@ -81,12 +84,12 @@ def evaluate(
         from weft.cli.translate import evaluate as translations
 
         unheard("held-out likelihood: leave out --metric", of_text)
-        translations(name, tuple(data), metric, to, column, as_json=as_json)
+        translations(name, tuple(data), metric, to, column or COLUMN, as_json=as_json)
         return
     from weft.cli.evaluate import command
 
     unheard("--metric", {"to": to})
-    command(name, tuple(data), rows, column, stride, as_json=as_json)
+    command(name, tuple(data), rows, column or COLUMN, stride, as_json=as_json)
 
 
 def score(

@@ -38,7 +38,7 @@ def table(filled: Filled) -> Table:
     found.add_column("probability", justify="right")
     for number, fillings in enumerate(filled.blanks, start=1):
         for place, filling in enumerate(fillings):
-            found.add_row("" if place else str(number), shown(filling), f"{filling.probability:.4f}")
+            found.add_row("" if place else str(number), shown(filling), _probability(filling.probability))
     return found
 
 
@@ -46,3 +46,7 @@ def shown(filling: Filling) -> str:
     """The text of a filling; … before what goes on with a word, and a space and what has no shape made visible."""
     text = filling.text if filling.text.isprintable() and filling.text.strip() else repr(filling.text)
     return f"…{text}" if filling.joined else text
+
+
+def _probability(value: float) -> str:
+    return f"{value:.4f}" if value >= 0.0001 else f"{value:.1e}"

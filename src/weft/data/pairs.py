@@ -39,7 +39,10 @@ def read_pairs(source: Path | str, target: Path | str | None = None) -> list[Pai
         left, tab, right = line.partition("\t")
         if not tab or "\t" in right:
             tabs = line.count("\t")
-            raise ValueError(f"{source}, line {number}: source, one tab, target; there are {tabs} tabs")
+            raise ValueError(
+                f"{source}, line {number}: source, one tab, target; there are {tabs} tabs (plain text trains "
+                "an encoder–decoder by another objective: --objective spans)"
+            )
         pairs.append((left, right))
     return pairs
 

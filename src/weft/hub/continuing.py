@@ -12,6 +12,8 @@ from weft.evaluate.continuations import TOKENS, Ask, Continued, common, continue
 from weft.hub.model import Model
 from weft.nn import EncoderDecoder
 
+Lost = Callable[["Asked"], None]  # hears of each whose prompt lost its beginning
+
 
 class Asked(NamedTuple):
     """A prompt, texts that may follow it, and what it is called in errors."""
@@ -28,6 +30,7 @@ def continuations(
     cut: bool = False,
     tokens: int = TOKENS,
     advance: Callable[[int], None] = lambda more: None,
+    lost: Lost = lambda asked: None,
 ) -> list[list[Continued]]:
     """-log p(continuation | prompt), of each continuation of each prompt.
 
@@ -36,8 +39,8 @@ def continuations(
     Of a decoder, prompt and continuation are made into ids together, as one text is (see `parted`), behind what begins
     a document; of an encoder–decoder, the prompt is a source and the continuation a target, without its end.
 
-    cut: a row longer than the context loses the beginning of its prompt; else it is an error that names it. tokens,
-    advance: see `continued`.
+    cut: a row longer than the context loses the beginning of its prompt, and `lost` hears of it; else it is an error
+    that names it. tokens, advance: see `continued`.
 
     ValueError for a model that has no tokenizer or writes nothing, an empty continuation, a continuation that has no
     room in the context at all.
@@ -45,9 +48,9 @@ def continuations(
     context = model.config.context
     if isinstance(model.module, EncoderDecoder):
         begins = model.begins
-        asks = [_pair(model, begins, one, cut) for one in asked]
+        asks = [_pair(model, begins, one, cut, lost) for one in asked]
         return continued(model.module, asks, context=context, start=begins, tokens=tokens, advance=advance)
-    asks = [_row(model, one, cut) for one in asked]
+    asks = [_row(model, one, cut, lost) for one in asked]
     return continued(model.module, asks, context=context, tokens=tokens, advance=advance)
 
 
@@ -63,7 +66,7 @@ def parted(tokenizer: Tokenizer, prompt: str, continuations: Sequence[str]) -> t
     return own[:shared], [whole[shared:] for whole in wholes]
 
 
-def framed(model: Model, ids: list[int], room: int, asked: Asked, cut: bool) -> list[int]:
+def framed(model: Model, ids: list[int], room: int, asked: Asked, cut: bool, lost: Lost) -> list[int]:
     """A prompt's ids with what stands around them, in at most `room` tokens; where it may be cut, it loses its
     beginning. ValueError where it may not, or where nothing has room."""
     tokenizer = model.need_tokenizer()
@@ -83,25 +86,26 @@ def framed(model: Model, ids: list[int], room: int, asked: Asked, cut: bool) -> 
             f"{asked.name}: what follows the prompt leaves no room for it in the context of {model.config.context} "
             "tokens: shorten it"
         )
+    lost(asked)
     return frame(tokenizer, ids[-kept:])
 
 
-def _row(model: Model, asked: Asked, cut: bool) -> Ask:
+def _row(model: Model, asked: Asked, cut: bool, lost: Lost) -> Ask:
     """A row ends before its continuation's last token, which is not read."""
     prompt, following = parted(model.need_tokenizer(), asked.prompt, asked.continuations)
     _check(following, asked)
     room = model.config.context - (max(map(len, following)) - 1)
-    return Ask(framed(model, prompt, room, asked, cut), following)
+    return Ask(framed(model, prompt, room, asked, cut, lost), following)
 
 
-def _pair(model: Model, begins: Sequence[int], asked: Asked, cut: bool) -> Ask:
+def _pair(model: Model, begins: Sequence[int], asked: Asked, cut: bool, lost: Lost) -> Ask:
     tokenizer, context = model.need_tokenizer(), model.config.context
     following = [ids.tolist() for ids in encode_many(target_side(tokenizer), asked.continuations)]
     _check(following, asked)
     longest = len(begins) + max(map(len, following)) - 1
     if longest > context:
         raise ValueError(f"{asked.name}: a continuation takes {longest} tokens, the context is {context}: shorten it")
-    return Ask(framed(model, tokenizer.encode(asked.prompt), context, asked, cut), following)
+    return Ask(framed(model, tokenizer.encode(asked.prompt), context, asked, cut, lost), following)
 
 
 def _check(following: Sequence[Any], asked: Asked) -> None:

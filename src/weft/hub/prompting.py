@@ -17,7 +17,7 @@ from weft.evaluate.calibration import softmax
 from weft.evaluate.continuations import Continued
 from weft.evaluate.prompting import Draw, Prompted, Prompts, PromptTask, Question, Run
 from weft.generate import GREEDY
-from weft.hub.continuing import Asked, continuations, framed
+from weft.hub.continuing import Asked, Lost, continuations, framed
 from weft.hub.model import Model
 from weft.nn import Encoder, EncoderDecoder
 
@@ -42,7 +42,7 @@ def prompt(
     examples: the file that examples are drawn from; None: the asked file, never the asked row. shots: None: the task's.
     seeds: of the draws of examples; without shots there is one run. random_labels: shares of the examples whose label
     is replaced (see `Draw`); the first is what the others are compared with. cut: prompts longer than the context lose
-    their beginning; else one is an error. say: hears of the progress.
+    their beginning, which is said, and told of each in its line; else one is an error. say: hears of the progress, too.
 
     ValueError naming file and line for what is wrong in a row, and for what does not fit: an encoder, random labels
     without examples.
@@ -76,21 +76,27 @@ class _Asking:
         questions = [self.prompts.question(number, draw) for number in range(len(self.prompts.rows))]
         advance = counted(self.say, f"seed {draw.seed}, random labels {draw.random_labels:g}", len(questions))
         likely = task.scoring == "likelihood"
-        answered, found = (self._likelihoods if likely else self._written)(questions, advance)
+        lost = list[Asked]()
+        answered, found = (self._likelihoods if likely else self._written)(questions, advance, lost.append)
+        if lost:
+            self.say(
+                f"{len(lost):,} of {len(questions):,} prompts lost their beginning, examples first, to fit into the "
+                f"context of {self.model.config.context} tokens"
+            )
         gold = [_gold(question, task) for question in questions]
+        whose = {one.name for one in lost}
         lines = [
-            _line(question, draw, one, number == 0)
+            _line(question, draw, one | ({"cut": True} if question.where in whose else {}), number == 0)
             for number, (question, one) in enumerate(zip(questions, found, strict=True))
         ]
         return Run.of(draw, task.judge, answered, gold, lines, self.say)
 
     def _likelihoods(
-        self, questions: Sequence[Question], advance: Callable[[int], None]
+        self, questions: Sequence[Question], advance: Callable[[int], None], lost: Lost
     ) -> tuple[list[Any], list[dict[str, Any]]]:
         """What the metric reads, and what is written down, of each question."""
-        told = continuations(
-            self.model, [Asked(one.prompt, one.answers, one.where) for one in questions], cut=self.cut, advance=advance
-        )
+        asked = [Asked(one.prompt, one.answers, one.where) for one in questions]
+        told = continuations(self.model, asked, cut=self.cut, advance=advance, lost=lost)
         answered, found = list[Any](), list[dict[str, Any]]()
         for question, each in zip(questions, told, strict=True):
             scores = np.array(self._normalised(question, each))  # [choices]
@@ -126,10 +132,10 @@ class _Asking:
         return found
 
     def _written(
-        self, questions: Sequence[Question], advance: Callable[[int], None]
+        self, questions: Sequence[Question], advance: Callable[[int], None], lost: Lost
     ) -> tuple[list[Any], list[dict[str, Any]]]:
         task, needs = self.prompts.task, self.prompts.task.judge.needs
-        rows = [self._ids(question) for question in questions]
+        rows = [self._ids(question, lost) for question in questions]
         texts = self.model.generate_until(rows, task.stops, GREEDY, tokens=task.tokens, advance=advance)
         answered, found = list[Any](), list[dict[str, Any]]()
         for question, text in zip(questions, texts, strict=True):
@@ -143,12 +149,12 @@ class _Asking:
             found.append({"predicted": said, "right": right, "correct": said == right.strip()})
         return answered, found
 
-    def _ids(self, question: Question) -> list[int]:
+    def _ids(self, question: Question, lost: Lost) -> list[int]:
         """A prompt's ids, with room for what is written."""
         model, asked = self.model, Asked(question.prompt, (), question.where)
         new = 0 if isinstance(model.module, EncoderDecoder) else self.prompts.task.tokens
         ids = model.need_tokenizer().encode(question.prompt)
-        return framed(model, ids, model.config.context - new, asked, self.cut)
+        return framed(model, ids, model.config.context - new, asked, self.cut, lost)
 
 
 def _text(question: Question) -> str:

@@ -59,6 +59,8 @@ def score(
     if stride is not None and (objective.pairs or not objective.likelihood):
         what = "has a row for each pair" if objective.pairs else "asks for a part of each row, with the rest in sight"
         raise ValueError(f"stride = {stride} makes rows overlap, and {objective.title} {what}: leave it out")
+    if stride is not None:
+        _check_stride(stride, context)
     if objective.pairs:
         dataset, texts, size = _pairs(model, DataSettings("pairs", paths, column=column, rows=how), say)
     elif how != "stream" and (mixes := model.blueprint.mixes):

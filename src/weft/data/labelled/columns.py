@@ -65,7 +65,7 @@ def _some(rows: Iterable[Row], path: Path) -> Iterator[Row]:
         some = True
         yield row
     if not some:
-        raise ValueError(f"{path} has no rows: there is nothing to learn from")
+        raise ValueError(f"{path} has no rows")
 
 
 def _table(path: Path, columns: Sequence[str], tabs: bool, header: bool) -> Iterator[Row]:

@@ -166,5 +166,5 @@ def _sentence(path: Path, words: list[tuple[int, str, str]]) -> Sentence:
 
 def _some(found: list[Sentence], path: Path) -> list[Sentence]:
     if not found:
-        raise ValueError(f"{path} has no words: there is nothing to learn from")
+        raise ValueError(f"{path} has no words")
     return found

@@ -8,7 +8,7 @@ import numpy as np
 
 from weft.batch import Tokenizer
 from weft.data.labelled.where import Where
-from weft.data.tokenizers import Template, template_of
+from weft.data.tokenizers import LibraryTokenizer, Template, template_of
 from weft.data.tokenizers.template import FIRST, SECOND, Part
 
 FoundT = TypeVar("FoundT")
@@ -38,8 +38,7 @@ class Frame:
     @classmethod
     def of(cls, tokenizer: Tokenizer, context: int) -> Self:
         """ValueError where not one token of a text has room beside what stands around it."""
-        template = template_of(tokenizer) or Template.around(None, tokenizer.end).untyped()
-        return cls(template, context)
+        return cls(template_of(tokenizer) or _usual(tokenizer), context)
 
     def room(self, *, pair: bool) -> int:
         """How many tokens of one text, or of two together, a row can have. ValueError where that is none."""
@@ -60,6 +59,17 @@ class Frame:
     def two(self, first: Sequence[int] | np.ndarray, second: Sequence[int] | np.ndarray) -> Framed:
         """Two texts in their frame."""
         return _filled(self.template.pair, {FIRST: first, SECOND: second})
+
+
+def framed(tokenizer: Tokenizer) -> Tokenizer:
+    """The tokenizer, saying itself what `Frame` puts around its texts: wherever it is kept, rows are the same again."""
+    if not isinstance(tokenizer, LibraryTokenizer) or tokenizer.template is not None:
+        return tokenizer
+    return tokenizer.framed(_usual(tokenizer))
+
+
+def _usual(tokenizer: Tokenizer) -> Template:
+    return Template.around(None, tokenizer.end).untyped()
 
 
 def _filled(parts: Sequence[Part], texts: Mapping[str, Sequence[int] | np.ndarray]) -> Framed:

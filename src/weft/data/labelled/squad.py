@@ -57,7 +57,7 @@ def read_squad(path: Path | str, *, labelled: bool = True) -> list[Question]:
         seen.add(question.id)
         found.append(question)
     if not found:
-        raise ValueError(f"{path} has no questions: there is nothing to learn from")
+        raise ValueError(f"{path} has no questions")
     return found
 
 

@@ -57,7 +57,12 @@ def begin(out: Path, facts: Mapping[str, Any], *, resume: bool, overwrite: bool)
 
 def _differing(was: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """What makes it another tuning, by name. How it trains is the trainer's to compare, and seeds may be added."""
-    before, after = ({"model": facts["model"], **facts["task"], **facts["data"]} for facts in (was, now))
+    before, after = (
+        {"model": facts["model"], "first seed": facts["train"]["seed"], **facts["task"], **facts["data"]}
+        for facts in (was, now)
+    )
+    if now["seeds"] < was["seeds"]:  # the best of all is in the folder, and would be that of fewer
+        before["seeds"], after["seeds"] = was["seeds"], now["seeds"]
     names = sorted(before.keys() | after.keys())
     return {name: (before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name)}
 

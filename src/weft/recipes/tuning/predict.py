@@ -46,6 +46,8 @@ def predict(
     """
     if out is not None and Path(out).resolve() == Path(data).resolve():
         raise ValueError(f"{out} is what is read, and what is predicted would take its place: name another --out")
+    if out is not None and Path(out).is_dir():
+        raise ValueError(f"{out} is a folder, and what is predicted is a file: name one in it as --out")
     tuned = read_tuned(Path(folder))
     for text in tuned.model.notices:
         say(text)
@@ -54,6 +56,8 @@ def predict(
     metric = kind.fitting(description.metric, f"the task {description.task}")
     given = columns or Columns()
     kind.check_heard(given.said, description.task)
+    if given.pair is not None and description.columns.pair is None:
+        raise ValueError(f"{folder} was tuned on single texts, and reads no second one in {given.pair!r}: leave it out")
     examples = kind.read(Path(data), given.over(description.columns), labelled=labelled)
     rows = kind.encode(examples, description, tokenizer, say, labelled=labelled)
     module, advance = tuned.module.to(place(device)), counted(say, "rows", len(rows.data))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from weft.data.labelled import choose_some
+from weft.data.labelled import choose_some, framed
 from weft.evaluate import Metric
 from weft.hub import Model, load
 from weft.nn import Encoder, EncoderDecoder
@@ -80,10 +80,13 @@ def prepare(tuning: Tuning, tell: Callable[[str], None]) -> Prepared:
         tell(text)
     if tuning.metric is not None:
         kind.fitting(tuning.metric, f"the task {tuning.task}")
-    tokenizer = model.need_tokenizer()
+    model = replace(model, tokenizer=(tokenizer := framed(model.need_tokenizer())))
     examples, held_out = (kind.read(Path(path), tuning.columns, labelled=True) for path in (tuning.data, tuning.dev))
     plan = planned(tuning, model.module, model.config, examples, held_out, tell)
     description, metric = plan.description, plan.metric
+    description.objective.wrap(
+        model.blueprint.empty(), model.blueprint, 0, lambda name: load(name).module
+    )  # or refuses
     rows = [kind.encode(these, description, tokenizer, tell, labelled=True) for these in (plan.examples, held_out)]
     if metric.needs in ("classes", "numbers", "tags"):  # what cannot be scored is refused before it is trained for
         metric.score(rows[1].gold(metric.needs), rows[1].gold(metric.needs))
