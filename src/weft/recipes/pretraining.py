@@ -46,7 +46,7 @@ def pretraining(objective: str) -> Recipe:
         name=f"pretrain_{objective.replace('+', '_and_')}",
         model=with_heads(model.change("dropout", dropout), minimised.heads),
         data=DataSettings(source="python_stdlib", tokenizer="bpe", vocab=2048),
-        train=TrainSettings(minutes=2.0, batch=16, rate=2e-3, checkpoint_every=0),
+        train=TrainSettings(minutes=2.0, batch=16, optimiser="muon", rate=4e-3, checkpoint_every=0),
         objective=minimised,
         debug=(*debug, ("objective.teacher", MADE)) if objective in _TAUGHT else debug,
         story=f"{what}\n\n{__doc__}",
