@@ -129,3 +129,23 @@ def test_training_with_it_spreads_the_tokens() -> None:
         return float(balance(extra["balance"]).detach())
 
     assert run(1.0) < run(0.0) - 0.01
+
+
+def test_training_gives_the_same_bits_twice() -> None:
+    """Large enough for torch to share the work among threads, whose order must not tell."""
+    torch.manual_seed(0)
+    part = Experts(64, [GLU(64, 8) for _ in range(6)], top=4)
+    x, given = torch.randn(1, 4096, 64, requires_grad=True), torch.randn(1, 4096, 64)
+    learned = [x, *part.parameters()]
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        runs = [torch.autograd.grad(part(x, Context(Layout()))[0], learned, given) for _ in range(5)]
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(one, other) for run in runs[1:] for one, other in zip(run, runs[0], strict=True))
+
+
+def test_no_tokens_give_none() -> None:
+    part = experts(4, 2)
+    assert part(torch.zeros(2, 0, 6), Context(Layout()))[0].shape == (2, 0, 6)

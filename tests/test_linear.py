@@ -23,3 +23,5 @@ def test_a_product_is_x_w_transposed_plus_b(shape: tuple[int, ...], out: int, bi
     assert counter.total == 2 * x.numel() * out
     with torch.inference_mode():
         torch.testing.assert_close(product(x, weight, b), want)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        assert product(x, weight, b).dtype == torch.bfloat16

@@ -85,7 +85,9 @@ def test_an_unknown_model_type_names_the_plug_ins_that_could_not_be_asked(monkey
     found, _ = FAMILIES.loadable()
     monkeypatch.setattr(FAMILIES, "loadable", lambda: (found, {"mended": ImportError("no wheel for you")}))
     assert family_of("gpt2")[1].model_type == "gpt2"
-    with pytest.raises(ValueError, match="'mended' could not be loaded to say: no wheel for you"):
+    with pytest.raises(
+        ValueError, match="'mended', which may read it, could not be loaded .no wheel for you.: mend or remove it"
+    ):
         family_of("strange")
 
 

@@ -67,7 +67,7 @@ def _print(console: Console, found: Compared, figures: Figures) -> None:
         for tuning in dict.fromkeys(cell.tuning for cell in rows[0].cells):
             cells = {row.candidate: [cell for cell in row.cells if cell.tuning == tuning] for row in rows}
             first = cells[rows[0].candidate]
-            shown = {candidate: [_shown(cell) for cell in some] for candidate, some in cells.items()}
+            shown = {candidate: [_shown(cell) for cell in each] for candidate, each in cells.items()}
             heads = [f"{cell.count:,}" if cell.count else "all" for cell in first]
             console.print(_table(f"{tuning}, {first[0].metric.replace('_', ' ')}", heads, shown), "")
     console.print(Text("▲ ▼ better and worse than the first, by a paired test; all else is no difference", style="dim"))

@@ -17,8 +17,10 @@ def _answer_f1(predicted: Sequence[str], gold: Sequence[Sequence[str]]) -> float
 
 for metric in (
     Metric("accuracy", "classes", "share equal", classify.accuracy, places=mean_of(classify.accuracy)),
-    Metric("precision", "classes", "precision of class 1 of two", lambda p, g: classify.binary(p, g).precision),
-    Metric("recall", "classes", "recall of class 1 of two", lambda p, g: classify.binary(p, g).recall),
+    Metric(
+        "precision", "classes", "precision of the second of two labels", lambda p, g: classify.binary(p, g).precision
+    ),
+    Metric("recall", "classes", "recall of the second of two labels", lambda p, g: classify.binary(p, g).recall),
     Metric("f1", "classes", "F1 of the second of two labels", lambda p, g: classify.binary(p, g).f1),
     Metric("macro_f1", "classes", "mean of the classes' F1", lambda p, g: classify.macro(p, g).f1),
     Metric("micro_f1", "classes", "F1 of counts summed over classes", lambda p, g: classify.micro(p, g).f1),

@@ -48,9 +48,9 @@ def continuations(
     context = model.config.context
     if isinstance(model.module, EncoderDecoder):
         begins = model.begins
-        asks = [_pair(model, begins, one, cut, lost) for one in asked]
+        asks = [_pair(model, begins, one, cut=cut, lost=lost) for one in asked]
         return continued(model.module, asks, context=context, start=begins, tokens=tokens, advance=advance)
-    asks = [_row(model, one, cut, lost) for one in asked]
+    asks = [_row(model, one, cut=cut, lost=lost) for one in asked]
     return continued(model.module, asks, context=context, tokens=tokens, advance=advance)
 
 
@@ -66,9 +66,11 @@ def parted(tokenizer: Tokenizer, prompt: str, continuations: Sequence[str]) -> t
     return own[:shared], [whole[shared:] for whole in wholes]
 
 
-def framed(model: Model, ids: list[int], room: int, asked: Asked, cut: bool, lost: Lost) -> list[int]:
+def framed(
+    model: Model, ids: list[int], room: int, asked: Asked, *, cut: bool, lost: Lost = lambda asked: None
+) -> list[int]:
     """A prompt's ids with what stands around them, in at most `room` tokens; where it may be cut, it loses its
-    beginning. ValueError where it may not, or where nothing has room."""
+    beginning, and `lost` hears of it. ValueError where it may not, or where nothing has room."""
     tokenizer = model.need_tokenizer()
     frame = as_source if isinstance(model.module, EncoderDecoder) else as_prompt
     whole = frame(tokenizer, ids)
@@ -90,22 +92,22 @@ def framed(model: Model, ids: list[int], room: int, asked: Asked, cut: bool, los
     return frame(tokenizer, ids[-kept:])
 
 
-def _row(model: Model, asked: Asked, cut: bool, lost: Lost) -> Ask:
+def _row(model: Model, asked: Asked, *, cut: bool, lost: Lost) -> Ask:
     """A row ends before its continuation's last token, which is not read."""
     prompt, following = parted(model.need_tokenizer(), asked.prompt, asked.continuations)
     _check(following, asked)
     room = model.config.context - (max(map(len, following)) - 1)
-    return Ask(framed(model, prompt, room, asked, cut, lost), following)
+    return Ask(framed(model, prompt, room, asked, cut=cut, lost=lost), following)
 
 
-def _pair(model: Model, begins: Sequence[int], asked: Asked, cut: bool, lost: Lost) -> Ask:
+def _pair(model: Model, begins: Sequence[int], asked: Asked, *, cut: bool, lost: Lost) -> Ask:
     tokenizer, context = model.need_tokenizer(), model.config.context
     following = [ids.tolist() for ids in encode_many(target_side(tokenizer), asked.continuations)]
     _check(following, asked)
     longest = len(begins) + max(map(len, following)) - 1
     if longest > context:
         raise ValueError(f"{asked.name}: a continuation takes {longest} tokens, the context is {context}: shorten it")
-    return Ask(framed(model, tokenizer.encode(asked.prompt), context, asked, cut, lost), following)
+    return Ask(framed(model, tokenizer.encode(asked.prompt), context, asked, cut=cut, lost=lost), following)
 
 
 def _check(following: Sequence[Any], asked: Asked) -> None:

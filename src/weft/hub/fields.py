@@ -32,7 +32,10 @@ def family_of(model_type: object) -> tuple[Family, Published]:
     families, broken = FAMILIES.loadable()
     known = {family.published.model_type: family for family in families.values() if family.published}
     if not isinstance(model_type, str) or model_type not in known:
-        unsaid = "".join(f"; plug-in {name!r} could not be loaded to say: {error}" for name, error in broken.items())
+        unsaid = "".join(
+            f"; plug-in {name!r}, which may read it, could not be loaded ({error}): mend or remove it"
+            for name, error in broken.items()
+        )
         raise ValueError(
             f"model_type is {model_type!r}, which weft does not read; {suggest(str(model_type), known)}{unsaid}"
         )

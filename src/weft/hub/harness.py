@@ -123,7 +123,7 @@ class HarnessModel(LM):
                 f"the prompt: set max_gen_toks in the task's generation_kwargs, or HarnessModel's new=, below {most}"
             )
         asked = Asked(context, (), f"request {number}")
-        return framed(self.model, self.tokenizer.encode(context), room, asked, self.cut)
+        return framed(self.model, self.tokenizer.encode(context), room, asked, cut=self.cut)
 
 
 def _args(request: Instance) -> tuple[Any, ...]:

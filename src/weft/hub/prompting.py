@@ -42,7 +42,8 @@ def prompt(
     examples: the file that examples are drawn from; None: the asked file, never the asked row. shots: None: the task's.
     seeds: of the draws of examples; without shots there is one run. random_labels: shares of the examples whose label
     is replaced (see `Draw`); the first is what the others are compared with. cut: prompts longer than the context lose
-    their beginning, which is said, and told of each in its line; else one is an error. say: hears of the progress, too.
+    their beginning: how many did is said, and the line of each has "cut"; else one is an error. say: hears of that and
+    of the progress.
 
     ValueError naming file and line for what is wrong in a row, and for what does not fit: an encoder, random labels
     without examples.
@@ -84,10 +85,11 @@ class _Asking:
                 f"context of {self.model.config.context} tokens"
             )
         gold = [_gold(question, task) for question in questions]
-        whose = {one.name for one in lost}
+        cut = {one.name for one in lost}
+        told = [one | {"cut": True} if asked.where in cut else one for asked, one in zip(questions, found, strict=True)]
         lines = [
-            _line(question, draw, one | ({"cut": True} if question.where in whose else {}), number == 0)
-            for number, (question, one) in enumerate(zip(questions, found, strict=True))
+            _line(question, draw, one, number == 0)
+            for number, (question, one) in enumerate(zip(questions, told, strict=True))
         ]
         return Run.of(draw, task.judge, answered, gold, lines, self.say)
 
@@ -154,7 +156,7 @@ class _Asking:
         model, asked = self.model, Asked(question.prompt, (), question.where)
         new = 0 if isinstance(model.module, EncoderDecoder) else self.prompts.task.tokens
         ids = model.need_tokenizer().encode(question.prompt)
-        return framed(model, ids, model.config.context - new, asked, self.cut, lost)
+        return framed(model, ids, model.config.context - new, asked, cut=self.cut, lost=lost)
 
 
 def _text(question: Question) -> str:

@@ -38,24 +38,23 @@ class Experts(Branch):
         best, index = scores.float().topk(self.top, dim=-1)  # [B, T, top]
         weight = self.chosen(best.softmax(dim=-1)).to(x.dtype)  # [B, T, top]
         flat, index, weight = x.flatten(0, 1), index.flatten(0, 1), weight.flatten(0, 1)  # [N, D], [N, top], [N, top]
-        y = self._all(flat, index, ctx) if torch.compiler.is_compiling() else self._few(flat, index, ctx)
-        mixed = torch.bmm(weight[:, None], y).view_as(x)  # [B, T, D]
+        y = (self._dense if torch.compiler.is_compiling() else self._sparse)(flat, index, ctx)  # [N, top, D]
+        mixed = torch.bmm(weight[:, None], y).view_as(x)  # [N, 1, top] · [N, top, D] -> [B, T, D]
         return mixed, {"balance": self._balance(scores, index, ctx)} if self.training else None
 
-    def _few(self, x: Tensor, index: Tensor, ctx: Context) -> Tensor:
+    def _sparse(self, x: Tensor, index: Tensor, ctx: Context) -> Tensor:
         """What each token gets of the experts it chose. x [N, D], index [N, top] -> [N, top, D]."""
         order = index.flatten().argsort(stable=True)  # [N·top]: who chose, by expert
-        if isinstance(index, FakeTensor):  # a dry run has no numbers: as if all were chosen alike
-            each, more = divmod(len(order), len(self.experts))
-            counts = [each + (number < more) for number in range(len(self.experts))]
-        else:
+        counts = [len(part) for part in order.tensor_split(len(self.experts))]  # as if all were chosen alike
+        if not isinstance(index, FakeTensor):  # a dry run has no numbers
             counts = index.flatten().bincount(minlength=len(self.experts)).tolist()
-        parts = x[order // self.top].split(counts)  # [n, D] each
+        # a row for each choice: gathering one twice adds its gradients in the threads' order, never the same twice
+        parts = x[:, None].expand(-1, self.top, -1).flatten(0, 1)[order].split(counts)  # [n, D] each
         outs = [expert(part[None], ctx)[0][0] for expert, part in zip(self.experts, parts, strict=True)]
-        return torch.cat(outs)[order.argsort()].view(*index.shape, -1)  # [N, top, D]
+        return torch.cat(outs)[order.argsort()].unflatten(0, index.shape)  # [N, top, D]
 
-    def _all(self, x: Tensor, index: Tensor, ctx: Context) -> Tensor:
-        """`_few`, of all that each expert makes of all tokens."""
+    def _dense(self, x: Tensor, index: Tensor, ctx: Context) -> Tensor:
+        """`_sparse`, by every expert for every token: a compiled graph's shapes know no numbers. Holds [N, E, D]."""
         every = torch.stack([expert(x[None], ctx)[0][0] for expert in self.experts], dim=1)  # [N, E, D]
         return every.gather(1, index[..., None].expand(*index.shape, x.shape[-1]))  # [N, top, D]
 

@@ -6,14 +6,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-FEW, WIDE, SLICE = range(2, 65), 8192, 2048  # rows; features out, and of them at a time (docs/decisions.md)
+FEW = range(2, 65)  # rows of which oneDNN makes products sooner than torch's usual library (docs/decisions.md)
+WIDE, SLICE = 8192, 2048  # from so many features on, so many at a time
 
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x Wᵀ + b. x [.., in], weight [out, in] -> [.., out]. In fp32 on a processor, where no gradient is wanted: few
-    rows by oneDNN, which takes half as long; more of them against a vocabulary a slice of the features at a time."""
+    """x Wᵀ + b. x [.., in], weight [out, in] -> [.., out]. In fp32 on a processor, without gradient or autocast, few
+    rows go to oneDNN, and more of them against a vocabulary are made a slice of the features at a time."""
     plain = x.dtype == weight.dtype == torch.float32 and x.device.type == "cpu" and x.numel() > 0
-    if not plain or torch.is_grad_enabled() or torch.compiler.is_compiling():
+    if not plain or torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu"):
         return functional.linear(x, weight, bias)
     rows, wide = x.numel() // x.shape[-1], len(weight) >= WIDE
     if (rows in FEW or (wide and rows == 1)) and torch.backends.mkldnn.is_available():
@@ -24,8 +25,8 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 def _sliced(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """`product`, each slice of the features written where it belongs."""
     out, flat = x.new_empty((*x.shape[:-1], len(weight))), x.flatten(0, -2)  # [.., out], [N, in]
-    plus = x.new_empty(len(weight)) if bias is None else bias
-    for y, part, add in zip(out.flatten(0, -2).split(SLICE, 1), weight.split(SLICE), plus.split(SLICE), strict=True):
+    added = x.new_empty(len(weight)) if bias is None else bias  # [out]; not read where beta is 0
+    for y, part, add in zip(out.flatten(0, -2).split(SLICE, 1), weight.split(SLICE), added.split(SLICE), strict=True):
         torch.addmm(add, flat, part.t(), beta=bias is not None, out=y)
     return out
 

@@ -62,7 +62,8 @@ class Frame:
 
 
 def framed(tokenizer: Tokenizer) -> Tokenizer:
-    """The tokenizer, saying itself what `Frame` puts around its texts: wherever it is kept, rows are the same again."""
+    """The tokenizer with the template that `Frame` takes where it has none, so that what is saved with it gives the
+    same rows. Others are returned as they are."""
     if not isinstance(tokenizer, LibraryTokenizer) or tokenizer.template is not None:
         return tokenizer
     return tokenizer.framed(_usual(tokenizer))

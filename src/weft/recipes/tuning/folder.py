@@ -56,7 +56,8 @@ def begin(out: Path, facts: Mapping[str, Any], *, resume: bool, overwrite: bool)
 
 
 def _differing(was: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """What makes it another tuning, by name. How it trains is the trainer's to compare, and seeds may be added."""
+    """What makes it another tuning, by name. How it trains is the trainer's to compare, and seeds may be added,
+    not taken away; the first stays what it was."""
     before, after = (
         {"model": facts["model"], "first seed": facts["train"]["seed"], **facts["task"], **facts["data"]}
         for facts in (was, now)

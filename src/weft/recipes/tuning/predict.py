@@ -39,8 +39,8 @@ def predict(
 ) -> Predicted:
     """Write one JSON object for each example of a file, in their order: a row, a sentence, a question.
 
-    out: None writes nothing; never the file that is read. columns: what is not named in them stands where it stood when
-    the model was tuned.
+    out: None writes nothing; never the file that is read, nor a folder. columns: what is not named in them stands where
+    it stood when the model was tuned.
     labelled: the file says what is right, and the metric is computed; else no label is read. say: hears how far it is.
     ValueError or DamagedFile names what is wrong.
     """

@@ -80,13 +80,13 @@ def prepare(tuning: Tuning, tell: Callable[[str], None]) -> Prepared:
         tell(text)
     if tuning.metric is not None:
         kind.fitting(tuning.metric, f"the task {tuning.task}")
-    model = replace(model, tokenizer=(tokenizer := framed(model.need_tokenizer())))
+    tokenizer = framed(model.need_tokenizer())  # which then says the same in the tuned model's folder
+    model = replace(model, tokenizer=tokenizer)
     examples, held_out = (kind.read(Path(path), tuning.columns, labelled=True) for path in (tuning.data, tuning.dev))
     plan = planned(tuning, model.module, model.config, examples, held_out, tell)
     description, metric = plan.description, plan.metric
-    description.objective.wrap(
-        model.blueprint.empty(), model.blueprint, 0, lambda name: load(name).module
-    )  # or refuses
+    # on the meta device: layers that the model does not have are refused before anything is written
+    description.objective.wrap(model.blueprint.empty(), model.blueprint, 0, lambda name: load(name).module)
     rows = [kind.encode(these, description, tokenizer, tell, labelled=True) for these in (plan.examples, held_out)]
     if metric.needs in ("classes", "numbers", "tags"):  # what cannot be scored is refused before it is trained for
         metric.score(rows[1].gold(metric.needs), rows[1].gold(metric.needs))
