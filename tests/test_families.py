@@ -288,8 +288,9 @@ def test_a_padded_source_is_its_own_tokens(family: str, side: str) -> None:
 @pytest.mark.parametrize("position", POSITIONS)
 @torch.no_grad()
 def test_the_future_changes_nothing(family: str, position: str) -> None:
-    """Long enough for the blocked kernel."""
-    module = model_of(family, position, context=200)
+    """Long enough for the blocked kernel. In fp64: an expert has other rows where the future differs, and rounds
+    otherwise in fp32."""
+    module = model_of(family, position, context=200).double()
     need_causal(module)
     length = 150
     tokens, source = draw(module, 1, length), source_of(module, 1)
@@ -298,7 +299,7 @@ def test_the_future_changes_nothing(family: str, position: str) -> None:
         changed = tokens.clone()
         changed[:, place:] = (changed[:, place:] + 1) % vocab(module)
         got = logits(module, changed, source=source)
-        assert gap(got[:, :place], wanted[:, :place]) <= 2e-6  # an expert has other rows then, and rounds otherwise
+        assert gap(got[:, :place], wanted[:, :place]) <= 1e-6
         assert gap(got[:, place:], wanted[:, place:]) > 1e-2
 
 
