@@ -65,8 +65,8 @@ class Words(Kind):
         if ".conllu" in path.suffixes:
             if labelled and columns.text not in (None, CONLLU[1]):
                 raise ValueError(
-                    f"{path}: CoNLL-U has words in the column {CONLLU[1]}, not in {columns.text!r}: leave --text out, or "
-                    f"say --text {CONLLU[1]} where the model was tuned with another"
+                    f"{path}: CoNLL-U has words in the column {CONLLU[1]}, not in {columns.text!r}: leave --text out, "
+                    f"or say --text {CONLLU[1]} where the model was tuned with another"
                 )
             return read_conllu(path, tag=(columns.label or "UPOS") if labelled else CONLLU[1])
         token, tag = (None if name is None else _number(name) for name in (columns.text, columns.label))
