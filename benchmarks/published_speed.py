@@ -5,9 +5,9 @@
 
 One folder a family is written by transformers, at a published size with 6 layers, and both libraries load it: the same
 weights, the same rows, the same optimiser (fused AdamW). Each runs uncompiled and compiled; a library's figure is its
-better one. The contestants take turns, a pass each, in one process a family and task, so that a drift of the machine's
-speed falls on all: two turns to warm up, then --passes counted ones. The table shows medians, and the median over turns
-of the ratio of one turn's two times, with its quartiles.
+better one. Each is a process of its own, and they take turns, a pass each, so that a drift of the machine's speed falls
+on all: two turns to warm up, then --passes counted ones. weft's keeps the memory that it frees, as its commands do. The
+table shows medians, and the median over turns of the ratio of one turn's two times, with its quartiles.
 
 bf16: a forward pass has its weights in bf16, a training step runs under autocast with weights in fp32.
 transformers: attention by SDPA, its default. weft: attention kernels measured once, as `weft train` does.
@@ -16,7 +16,6 @@ transformers: attention by SDPA, its default. weft: attention kernels measured o
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import subprocess
 import sys
@@ -146,16 +145,36 @@ def passes(name: str, family: str, folder: str, given: argparse.Namespace, task:
     return step
 
 
+def contestant(name: str, family: str, folder: str, task: str, precision: str, given: argparse.Namespace) -> None:
+    """A contestant's own process: a pass for each line that comes in, its seconds for each that goes out."""
+    if name.startswith("weft"):
+        import weft
+
+        weft.keep_memory()  # as weft's commands do
+    step = passes(name, family, folder, given, task, precision)
+    for _ in sys.stdin:
+        began = time.perf_counter()
+        step()
+        print(time.perf_counter() - began, flush=True)
+
+
 def measured(family: str, folder: str, given: argparse.Namespace, task: str, precision: str) -> dict[str, list[float]]:
-    """Seconds of each counted pass of each contestant, in turns, in this process."""
-    steps = {name: passes(name, family, folder, given, task, precision) for name in given.contestants}
-    times: dict[str, list[float]] = {name: [] for name in steps}
+    """Seconds of each counted pass of each contestant, in turns."""
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    workers, times = dict[str, Any](), dict[str, list[float]]()
+    for name in given.contestants:
+        words = [sys.executable, __file__, "--batch", str(given.batch), "--one", name, family, folder, task, precision]
+        workers[name], times[name] = subprocess.Popen(words, text=True, bufsize=1, **pipes), []
     for turn in range(WARM + given.passes):
-        for name, step in steps.items():
-            began = time.perf_counter()
-            step()
+        for name, worker in workers.items():
+            worker.stdin.write("\n")
+            line = worker.stdout.readline()
+            if not line:
+                raise SystemExit(f"{name} ended: {family}, {task}, {precision}")
             if turn >= WARM:
-                times[name].append(time.perf_counter() - began)
+                times[name].append(float(line))
+    for worker in workers.values():
+        worker.communicate()
     return times
 
 
@@ -176,24 +195,11 @@ def report(family: str, task: str, precision: str, times: dict[str, list[float]]
 
 def measure_all(given: argparse.Namespace, folder: Path) -> None:
     print(f"{'family':11}{'task':9}{'':6}" + "".join(f"{name:>23}" for name in given.contestants) + f"{'ratio':>8}")
-    options = ["--passes", str(given.passes), "--batch", str(given.batch), "--contestants", *given.contestants]
     for family in given.families:
         reference(family).save_pretrained(folder / family)
         for task in given.tasks:
             for precision in given.precisions:
-                words = [
-                    sys.executable,
-                    "-W",
-                    "ignore",
-                    __file__,
-                    *options,
-                    "--one",
-                    family,
-                    str(folder / family),
-                    task,
-                ]
-                done = subprocess.run([*words, precision], check=True, stdout=subprocess.PIPE, text=True)
-                report(family, task, precision, json.loads(done.stdout.splitlines()[-1]))
+                report(family, task, precision, measured(family, str(folder / family), given, task, precision))
 
 
 def main() -> None:
@@ -204,11 +210,10 @@ def main() -> None:
     parser.add_argument("--precisions", nargs="+", choices=("bf16", "fp32"), default=("bf16", "fp32"))
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--contestants", nargs="+", choices=CONTESTANTS, default=CONTESTANTS)
-    parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--one", nargs=5, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
-        family, folder, task, precision = given.one
-        print(json.dumps(measured(family, folder, given, task, precision)))
+        contestant(*given.one, given)
         return
     with tempfile.TemporaryDirectory() as folder:
         measure_all(given, Path(folder))

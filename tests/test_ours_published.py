@@ -4,19 +4,27 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.nn import functional
 
 import weft
-from weft.data import train_tokenizer
+from weft.data import template_of, train_tokenizer
 from weft.generate import GREEDY
+from weft.hub.blanks import fill
 from weft.hub.model import Model
+from weft.hub.score import score_text
 from weft.models import FAMILIES, Blueprint
-from weft.nn import EncoderDecoder, Writer
+from weft.nn import Encoder, EncoderDecoder, Writer
 
 TEXT = "the weaver mends the red thread and sings a song of the sea, all day long " * 3
 WRITERS = [
     name
     for name in FAMILIES.names()
     if FAMILIES.get(name).published and isinstance(Blueprint.of(name, "debug").empty(), Writer)
+]
+READERS = [
+    name
+    for name in FAMILIES.names()
+    if FAMILIES.get(name).published and isinstance(Blueprint.of(name, "debug").empty(), Encoder)
 ]
 
 
@@ -45,3 +53,25 @@ def test_the_reference_goes_on_as_weft_does(name: str, tmp_path: Path) -> None:
     weft.save(again, tmp_path / "two")
     files = [{path.name: path.read_bytes() for path in (tmp_path / place).iterdir()} for place in ("one", "two")]
     assert files[0] == files[1]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", READERS)
+def test_an_encoder_reads_a_text_as_in_training_before_and_after(name: str, tmp_path: Path) -> None:
+    tokenizer = train_tokenizer("bpe", [TEXT], 400)
+    blueprint = Blueprint.of(name, "debug", vocab=tokenizer.vocab + 1)  # one more, of what is hidden
+    model = Model(blueprint.build(seed=3), blueprint, tokenizer)
+    weft.save(model, tmp_path / "one")
+    again = weft.load(tmp_path / "one")
+    begin, end, spelt = tokenizer.begin, tokenizer.end, tokenizer.encode("the weaver")
+    assert again.tokenizer is not None and template_of(again.tokenizer) is not None
+    theirs = pytest.importorskip("transformers").AutoTokenizer.from_pretrained(tmp_path / "one")
+    assert theirs("the weaver").input_ids == [begin, *spelt, end]
+    pooling = weft.Pooling(("mean",), normalise=True)
+    vectors = [found.embed(["the weaver", "a song"], pooling=pooling) for found in (model, again)]
+    torch.testing.assert_close(vectors[0], vectors[1], rtol=0, atol=0)
+    by_hand = functional.normalize(model.encode(torch.tensor([[begin, *spelt, end]])).mean(1), dim=-1)  # [1, D]
+    torch.testing.assert_close(vectors[0][:1], by_hand)
+    if "masked" in model.module.heads:
+        assert score_text(again, "the weaver").likelihood == score_text(model, "the weaver").likelihood
+        assert fill(again, "the _ sings") == fill(model, "the _ sings")

@@ -116,7 +116,7 @@ def test_a_vector_does_not_depend_on_its_company_or_on_the_size_of_a_pass() -> N
     torch.testing.assert_close(asked.embed(TEXTS)[[0, 2, 3, 4]], together)  # also beside an empty one
     for text, vector in zip(texts, together, strict=True):
         torch.testing.assert_close(asked.embed([text])[0], vector)
-        ids = torch.tensor([Bytes().encode(text)])
+        ids = torch.tensor([[Bytes().begin, *Bytes().encode(text), Bytes().end]])  # as in training
         states = asked.encode(ids)[0].detach()
         expected = torch.cat([by_hand("cls", states), by_hand("mean", states)])
         torch.testing.assert_close(vector, expected / expected.norm())
@@ -124,9 +124,9 @@ def test_a_vector_does_not_depend_on_its_company_or_on_the_size_of_a_pass() -> N
 
 def test_a_long_text_is_cut_where_the_pooling_says() -> None:
     asked = model(Pooling(longest=5))
-    torch.testing.assert_close(asked.embed(["abcdefgh"]), asked.embed(["abcde"]))
-    assert not torch.allclose(asked.embed(["abcde"]), asked.embed(["abcdx"]))
-    torch.testing.assert_close(asked.embed(["y" * 500], pooling=Pooling()), asked.embed(["y" * 64], pooling=Pooling()))
+    torch.testing.assert_close(asked.embed(["abcdefgh"]), asked.embed(["abc"]))  # between what begins and ends it
+    assert not torch.allclose(asked.embed(["abc"]), asked.embed(["abx"]))
+    torch.testing.assert_close(asked.embed(["y" * 500], pooling=Pooling()), asked.embed(["y" * 62], pooling=Pooling()))
 
 
 def test_no_text_has_no_vector_and_no_declaration_no_guess() -> None:

@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from weft.allocator import keep_memory as keep_memory
     from weft.data import load_tokenizer as load_tokenizer
     from weft.generate import Beams as Beams
     from weft.generate import Sampling as Sampling
@@ -29,6 +30,7 @@ _HOMES = {
     "Sampling": "weft.generate",
     "TrainSettings": "weft.training.settings",
     "describe": "weft.inspect",
+    "keep_memory": "weft.allocator",
     "load": "weft.hub",
     "load_tokenizer": "weft.data",
     "save": "weft.hub",
@@ -43,6 +45,7 @@ __all__ = [
     "Sampling",
     "TrainSettings",
     "describe",
+    "keep_memory",
     "load",
     "load_tokenizer",
     "save",

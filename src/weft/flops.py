@@ -25,9 +25,9 @@ def attention_backward(grad: Tensor, q: Tensor, k: Tensor, v: Tensor, *_: Any, *
     return 2 * q.shape[0] * q.shape[1] * q.shape[2] * k.shape[2] * (3 * q.shape[3] + 2 * v.shape[3])
 
 
-def linear(x: Tensor, weight: Tensor, *_: Any, **__: Any) -> int:
-    """Operations of oneDNN's product of x [.., in] and weight [out, in]."""
-    return 2 * x.numel() * weight.shape[0]
+def linear(x: Tensor, *more: Any, out_val: Tensor, **_: Any) -> int:
+    """Operations of oneDNN's product of x [.., in] and a weight [out, in]."""
+    return 2 * x.numel() * out_val.shape[-1]
 
 
 def formulas() -> dict[Any, Formula]:

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from weft.allocator import keep_memory
 from weft.cli.asks import evaluate, fill, score
 from weft.cli.compare import compare
 from weft.cli.datasets import data
@@ -261,6 +262,7 @@ def main(arguments: list[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal without a character must not end a command
+    keep_memory()
     try:
         app(arguments)
     except (ValueError, OSError, ImportError, MemoryError, RuntimeError) as error:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from weft.batch import Tokenizer
-from weft.data.tokenizers import Template, template_of
+from weft.data import Template
+from weft.hub.frames import frame
 from weft.hub.model import Model
 from weft.nn import Encoder
 from weft.objectives import MaskedTokens
@@ -49,10 +50,8 @@ class Hiding:
 
     @cached_property
     def template(self) -> Template:
-        """What stands around a text: as the tokenizer declares it; else, as in training, what begins a document and
-        what ends it."""
-        own = template_of(self.tokenizer)
-        return own or Template.around(self.tokenizer.begin, self.tokenizer.end).untyped()
+        """What stands around a text."""
+        return frame(self.encoder, self.tokenizer)
 
     @property
     def room(self) -> int:

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from weft.batch import Tokenizer
-from weft.data import ChatTemplate, Message, encode_many, template_of
+from weft.data import ChatTemplate, Message, encode_many
 from weft.generate import GREEDY, Beams, Sampling, row_seeds
 from weft.generate.cached import evaluating
+from weft.hub.frames import frame
 from weft.hub.inputs import check_ids, nothing, ragged
 from weft.hub.published import Origin
 from weft.hub.sentences import BATCH, Pooling, vectors
@@ -177,14 +178,13 @@ class Model:
             return vectors(encode, rows, pooling, batch, device, advance)
 
     def _framed(self, ids: list[int], pooling: Pooling) -> tuple[list[int], list[int]]:
-        """A sentence's ids and types with what the tokenizer puts around them, cut at the pooling's longest; the end id
-        of an empty one that has nothing around it."""
-        template = template_of(self.need_tokenizer())
-        around = len(template.one([])[0]) if template else 0
-        context = self.config.context
+        """A sentence's ids and types with what stands around them, cut at the pooling's longest; the end id of an empty
+        one that has nothing around it."""
+        tokenizer, context = self.need_tokenizer(), self.config.context
+        template = frame(self.module, tokenizer)
+        around = len(template.one([])[0])
         longest = min(pooling.longest or context, context)
-        framed = ids[:longest] or [self.need_tokenizer().end]
-        return template.one(ids[: longest - around]) if template and (ids or around) else (framed, [0] * len(framed))
+        return template.one(ids[: max(0, longest - around)]) if ids or around else ([tokenizer.end], [0])
 
     def generate(
         self, prompt: Prompt, sampling: Sampling | None = None, *, tokens: int = 200, beams: int | Beams = 1

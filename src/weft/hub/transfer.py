@@ -28,6 +28,7 @@ from weft.hub.folder import (
     read_plan,
     read_tokenizer,
 )
+from weft.hub.frames import as_ours
 from weft.hub.inputs import written_vocab
 from weft.hub.model import Model
 from weft.hub.published import Origin, Plan
@@ -224,16 +225,6 @@ def _say_class(folder: Path, tokenizer: Tokenizer) -> None:
     path, end = folder / "tokenizer_config.json", tokenizer.name(tokenizer.end)
     said = read_json(path) if path.is_file() else {"eos_token": end, "pad_token": end}
     write_json(path, {"tokenizer_class": "PreTrainedTokenizerFast"} | said)
-
-
-def as_ours(blueprint: Blueprint, tokenizer: LibraryTokenizer) -> LibraryTokenizer:
-    """The tokenizer, saying what weft puts around ids: END text for a decoder, text END for the source of another. Of
-    an encoder it says nothing."""
-    module, end = blueprint.empty(), tokenizer.end
-    if isinstance(module, Encoder):
-        return tokenizer
-    translates = isinstance(module, EncoderDecoder)
-    return tokenizer.framed(Template.around(None, end) if translates else Template.around(end, None))
 
 
 def as_dtype(dtype: torch.dtype | str | None) -> torch.dtype:

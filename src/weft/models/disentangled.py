@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from weft.nn import Attention, Block, Distances, Layout, Linear, Placed, Position, Relative, Sight
+from weft.nn.activation import activation
 from weft.nn.branch import Auxiliary, Slots
 from weft.nn.context import Context
 from weft.nn.dropout import Dropout, drop
-from weft.nn.feedforward import activation
 
 BLOCK = 64  # queries whose products are taken together: of T + 64 distances, where each of them asks for T
 

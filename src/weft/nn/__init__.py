@@ -4,6 +4,7 @@ Shapes: B batch, T queries, S keys, D width, H heads, G key/value heads, K head 
 """
 
 from weft.nn import initialise, kernels
+from weft.nn.activation import ACTIVATIONS
 from weft.nn.attention import Attention, CrossAttention
 from weft.nn.block import Block, Pre, Residual, Sum
 from weft.nn.blocks import Blocks, RandomBlocks
@@ -15,7 +16,7 @@ from weft.nn.dropout import Dropout
 from weft.nn.embed import Embed, LMHead
 from weft.nn.encoder import Encoder, Head, PlaceHead, Pooler, RowHead, SpanHead, TokenHead
 from weft.nn.experts import Experts, balance
-from weft.nn.feedforward import ACTIVATIONS, GLU, MLP
+from weft.nn.feedforward import GLU, MLP
 from weft.nn.kernels import KERNELS, Scoring, attend
 from weft.nn.kind import ATTENTIONS, BlockGlobalKind, FeaturesKind, Kind, LinearKind, LowRankKind, WindowKind
 from weft.nn.layout import Layout

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from weft.nn.activation import activation
 from weft.nn.branch import Auxiliary
 from weft.nn.context import Context
 from weft.nn.embed import Embed, LMHead, Types
-from weft.nn.feedforward import activation
 from weft.nn.layout import Layout
 from weft.nn.linear import Linear
 from weft.nn.model import check_length
@@ -51,11 +51,11 @@ class TokenHead(Head):
         self.out = LMHead(inner, vocab, bias=out_bias, tied=tied)
 
     def forward(self, x: Tensor, table: Tensor | None = None) -> Tensor:
-        return self.out(self.norm(self.act(self.dense(x))), table)  # [B, T, V]
+        return self.out(self.norm(self.dense(x, self.act)), table)  # [B, T, V]
 
     def nats(self, x: Tensor, labels: Tensor, table: Tensor | None = None, *, ignored: int = -100) -> Tensor:
         """See `LMHead.nats`: all scores are never held."""
-        return self.out.nats(self.norm(self.act(self.dense(x))), labels, table, ignored=ignored)
+        return self.out.nats(self.norm(self.dense(x, self.act)), labels, table, ignored=ignored)
 
 
 class PlaceHead(Head):
@@ -66,7 +66,7 @@ class PlaceHead(Head):
         self.dense, self.act, self.out = Linear(width, width), activation(act), Linear(width, 1)
 
     def forward(self, x: Tensor, table: Tensor | None = None) -> Tensor:
-        return self.out(self.act(self.dense(x)))[..., 0]  # [B, T]
+        return self.out(self.dense(x, self.act))[..., 0]  # [B, T]
 
     def nats(self, x: Tensor, labels: Tensor, table: Tensor | None = None, *, ignored: int = -100) -> Tensor:
         """Σ -log p(label), fp32, of labels that are 0 or 1."""
@@ -117,7 +117,7 @@ class SpanHead(Head):
     def _within(self, x: Tensor) -> Tensor:
         if x.shape[-1] != self.dense.width_in:
             raise ValueError(f"a span's head reads {self.dense.width_in} numbers, not {x.shape[-1]}: see SpanHead.read")
-        return self.norm(self.act(self.dense(x)))  # [.., D]
+        return self.norm(self.dense(x, self.act))  # [.., D]
 
 
 class Pooler(nn.Module):

@@ -3,48 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
-import torch
 from torch import Tensor
-from torch.nn import functional
 
+from weft.nn.activation import activation
 from weft.nn.branch import Branch
 from weft.nn.context import Context
 from weft.nn.dropout import Dropout
 from weft.nn.linear import Linear
 from weft.nn.tap import Tap
-
-Activation = Callable[[Tensor], Tensor]
-
-
-def _quick_gelu(x: Tensor) -> Tensor:
-    """x · σ(1.702 x): the approximation CLIP was trained with."""
-    return x * torch.sigmoid(1.702 * x)
-
-
-def _relu_squared(x: Tensor) -> Tensor:
-    """relu(x)² (So et al. 2021, Primer)."""
-    return functional.relu(x).square()
-
-
-ACTIVATIONS: dict[str, Activation] = {
-    "relu": functional.relu,
-    "relu2": _relu_squared,
-    "gelu": functional.gelu,
-    "gelu_tanh": partial(functional.gelu, approximate="tanh"),
-    "quick_gelu": _quick_gelu,
-    "silu": functional.silu,
-    "mish": functional.mish,
-    "tanh": torch.tanh,
-}
-
-
-def activation(name: str) -> Activation:
-    """The activation of this name; ValueError where there is none."""
-    if name not in ACTIVATIONS:
-        raise ValueError(f"unknown activation {name!r}; there are {', '.join(ACTIVATIONS)}")
-    return ACTIVATIONS[name]
 
 
 class MLP(Branch):
@@ -58,7 +25,7 @@ class MLP(Branch):
         self.hidden, self.drop = Tap(), Dropout(dropout)
 
     def forward(self, x: Tensor, ctx: Context, slot: None = None) -> tuple[Tensor, None]:
-        hidden = self.hidden(self.act(self.up(x)))  # [B, T, hidden]
+        hidden = self.hidden(self.up(x, self.act))  # [B, T, hidden]
         return self.down(self.drop(hidden)), None  # [B, T, D]
 
 
@@ -73,12 +40,14 @@ class GLU(Branch):
         combine: Callable[[Tensor, Tensor], Tensor] | None = None, dropout: float = 0.0,
     ) -> None:  # fmt: skip
         super().__init__()
-        squash = activation(act)
-        self.combine = combine or (lambda gate, up: squash(gate) * up)
+        self.act, self.combine = activation(act), combine
         self.gate, self.up = Linear(width, hidden, bias=bias), Linear(width, hidden, bias=bias)
         self.down = Linear(hidden, width, bias=bias, residual=True)
         self.hidden, self.drop = Tap(), Dropout(dropout)
 
     def forward(self, x: Tensor, ctx: Context, slot: None = None) -> tuple[Tensor, None]:
-        hidden = self.hidden(self.combine(self.gate(x), self.up(x)))  # [B, T, hidden]
+        if self.combine is None:
+            hidden = self.hidden(self.up(x, times=self.gate(x, self.act)))  # [B, T, hidden]
+        else:
+            hidden = self.hidden(self.combine(self.gate(x), self.up(x)))  # [B, T, hidden]
         return self.down(self.drop(hidden)), None  # [B, T, D]

@@ -6,20 +6,43 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-FEW = range(2, 65)  # rows of which oneDNN makes products sooner than torch's usual library (docs/decisions.md)
-WIDE, SLICE = 8192, 2048  # from so many features on, so many at a time
+from weft.nn.activation import ONEDNN, Activation
+
+EVERY = torch.backends.cpu.get_cpu_capability().startswith("AVX512")  # oneDNN makes products the sooner (decisions.md);
+FEW = range(2, 65)  # elsewhere those of so many rows,
+WIDE, SLICE = 8192, 2048  # and more rows times a vocabulary are best made so many words at a time
 
 
-def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x Wᵀ + b. x [.., in], weight [out, in] -> [.., out]. In fp32 on a processor, without gradient or autocast, few
-    rows go to oneDNN, and more of them against a vocabulary are made a slice of the features at a time."""
-    plain = x.dtype == weight.dtype == torch.float32 and x.device.type == "cpu" and x.numel() > 0
-    if not plain or torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu"):
-        return functional.linear(x, weight, bias)
-    rows, wide = x.numel() // x.shape[-1], len(weight) >= WIDE
-    if (rows in FEW or (wide and rows == 1)) and torch.backends.mkldnn.is_available():
-        return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
-    return _sliced(x, weight, bias) if wide and rows > 1 else functional.linear(x, weight, bias)
+def product(
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, act: Activation | None = None, times: Tensor | None = None
+) -> Tensor:
+    """act(x Wᵀ + b) · times, rounded once where oneDNN makes it, on a processor, without gradient or autocast.
+
+    x [.., in], weight [out, in], times [.., out] -> [.., out]."""
+    free = x.dtype == weight.dtype and x.device.type == "cpu" and x.numel() > 0 and not torch.is_grad_enabled()
+    free = free and not torch.compiler.is_compiling() and not torch.is_autocast_enabled("cpu")
+    rows, wide = x.numel() // max(1, x.shape[-1]), len(weight) >= WIDE
+    if free and _onednn(x.dtype, few=rows in FEW or (wide and rows == 1)):
+        if act is None and times is not None:
+            return torch.ops.mkldnn._linear_pointwise.binary(x, times, weight, bias, "mul")
+        y = torch.ops.mkldnn._linear_pointwise(x, weight, bias, *ONEDNN.get(act, ONEDNN[None]))
+        act = None if act in ONEDNN else act
+    else:
+        slices = free and wide and rows > 1 and x.dtype == torch.float32
+        y = (_sliced if slices else functional.linear)(x, weight, bias)
+    return _finished(y, act, times)
+
+
+def _onednn(dtype: torch.dtype, *, few: bool) -> bool:
+    """Whether oneDNN has these products, and makes them sooner."""
+    if dtype == torch.bfloat16:
+        return torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return dtype == torch.float32 and (EVERY or few) and torch.backends.mkldnn.is_available()
+
+
+def _finished(y: Tensor, act: Activation | None, times: Tensor | None) -> Tensor:
+    y = y if act is None else act(y)
+    return y if times is None else y * times
 
 
 def _sliced(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -61,11 +84,13 @@ class Linear(nn.Module):
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, act: Activation | None = None, times: Tensor | None = None) -> Tensor:
+        if not self.adapters:
+            return product(x, self.weight, self.bias, act, times)  # [.., out]
         y = product(x, self.weight, self.bias)  # [.., out]
         for adapter in self.adapters.values():
             y = adapter(x, y, self)
-        return y
+        return _finished(y, act, times)
 
     def extra_repr(self) -> str:
         return f"{self.width_in} -> {self.width_out}{'' if self.bias is None else ' + bias'}"

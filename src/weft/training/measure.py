@@ -50,17 +50,18 @@ def costs(
     """Median seconds of one forward and backward pass over [rows, length] by kernel; the slow reference is left out,
     and so are kernels that hold all scores where those take more than HELD bytes and another kernel can do it.
 
-    What the attention adds (a bias, values by distance, a sink) takes part, so that only able kernels are timed. Leaves
-    no gradients behind.
+    What the attention adds (a bias, values by distance, a sink) takes part, so that only able kernels are timed; under
+    autocast where its weights are of another dtype. Leaves no gradients behind.
     """
-    device = next(attention.parameters()).device
+    example = next(attention.parameters())
+    device, cast = example.device, partial(torch.autocast, example.device.type, dtype, enabled=example.dtype != dtype)
     heads = (attention.heads, attention.kv_heads, attention.kv_heads)
     widths = (attention.head_width, attention.head_width, attention.value_width)
     q, k, v = (
         torch.randn(rows, length, head, width, device=device, dtype=dtype, requires_grad=True)
         for head, width in zip(heads, widths, strict=True)
     )
-    with torch.no_grad():  # a trained bias is the field's cost, once a pass, not a kernel's
+    with torch.no_grad(), cast():  # a trained bias is the field's cost, once a pass, not a kernel's
         sight = field.among(Layout(), length, device)
         how = replace(attention.scoring(q, k, sight), dropout=attention.dropout)  # as in training
     learned = [q, k, v, *(parameter for parameter in attention.parameters() if parameter.requires_grad)]
@@ -69,7 +70,8 @@ def costs(
         learned.append(how.bias)
 
     def once(kernel: str) -> None:
-        out = attend(q, k, v, replace(sight, kernel=kernel), how)
+        with cast():
+            out = attend(q, k, v, replace(sight, kernel=kernel), how)
         torch.autograd.grad(out, learned, torch.ones_like(out), allow_unused=True)
 
     names = [name for name in KERNELS if name != "eager" and able(name, sight, how)]
