@@ -1,13 +1,14 @@
 """Fine-tuning beside a plain loop of transformers: the metric over seeds, and the time of a step.
 
     python benchmarks/fine_tuning.py MODEL --data FOLDER --out DIR [--tasks sst2 ud wnut17 wikigold squad_v2]
-                                     [--seeds 3] [--theirs 1] [--steps 0]
+                                     [--seeds 3] [--theirs 1] [--steps 0] [--precision fp32]
 
 MODEL: an encoder's folder, a trained MiniLM say. FOLDER has train and dev files in sst2/ (.tsv.gz), ud_english_ewt/
 (.conllu.gz), wnut17/ and wikigold/ (.conll.gz), squad_v2/ (.json.gz). --seeds: of weft; --theirs: of the reference.
 
 The reference: the model's class in transformers with a new head, AdamW as torch makes it, a linear fall of the rate,
-gradients clipped at 1, the same rows in the same order with the same padding, dropout as the folder has it. fp32 both.
+gradients clipped at 1, the same rows in the same order with the same padding, dropout as the folder has it. Both train
+in fp32, or with --precision bf16 under autocast, and are scored in fp32.
 With --steps N nothing is scored: N steps of each, in turns, three rounds, the median time of a step of each.
 """
 
@@ -58,10 +59,10 @@ TASKS = {
 }
 
 
-def tuning(asked: Asked, model: Path, data: Path, seeds: int) -> Tuning:
-    files = (data / asked.folder / f"{name}.{asked.suffix}" for name in ("train", "dev"))
-    settings = replace(USUAL, epochs=asked.epochs, rate=asked.rate, precision="fp32", log_every=1)
-    return Tuning(model, asked.task, *files, asked.columns, context=asked.context, seeds=seeds, train=settings)
+def tuning(asked: Asked, given: argparse.Namespace, seeds: int) -> Tuning:
+    files = (given.data / asked.folder / f"{name}.{asked.suffix}" for name in ("train", "dev"))
+    settings = replace(USUAL, epochs=asked.epochs, rate=asked.rate, precision=given.precision, log_every=1)
+    return Tuning(given.model, asked.task, *files, asked.columns, context=asked.context, seeds=seeds, train=settings)
 
 
 class Theirs:
@@ -99,7 +100,8 @@ class Theirs:
                 "tag": lambda b=batch: {"labels": b.labels},
                 "answer": lambda b=batch: {"start_positions": b.asked["start"], "end_positions": b.asked["stop"]},
             }[self.task]()
-            loss = self.model(**self.inputs(batch), **asked).loss
+            with torch.autocast("cpu", torch.bfloat16, enabled=settings.precision == "bf16"):
+                loss = self.model(**self.inputs(batch), **asked).loss
             optimiser.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip)
@@ -135,7 +137,7 @@ class Theirs:
 
 def scored(name: str, given: argparse.Namespace) -> dict[str, Any]:
     asked = TASKS[name]
-    made = tuning(asked, given.model, given.data, given.seeds)
+    made = tuning(asked, given, given.seeds)
     found = tune(made, given.out / name, overwrite=True)
     if found.interrupted:
         raise SystemExit(f"{name} was stopped in seed {len(found.scores)}: nothing is said of it")
@@ -161,7 +163,7 @@ def scored(name: str, given: argparse.Namespace) -> dict[str, Any]:
 
 def timed(name: str, given: argparse.Namespace) -> dict[str, Any]:
     asked = TASKS[name]
-    made = tuning(asked, given.model, given.data, 1)
+    made = tuning(asked, given, 1)
     settings = replace(made.train, epochs=0, steps=given.steps, evaluate_every=given.steps, checkpoint_every=0)
     prepared = prepare(made, lambda text: None)
     ours, theirs = [], []
@@ -184,6 +186,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--theirs", type=int, default=1)
     parser.add_argument("--steps", type=int, default=0)
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     given = parser.parse_args()
     warnings.simplefilter("ignore")
     for name in given.tasks:
