@@ -69,7 +69,8 @@ def changed(
     ]
 
 
-TRANSFORMER = changed(to_data(RECIPE.model.config), to_data(PLAIN.model.config), but=("vocab",))
+PARTS = [f"{place}={part['name']}" for place, part in RECIPE.model.to_data()["parts"].items() if part]
+TRANSFORMER = [*changed(to_data(RECIPE.model.config), to_data(PLAIN.model.config), but=("vocab",)), *PARTS]
 FALLING = ("train.schedule=linear", "train.floor=0.05")
 TUNED = {  # of each network, apart from its size and from what the RNN shares with the transformer
     "text": ("train.optimiser=muon", "train.rate=8e-3", "train.schedule=linear", "train.floor=0.0"),
@@ -79,7 +80,7 @@ TUNED = {  # of each network, apart from its size and from what the RNN shares w
         f"data.alike={RECIPE.data.alike}",
         "data.held_out=0.01",
     ),
-    "rnn": ("model.dropout=0.3", "train.optimiser=adamw", "train.rate=2e-3", *FALLING),
+    "rnn": ("model.dropout=0.1", "train.optimiser=adamw", "train.rate=6e-3", *FALLING),  # tried: benchmarks/RESULTS.md
 }
 SHARED = ("batch", "checkpoint_every", "keep", "last", "average")  # of a run's train settings, by both translators
 OUT = Path("runs/attention")

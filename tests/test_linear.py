@@ -5,7 +5,14 @@ import torch
 from torch.nn import functional
 
 from weft.flops import Counter
+from weft.nn import ACTIVATIONS, Linear, linear
 from weft.nn.linear import FEW, SLICE, WIDE, product
+
+
+@pytest.fixture(params=["every", "few"], autouse=True)
+def machine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A processor where oneDNN makes all products, and one where it makes those of few rows."""
+    monkeypatch.setattr(linear, "EVERY", request.param == "every")
 
 
 @pytest.mark.parametrize("bias", [False, True])
@@ -25,3 +32,36 @@ def test_a_product_is_x_w_transposed_plus_b(shape: tuple[int, ...], out: int, bi
         torch.testing.assert_close(product(x, weight, b), want)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         assert product(x, weight, b).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["fp32", "bf16"])
+@pytest.mark.parametrize("act", [None, *ACTIVATIONS])
+@pytest.mark.parametrize("rows", [1, 5, FEW.stop + 6])
+@pytest.mark.parametrize("gated", [False, True])
+def test_a_product_ends_with_its_activation_and_what_it_is_multiplied_by(
+    act: str | None, rows: int, gated: bool, dtype: torch.dtype
+) -> None:
+    torch.manual_seed(0)
+    part, squash = Linear(12, 20).to(dtype), None if act is None else ACTIVATIONS[act]
+    torch.nn.init.normal_(part.bias)
+    x = torch.randn(12, rows).to(dtype).T[None]  # [1, T, 12], not contiguous
+    times = torch.randn(20, rows).to(dtype).T[None] if gated else None  # [1, T, 20], likewise
+    want = functional.linear(x.double(), part.weight.double(), part.bias.double())
+    want = want if squash is None else squash(want)
+    want = (want if times is None else want * times.double()).to(dtype)
+    close = {} if dtype == torch.float32 else {"atol": 0.05, "rtol": 0.02}  # rounded once, or after each step
+    with torch.no_grad():
+        torch.testing.assert_close(part(x, squash, times), want, **close)
+    torch.testing.assert_close(part(x, squash, times), want, **close)
+    part.adapters["twice"] = Twice()
+    with torch.no_grad():
+        doubled = 2 * functional.linear(x, part.weight, part.bias)
+        doubled = doubled if squash is None else squash(doubled)
+        torch.testing.assert_close(part(x, squash, times), doubled if times is None else doubled * times, **close)
+
+
+class Twice(torch.nn.Module):
+    """An adapter: activations come behind it."""
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor, whole: Linear) -> torch.Tensor:
+        return 2 * y
