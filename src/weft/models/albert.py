@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from weft.models.bidirectional import DEBUG, SMALL, Bidirectional, draw, encoder, keys, masked, published, stem, token
-from weft.models.family import FAMILIES, Family
+from weft.models.bidirectional import DEBUG, SMALL, Bidirectional, encoder, keys, masked, published, stem, token
+from weft.models.family import FAMILIES, Family, draw
 from weft.models.published import Found, Key, Table
 from weft.nn import Attention, Encoder, LearnedScheme, RowHead, Scheme
 

@@ -19,25 +19,12 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from weft.models.family import FAMILIES, Family
+from weft.models.family import FAMILIES, Family, draw
 from weft.models.pair import Side, pair
 from weft.models.published import Key, Published
 from weft.models.published_bart import KEYS, ONE, PLACES, SPARE, TIED, kin, names, tables
-from weft.nn import (
-    MLP,
-    Attention,
-    Branch,
-    CrossAttention,
-    Embed,
-    EncoderDecoder,
-    LayerNorm,
-    LearnedScheme,
-    LMHead,
-    Residual,
-    Scheme,
-    SinusoidHalvesScheme,
-    initialise,
-)
+from weft.nn import MLP, Attention, Branch, Embed, EncoderDecoder, LayerNorm, LMHead, Residual
+from weft.nn.scheme import LearnedScheme, Scheme, SinusoidHalvesScheme
 
 
 @dataclass(frozen=True)
@@ -80,7 +67,7 @@ class Marian(Bart):
 
 
 def build(c: Bart, *, position: Scheme | None = None, attention: type[Attention] = Attention) -> EncoderDecoder:
-    scheme, target_vocab, heads = position or c.scheme, c.target_vocab or c.vocab, c.decoder_heads or c.heads
+    scheme, target_vocab = position or c.scheme, c.target_vocab or c.vocab
     if c.shared and target_vocab != c.vocab:
         raise ValueError(f"target_vocab = {target_vocab}, vocab = {c.vocab} cannot be one table: set shared to false")
     rate = c.dropout if c.attention_dropout is None else c.attention_dropout
@@ -94,20 +81,17 @@ def build(c: Bart, *, position: Scheme | None = None, attention: type[Attention]
         return Embed(vocab, c.width, position=stem, scale=scale, norm=norm, dropout=c.dropout, own=own)
 
     def side(table: Embed, depth: int, heads: int, hidden: int) -> Side:
-        attn = partial(attention, c.width, heads, dropout=rate)
         mlp = partial(MLP, c.width, hidden, act=c.act, dropout=c.hidden_dropout)
-        return Side(table, depth, heads, c.width // heads, attn, mlp)
+        return Side(table, depth, heads, mlp)
 
-    source, target = embed(c.vocab, True), embed(target_vocab, not c.shared)
+    source = side(embed(c.vocab, True), c.encoder_depth, c.heads, c.hidden)
+    own = embed(target_vocab, not c.shared)
+    target = side(own, c.decoder_depth or c.encoder_depth, c.decoder_heads or c.heads, c.decoder_hidden or c.hidden)
     return pair(
-        scheme,
-        side(source, c.encoder_depth, c.heads, c.hidden),
-        side(target, c.decoder_depth or c.encoder_depth, heads, c.decoder_hidden or c.hidden),
-        cross=partial(CrossAttention, c.width, heads, field="memory", dropout=rate),
-        residual=residual,
+        scheme, attention, source, target, how=dict(dropout=rate), residual=residual,
         norm=partial(c.final_norm, c.width, eps=c.eps),
         head=LMHead(c.width, target_vocab, bias=c.bias, tied=c.tied),
-    )
+    )  # fmt: skip
 
 
 # fmt: off
@@ -115,8 +99,7 @@ def family(kind: type[Bart], published: Published, summary: str, **sizes: dict[s
     debug = dict(vocab=131, context=64, width=48, encoder_depth=2, heads=4, hidden=96)
     small = dict(vocab=4096, context=128, width=256, encoder_depth=3, heads=4, hidden=1024)
     return Family(
-        name=published.model_type, config=kind, build=build,
-        initialise=lambda module, c: initialise.normal(module, std=0.02),
+        name=published.model_type, config=kind, build=build, initialise=draw,
         sizes={"debug": debug, "small": small, **sizes}, objective="translate", published=published,
         weights=partial(names, kind.norm_place), summary=f"encoder–decoder, {summary}",
     )

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from weft.models.bidirectional import DEBUG, SMALL, Bidirectional, body, draw, encoder, keys, masked, published, token
-from weft.models.family import FAMILIES, Family
+from weft.models.bidirectional import DEBUG, SMALL, Bidirectional, body, encoder, keys, masked, published, token
+from weft.models.family import FAMILIES, Family, draw
 from weft.models.published import Found, Read, Seam
 from weft.nn import Attention, Encoder, LayerNorm, LearnedScheme, RelativeKeyScheme, RowHead, Scheme, SpanHead
 

@@ -7,12 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from torch import nn
-
 from weft.models.published import ACTIVATIONS, Found, Key, Published, Seam, Table, Tie, Twin
 from weft.nn import MLP, Attention, Block, Embed, Encoder, Field, Full, Head, LayerNorm, Linear, Pooler, Residual
 from weft.nn.encoder import TokenHead
-from weft.nn.initialise import normal
 from weft.nn.scheme import Scheme
 from weft.nn.stack import Stack
 
@@ -75,11 +72,6 @@ def token(c: Bidirectional, act: str | None = None) -> TokenHead:
     return TokenHead(c.width, c.vocab, inner=c.inner, act=act or c.act, norm=norm, tied=c.tied)
 
 
-def draw(module: nn.Module, c: Bidirectional) -> None:
-    """N(0, 0.02²); unlike the authors' it is not cut off at two standard deviations."""
-    normal(module, std=0.02)
-
-
 DEBUG: dict[str, Any] = dict(vocab=131, context=64, width=48, depth=2, heads=4, hidden=96, dropout=0.0)
 SMALL: dict[str, Any] = dict(vocab=4096, context=256, width=384, depth=6, heads=6, hidden=1536, dropout=0.0)
 
@@ -124,11 +116,12 @@ def stem(prefix: str) -> Table:
     )
 
 
-def body(prefix: str) -> Table:
-    """Those, the layers' and the pooler's, as BERT's are called."""
+def body(prefix: str, looks: Table = (("{q,k,v}", "{query,key,value}", ""),)) -> Table:
+    """Those, the layers' and the pooler's, as BERT's are called; looks: what makes queries, keys and values."""
     ours, theirs = "stack.layers.*", f"{prefix}.encoder.layer.*"
     return (
-        *stem(prefix), (f"{ours}.attn.branch.{{q,k,v}}", f"{theirs}.attention.self.{{query,key,value}}", ""),
+        *stem(prefix),
+        *((f"{ours}.attn.branch.{own}", f"{theirs}.attention.self.{its}", how) for own, its, how in looks),
         (f"{ours}.attn.branch.out", f"{theirs}.attention.output.dense", ""),
         (f"{ours}.mlp.branch.{{up,down}}", f"{theirs}.{{intermediate,output}}.dense", ""),
         (f"{ours}.{{attn,mlp}}.after", f"{theirs}.{{attention.output,output}}.LayerNorm", ""),

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from weft.models.bidirectional import DEBUG, SMALL, Bidirectional, draw, encoder, keys, masked, published, stem, token
+from weft.models.bidirectional import DEBUG, SMALL, Bidirectional, body, encoder, keys, masked, published, token
 from weft.models.disentangled import Convolved, Disentangled, DistanceTable
-from weft.models.family import FAMILIES, Family
+from weft.models.family import FAMILIES, Family, draw
 from weft.models.published import ACTIVATIONS, Found, Key, Published, Read, Seam, Table
 from weft.nn import Attention, Encoder, LayerNorm, LearnedScheme, Scheme
 
@@ -107,16 +107,13 @@ def _published(model_type: str, kind: str, c: Deberta, counts: Mapping[str, str]
 
 def _table(attention: Callable[[Deberta], Table], c: Deberta) -> Table:
     """attention: rows of a layer's projections."""
-    ours, theirs, table = "stack.layers.*", "deberta.encoder.layer.*", "cls.predictions.decoder.weight"
+    table = "cls.predictions.decoder.weight"
     pairs = ("cls.predictions.transform.", "cls.predictions"), ("lm_predictions.lm_head.", "lm_predictions.lm_head")
     heads = [masked(f"{head}dense", f"{head}LayerNorm", table, f"{bias}.bias") for head, bias in pairs]
     return (
-        *stem("deberta"), ("stack.fields.self.position.weight", "deberta.encoder.rel_embeddings.weight", "optional"),
+        *body("deberta", attention(c))[:-1],  # without a pooler
+        ("stack.fields.self.position.weight", "deberta.encoder.rel_embeddings.weight", "optional"),
         ("stack.fields.self.position.norm", "deberta.encoder.LayerNorm", "optional"),
-        *((f"{ours}.attn.branch.{a}", f"{theirs}.attention.self.{b}", how) for a, b, how in attention(c)),
-        (f"{ours}.attn.branch.out", f"{theirs}.attention.output.dense", ""),
-        (f"{ours}.mlp.branch.{{up,down}}", f"{theirs}.{{intermediate,output}}.dense", ""),
-        (f"{ours}.{{attn,mlp}}.after", f"{theirs}.{{attention.output,output}}.LayerNorm", ""),
         ("stack.layers.0.{conv,after}", "deberta.encoder.conv.{conv,LayerNorm}", "optional"),
         *heads[not c.legacy_head], *heads[c.legacy_head],  # the first are written, both are read
     )

@@ -16,18 +16,19 @@ from weft.nn.activation import activation
 from weft.nn.branch import Auxiliary, Slots
 from weft.nn.context import Context
 from weft.nn.dropout import Dropout, drop
+from weft.nn.position import Lookup
 
 BLOCK = 64  # queries whose products are taken together: of T + 64 distances, where each of them asks for T
 
 
-class DistanceTable(Position):
+class DistanceTable(Lookup, Position):
     """Trained vectors of signed distance, query - key, clipped. weight [2 · span, D]; norm: of its rows.
 
     max_distance: where distances end. buckets: half as many distances each way are exact, the rest logarithmic up to
     the end, and the span is their number; None: all are exact, and the span is max_distance. ValueError for one bucket.
     """
 
-    table, relative = True, True
+    relative = True
 
     def __init__(
         self, width: int, max_distance: int, *, buckets: int | None = None, norm: nn.Module | None = None
@@ -38,9 +39,6 @@ class DistanceTable(Position):
         self.max_distance, self.buckets, self.span = max_distance, buckets, buckets or max_distance
         self.weight, self.norm = nn.Parameter(torch.empty(2 * self.span, width)), norm or nn.Identity()
         self.reset()
-
-    def reset(self) -> None:
-        nn.init.normal_(self.weight, std=0.02)
 
     def at(self, q: Layout, k: Layout, new: Layout, length: int) -> Placed:
         buckets = self.bucket_of(q.places[:, :, None] - k.places[:, None, :])  # [B, T, S]

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from weft.models.bidirectional import DEBUG, SMALL, Bidirectional, draw, encoder, masked, published, stem, token
-from weft.models.family import FAMILIES, Family
+from weft.models.bidirectional import DEBUG, SMALL, Bidirectional, encoder, masked, published, stem, token
+from weft.models.family import FAMILIES, Family, draw
 from weft.models.published import ACTIVATIONS, Found, Key
 from weft.nn import Attention, Encoder, LearnedScheme, Scheme
 

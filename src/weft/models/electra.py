@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import partial
 
-from weft.models.bidirectional import DEBUG, SMALL, Bidirectional, body, draw, encoder, keys, masked, published, token
-from weft.models.family import FAMILIES, Family
+from weft.models.bidirectional import DEBUG, SMALL, Bidirectional, body, encoder, keys, masked, published, token
+from weft.models.family import FAMILIES, Family, draw
 from weft.models.published import Found, Key
 from weft.nn import Attention, Encoder, LearnedScheme, PlaceHead, Scheme
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import torch
 
-from weft.models.family import FAMILIES, Family
+from weft.models.family import FAMILIES, Family, draw
 from weft.models.megatron import Megatron, decoder, names
 from weft.models.published import ACTIVATIONS, Key, Published, Read, Seam, Tie
 from weft.models.rotary import rope
-from weft.nn import Alibi, AlibiScheme, Attention, Decoder, Embed, Layout, Placed, RopeScheme, Scheme, initialise
+from weft.nn import Alibi, AlibiScheme, Attention, Decoder, Embed, Layout, Placed, RopeScheme, Scheme
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,7 @@ PUBLISHED = Published(
     ignored=("transformer.h.*.self_attention.rotary_emb.inv_freq",),
 )
 FAMILIES.register("falcon", Family(
-    name="falcon", config=Falcon, build=build, published=PUBLISHED,
-    initialise=lambda module, c: initialise.normal(module, std=0.02),
+    name="falcon", config=Falcon, build=build, initialise=draw, published=PUBLISHED,
     sizes={
         "debug": dict(vocab=131, context=64, width=48, depth=2, heads=4),
         "small": dict(vocab=4096, context=256, width=384, depth=6, heads=6),

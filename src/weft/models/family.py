@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from weft.models.published import Published, Table
+from weft.nn.initialise import normal
 from weft.registry import Registry
 
 
@@ -47,6 +48,11 @@ class Family:
     def table(self, config: Any) -> Table:
         """The names of weights for a config of this family."""
         return self.weights(config) if callable(self.weights) else self.weights
+
+
+def draw(module: nn.Module, config: Any) -> None:
+    """N(0, 0.02²) for any config; unlike in BERT's authors' code it is not cut off at two standard deviations."""
+    normal(module, std=0.02)
 
 
 # fmt: off

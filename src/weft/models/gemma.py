@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from weft.models import kin
-from weft.models.family import FAMILIES, Family
+from weft.models.family import FAMILIES, Family, draw
 from weft.models.published import ACTIVATIONS, Key, together
 from weft.models.rotary import rope, rope_by_layer
 from weft.nn import Attention, Block, Branch, Decoder, Residual, RMSNorm, RopeScheme, Scheme
@@ -107,7 +107,7 @@ DEBUG: dict[str, Any] = dict(
 )
 SMALL = DEBUG | dict(vocab=4096, context=256, width=384, depth=6, head_width=64, hidden=1024, window=64, query_width=64)
 FAMILIES.register("gemma2", Family(
-    name="gemma2", config=Gemma2, build=gemma2, initialise=kin.draw,
+    name="gemma2", config=Gemma2, build=gemma2, initialise=draw,
     sizes={"debug": DEBUG, "small": SMALL, "2b": dict()}, weights=kin.table(kin.PROJECTIONS, kin.GATED, *NORMS),
     published=kin.published(
         "gemma2", "Gemma2ForCausalLM", "Gemma2Model",
@@ -120,7 +120,7 @@ FAMILIES.register("gemma2", Family(
 ROPES = {"full_attention": ("rope", 1e6), "sliding_attention": ("local_rope", 1e4)}
 OLDER = {"rope_theta": "full_attention", "rope_local_base_freq": "sliding_attention"}
 FAMILIES.register("gemma3", Family(
-    name="gemma3", config=Gemma3, build=gemma3, initialise=kin.draw,
+    name="gemma3", config=Gemma3, build=gemma3, initialise=draw,
     sizes={
         "debug": DEBUG, "small": SMALL,
         "1b": dict(vocab=262144, context=32768, width=1152, heads=4, kv_heads=1, hidden=6912, window=512),

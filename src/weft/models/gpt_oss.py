@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from weft.models import kin
-from weft.models.family import FAMILIES, Family
+from weft.models.family import FAMILIES, Family, draw
 from weft.models.published import Key, Table, together
 from weft.models.rotary import rope
 from weft.nn import GLU, Attention, Decoder, Experts, RopeScheme, Scheme
@@ -82,7 +82,7 @@ DEBUG: dict[str, Any] = dict(  # random biases make all tokens alike: each takes
     vocab=131, context=64, width=48, depth=2, heads=4, kv_heads=2, head_width=16, hidden=40, window=7, experts=3, top=3,
 )
 FAMILIES.register("gpt_oss", Family(
-    name="gpt_oss", config=GptOss, build=build, initialise=kin.draw, weights=weights,
+    name="gpt_oss", config=GptOss, build=build, initialise=draw, weights=weights,
     sizes={
         "debug": DEBUG, "small": DEBUG | dict(vocab=4096, context=256, width=256, depth=6, head_width=64, hidden=256,
                                        experts=4, top=2),

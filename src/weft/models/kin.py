@@ -13,25 +13,9 @@ from typing import Any
 from torch import nn
 
 from weft.models.published import ACTIVATIONS, Key, Published, Read, Seam, Table, Tie
-from weft.nn import (
-    GLU,
-    Attention,
-    Block,
-    Branch,
-    Causal,
-    Decoder,
-    Embed,
-    Field,
-    LMHead,
-    Mask,
-    Relative,
-    Residual,
-    RMSNorm,
-    Scheme,
-    Stack,
-    Window,
-    initialise,
-)
+from weft.nn import GLU, Attention, Block, Branch, Decoder, Embed, Field, LMHead, Residual, RMSNorm, Scheme, Stack
+from weft.nn.mask import Causal, Mask, Window
+from weft.nn.relative import Relative
 
 
 @dataclass(frozen=True)
@@ -117,11 +101,6 @@ def decoder(
     stem = schemes[names[0]].stem(c.width, c.context)
     embed = Embed(c.vocab, c.width, position=stem, scale=scale, dropout=dropout)
     return Decoder(embed, stack, head=LMHead(c.width, c.vocab, tied=c.tied, softcap=softcap))
-
-
-def draw(module: nn.Module, c: Kin) -> None:
-    """A new model's weights."""
-    initialise.normal(module, std=0.02)
 
 
 _KEYS = (

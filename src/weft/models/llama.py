@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from weft.models import kin
-from weft.models.family import FAMILIES, Family
+from weft.models.family import FAMILIES, Family, draw
 from weft.models.published import Key
 from weft.models.rotary import rope
 from weft.nn import GLU, Attention, Causal, Decoder, Experts, RopeScheme, Scheme
@@ -66,7 +66,7 @@ EXPERTS = (
     ("stack.layers.*.mlp.branch.experts.*.{gate,down,up}", "model.layers.*.block_sparse_moe.experts.*.{w1,w2,w3}", ""),
 )
 FAMILIES.register("llama", Family(
-    name="llama", config=Llama, build=build, initialise=kin.draw,
+    name="llama", config=Llama, build=build, initialise=draw,
     sizes={
         "debug": dict(vocab=131, context=64, width=48, depth=2, heads=4, kv_heads=2, hidden=96),
         "small": dict(vocab=4096, context=256, width=384, depth=6, heads=6, hidden=1024, tied=True),
@@ -82,7 +82,7 @@ FAMILIES.register("llama", Family(
     summary="decoder, RMSNorm, rotary positions, gated feed-forward",
 ))
 FAMILIES.register("mistral", Family(
-    name="mistral", config=Mistral, build=mistral, initialise=kin.draw,
+    name="mistral", config=Mistral, build=mistral, initialise=draw,
     sizes={
         "debug": dict(vocab=131, context=64, width=48, depth=2, heads=4, kv_heads=2, hidden=96, window=7),
         "small": dict(vocab=4096, context=256, width=384, depth=6, heads=6, kv_heads=2, hidden=1024, window=64),
@@ -96,7 +96,7 @@ FAMILIES.register("mistral", Family(
     summary="decoder, as LLaMA, a window in every layer",
 ))
 FAMILIES.register("mixtral", Family(
-    name="mixtral", config=Mixtral, build=mixtral, initialise=kin.draw,
+    name="mixtral", config=Mixtral, build=mixtral, initialise=draw,
     sizes={
         "debug": dict(vocab=131, context=64, width=48, depth=2, heads=4, kv_heads=2, hidden=40, experts=4,
                       top=3),  # so that a near tie weighs little

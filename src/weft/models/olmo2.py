@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from weft.models import kin
-from weft.models.family import FAMILIES, Family
+from weft.models.family import FAMILIES, Family, draw
 from weft.models.rotary import rope
 from weft.nn import Attention, Block, Branch, Causal, Decoder, Joined, Residual, RMSNorm, RopeScheme, Scheme
 
@@ -35,7 +35,7 @@ def build(c: Olmo2, *, position: Scheme | None = None, attention: type[Attention
 
 # fmt: off
 FAMILIES.register("olmo2", Family(
-    name="olmo2", config=Olmo2, build=build, initialise=kin.draw,
+    name="olmo2", config=Olmo2, build=build, initialise=draw,
     sizes={
         "debug": dict(vocab=131, context=64, width=48, depth=2, heads=4, kv_heads=2, hidden=96),
         "small": dict(vocab=4096, context=256, width=384, depth=6, heads=6, hidden=1024),

@@ -2,53 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
 
 from torch import nn
 
-from weft.nn import Block, Branch, Causal, Embed, EncoderDecoder, Field, Full, LMHead, Position, Residual, Scheme, Stack
+from weft.nn import Attention, Block, Branch, CrossAttention, Embed, EncoderDecoder, LMHead, Position, Residual, Stack
+from weft.nn.context import Field
+from weft.nn.mask import Causal, Full
+from weft.nn.scheme import Scheme
 
 
 class Side(NamedTuple):
-    """The source's, or the target's. attn: (relative=..) -> self-attention."""
+    """The source's, or the target's."""
 
     embed: Embed
     depth: int
     heads: int
-    head_width: int
-    attn: Callable[..., Branch]
     mlp: Callable[[], Branch]
 
 
+# fmt: off
 def pair(
-    scheme: Scheme,
-    source: Side,
-    target: Side,
-    *,
-    cross: Callable[[], Branch],
-    residual: Callable[[Branch], Residual],
-    norm: Callable[[], nn.Module],
-    head: LMHead,
-    dropout: float = 0.0,
+    scheme: Scheme, attention: type[Attention], source: Side, target: Side, *, head_width: int | None = None,
+    how: Mapping[str, Any], residual: Callable[[Branch], Residual], norm: Callable[[], nn.Module],
+    dropout: float = 0.0, head: LMHead,
 ) -> EncoderDecoder:
-    """residual: a branch in the residual stream, with its norm; norm, dropout: after the last layer of each side."""
+    """head_width: None, width / heads. how: further settings of every attention. residual: a branch in the residual
+    stream, with its norm. norm, dropout: after the last layer of each side."""
 
-    def stack(side: Side, **across: Callable[[], Branch]) -> Stack:
-        """A side with `across` goes from left to right, one without sees both ways."""
-        sizes, both = (side.heads, side.head_width), not across
+    def stack(side: Side, both: bool) -> Stack:
+        """A side that sees both ways, or else goes from left to right and looks across."""
+        width, sizes = side.embed.width, (side.heads, head_width or side.embed.width // side.heads)
+        attn = partial(attention, width, side.heads, head_width=head_width, **how)
+        cross = partial(CrossAttention, width, side.heads, head_width=head_width, field="memory", **how)
+        relative = partial(scheme.relative, *sizes, bidirectional=both)
         layers = [
-            Block(
-                attn=residual(side.attn(relative=scheme.relative(*sizes, bidirectional=both))),
-                **{name: residual(branch()) for name, branch in across.items()},
-                mlp=residual(side.mlp()),
-            )
+            Block(attn=residual(attn(relative=relative())), **({} if both else {"cross": residual(cross())}),
+                  mlp=residual(side.mlp()))
             for _ in range(side.depth)
         ]
         fields = {"self": Field(scheme.field(*sizes, bidirectional=both), Full() if both else Causal())}
-        if across:
+        if not both:
             fields["memory"] = Field(Position(), Full(), keys="memory")
         return Stack(layers, fields=fields, norm=norm(), dropout=dropout)
 
-    encoder, decoder = stack(source), stack(target, cross=cross)
+    encoder, decoder = stack(source, both=True), stack(target, both=False)
     return EncoderDecoder(source.embed, encoder, target.embed, decoder, head=head)

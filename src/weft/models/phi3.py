@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from weft.models import kin
-from weft.models.family import FAMILIES, Family
+from weft.models.family import FAMILIES, Family, draw
 from weft.models.published import Key, Table
 from weft.models.rotary import rope
 from weft.nn import Attention, Decoder, RopeScheme, Scheme
@@ -41,7 +41,7 @@ def weights(c: Phi3) -> Table:
 
 
 FAMILIES.register("phi3", Family(
-    name="phi3", config=Phi3, build=build, initialise=kin.draw, weights=weights,
+    name="phi3", config=Phi3, build=build, initialise=draw, weights=weights,
     sizes={
         "debug": dict(vocab=131, context=64, width=48, depth=2, heads=4, kv_heads=2, hidden=96, part=0.5),
         "small": dict(vocab=4096, context=256, width=384, depth=6, heads=6, hidden=1024),

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from weft.models import kin
-from weft.models.family import FAMILIES, Family
+from weft.models.family import FAMILIES, Family, draw
 from weft.models.published import Read, Seam, together
 from weft.models.rotary import rope
 from weft.nn import Attention, Decoder, RMSNorm, RopeScheme, Scheme
@@ -65,7 +65,7 @@ DEBUG: dict[str, Any] = dict(
 )
 SMALL: dict[str, Any] = dict(vocab=4096, context=256, width=384, depth=6, heads=6, kv_heads=2, hidden=1024, tied=True)
 FAMILIES.register("qwen2", Family(
-    name="qwen2", config=Qwen2, build=qwen2, initialise=kin.draw,
+    name="qwen2", config=Qwen2, build=qwen2, initialise=draw,
     sizes={
         "debug": DEBUG, "small": SMALL,
         "7b": dict(vocab=152064, width=3584, depth=28, heads=28, kv_heads=4, hidden=18944, theta=1e6),
@@ -77,7 +77,7 @@ FAMILIES.register("qwen2", Family(
     summary="decoder, as LLaMA, biases on queries, keys and values, upper layers with a window",
 ))
 FAMILIES.register("qwen3", Family(
-    name="qwen3", config=Qwen3, build=qwen3, initialise=kin.draw,
+    name="qwen3", config=Qwen3, build=qwen3, initialise=draw,
     sizes={
         "debug": DEBUG | dict(head_width=16), "small": SMALL | dict(head_width=64),
         "8b": dict(context=40960, depth=36, kv_heads=8, hidden=12288, theta=1e6),

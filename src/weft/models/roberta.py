@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from weft.models.bidirectional import DEBUG, SMALL, Bidirectional, body, draw, encoder, keys, masked, published, token
-from weft.models.family import FAMILIES, Family
+from weft.models.bidirectional import DEBUG, SMALL, Bidirectional, body, encoder, keys, masked, published, token
+from weft.models.family import FAMILIES, Family, draw
 from weft.models.published import Found, Published, Read, Seam
 from weft.nn import Attention, Encoder, Layout, Learned, LearnedScheme, Scheme
 from weft.nn.layout import restart

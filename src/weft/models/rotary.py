@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import NoneType
 from typing import Any
 
 from weft.models.published import Read, Seam
@@ -25,6 +26,7 @@ _ORIGINAL = "original_max_position_embeddings"
 _LONGEST = "max_position_embeddings"
 # fmt: off
 _FORMS = {
+    "default": _Form(NoneType, {}, ()),
     "linear": _Form(Linear, {"factor": "factor"}, ("factor",)),
     "dynamic": _Form(Dynamic, {"factor": "factor"}, ("factor",)),
     "yarn": _Form(Yarn, {
@@ -131,26 +133,24 @@ def read_scheme(given: Mapping[str, Any], theta: float, longest: int, *, parts: 
         raise ValueError(f"rope_parameters: rope_theta is {theta!r}, but rotations are its powers: above 0, below 2^53")
     if not 0 < part <= 1:
         raise ValueError(f"rope_parameters: partial_rotary_factor is {part!r}, but it must be above 0 and at most 1")
-    if kind == "default":
-        given.pop(_ORIGINAL, None)  # the reference writes it and does not read it
-        _none_left(given, kind)
-        return RopeScheme(theta, part)
     return RopeScheme(theta, part, _scaling(kind, given, longest))
 
 
-def _scaling(kind: object, given: dict[str, Any], longest: int) -> AnyScaling:
-    """The scaling of this kind; lengths that are left out are the longest row's."""
+def _scaling(kind: object, given: dict[str, Any], longest: int) -> AnyScaling | None:
+    """The scaling of this kind, None for "default"; lengths that are left out are the longest row's."""
     if not isinstance(kind, str) or kind not in _FORMS:
-        raise ValueError(f"rope_parameters: rope_type is {kind!r}; understood are default, {', '.join(_FORMS)}")
+        raise ValueError(f"rope_parameters: rope_type is {kind!r}; understood are {', '.join(_FORMS)}")
     form = _FORMS[kind]
-    if kind == "dynamic":
-        given.pop(_ORIGINAL, None)  # the reference reads max_position_embeddings alone
-    given.pop("finetuned", None)  # of the authors' own files; it says how the numbers came about
+    if kind in ("default", "dynamic"):
+        given.pop(_ORIGINAL, None)  # the reference writes it, and reads max_position_embeddings alone
+    if kind != "default":
+        given.pop("finetuned", None)  # of the authors' own files; it says how the numbers came about
     missing = [name for name in form.needed if name not in given]
     if missing:
         raise ValueError(f"rope_parameters: {kind} needs {', '.join(missing)}")
     numbers = {ours: given.pop(theirs) for theirs, ours in form.numbers.items() if theirs in given}
-    _none_left(given, kind)
+    if given:
+        raise ValueError(f"rope_parameters: {', '.join(given)} is not understood for rope_type {kind!r}")
     theirs = {ours: name for name, ours in form.numbers.items()}
     numbers = {ours: _number(ours, value, theirs[ours]) for ours, value in numbers.items()}
     if kind == "dynamic":
@@ -159,7 +159,7 @@ def _scaling(kind: object, given: dict[str, Any], longest: int) -> AnyScaling:
         numbers.setdefault("original", longest)
         numbers.setdefault("factor", longest / max(numbers["original"], 1))
     try:
-        made: AnyScaling = form.kind(**numbers)
+        made: AnyScaling | None = form.kind(**numbers)
     except ValueError as error:
         called = [f"{ours} is {name}" for ours, name in theirs.items() if f"{ours} = " in str(error) and ours != name]
         words = f" (there, {', '.join(called)})" if called else ""
@@ -181,19 +181,12 @@ def _number(ours: str, value: object, theirs: str) -> Any:
     return int(value) if whole else float(value)
 
 
-def _none_left(given: Mapping[str, Any], kind: str) -> None:
-    if given:
-        raise ValueError(f"rope_parameters: {', '.join(given)} is not understood for rope_type {kind!r}")
-
-
 def write_scheme(scheme: RopeScheme, context: int, *, parts: bool = False) -> dict[str, Any] | None:
     """A scheme as rope parameters; None where rows of another length are meant than those of the config, or a part of
     each head turns and none of theirs does."""
     if scheme.part != 1.0 and not parts:
         return None
     part = {"partial_rotary_factor": scheme.part} if parts else {}  # a missing one need not mean the whole
-    if scheme.scaling is None:
-        return {"rope_type": "default", "rope_theta": scheme.theta, **part}
     kind, form = next((kind, form) for kind, form in _FORMS.items() if type(scheme.scaling) is form.kind)
     if isinstance(scheme.scaling, Dynamic) and scheme.scaling.original != context:
         return None

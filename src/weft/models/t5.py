@@ -20,23 +20,9 @@ from torch import nn
 from weft.models.family import FAMILIES, Family
 from weft.models.pair import Side, pair
 from weft.models.published_t5 import EACH, ONE, ROWS, published
-from weft.nn import (
-    GLU,
-    MLP,
-    Attention,
-    Branch,
-    CrossAttention,
-    Embed,
-    EncoderDecoder,
-    LMHead,
-    Residual,
-    RMSNorm,
-    Scheme,
-    T5Bias,
-    T5LayerScheme,
-    T5Scheme,
-    initialise,
-)
+from weft.nn import GLU, MLP, Attention, Embed, EncoderDecoder, LMHead, Residual, RMSNorm, Scheme, initialise
+from weft.nn.position import T5Bias
+from weft.nn.scheme import T5LayerScheme, T5Scheme
 
 
 @dataclass(frozen=True)
@@ -80,29 +66,19 @@ class UMT5(MT5):
 
 def build(c: T5, *, position: Scheme | None = None, attention: type[Attention] = Attention) -> EncoderDecoder:
     scheme, norm = position or c.scheme(c.buckets, c.distance), partial(RMSNorm, c.width, eps=c.eps)
-    sizes = (c.width, c.heads, None, c.head_width)
     rate = c.dropout if c.attention_dropout is None else c.attention_dropout
-    how: dict[str, Any] = dict(bias="", scale=1.0, dropout=rate)
-    attn = partial(attention, *sizes, **how)
     mlp = partial(GLU if c.gated else MLP, c.width, c.hidden, act=c.act, bias=False, dropout=c.dropout)
-
-    def residual(branch: Branch) -> Residual:
-        return Residual(branch, pre=norm(), drop=c.dropout)
 
     def side(depth: int, own: bool) -> Side:
         embed = Embed(c.vocab, c.width, position=scheme.stem(c.width, c.context), dropout=c.dropout, own=own)
-        return Side(embed, depth, c.heads, c.head_width, attn, mlp)
+        return Side(embed, depth, c.heads, mlp)
 
     return pair(
-        scheme,
-        side(c.encoder_depth, True),
-        side(c.decoder_depth or c.encoder_depth, False),
-        cross=partial(CrossAttention, *sizes, field="memory", **how),
-        residual=residual,
-        norm=norm,
+        scheme, attention, side(c.encoder_depth, True), side(c.decoder_depth or c.encoder_depth, False),
+        head_width=c.head_width, how=dict(bias="", scale=1.0, dropout=rate),
+        residual=lambda branch: Residual(branch, pre=norm(), drop=c.dropout), norm=norm, dropout=c.dropout,
         head=LMHead(c.width, c.vocab, tied=c.tied, scale=c.width**-0.5 if c.scaled else 1.0),
-        dropout=c.dropout,
-    )
+    )  # fmt: skip
 
 
 def draw(module: nn.Module, c: T5) -> None:

@@ -15,7 +15,7 @@ from torch import nn
 from weft.models.family import FAMILIES, Family
 from weft.models.pair import Side, pair
 from weft.models.published import Table
-from weft.nn import MLP, Attention, Branch, CrossAttention, Embed, EncoderDecoder, LMHead, Residual, initialise
+from weft.nn import MLP, Attention, Embed, EncoderDecoder, LMHead, Residual, initialise
 from weft.nn.norm import LayerNorm
 from weft.nn.scheme import Scheme, SinusoidScheme
 
@@ -38,29 +38,20 @@ class Transformer:
 
 
 def build(c: Transformer, *, position: Scheme | None = None, attention: type[Attention] = Attention) -> EncoderDecoder:
-    scheme, head_width = position or SinusoidScheme(), c.width // c.heads
-    norm = partial(LayerNorm, c.width, eps=c.eps)
-    attention_dropout = c.dropout if c.attention_dropout is None else c.attention_dropout
-
-    def residual(branch: Branch) -> Residual:
-        return Residual(branch, after=norm(), drop=c.dropout)
+    scheme, norm = position or SinusoidScheme(), partial(LayerNorm, c.width, eps=c.eps)
+    rate = c.dropout if c.attention_dropout is None else c.attention_dropout
+    mlp = partial(MLP, c.width, c.hidden, act=c.act, dropout=c.dropout)
 
     def side(depth: int, own: bool) -> Side:
         stem, scale = scheme.stem(c.width, c.context), c.width**0.5
         embed = Embed(c.vocab, c.width, position=stem, scale=scale, dropout=c.dropout, own=own)
-        attn = partial(attention, c.width, c.heads, dropout=attention_dropout)
-        mlp = partial(MLP, c.width, c.hidden, act=c.act, dropout=c.dropout)
-        return Side(embed, depth, c.heads, head_width, attn, mlp)
+        return Side(embed, depth, c.heads, mlp)
 
     return pair(
-        scheme,
-        side(c.encoder_depth, True),
-        side(c.decoder_depth, not c.tied),
-        cross=partial(CrossAttention, c.width, c.heads, field="memory", dropout=attention_dropout),
-        residual=residual,
-        norm=norm if c.last_norm else nn.Identity,
-        head=LMHead(c.width, c.vocab, tied=c.tied),
-    )
+        scheme, attention, side(c.encoder_depth, True), side(c.decoder_depth, not c.tied), how=dict(dropout=rate),
+        residual=lambda branch: Residual(branch, after=norm(), drop=c.dropout),
+        norm=norm if c.last_norm else nn.Identity, head=LMHead(c.width, c.vocab, tied=c.tied),
+    )  # fmt: skip
 
 
 def draw(module: nn.Module, c: Transformer) -> None:

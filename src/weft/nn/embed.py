@@ -10,22 +10,17 @@ from weft.nn.dropout import Dropout
 from weft.nn.layout import Layout
 from weft.nn.linear import product
 from weft.nn.nats import linear_nats
-from weft.nn.position import StemPosition
+from weft.nn.position import Lookup, StemPosition
 from weft.nn.tap import Tap
 
 
-class Types(nn.Module):
+class Types(Lookup, nn.Module):
     """weight[type]: a trained vector for each type of token; weight [types, D]."""
-
-    table = True
 
     def __init__(self, types: int, width: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(types, width))
         self.reset()
-
-    def reset(self) -> None:
-        nn.init.normal_(self.weight, std=0.02)
 
     def forward(self, types: Tensor | None) -> Tensor:
         """types int64 [B or 1, T] -> [B or 1, T, D]; None, where all are of type 0 -> [D]."""

@@ -21,12 +21,13 @@ from weft.nn.stack import Stack
 class Writer(nn.Module, ABC):
     """What goes on with a row token by token: hidden states [B, T, D] of `writing`, a head, and a cache that fits."""
 
+    embed: Embed
     head: LMHead
 
     @property
-    @abstractmethod
     def stem(self) -> Embed:
         """What makes vectors of the tokens that are written."""
+        return self.embed
 
     @property
     @abstractmethod
@@ -34,9 +35,9 @@ class Writer(nn.Module, ABC):
         """The stack whose hidden states the head reads."""
 
     @property
-    @abstractmethod
     def table(self) -> Tensor | None:
-        """The embeddings that a tied head reads, [V, D]."""
+        """The embeddings that a tied head reads, [V, D]: the stem's, which may be those of the source."""
+        return self.embed.weight if self.stem.weight is None else self.stem.weight
 
     @property
     def context(self) -> int | None:
@@ -77,16 +78,8 @@ class Decoder(Writer):
         self.embed, self.stack, self.head = embed, stack, head
 
     @property
-    def stem(self) -> Embed:
-        return self.embed
-
-    @property
     def writing(self) -> Stack:
         return self.stack
-
-    @property
-    def table(self) -> Tensor | None:
-        return self.embed.weight
 
     def forward(
         self, tokens: Tensor, here: Layout | None = None, cache: Cache | None = None
@@ -114,10 +107,6 @@ class EncoderDecoder(Writer):
     @property
     def writing(self) -> Stack:
         return self.decoder
-
-    @property
-    def table(self) -> Tensor | None:
-        return self.embed.weight if self.target.weight is None else self.target.weight
 
     @property
     def source_context(self) -> int | None:

@@ -82,6 +82,16 @@ def _turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return out
 
 
+class Lookup:
+    """A module whose `weight` is looked up by rows; it begins as N(0, 0.02²)."""
+
+    table = True  # the optimiser treats it as an embedding
+    weight: nn.Parameter
+
+    def reset(self) -> None:
+        nn.init.normal_(self.weight, std=0.02)
+
+
 class Position(nn.Module):
     """A scheme's part in a field. The base class does nothing.
 
@@ -153,22 +163,17 @@ def angles(places: Tensor, width: int, theta: float = 10000.0) -> Tensor:
     return places.float()[..., None] * torch.exp(pair * (-math.log(theta) / width))
 
 
-class Learned(StemPosition):
+class Learned(Lookup, StemPosition):
     """A trained vector per place (GPT, BERT). weight [offset + context, D]; a longer row is refused.
 
     offset: rows before the first place's, which nobody reads (RoBERTa's and BART's tables begin with padding's).
     """
-
-    table = True  # rows are looked up: the optimiser treats it as an embedding
 
     def __init__(self, context: int, width: int, *, offset: int = 0) -> None:
         super().__init__()
         self.context, self.offset = context, offset
         self.weight = nn.Parameter(torch.empty(offset + context, width))
         self.reset()
-
-    def reset(self) -> None:
-        nn.init.normal_(self.weight, std=0.02)
 
     def add(self, x: Tensor, here: Layout) -> Tensor:
         places = here.places + self.offset if self.offset else here.places
@@ -201,11 +206,11 @@ class Alibi(Position):
         return Placed(bias=-slopes[:, None, None] * apart[:, None])  # [B, H, T, S]
 
 
-class T5Bias(Position):
+class T5Bias(Lookup, Position):
     """A trained score per head and bucket of signed distance (Raffel et al. 2020, §2.1): half of the buckets exact,
     the rest logarithmic up to `distance`. weight [buckets, H]."""
 
-    table, relative = True, True
+    relative = True
 
     def __init__(self, heads: int, *, buckets: int = 32, distance: int = 128, bidirectional: bool = False) -> None:
         super().__init__()
@@ -216,9 +221,6 @@ class T5Bias(Position):
         self.buckets, self.distance, self.bidirectional = buckets, distance, bidirectional
         self.weight = nn.Parameter(torch.empty(buckets, heads))
         self.reset()
-
-    def reset(self) -> None:
-        nn.init.normal_(self.weight, std=0.02)
 
     def bucket(self, ahead: Tensor) -> Tensor:
         """Bucket of each distance `ahead` = key - query, int64 of the same shape."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from weft.nn.layout import Layout
 from weft.nn.linear import Linear
-from weft.nn.position import T5Bias, angles
+from weft.nn.position import Lookup, T5Bias, angles
 
 
 class Relative(nn.Module, ABC):
@@ -94,14 +94,12 @@ class Shaw(RelativeKey):
         return torch.einsum("bhtn,nk->bthk", mass, self.values.to(probs.dtype))
 
 
-class Music(Relative):
+class Music(Lookup, Relative):
     """Trained vectors of distance for each head, on the key side alone (Huang et al. 2018, Music Transformer).
 
     distance: how many places back are told apart; from there on all are one. bidirectional: as many ahead. weight
     [H, distances, K]. The paper's skewing is a gather here, which also serves places that are not neighbours.
     """
-
-    table = True
 
     def __init__(self, heads: int, head_width: int, *, distance: int = 128, bidirectional: bool = False) -> None:
         super().__init__()
@@ -110,9 +108,6 @@ class Music(Relative):
         self.distance, self.ahead = distance, distance if bidirectional else 0
         self.weight = nn.Parameter(torch.empty(heads, distance + self.ahead + 1, head_width))
         self.reset()
-
-    def reset(self) -> None:
-        nn.init.normal_(self.weight, std=0.02)
 
     def bias(self, query: Tensor, keys: Tensor, q: Layout, k: Layout) -> Tensor:
         scores = torch.einsum("bthk,hnk->bhtn", query, self.weight.to(query.dtype))  # [B, H, T, distances]
