@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn import functional
 
 from weft.nn.activation import ONEDNN, Activation
@@ -20,7 +21,8 @@ def product(
 
     x [.., in], weight [out, in], times [.., out] -> [.., out]."""
     free = x.dtype == weight.dtype and x.device.type == "cpu" and x.numel() > 0 and not torch.is_grad_enabled()
-    free = free and not torch.compiler.is_compiling() and not torch.is_autocast_enabled("cpu")
+    dry = torch.compiler.is_compiling() or isinstance(x, FakeTensor)
+    free = free and not dry and not torch.is_autocast_enabled("cpu")
     rows, wide = x.numel() // max(1, x.shape[-1]), len(weight) >= WIDE
     if free and _onednn(x.dtype, few=rows in FEW or (wide and rows == 1)):
         if act is None and times is not None:
