@@ -159,22 +159,26 @@ def contestant(name: str, family: str, folder: str, task: str, precision: str, g
 
 
 def measured(family: str, folder: str, given: argparse.Namespace, task: str, precision: str) -> dict[str, list[float]]:
-    """Seconds of each counted pass of each contestant, in turns."""
-    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    """Seconds of each counted pass of each contestant, in turns; all of them are held in memory at once."""
     workers, times = dict[str, Any](), dict[str, list[float]]()
-    for name in given.contestants:
-        words = [sys.executable, __file__, "--batch", str(given.batch), "--one", name, family, folder, task, precision]
-        workers[name], times[name] = subprocess.Popen(words, text=True, bufsize=1, **pipes), []
-    for turn in range(WARM + given.passes):
-        for name, worker in workers.items():
-            worker.stdin.write("\n")
-            line = worker.stdout.readline()
-            if not line:
-                raise SystemExit(f"{name} ended: {family}, {task}, {precision}")
-            if turn >= WARM:
-                times[name].append(float(line))
-    for worker in workers.values():
-        worker.communicate()
+    with tempfile.TemporaryFile("w+") as said:
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": said}
+        for name in given.contestants:
+            words = [sys.executable, "-W", "ignore", __file__, "--batch", str(given.batch)]
+            asked = ["--one", name, family, folder, task, precision]
+            workers[name], times[name] = subprocess.Popen([*words, *asked], text=True, bufsize=1, **pipes), []
+        for turn in range(WARM + given.passes):
+            for name, worker in workers.items():
+                if worker.poll() is None:
+                    worker.stdin.write("\n")
+                line = worker.stdout.readline()
+                if not line:
+                    said.seek(0)
+                    raise SystemExit(f"{said.read()}\n{name} ended: {family}, {task}, {precision}")
+                if turn >= WARM:
+                    times[name].append(float(line))
+        for worker in workers.values():
+            worker.communicate()
     return times
 
 

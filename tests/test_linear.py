@@ -1,5 +1,8 @@
 """Products without gradients take other ways by their size; each is the plain one."""
 
+import pickle
+from copy import deepcopy
+
 import pytest
 import torch
 from torch.nn import functional
@@ -58,6 +61,27 @@ def test_a_product_ends_with_its_activation_and_what_it_is_multiplied_by(
         doubled = 2 * functional.linear(x, part.weight, part.bias)
         doubled = doubled if squash is None else squash(doubled)
         torch.testing.assert_close(part(x, squash, times), doubled if times is None else doubled * times, **close)
+
+
+@pytest.mark.parametrize("act", ACTIVATIONS)
+@pytest.mark.parametrize("rows", [1, 5, FEW.stop + 6])
+def test_what_is_no_number_stays_none_and_a_copied_part_computes_the_same_bits(act: str, rows: int) -> None:
+    part, x = Part(act), torch.randn(1, rows, 12)
+    with torch.no_grad():
+        assert torch.equal(part(x), deepcopy(part)(x)) and torch.equal(part(x), pickle.loads(pickle.dumps(part))(x))
+        x[0, 0, 0] = torch.nan
+        assert part(x)[0, 0].isnan().all()
+
+
+class Part(torch.nn.Module):
+    """A projection with its activation."""
+
+    def __init__(self, act: str) -> None:
+        super().__init__()
+        self.up, self.act = Linear(12, 20), ACTIVATIONS[act]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.up(x, self.act)
 
 
 class Twice(torch.nn.Module):

@@ -64,9 +64,15 @@ def test_an_encoder_reads_a_text_as_in_training_before_and_after(name: str, tmp_
     weft.save(model, tmp_path / "one")
     again = weft.load(tmp_path / "one")
     begin, end, spelt = tokenizer.begin, tokenizer.end, tokenizer.encode("the weaver")
-    assert again.tokenizer is not None and template_of(again.tokenizer) is not None
+    assert again.tokenizer is not None
     theirs = pytest.importorskip("transformers").AutoTokenizer.from_pretrained(tmp_path / "one")
     assert theirs("the weaver").input_ids == [begin, *spelt, end]
+    other = tokenizer.encode("a song")
+    template = template_of(again.tokenizer)
+    assert template is not None
+    ids, types = template.two(spelt, other)
+    assert ids == [begin, *spelt, end, *other, end]  # as objectives of pairs train it
+    assert sum(types) == (0 if model.module.embed.types is None else len(other) + 1)
     pooling = weft.Pooling(("mean",), normalise=True)
     vectors = [found.embed(["the weaver", "a song"], pooling=pooling) for found in (model, again)]
     torch.testing.assert_close(vectors[0], vectors[1], rtol=0, atol=0)

@@ -128,6 +128,10 @@ def test_a_long_text_is_cut_where_the_pooling_says() -> None:
     assert not torch.allclose(asked.embed(["abc"]), asked.embed(["abx"]))
     torch.testing.assert_close(asked.embed(["y" * 500], pooling=Pooling()), asked.embed(["y" * 62], pooling=Pooling()))
 
+    for longest in (1, 2):
+        with pytest.raises(ValueError, match="2 tokens stand around a text, and . leave no room for one"):
+            asked.embed(["a", "b"], pooling=Pooling(longest=longest))
+
 
 def test_no_text_has_no_vector_and_no_declaration_no_guess() -> None:
     assert model(Pooling()).embed([]).shape[0] == 0

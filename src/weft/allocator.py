@@ -17,8 +17,9 @@ def keep_memory() -> bool:
 
     By itself glibc gives each large tensor back to the system, which then hands out zeroed pages for the next one: a
     fifth of a training step on a processor, and more of a forward pass with a large vocabulary (docs/decisions.md).
-    Commands of weft's call it. What a process holds stays at its peak, which is as high as before. Nothing is changed
-    where there is another C library, or the environment says something of its allocator (MALLOC_…, GLIBC_TUNABLES).
+    Commands of weft's call it. What a process holds stays at its peak: that of training is as high as before, and what
+    grows by being copied may peak higher, as the pieces it leaves behind are not given back. Nothing is changed where
+    there is another C library, or the environment says something of its allocator (MALLOC_…, GLIBC_TUNABLES).
     """
     said = any(name.startswith("MALLOC_") or name == "GLIBC_TUNABLES" for name in os.environ)
     if said or not sys.platform.startswith("linux"):

@@ -11,7 +11,7 @@ from weft.nn import Encoder, EncoderDecoder
 
 
 def frame(module: nn.Module, tokenizer: Tokenizer) -> Template:
-    """What the tokenizer says; where it says nothing, as of a run's, what training puts around a text."""
+    """What the tokenizer says; where it says nothing, as a run's does, what training puts around a text."""
     return template_of(tokenizer) or _trained(module, tokenizer)
 
 
@@ -21,8 +21,10 @@ def as_ours(blueprint: Blueprint, tokenizer: LibraryTokenizer) -> LibraryTokeniz
 
 
 def _trained(module: nn.Module, tokenizer: Tokenizer) -> Template:
-    """BEGIN text END for an encoder, text END for the source of a decoder, END text for a decoder by itself."""
+    """BEGIN text END for an encoder, and of a pair BEGIN a END b END, typed where it has types; text END for the source
+    of a decoder, END text for a decoder by itself."""
     if isinstance(module, Encoder):
-        return Template.around(tokenizer.begin, tokenizer.end).untyped()
+        template = Template.between(tokenizer.begin, tokenizer.end)
+        return template.untyped() if module.embed.types is None else template
     end = tokenizer.end
     return Template.around(None, end) if isinstance(module, EncoderDecoder) else Template.around(end, None)

@@ -50,7 +50,7 @@ class Hiding:
 
     @cached_property
     def template(self) -> Template:
-        """What stands around a text."""
+        """What stands around a text (`weft.hub.frames`)."""
         return frame(self.encoder, self.tokenizer)
 
     @property

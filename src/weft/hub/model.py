@@ -184,7 +184,10 @@ class Model:
         template = frame(self.module, tokenizer)
         around = len(template.one([])[0])
         longest = min(pooling.longest or context, context)
-        return template.one(ids[: max(0, longest - around)]) if ids or around else ([tokenizer.end], [0])
+        if longest <= around:
+            said = f"longest = {pooling.longest}, context = {context}"
+            raise ValueError(f"{around} tokens stand around a text, and {longest} leave no room for one: {said}")
+        return template.one(ids[: longest - around]) if ids or around else ([tokenizer.end], [0])
 
     def generate(
         self, prompt: Prompt, sampling: Sampling | None = None, *, tokens: int = 200, beams: int | Beams = 1

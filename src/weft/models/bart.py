@@ -85,10 +85,10 @@ def build(c: Bart, *, position: Scheme | None = None, attention: type[Attention]
         return Side(table, depth, heads, mlp)
 
     source = side(embed(c.vocab, True), c.encoder_depth, c.heads, c.hidden)
-    own = embed(target_vocab, not c.shared)
-    target = side(own, c.decoder_depth or c.encoder_depth, c.decoder_heads or c.heads, c.decoder_hidden or c.hidden)
+    words = embed(target_vocab, not c.shared)
+    target = side(words, c.decoder_depth or c.encoder_depth, c.decoder_heads or c.heads, c.decoder_hidden or c.hidden)
     return pair(
-        scheme, attention, source, target, how=dict(dropout=rate), residual=residual,
+        scheme, attention, source, target, rate=rate, residual=residual,
         norm=partial(c.final_norm, c.width, eps=c.eps),
         head=LMHead(c.width, target_vocab, bias=c.bias, tied=c.tied),
     )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -26,17 +26,21 @@ class Side(NamedTuple):
 # fmt: off
 def pair(
     scheme: Scheme, attention: type[Attention], source: Side, target: Side, *, head_width: int | None = None,
-    how: Mapping[str, Any], residual: Callable[[Branch], Residual], norm: Callable[[], nn.Module],
-    dropout: float = 0.0, head: LMHead,
+    bias: str = "qkvo", scale: float | None = None, rate: float, residual: Callable[[Branch], Residual],
+    norm: Callable[[], nn.Module], dropout: float = 0.0, head: LMHead,
 ) -> EncoderDecoder:
-    """head_width: None, width / heads. how: further settings of every attention. residual: a branch in the residual
-    stream, with its norm. norm, dropout: after the last layer of each side."""
+    """A source that is seen both ways, and a target from left to right that looks across at it.
+
+    head_width: None, width / heads. bias, scale, rate (the dropout of weights): of every attention. residual: a branch
+    in the residual stream, with its norm. norm, dropout: after the last layer of each side.
+    """
+    how: dict[str, Any] = dict(head_width=head_width, bias=bias, scale=scale, dropout=rate)
 
     def stack(side: Side, both: bool) -> Stack:
         """A side that sees both ways, or else goes from left to right and looks across."""
         width, sizes = side.embed.width, (side.heads, head_width or side.embed.width // side.heads)
-        attn = partial(attention, width, side.heads, head_width=head_width, **how)
-        cross = partial(CrossAttention, width, side.heads, head_width=head_width, field="memory", **how)
+        attn = partial(attention, width, side.heads, **how)
+        cross = partial(CrossAttention, width, side.heads, field="memory", **how)
         relative = partial(scheme.relative, *sizes, bidirectional=both)
         layers = [
             Block(attn=residual(attn(relative=relative())), **({} if both else {"cross": residual(cross())}),
@@ -50,3 +54,4 @@ def pair(
 
     encoder, decoder = stack(source, both=True), stack(target, both=False)
     return EncoderDecoder(source.embed, encoder, target.embed, decoder, head=head)
+# fmt: on

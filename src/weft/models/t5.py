@@ -75,7 +75,7 @@ def build(c: T5, *, position: Scheme | None = None, attention: type[Attention] =
 
     return pair(
         scheme, attention, side(c.encoder_depth, True), side(c.decoder_depth or c.encoder_depth, False),
-        head_width=c.head_width, how=dict(bias="", scale=1.0, dropout=rate),
+        head_width=c.head_width, bias="", scale=1.0, rate=rate,
         residual=lambda branch: Residual(branch, pre=norm(), drop=c.dropout), norm=norm, dropout=c.dropout,
         head=LMHead(c.width, c.vocab, tied=c.tied, scale=c.width**-0.5 if c.scaled else 1.0),
     )  # fmt: skip

@@ -48,7 +48,7 @@ def build(c: Transformer, *, position: Scheme | None = None, attention: type[Att
         return Side(embed, depth, c.heads, mlp)
 
     return pair(
-        scheme, attention, side(c.encoder_depth, True), side(c.decoder_depth, not c.tied), how=dict(dropout=rate),
+        scheme, attention, side(c.encoder_depth, True), side(c.decoder_depth, not c.tied), rate=rate,
         residual=lambda branch: Residual(branch, after=norm(), drop=c.dropout),
         norm=norm if c.last_norm else nn.Identity, head=LMHead(c.width, c.vocab, tied=c.tied),
     )  # fmt: skip

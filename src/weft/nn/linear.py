@@ -9,23 +9,26 @@ from torch.nn import functional
 
 from weft.nn.activation import ONEDNN, Activation
 
-EVERY = torch.backends.cpu.get_cpu_capability().startswith("AVX512")  # oneDNN makes products the sooner (decisions.md);
-FEW = range(2, 65)  # elsewhere those of so many rows,
-WIDE, SLICE = 8192, 2048  # and more rows times a vocabulary are best made so many words at a time
+# Where oneDNN makes fp32 products the sooner, as measured on AMD (docs/decisions.md): all of them, or few rows.
+EVERY, FEW = torch.backends.cpu.get_cpu_capability().startswith("AVX512"), range(2, 65)
+WIDE, SLICE = 8192, 2048  # elsewhere, from so many features on, so many at a time
 
 
 def product(
     x: Tensor, weight: Tensor, bias: Tensor | None = None, act: Activation | None = None, times: Tensor | None = None
 ) -> Tensor:
-    """act(x Wᵀ + b) · times, rounded once where oneDNN makes it, on a processor, without gradient or autocast.
+    """act(x Wᵀ + b) · times. x [.., in], weight [out, in], times [.., out] -> [.., out].
 
-    x [.., in], weight [out, in], times [.., out] -> [.., out]."""
+    On a processor, without gradient, autocast or compiler, oneDNN makes it where it is the faster, and with it one of
+    the two that follow: what it holds is then rounded once.
+    """
     free = x.dtype == weight.dtype and x.device.type == "cpu" and x.numel() > 0 and not torch.is_grad_enabled()
     dry = torch.compiler.is_compiling() or isinstance(x, FakeTensor)
     free = free and not dry and not torch.is_autocast_enabled("cpu")
     rows, wide = x.numel() // max(1, x.shape[-1]), len(weight) >= WIDE
     if free and _onednn(x.dtype, few=rows in FEW or (wide and rows == 1)):
-        if act is None and times is not None:
+        shape = (*x.shape[:-1], len(weight))
+        if act is None and times is not None and times.dtype == x.dtype and times.shape == shape:
             return torch.ops.mkldnn._linear_pointwise.binary(x, times, weight, bias, "mul")
         y = torch.ops.mkldnn._linear_pointwise(x, weight, bias, *ONEDNN.get(act, ONEDNN[None]))
         act = None if act in ONEDNN else act
@@ -36,13 +39,15 @@ def product(
 
 
 def _onednn(dtype: torch.dtype, *, few: bool) -> bool:
-    """Whether oneDNN has these products, and makes them sooner."""
-    if dtype == torch.bfloat16:
-        return torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return dtype == torch.float32 and (EVERY or few) and torch.backends.mkldnn.is_available()
+    """Whether oneDNN has products of this type; in fp32, whether it makes them sooner. few: of few rows."""
+    if not torch.backends.mkldnn.is_available():
+        return False
+    bf16 = dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return bf16 or (dtype == torch.float32 and (EVERY or few))
 
 
 def _finished(y: Tensor, act: Activation | None, times: Tensor | None) -> Tensor:
+    """act(y) · times."""
     y = y if act is None else act(y)
     return y if times is None else y * times
 
@@ -57,8 +62,8 @@ def _sliced(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 class Linear(nn.Module):
-    """y = x Wᵀ + b, then each adapter in turn: (x, y, linear) -> y. x [.., in] -> [.., out]; weight [out, in].
-    Adapters are children beside the weight, so that base names never change.
+    """y = x Wᵀ + b, then each adapter in turn: (x, y, linear) -> y; last act(y) · times, where they are given.
+    x [.., in] -> [.., out]; weight [out, in]. Adapters are children beside the weight, so that base names never change.
 
     residual: this projection writes into the residual stream (some initialisations scale those by depth).
     """

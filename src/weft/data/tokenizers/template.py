@@ -45,6 +45,12 @@ class Template:
         first = (Part(before), Part(FIRST), Part(after))
         return cls(first, (*first, Part(before, 1), Part(SECOND, 1), Part(after, 1)))
 
+    @classmethod
+    def between(cls, begin: int, end: int) -> Self:
+        """`begin` a `end`, and `begin` a `end` b `end`, the second text and what ends it of type 1."""
+        first = (Part((begin,)), Part(FIRST), Part((end,)))
+        return cls(first, (*first, Part(SECOND, 1), Part((end,), 1)))
+
     def untyped(self) -> Self:
         """The same with one type for all ids."""
         single, pair = (tuple(Part(part.what) for part in parts) for parts in (self.single, self.pair))
