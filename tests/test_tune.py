@@ -20,7 +20,7 @@ from weft.data import Bytes, places
 from weft.data.labelled import Line, Padded, choose_some
 from weft.data.labelled.frame import Frame
 from weft.files import DamagedFile, read_tensors, write_tensors
-from weft.hub import Model
+from weft.hub import Model, as_ours
 from weft.models import Blueprint
 from weft.nn import Encoder, EncoderDecoder, Layout
 from weft.objectives.tasks import Answer, Classify
@@ -172,8 +172,9 @@ def test_entities_are_found(folder: Path, tmp_path: Path, every_piece: bool) -> 
 def test_a_model_of_ones_own_reads_the_same_rows_when_it_is_tuned_and_afterwards(
     family: str, task: str, tmp_path: Path
 ) -> None:
-    """A run's tokenizer says nothing of what stands around a text, and a published one's would say: nothing."""
-    begin = run_of(family, tmp_path / "run")
+    """And as a copy of it in the published layout: a run's tokenizer says nothing of what stands around a text."""
+    begin, copy = run_of(family, tmp_path / "run"), tmp_path / "copy"
+    weft.save(weft.load(begin), copy)
     file, columns = tagged(tmp_path / "a.conll", 30, 1, entity), Columns()
     if task == "classify":
         file = table(tmp_path / "a.tsv", 40, 1, lambda draw: (*mood(draw), draw.choice(NAMES)), "text\tlabel\tpair")
@@ -184,7 +185,12 @@ def test_a_model_of_ones_own_reads_the_same_rows_when_it_is_tuned_and_afterwards
     found = tune(tuning, tmp_path / "out")
     again = predict(tmp_path / "out", file, None, labelled=True, device="cpu").score
     assert again is not None and again.value == found.score
-    kept, own = (Frame.of(it, 40) for it in (read_tuned(tmp_path / "out").model.need_tokenizer(), run_tokenizer()))
+    tune(replace(tuning, begin=copy), tmp_path / "other")
+    logs = [read(tmp_path / out / "seed-0" / "log.jsonl") for out in ("out", "other")]
+    losses = [[line["loss"] for line in log if "loss" in line] for log in logs]
+    assert losses[0] == losses[1]
+    ours = as_ours(Blueprint.of(family, "debug"), run_tokenizer())  # which training puts there
+    kept, own = (Frame.of(it, 40) for it in (read_tuned(tmp_path / "out").model.need_tokenizer(), ours))
     for one, other in ((kept.one([7, 8]), own.one([7, 8])), (kept.two([7], [8, 9]), own.two([7], [8, 9]))):
         assert (one.ids.tolist(), one.types.tolist()) == (other.ids.tolist(), other.types.tolist())
 

@@ -151,8 +151,10 @@ def own_language(recipe: Recipe) -> Language:
 def _own_tokenizer(recipe: Recipe) -> Tokenizer | None:
     """The one in the folder that data.tokenizer names; None where it names a kind, one of which is to be trained."""
     tokenizer = named_tokenizer(recipe.data.tokenizer, "data.tokenizer=")
-    if isinstance(tokenizer, LibraryTokenizer) and tokenizer.template is not None and tokenizer.begin == tokenizer.end:
-        return as_ours(recipe.model, tokenizer)  # END begins the rows of a new model, so that it begins its prompts too
+    if not isinstance(tokenizer, LibraryTokenizer) or tokenizer.template is None:
+        return tokenizer
+    if tokenizer.begin == tokenizer.end or isinstance(recipe.model.empty(), Encoder):
+        return as_ours(recipe.model, tokenizer)  # a new model reads and is prompted with what it is trained on
     return tokenizer
 
 

@@ -19,7 +19,6 @@ from weft.data.labelled.encode import (
 )
 from weft.data.labelled.encode_questions import NO_ANSWER, Window, Windows, answer_tokens, encode_questions
 from weft.data.labelled.encode_tags import TagRow, TagRows, encode_tags
-from weft.data.labelled.frame import framed
 from weft.data.labelled.labels import Labels
 from weft.data.labelled.rows import (
     Choice,
@@ -71,7 +70,6 @@ __all__ = [
     "encode_texts",
     "entity_labels",
     "find_scheme",
-    "framed",
     "read_choices",
     "read_classified",
     "read_columns",

@@ -8,7 +8,7 @@ import numpy as np
 
 from weft.batch import Tokenizer
 from weft.data.labelled.where import Where
-from weft.data.tokenizers import LibraryTokenizer, Template, template_of
+from weft.data.tokenizers import Template, template_of
 from weft.data.tokenizers.template import FIRST, SECOND, Part
 
 FoundT = TypeVar("FoundT")
@@ -30,7 +30,7 @@ class Framed(NamedTuple):
 
 @dataclass(frozen=True)
 class Frame:
-    """The tokenizer's template; where it has none, as in weft's own decoders, text END, and text END text END."""
+    """The tokenizer's template; where it has room for none (bytes, say), text END, and text END text END."""
 
     template: Template
     context: int  # the most tokens of a row
@@ -38,7 +38,7 @@ class Frame:
     @classmethod
     def of(cls, tokenizer: Tokenizer, context: int) -> Self:
         """ValueError where not one token of a text has room beside what stands around it."""
-        return cls(template_of(tokenizer) or _usual(tokenizer), context)
+        return cls(template_of(tokenizer) or Template.around(None, tokenizer.end).untyped(), context)
 
     def room(self, *, pair: bool) -> int:
         """How many tokens of one text, or of two together, a row can have. ValueError where that is none."""
@@ -59,18 +59,6 @@ class Frame:
     def two(self, first: Sequence[int] | np.ndarray, second: Sequence[int] | np.ndarray) -> Framed:
         """Two texts in their frame."""
         return _filled(self.template.pair, {FIRST: first, SECOND: second})
-
-
-def framed(tokenizer: Tokenizer) -> Tokenizer:
-    """The tokenizer with the template that `Frame` takes where it has none, so that what is saved with it gives the
-    same rows. Others are returned as they are."""
-    if not isinstance(tokenizer, LibraryTokenizer) or tokenizer.template is not None:
-        return tokenizer
-    return tokenizer.framed(_usual(tokenizer))
-
-
-def _usual(tokenizer: Tokenizer) -> Template:
-    return Template.around(None, tokenizer.end).untyped()
 
 
 def _filled(parts: Sequence[Part], texts: Mapping[str, Sequence[int] | np.ndarray]) -> Framed:

@@ -10,9 +10,10 @@ from typing import Any
 
 from torch import nn
 
-from weft.data.labelled import choose_some, framed
+from weft.data import LibraryTokenizer
+from weft.data.labelled import choose_some
 from weft.evaluate import Metric
-from weft.hub import Model, load
+from weft.hub import Model, as_ours, load
 from weft.nn import Encoder, EncoderDecoder
 from weft.objectives.tasks import RowTask
 from weft.objectives.tasks_head import Pooling, WithHead
@@ -80,7 +81,9 @@ def prepare(tuning: Tuning, tell: Callable[[str], None]) -> Prepared:
         tell(text)
     if tuning.metric is not None:
         kind.fitting(tuning.metric, f"the task {tuning.task}")
-    tokenizer = framed(model.need_tokenizer())  # which then says the same in the tuned model's folder
+    tokenizer = model.need_tokenizer()
+    if isinstance(tokenizer, LibraryTokenizer) and tokenizer.template is None:
+        tokenizer = as_ours(model.blueprint, tokenizer)  # which then says the same in the tuned model's folder
     model = replace(model, tokenizer=tokenizer)
     examples, held_out = (kind.read(Path(path), tuning.columns, labelled=True) for path in (tuning.data, tuning.dev))
     plan = planned(tuning, model.module, model.config, examples, held_out, tell)
