@@ -134,7 +134,7 @@ class Given:
         if self.debug:
             return "Networks took two steps: nothing is learned in them."
         minutes = "a minute" if self.minutes == 1 else f"{self.minutes:g} minutes"
-        return f"A network that was not finished before was trained for {minutes}."
+        return f"A network not finished before was given {minutes}, in steps of its first ones' length."
 
     def run(self, name: str, words: Sequence[str], minutes: float | None = None) -> Path:
         """The folder of a network's run: given, finished here before, or trained now."""
