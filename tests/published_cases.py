@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from odd import Case, every
+from odd import Case, Given, every
 from torch import Tensor, nn
 
 import weft
@@ -71,7 +71,7 @@ def reference(case: Case, seed: int = 0) -> Any:
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class Rows(Given):
     """A ragged batch, padded on the right; a source of other lengths for an encoder–decoder."""
 
     tokens: Tensor
@@ -120,6 +120,11 @@ class Rows:
             return hidden + (module.pool(hidden)[:, None] if module.pooler is not None else 0)  # type: ignore[operator]
         return module.logits(hidden)  # type: ignore[operator]
 
+    def learned(self, model: Any, module: nn.Module) -> tuple[Tensor, Tensor]:
+        """Their tables of tokens. A shared one of theirs may be nobody's."""
+        reading = model.get_encoder() if model.config.is_encoder_decoder else model
+        return reading.get_input_embeddings().weight, module.get_parameter("embed.weight")
+
     def kept(self, scores: Tensor) -> Tensor:
         """Without padding; a row's own scores [B, C] are all kept."""
         return scores[self.real(self.lengths)] if scores.shape[:2] == self.tokens.shape else scores
@@ -135,23 +140,27 @@ def measure(case: Case, folder: Path, *, shards: bool = False) -> Figures:
     theirs = reference(case)
     theirs.save_pretrained(folder / "theirs", max_shard_size="8KB" if shards else "1GB")
     model = weft.load(folder / "theirs")
-    rows = Rows.of(min(part.vocab for part in model.module.modules() if isinstance(part, Embed)), 13, case.avoid)
+    if case.given is None:
+        rows: Given = Rows.of(
+            min(part.vocab for part in model.module.modules() if isinstance(part, Embed)), 13, case.avoid
+        )
+    else:
+        rows = case.given(theirs.config)
     off, gradient = _compare(theirs, model.module, rows)
     exact = _compare(deepcopy(theirs).double(), deepcopy(model.module).double(), rows)[0] if off > CLOSE else None
-    greedy = _same_tokens(theirs, model.module, rows) if case.greedy else None
+    greedy = _same_tokens(theirs, model.module, rows) if case.greedy and isinstance(rows, Rows) else None
     return Figures(off, exact, gradient, greedy, _reads_back(theirs, model, folder))
 
 
-def _compare(theirs: Any, module: nn.Module, rows: Rows) -> tuple[float, float]:
+def _compare(theirs: Any, module: nn.Module, rows: Given) -> tuple[float, float]:
     wanted, got = rows.kept(rows.theirs(theirs, states=headless(module))), rows.kept(rows.ours(module))
     assert wanted.shape == got.shape
     off = float((got - wanted).detach().abs().max() / wanted.detach().std())
     some = torch.randn(wanted.shape, generator=torch.Generator().manual_seed(2))
-    table = module.get_parameter("embed.weight")
+    its, table = rows.learned(theirs, module)
     (own,) = torch.autograd.grad((got * some).sum(), table)
-    reading = theirs.get_encoder() if theirs.config.is_encoder_decoder else theirs  # a shared table may be nobody's
-    (other,) = torch.autograd.grad((wanted * some).sum(), reading.get_input_embeddings().weight)
-    return off, float((own - other).norm() / other.norm())
+    (other,) = torch.autograd.grad((wanted * some).sum(), its)
+    return off, float((own.flatten() - other.flatten()).norm() / other.norm())
 
 
 def _same_tokens(theirs: Any, module: nn.Module, rows: Rows, new: int = 7) -> bool | None:

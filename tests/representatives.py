@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from weft.batch import IGNORED, Batch, Place
 from weft.data import Blocks, Bytes, Pairs
-from weft.models import FAMILIES, Blueprint
+from weft.models import FAMILIES, Blueprint, reading
 from weft.objectives import MaskedTokens, NextToken, Translate
 from weft.objectives.masked import MaskedRows
 from weft.training import checkpoints
@@ -162,7 +162,7 @@ CASES = {
     "llama": family_case("llama"),
     "transformer": family_case("transformer"),
 }
-EVERY = CASES | {name: family_case(name) for name in FAMILIES.names()}  # for what takes no process of its own
+EVERY = CASES | {name: family_case(name) for name in reading("text")}  # for what takes no process of its own
 BASE = TrainSettings(
     steps=10,
     batch=4,

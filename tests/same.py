@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from weft.data import DataSettings, prepare
-from weft.models import FAMILIES, Blueprint
+from weft.models import FAMILIES, Blueprint, reading
 from weft.objectives import OBJECTIVES
 from weft.training.loop import train
 from weft.training.settings import TrainSettings
@@ -61,7 +61,7 @@ def trace(family: str, optimiser: str) -> list[str]:
 def main() -> int:
     now = {
         f"{family}/{optimiser}": trace(family, optimiser)
-        for family in FAMILIES.names()
+        for family in reading("text")
         for optimiser in ("adamw", "muon")
     }
     stored = json.loads(STORE.read_text()) if STORE.is_file() else {}

@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import weft
 from weft.hub import Model
-from weft.models import FAMILIES, Blueprint
+from weft.models import Blueprint, reading
 from weft.nn import (
     ATTENTIONS,
     Alibi,
@@ -354,7 +354,7 @@ def ask(module: nn.Module, tokens: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("name", SMALL)
-@pytest.mark.parametrize("family", FAMILIES.names())
+@pytest.mark.parametrize("family", reading("text"))
 def test_every_family_takes_a_kind_trains_saves_loads_and_generates(family: str, name: str, tmp_path: Path) -> None:
     module = family_with(family, name)
     blueprint = replace(Blueprint.of(family, "debug"), attention=SMALL[name])
@@ -377,7 +377,7 @@ def test_every_family_takes_a_kind_trains_saves_loads_and_generates(family: str,
 
 
 @pytest.mark.parametrize("name", GROWING)
-@pytest.mark.parametrize("family", FAMILIES.names())
+@pytest.mark.parametrize("family", reading("text"))
 @torch.no_grad()
 def test_cached_is_chunked_is_ragged_is_full(family: str, name: str) -> None:
     """G1: token by token, in chunks, alone and in a batch padded left or right, forked and reordered."""

@@ -16,7 +16,7 @@ from commands import ENVIRONMENT, TINY, good, weft
 from weft.data import DataSettings, prepare
 from weft.files import read_tensors
 from weft.hub import load
-from weft.models import FAMILIES
+from weft.models import FAMILIES, reading
 from weft.nn import SCHEMES
 from weft.recipes import RECIPES
 from weft.training.log import read
@@ -114,7 +114,7 @@ def test_the_card_shows_figures_a_sample_and_the_next_command(tmp_path: Path):
     assert "step 1/1" in done.err and "held out" in done.err  # progress goes elsewhere than the result
 
 
-@pytest.mark.parametrize("name", FAMILIES.names())
+@pytest.mark.parametrize("name", reading("text"))
 def test_a_context_too_short_for_the_samples_fails_no_run(name: str, tmp_path: Path):
     pairs = FAMILIES.get(name).objective == "translate"
     bytes = ("--set", "data.tokenizer=bytes", "--set", f"model.context={56 if pairs else 2}")
@@ -195,7 +195,7 @@ def test_list_names_everything_there_is():
     assert all(name in shown for names in found.values() for name in names)
 
 
-@pytest.mark.parametrize("name", [*RECIPES.names(), *FAMILIES.names()])
+@pytest.mark.parametrize("name", [*RECIPES.names(), *reading("text")])
 def test_show_tells_of_every_name(name: str):
     found = good("show", name, "--json").data
     assert found["name"] == name and found["model"]["parameters"] > 0
@@ -216,7 +216,7 @@ def test_show_tells_of_a_folder_and_a_name_wins_over_a_folder(copy: Path, monkey
 # ---------------------------------------------------------------- recipes and data
 
 
-@pytest.mark.parametrize("name", [*RECIPES.names(), *FAMILIES.names()])
+@pytest.mark.parametrize("name", [*RECIPES.names(), *reading("text")])
 def test_debug_alone_trains_any_name_and_it_writes(name: str, tmp_path: Path):
     done = good("train", name, "--out", tmp_path / "run", *TINY)
     if "weft generate" in done.out:

@@ -13,7 +13,7 @@ import pytest
 from commands import ENVIRONMENT, SIX, TINY, good, snapshot, stop_after, weft
 
 from weft.files import read_json
-from weft.models import FAMILIES
+from weft.models import reading
 from weft.training import checkpoints, measure
 from weft.training.log import read
 from weft.training.watch import MEASURED
@@ -26,7 +26,7 @@ def without_clock(folder: Path) -> list[dict[str, object]]:
     return [{k: v for k, v in line.items() if k not in MEASURED} for line in read(folder / "log.jsonl")]
 
 
-@pytest.mark.parametrize("family", FAMILIES.names())
+@pytest.mark.parametrize("family", reading("text"))
 def test_a_stopped_run_goes_on_to_the_same_bits(
     family: str, tmp_path: Path, one_kernel: None, monkeypatch: pytest.MonkeyPatch
 ):

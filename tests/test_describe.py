@@ -9,7 +9,7 @@ import weft
 from weft.flops import Counter
 from weft.hub import Model
 from weft.inspect import Description
-from weft.models import FAMILIES, Blueprint
+from weft.models import Blueprint, reading
 from weft.nn import (
     Attention,
     Block,
@@ -26,7 +26,7 @@ from weft.nn import (
 )
 from weft.nn.slots import Slot, StateSlot
 
-NAMES = FAMILIES.names()
+NAMES = reading("text")
 
 
 def real(name: str) -> tuple[Blueprint, Decoder | EncoderDecoder]:

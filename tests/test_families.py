@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from weft.hub.moves import to_ours, to_theirs
-from weft.models import FAMILIES, Blueprint, Family
+from weft.models import FAMILIES, Blueprint, Family, reading
 from weft.nn import (
     GLU,
     SCHEMES,
@@ -106,7 +106,7 @@ OUTSIDE = Family(
 )
 
 
-@pytest.fixture(params=[*FAMILIES.names(), "outside"])
+@pytest.fixture(params=[*reading("text"), "outside"])
 def family(request: pytest.FixtureRequest) -> Iterator[str]:
     """Every registered family's name, one registered here among them."""
     if request.param != "outside":

@@ -10,13 +10,13 @@ from odd import every
 
 from weft.hub.fields import read_fields, write_fields
 from weft.hub.version import modern
-from weft.models import FAMILIES, Blueprint
+from weft.models import FAMILIES, Blueprint, reading
 from weft.models.kin import layer_fields
 from weft.models.published import Published
 from weft.nn import ACTIVATIONS, RopeScheme
 from weft.nn.rope import Linear
 
-PUBLISHED = [name for name in FAMILIES.names() if FAMILIES.get(name).published]
+PUBLISHED = [name for name in reading("text") if FAMILIES.get(name).published]
 WORDS = {  # of fields that hold words: what else they may hold
     "wiring": ("sequential", "parallel", "shared", "normed"), "pattern": (("self",), ("self", "local", "self")),
     "terms": ((), ("c2p",), ("p2c", "c2p")), "tasks": ((), ("masked",), ("replaced",), ("next_sentence",)),

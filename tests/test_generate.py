@@ -26,11 +26,11 @@ from weft.generate import (
     row_seeds,
 )
 from weft.generate.cached import Cached
-from weft.models import FAMILIES, Blueprint
+from weft.models import FAMILIES, Blueprint, reading
 from weft.nn import SCHEMES, Causal, Chunk, EncoderDecoder, Full, Mask, SameGroup, Window, Writer
 
-NAMES = [name for name in FAMILIES.names() if isinstance(Blueprint.of(name, "debug").empty(), Writer)]
-READERS = sorted(set(FAMILIES.names()) - set(NAMES))
+NAMES = [name for name in reading("text") if isinstance(Blueprint.of(name, "debug").empty(), Writer)]
+READERS = sorted(set(reading("text")) - set(NAMES))
 DECODERS = [name for name in NAMES if FAMILIES.get(name).objective == "next_token"]
 START = 1
 PROMPTS = [[5, 9, 3], [7], [2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22], [11, 3, 11, 3]]

@@ -13,10 +13,10 @@ from test_families import gap, model_of
 from torch import Tensor, nn
 
 from weft.generate import GREEDY, Sampling, beam_search, generate
-from weft.models import FAMILIES, Blueprint
+from weft.models import FAMILIES, Blueprint, reading
 from weft.nn import SCHEMES, Decoder, Layout, Writer
 
-WRITERS = [name for name in FAMILIES.names() if isinstance(Blueprint.of(name, "debug").empty(), Writer)]
+WRITERS = [name for name in reading("text") if isinstance(Blueprint.of(name, "debug").empty(), Writer)]
 DECODERS = [name for name in WRITERS if isinstance(Blueprint.of(name, "debug").empty(), Decoder)]
 PROMPTS = [[5, 9, 3, 8, 1], [7], [2, 4, 6]]
 NOISE = 2e-5  # standard deviations: fp32 sums in another order

@@ -18,12 +18,12 @@ from weft.files import read_header, read_json, read_tensors, write_json, write_t
 from weft.generate import GREEDY, Sampling, beam_search, row_seeds
 from weft.hub import USUAL, LoadError, Model, Stops, load, save
 from weft.hub.score import score
-from weft.models import FAMILIES, Blueprint
+from weft.models import FAMILIES, Blueprint, reading
 from weft.nn import SCHEMES, LMHead, Writer
 from weft.settings import to_data
 from weft.training import checkpoints
 
-NAMES = FAMILIES.names()
+NAMES = reading("text")
 WRITERS = [name for name in NAMES if isinstance(Blueprint.of(name, "debug").empty(), Writer)]
 DECODERS = [name for name in NAMES if FAMILIES.get(name).objective == "next_token"]
 PROMPTS = ["a", "the weaver", "", "日本"]

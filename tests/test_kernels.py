@@ -9,7 +9,7 @@ import torch
 from parts import CPU, LONG, PACKED, PLAIN, RAGGED_LEFT, close, randomised, tiny
 from torch import Tensor
 
-from weft.models import FAMILIES, Blueprint
+from weft.models import Blueprint, reading
 from weft.nn import (
     KERNELS,
     Alibi,
@@ -265,7 +265,7 @@ def test_only_kernels_that_can_are_measured_and_nothing_is_learnt_from_it(option
     assert [name for name, p in (*attention.named_parameters(), *field.named_parameters()) if p.grad is not None] == []
 
 
-@pytest.mark.parametrize("family", FAMILIES.names())
+@pytest.mark.parametrize("family", reading("text"))
 def test_kernels_are_measured_as_bf16_training_runs_them(family: str) -> None:
     module = Blueprint.of(family, "debug").build(seed=0)
     for kernel in measure.choose(module, 2, 16, dtype=torch.bfloat16, repeats=1).values():

@@ -12,11 +12,11 @@ from weft.data import Bytes
 from weft.files import read_json
 from weft.hub import Model, load, save
 from weft.hub.convert import convert
-from weft.models import FAMILIES, Blueprint
+from weft.models import FAMILIES, Blueprint, reading
 from weft.nn import Attention, Joined
 
 WITH = [
-    name for name in FAMILIES.names() if "kv_heads" in {f.name for f in dataclasses.fields(FAMILIES.get(name).config)}
+    name for name in reading("text") if "kv_heads" in {f.name for f in dataclasses.fields(FAMILIES.get(name).config)}
 ]
 
 

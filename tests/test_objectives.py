@@ -14,7 +14,7 @@ from torch.nn import functional
 from weft.batch import IGNORED, Batch, Place
 from weft.data import Blocks, Bytes, Pairs, places
 from weft.evaluate import Likelihood, check, likelihood
-from weft.models import FAMILIES, Blueprint
+from weft.models import FAMILIES, Blueprint, reading
 from weft.nn import KERNELS, SCHEMES, Decoder, EncoderDecoder, Field, LMHead
 from weft.nn import nats as nats_module
 from weft.nn.nats import linear_nats
@@ -22,7 +22,7 @@ from weft.objectives import OBJECTIVES, NextToken, Translate
 from weft.training import measure
 
 VOCAB, END = 131, 130
-DECODERS = [name for name in FAMILIES.names() if FAMILIES.get(name).objective == "next_token"]
+DECODERS = [name for name in reading("text") if FAMILIES.get(name).objective == "next_token"]
 
 
 @cache
@@ -174,7 +174,7 @@ def test_a_term_that_nobody_weighs_is_refused_by_name():
 
 
 def test_every_family_names_a_registered_objective():
-    for name in FAMILIES.names():
+    for name in reading("text"):
         assert FAMILIES.get(name).objective in OBJECTIVES.names()
     with pytest.raises(ValueError, match="did you mean 'next_token'"):
         OBJECTIVES.get("next_tokn")
@@ -410,7 +410,7 @@ def fields(module: nn.Module) -> dict[str, str | None]:
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("name", FAMILIES.names())
+@pytest.mark.parametrize("name", reading("text"))
 def test_the_fastest_able_kernel_is_fixed_for_every_field_and_replayed(name: str, scheme: str):
     blueprint, looks = Blueprint.of(name, "debug").change("position", scheme), "attention" in FAMILIES.get(name).swaps
     if scheme not in schemes(name):

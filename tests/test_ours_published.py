@@ -12,18 +12,18 @@ from weft.generate import GREEDY
 from weft.hub.blanks import fill
 from weft.hub.model import Model
 from weft.hub.score import score_text
-from weft.models import FAMILIES, Blueprint
+from weft.models import FAMILIES, Blueprint, reading
 from weft.nn import Encoder, EncoderDecoder, Writer
 
 TEXT = "the weaver mends the red thread and sings a song of the sea, all day long " * 3
 WRITERS = [
     name
-    for name in FAMILIES.names()
+    for name in reading("text")
     if FAMILIES.get(name).published and isinstance(Blueprint.of(name, "debug").empty(), Writer)
 ]
 READERS = [
     name
-    for name in FAMILIES.names()
+    for name in reading("text")
     if FAMILIES.get(name).published and isinstance(Blueprint.of(name, "debug").empty(), Encoder)
 ]
 

@@ -8,7 +8,7 @@ import torch
 from rich.console import Console
 
 from weft.data import DataSettings, prepare
-from weft.models import FAMILIES, Blueprint
+from weft.models import FAMILIES, Blueprint, reading
 from weft.objectives import OBJECTIVES
 from weft.training import plan as planning
 from weft.training.loop import train
@@ -26,7 +26,7 @@ def speed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(planning, "measure", lambda: (100.0, 300.0))
 
 
-@pytest.mark.parametrize("family", FAMILIES.names())
+@pytest.mark.parametrize("family", reading("text"))
 def test_the_operations_are_those_of_a_step(family: str) -> None:
     blueprint = Blueprint.of(family, "debug")
     pairs = FAMILIES.get(family).objective == "translate"

@@ -20,7 +20,7 @@ from weft.batch import IGNORED, Batch, Dataset, Place
 from weft.data import Blocks, Bytes, Packed, Pairs
 from weft.data.made import made_pairs, sentences
 from weft.evaluate import constant_nats, likelihood
-from weft.models import FAMILIES, Blueprint
+from weft.models import FAMILIES, Blueprint, reading
 from weft.nn import Decoder, Encoder, EncoderDecoder, LayerNorm
 from weft.objectives import (
     OBJECTIVES,
@@ -46,7 +46,7 @@ FAMILY = {Encoder: "bert", Decoder: "llama", EncoderDecoder: "t5"}  # a family o
 JOINED = ["masked+next_sentence", "masked+sentence_order", "span_boundary+next_sentence"]
 OURS = [name for name in OBJECTIVES.names() if OBJECTIVES.get(name).__module__.startswith("weft.")]
 COUPLED = ["contrast"]  # its rows are told apart from one another
-MATRIX = [(name, family) for name in OURS for family in FAMILIES.names()]
+MATRIX = [(name, family) for name in OURS for family in reading("text")]
 
 
 class Opened(dict[str, nn.Module]):

@@ -13,11 +13,11 @@ from torch import nn
 
 from weft.generate import GREEDY, generate
 from weft.hub import Model, load, save
-from weft.models import FAMILIES, Blueprint
+from weft.models import FAMILIES, Blueprint, reading
 from weft.nn import Encoder, EncoderDecoder
 from weft.training.log import read
 
-PAIRS = [(family, scheme) for family in FAMILIES.names() for scheme in schemes(family)]
+PAIRS = [(family, scheme) for family in reading("text") for scheme in schemes(family)]
 
 
 def diagonal(family: str, scheme: str) -> bool:

@@ -17,10 +17,10 @@ from weft.hub import LoadError, Model, load, save
 from weft.hub.against import compare
 from weft.hub.probe import fingerprint, probe_for
 from weft.hub.verify import verify
-from weft.models import FAMILIES, Blueprint
+from weft.models import Blueprint, reading
 
 pytestmark = pytest.mark.filterwarnings("ignore")
-NAMES = FAMILIES.names()
+NAMES = reading("text")
 KINDS = {case.kind: case for name in published() for case in CASES.get(name, ())}
 
 

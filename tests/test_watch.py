@@ -20,7 +20,7 @@ from test_training import BASE, Stranger, go, score
 
 from weft.batch import Batch
 from weft.flops import Counter
-from weft.models import FAMILIES, Blueprint
+from weft.models import FAMILIES, Blueprint, reading
 from weft.nn import KERNELS, kernels
 from weft.objectives import OBJECTIVES
 from weft.registry import UnknownName
@@ -343,7 +343,7 @@ def test_a_missing_extra_is_named_with_its_command(name: str, tmp_path: Path, mo
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
-@pytest.mark.parametrize("family", FAMILIES.names())
+@pytest.mark.parametrize("family", reading("text"))
 def test_counting_changes_no_bit(family: str, kernel: str) -> None:
     """A resumed run counts where a whole one does not: SiLU's gradient has other bits under torch's own counter."""
     blueprint = Blueprint.of(family, "debug").change("dropout", "0.1")

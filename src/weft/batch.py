@@ -17,7 +17,8 @@ IGNORED = -100  # a label that is not counted; never a token id
 # Compared by identity: tensors have no truth value, so a field-by-field comparison would raise.
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """B rows of T tokens; every tensor is int64 [B, T], but those in `asked`. ValueError where the shapes disagree."""
+    """B rows of T places. Every tensor is int64 [B, T], but those in `asked`, and `tokens` where these are no ids but
+    vectors, fp32 [B, T, C]: an image's patches, a sound's frames, a series' channels. ValueError for other shapes."""
 
     tokens: Tensor  # what the (decoder's) stem reads
     labels: Tensor | None = None  # what each place predicts, IGNORED where nothing
@@ -31,9 +32,11 @@ class Batch:
     unit = "tokens"  # what `size` counts
 
     def __post_init__(self) -> None:
-        shape = tuple(self.tokens.shape)
-        if len(shape) != 2:
-            raise ValueError(f"a batch's tokens have the shape [rows, tokens], not {list(shape)}")
+        shape, whole = tuple(self.tokens.shape[:2]), list(self.tokens.shape)
+        if len(whole) != (3 if self.tokens.is_floating_point() else 2):
+            raise ValueError(
+                f"a batch's tokens are ids [rows, places] or vectors [rows, places, channels], not {whole}"
+            )
         for name in ("labels", "order", "segments", "types", "groups"):
             tensor = getattr(self, name)
             if tensor is not None and tuple(tensor.shape) != shape:
@@ -49,7 +52,8 @@ class Batch:
     @property
     def size(self) -> int:
         """Tokens that are read, padding left out, both sides of a pair."""
-        here = self.tokens.numel() if self.segments is None else int((self.segments > 0).sum())
+        here = self.tokens[..., :1].numel() if self.tokens.is_floating_point() else self.tokens.numel()
+        here = here if self.segments is None else int((self.segments > 0).sum())
         return here + (self.source.size if self.source else 0)
 
     def to(self, device: torch.device | str) -> Batch:

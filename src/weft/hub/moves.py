@@ -15,7 +15,8 @@ A row is (ours, theirs, transform):
 - `{gate,up}` on one side and `{wi_0,wi_1}` on the other: one each. Where a name of ours fits several rows, the first of
   which all parts are there counts (a gated feed-forward's `up`, and a plain one's);
 - "transpose": matrices are stored [in, out]; vectors stay as they are;
-- "row": a vector of ours is stored as a matrix of one row;
+- "row": ours is stored as the one row of an axis before its own;
+- "flat 3:16:16": a matrix of ours is stored with its second axis as these (a convolution that does not overlap);
 - "optional": may be absent, in all layers or in some (a tied head, a norm that only some checkpoints have).
 
 Nothing is guessed: a tensor that no row names, a row without its tensor and a layer left out are each a `MismatchError`
@@ -37,7 +38,7 @@ from weft.models.published import Table
 
 _BRACES = re.compile(r"\{([^}]*)\}")
 _ENDINGS = (".weight", ".bias")
-_TRANSFORMS = ("transpose", "join", "optional", "stack", "row")
+_TRANSFORMS = ("transpose", "join", "optional", "stack", "row", "flat")
 
 
 class MismatchError(ValueError):
@@ -48,8 +49,9 @@ class MismatchError(ValueError):
 class Move:
     """One foreign tensor and those of ours that it is, in order.
 
-    transposed: where it is a matrix. row: it is a vector, stored as a matrix of one row. stack: how many things its
+    transposed: where it is a matrix. row: stored as the one row of an axis before its own. stack: how many things its
     first axis counts (0: it counts none). groups, parts: how what is joined lies, see "join"; no parts: equal ones.
+    flat: what a matrix's second axis is stored as.
     """
 
     theirs: str
@@ -59,13 +61,19 @@ class Move:
     stack: int = 0
     groups: int = 1
     parts: tuple[int, ...] = ()
+    flat: tuple[int, ...] = ()
 
     def read(self, tensor: Tensor) -> dict[str, Tensor]:
         """Theirs as ours: views, but for a matrix that is transposed. MismatchError where it cannot be cut."""
         if self.stack and (tensor.ndim == 0 or tensor.shape[0] != self.stack):
             raise MismatchError(f"{self.theirs} {list(tensor.shape)} does not count {self.stack} along its first axis")
-        if self.row and (tensor.ndim != 2 or tensor.shape[0] != 1):
+        if self.row and (tensor.ndim < 2 or tensor.shape[0] != 1):
             raise MismatchError(f"{self.theirs} {list(tensor.shape)} is no single row")
+        if self.flat and tensor.ndim > 1:
+            if tuple(tensor.shape[1:]) != self.flat:
+                wanted = ", ".join(map(str, self.flat))
+                raise MismatchError(f"{self.theirs} {list(tensor.shape)} is not [any, {wanted}]")
+            tensor = tensor.flatten(1)
         whole = tensor.unbind(0) if self.stack else [tensor[0] if self.row else tensor]
         pieces = [piece for one in whole for piece in self._cut(one)]
         return dict(zip(self.ours, pieces, strict=True))
@@ -75,6 +83,7 @@ class Move:
         pieces = [ours[name] for name in self.ours]
         if not self.stack:
             made = self._join(pieces)
+            made = made.unflatten(1, self.flat) if self.flat and made.ndim > 1 else made
             return made[None] if self.row else made
         count = len(pieces) // self.stack
         return torch.stack([self._join(pieces[first : first + count]) for first in range(0, len(pieces), count)])
@@ -197,6 +206,7 @@ class _Row:
         self.groups = int(groups)
         self.proportions = tuple(int(part) for part in proportions[0].split(":")) if proportions else ()
         self.stack = int(words["stack"][0]) if "stack" in words else 0
+        self.flat = tuple(map(int, words["flat"][0].split(":"))) if "flat" in words else ()
         self.together = together or {}
         braces = _BRACES.findall(ours)
         self.parts = list(product(*(brace.split(",") for brace in braces)))
@@ -231,7 +241,7 @@ class _Row:
         """The tensors of a place of this row."""
         ours = tuple(self.write(self.ours, place, parts) for parts in self.parts)
         theirs = self.write(self.theirs, place)
-        return Move(theirs, ours, self.transposed, self.row, self.stack, self.groups, self.proportions)
+        return Move(theirs, ours, self.transposed, self.row, self.stack, self.groups, self.proportions, self.flat)
 
 
 def _find(name: str, patterns: Mapping[int, re.Pattern[str]], other: str) -> _Place:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 
@@ -12,13 +12,17 @@ from weft.models.published import Published, Table
 from weft.nn.initialise import normal
 from weft.registry import Registry
 
+Reads = Literal["text", "signals"]
+
 
 @dataclass(frozen=True)
 class Family:
     """A declarative description of an architecture.
 
     name:       what it is registered under.
-    config:     a frozen dataclass of plain data, with `vocab` and `context` among its fields.
+    config:     a frozen dataclass of plain data, with `vocab` and `context` among its fields; of a family that reads
+                signals they are properties, of 0 ids and of as many places as a whole signal has.
+    reads:      "text": rows of ids that a tokenizer makes; "signals": rows of vectors that a processor makes.
     build:      (config, *, position=None, attention=Attention) -> a bare module.
     initialise: (module, config) -> None, from torch's default generator.
     sizes:      fields of the config by size; "debug" trains on a CPU in seconds, "small" in minutes.
@@ -38,6 +42,7 @@ class Family:
     initialise: Callable[[nn.Module, Any], None]
     sizes: Mapping[str, Mapping[str, Any]]
     objective: str = "next_token"
+    reads: Reads = "text"
     terms: Callable[[Any], Mapping[str, float]] = lambda config: {}
     packs: bool = True
     swaps: tuple[str, ...] = ("position", "attention")
@@ -58,7 +63,12 @@ def draw(module: nn.Module, config: Any) -> None:
 # fmt: off
 _FILES = (
     "albert", "bart", "bert", "bloom", "deberta", "distilbert", "electra", "falcon", "gemma", "gpt", "gpt_oss", "llama",
-    "modernbert", "neox", "olmo2", "phi3", "qwen", "rnn", "roberta", "t5", "transformer",
+    "modernbert", "neox", "olmo2", "phi3", "qwen", "rnn", "roberta", "t5", "transformer", "vit",
 )
 # fmt: on
 FAMILIES: Registry[Family] = Registry("family", "weft.families", tuple(f"weft.models.{name}" for name in _FILES))
+
+
+def reading(reads: Reads) -> list[str]:
+    """The names of the families that read text, or signals."""
+    return [name for name in FAMILIES.names() if FAMILIES.get(name).reads == reads]

@@ -30,7 +30,24 @@ class Types(Lookup, nn.Module):
         return f"{self.weight.shape[0]} x {self.weight.shape[1]}"
 
 
-class Embed(nn.Module):
+class Stem(nn.Module):
+    """What makes the residual stream of rows. weight: a table that a tied head may read; the rest: see `Embed`."""
+
+    weight: nn.Parameter | None
+    types: Types | None
+    position: StemPosition
+
+    @property
+    def context(self) -> int | None:
+        """The longest row it can place; None: any."""
+        return self.position.context
+
+    def lay(self, here: Layout, length: int) -> Layout:
+        """Where what it makes of rows [B, T] sits: where they did, unless it puts something before them."""
+        return here
+
+
+class Embed(Stem):
     """lift(drop(norm(position.add(scale · weight[tokens]) + types[type]))). tokens int64 [B, T] -> [B, T, D]; weight
     [V, D], or of the narrower width that `lift` widens (ALBERT, ELECTRA).
 

@@ -12,7 +12,7 @@ from torch.nn import functional
 from weft.nn.activation import activation
 from weft.nn.branch import Auxiliary
 from weft.nn.context import Context
-from weft.nn.embed import Embed, LMHead, Types
+from weft.nn.embed import LMHead, Stem, Types
 from weft.nn.layout import Layout
 from weft.nn.linear import Linear
 from weft.nn.model import check_length
@@ -140,7 +140,7 @@ class Encoder(nn.Module):
     """
 
     def __init__(
-        self, embed: Embed, stack: Stack, heads: Mapping[str, Head] | None = None, *, pooler: nn.Module | None = None
+        self, embed: Stem, stack: Stack, heads: Mapping[str, Head] | None = None, *, pooler: nn.Module | None = None
     ) -> None:
         super().__init__()
         self.embed, self.stack, self.pooler = embed, stack, pooler
@@ -152,15 +152,15 @@ class Encoder(nn.Module):
     @property
     def context(self) -> int | None:
         """The longest row the stem can place; None: any."""
-        return self.embed.position.context
+        return self.embed.context
 
     def forward(
         self, tokens: Tensor, here: Layout | None = None, types: Tensor | None = None
     ) -> tuple[Tensor, Auxiliary]:
         """tokens int64 [B, T] (or vectors [B, T, D]), types int64 [B or 1, T] (None: all 0) -> hidden states [B, T, D]
-        and auxiliary terms."""
-        here = here or Layout()
+        and auxiliary terms; of a stem that puts places before a row's own, these too."""
         check_length(self.context, tokens.shape[1])
+        here = self.embed.lay(here or Layout(), tokens.shape[1])
         return self.stack(self.embed(tokens, here, types=types), Context(here))
 
     def pool(self, x: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """The objectives weft brings, registered."""
 
 from weft.objectives.boundary import SpanBoundary
+from weft.objectives.classes import Classes
 from weft.objectives.contrast import Contrast
 from weft.objectives.distil import Distil, DistilMasked
 from weft.objectives.loss import OBJECTIVES
@@ -11,6 +12,7 @@ from weft.objectives.table import BertStyle, Damaged, Deshuffle, DropTokens, Mas
 from weft.objectives.writing import NextToken, Translate
 
 OBJECTIVES.register("bert_style", BertStyle)
+OBJECTIVES.register("classes", Classes)
 OBJECTIVES.register("contrast", Contrast)
 OBJECTIVES.register("denoise", Damaged)
 OBJECTIVES.register("deshuffle", Deshuffle)

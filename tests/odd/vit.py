@@ -1,0 +1,23 @@
+"""ViT."""
+
+from typing import Any
+
+from odd import Case
+from odd.pictures import Pictures
+
+
+def _vit(kind: str, **fields: Any) -> Case:
+    return Case(kind, "ViTConfig", fields, given=Pictures.of)
+
+
+CASES = {
+    "vit": (
+        _vit("ViTForImageClassification", image_size=20, patch_size=5, num_channels=3, hidden_size=30,
+             num_hidden_layers=3, num_attention_heads=5, intermediate_size=44, num_labels=7, qkv_bias=False,
+             layer_norm_eps=1e-3),
+        _vit("ViTForImageClassification", image_size=21, patch_size=7, num_channels=1, hidden_size=28,
+             num_hidden_layers=2, num_attention_heads=7, intermediate_size=50, num_labels=2, hidden_act="relu"),
+        _vit("ViTModel", image_size=9, patch_size=3, num_channels=2, hidden_size=21, num_hidden_layers=4,
+             num_attention_heads=1, intermediate_size=13, hidden_act="gelu_new"),
+    ),
+}  # fmt: skip
