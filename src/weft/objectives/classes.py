@@ -42,14 +42,18 @@ class Classes(Reading):
 
     def scores(self, module: Any, batch: Batch) -> Tensor:
         """Of every class, fp32 [B, C]."""
-        return bare(module).logits(passed(module, batch), self.asks).float()
+        encoder = bare(module)
+        assert isinstance(encoder, Encoder)
+        return encoder.logits(passed(module, batch), self.asks).float()
 
     def terms(self, module: Encoder | Headed, x: Tensor, batch: Batch) -> dict[str, Loss]:
         """The terms "loss" and, where labels are smoothed, "smoothing"."""
         labels = batch.asked["label"]
         if not self.smoothing:
             return {TERM: Loss(module.nats(x, labels, self.asks), len(labels))}
-        scores = bare(module).logits(x, self.asks).float()  # [B, C]
+        encoder = bare(module)
+        assert isinstance(encoder, Encoder)
+        scores = encoder.logits(x, self.asks).float()  # [B, C]
         above = scores.gather(1, labels[:, None])[:, 0] - scores.mean(dim=1)  # [B]
         nats = functional.cross_entropy(scores, labels, reduction="sum")
         return {TERM: Loss(nats, len(labels)), SMOOTHING: Loss(above.sum(), len(labels), self.smoothing)}
