@@ -10,6 +10,9 @@ from weft.settings import to_data
 CLASSES = {  # of model types whose config class is not told by its name
     "openai-gpt": "OpenAIGPTConfig", "gpt2": "GPT2Config", "gpt_neox": "GPTNeoXConfig", "gpt_oss": "GptOssConfig",
     "t5": "T5Config", "mt5": "MT5Config", "umt5": "UMT5Config", "mbart": "MBartConfig", "olmo2": "Olmo2Config",
+    "clip": "CLIPConfig", "clip_text_model": "CLIPTextConfig", "clip_vision_model": "CLIPVisionConfig",
+    "siglip_text_model": "SiglipTextConfig", "siglip_vision_model": "SiglipVisionConfig",
+    "vit": "ViTConfig",
     "deberta-v2": "DebertaV2Config", "xlm-roberta": "XLMRobertaConfig", "distilbert": "DistilBertConfig",
     "modernbert": "ModernBertConfig", "gemma3_text": "Gemma3TextConfig", "phi3": "Phi3Config",
 }  # fmt: skip

@@ -15,7 +15,7 @@ A row is (ours, theirs, transform):
 - `{gate,up}` on one side and `{wi_0,wi_1}` on the other: one each. Where a name of ours fits several rows, the first of
   which all parts are there counts (a gated feed-forward's `up`, and a plain one's);
 - "transpose": matrices are stored [in, out]; vectors stay as they are;
-- "row": ours is stored as the one row of an axis before its own;
+- "row": ours is stored as the one row of an axis before its own; "alone": ours is a row, stored without its axis;
 - "flat 3:16:16": a matrix of ours is stored with its second axis as these (a convolution that does not overlap);
 - "optional": may be absent, in all layers or in some (a tied head, a norm that only some checkpoints have).
 
@@ -30,6 +30,7 @@ import re
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -38,7 +39,7 @@ from weft.models.published import Table
 
 _BRACES = re.compile(r"\{([^}]*)\}")
 _ENDINGS = (".weight", ".bias")
-_TRANSFORMS = ("transpose", "join", "optional", "stack", "row", "flat")
+_TRANSFORMS = ("transpose", "join", "optional", "stack", "row", "alone", "flat")
 
 
 class MismatchError(ValueError):
@@ -49,15 +50,15 @@ class MismatchError(ValueError):
 class Move:
     """One foreign tensor and those of ours that it is, in order.
 
-    transposed: where it is a matrix. row: stored as the one row of an axis before its own. stack: how many things its
-    first axis counts (0: it counts none). groups, parts: how what is joined lies, see "join"; no parts: equal ones.
-    flat: what a matrix's second axis is stored as.
+    transposed: where it is a matrix. row: stored as the one row of an axis before its own (-1: without the axis of
+    which it is the row). stack: how many things its first axis counts (0: it counts none). groups, parts: how what is
+    joined lies, see "join"; no parts: equal ones. flat: what a matrix's second axis is stored as.
     """
 
     theirs: str
     ours: tuple[str, ...]
     transposed: bool = False
-    row: bool = False
+    row: Literal[-1, 0, 1] = 0
     stack: int = 0
     groups: int = 1
     parts: tuple[int, ...] = ()
@@ -67,14 +68,15 @@ class Move:
         """Theirs as ours: views, but for a matrix that is transposed. MismatchError where it cannot be cut."""
         if self.stack and (tensor.ndim == 0 or tensor.shape[0] != self.stack):
             raise MismatchError(f"{self.theirs} {list(tensor.shape)} does not count {self.stack} along its first axis")
-        if self.row and (tensor.ndim < 2 or tensor.shape[0] != 1):
+        if self.row > 0 and (tensor.ndim < 2 or tensor.shape[0] != 1):
             raise MismatchError(f"{self.theirs} {list(tensor.shape)} is no single row")
         if self.flat and tensor.ndim > 1:
             if tuple(tensor.shape[1:]) != self.flat:
                 wanted = ", ".join(map(str, self.flat))
                 raise MismatchError(f"{self.theirs} {list(tensor.shape)} is not [any, {wanted}]")
             tensor = tensor.flatten(1)
-        whole = tensor.unbind(0) if self.stack else [tensor[0] if self.row else tensor]
+        tensor = tensor[None] if self.row < 0 else tensor
+        whole = tensor.unbind(0) if self.stack else [tensor[0] if self.row > 0 else tensor]
         pieces = [piece for one in whole for piece in self._cut(one)]
         return dict(zip(self.ours, pieces, strict=True))
 
@@ -84,7 +86,8 @@ class Move:
         if not self.stack:
             made = self._join(pieces)
             made = made.unflatten(1, self.flat) if self.flat and made.ndim > 1 else made
-            return made[None] if self.row else made
+            made = made[0] if self.row < 0 else made
+            return made[None] if self.row > 0 else made
         count = len(pieces) // self.stack
         return torch.stack([self._join(pieces[first : first + count]) for first in range(0, len(pieces), count)])
 
@@ -201,7 +204,8 @@ class _Row:
             raise ValueError(
                 f"the row of {ours!r} has the transform {unknown[0]!r}; there are {', '.join(_TRANSFORMS)}"
             )
-        self.transposed, self.optional, self.row = ("transpose" in words), ("optional" in words), ("row" in words)
+        self.transposed, self.optional = ("transpose" in words), ("optional" in words)
+        self.row: Literal[-1, 0, 1] = 1 if "row" in words else -1 if "alone" in words else 0
         groups, *proportions = words.get("join", []) or ["1"]
         self.groups = int(groups)
         self.proportions = tuple(int(part) for part in proportions[0].split(":")) if proportions else ()

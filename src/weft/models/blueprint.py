@@ -9,17 +9,19 @@ from typing import Any
 import torch
 from torch import nn
 
+from weft.described import Described
 from weft.models.family import FAMILIES
 from weft.named import named_from_data, named_from_text, named_to_data
 from weft.nn import ATTENTIONS, SCHEMES, Kind, Scheme
 from weft.registry import UnknownName, suggest
 from weft.settings import SettingError, change, from_data, to_data
 
+NUMBER: Mapping[str, Any] = {"size": False}  # metadata of a config's field that is a number, but no size: an id, say
 PARTS: dict[str, Mapping[str, type[Any]]] = {"position": SCHEMES, "attention": ATTENTIONS}  # what may be swapped
 
 
 @dataclass(frozen=True)
-class Blueprint:
+class Blueprint(Described):
     """family: a registered name; config: that family's config; position: a scheme in place of the family's own;
     attention: a kind in place of the family's own."""
 
@@ -44,22 +46,26 @@ class Blueprint:
         """A freshly initialised module, in evaluation mode; its parameters are a function of (blueprint, seed)."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            module = self._bare()
-            FAMILIES.get(self.family).initialise(module, self.config)
+            module = self.bare()
+            self.draw(module)
         return module.eval()
 
     def empty(self) -> nn.Module:
         """The module on the meta device: names and shapes, no memory. ValueError for sizes that cannot be a model."""
         with torch.device("meta"):
-            return self._bare()
+            return self.bare()
 
-    def _bare(self) -> nn.Module:
-        """The module as its parts initialise themselves."""
+    def bare(self) -> nn.Module:
+        """The module as its parts initialise themselves, for a family that has it inside; else see `build`."""
         _check(self)
         module = FAMILIES.get(self.family).build(self.config, position=self.position)
         if self.attention is not None:
             self.attention.put(module, self.config.context)
         return module
+
+    def draw(self, module: nn.Module) -> None:
+        """Initialise a module that `bare` made, from torch's default generator."""
+        FAMILIES.get(self.family).initialise(module, self.config)
 
     @property
     def mixes(self) -> str:
@@ -109,7 +115,8 @@ def _check(blueprint: Blueprint) -> None:
     """Sizes that cannot be a model are refused by name before anything is allocated."""
     for field in fields(blueprint.config):
         value = getattr(blueprint.config, field.name)
-        if isinstance(value, int) and not isinstance(value, bool) and not 1 <= value <= 2**31:
+        size = isinstance(value, int) and not isinstance(value, bool) and field.metadata.get("size", True)
+        if size and not 1 <= value <= 2**31:
             raise ValueError(f"{blueprint.family}: {field.name} = {value}, but it must be between 1 and {2**31}")
         if field.name.endswith("depth") and value is not None and value > 10_000:
             raise ValueError(f"{blueprint.family}: {field.name} = {value} layers, but at most 10000 can be meant")
