@@ -76,7 +76,7 @@ def draw(module: nn.Module, config: Any) -> None:
 # fmt: off
 _FILES = (
     "albert", "bart", "bert", "bloom", "clip", "deberta", "distilbert", "electra", "falcon", "gemma", "gpt", "gpt_oss",
-    "llama", "modernbert", "neox", "olmo2", "phi3", "qwen", "rnn", "roberta", "siglip", "t5", "transformer",
+    "llama", "llava", "modernbert", "neox", "olmo2", "phi3", "qwen", "rnn", "roberta", "siglip", "t5", "transformer",
     "vit",
 )
 # fmt: on
