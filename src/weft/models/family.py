@@ -77,7 +77,7 @@ def draw(module: nn.Module, config: Any) -> None:
 _FILES = (
     "albert", "bart", "bert", "bloom", "clip", "deberta", "distilbert", "electra", "falcon", "gemma", "gpt", "gpt_oss",
     "llama", "llava", "modernbert", "neox", "olmo2", "phi3", "qwen", "rnn", "roberta", "siglip", "t5", "transformer",
-    "vit",
+    "unit", "vit",
 )
 # fmt: on
 FAMILIES: Registry[Family] = Registry("family", "weft.families", tuple(f"weft.models.{name}" for name in _FILES))
