@@ -70,6 +70,10 @@ class Objective(ABC):
         is asked where they hang on it. None where they are not labels, or there are none."""
         return entropy(map(self.answers, batches))
 
+    def guesses(self, module: Any, batch: Batch) -> Tensor | None:
+        """What a module would answer, beside `answers`, int64 [N]; None where it gives no one answer."""
+        return None
+
     @property
     def predicted(self) -> float:
         """The share of a row's tokens that it asks for, as far as is known before there are rows."""
