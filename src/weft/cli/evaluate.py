@@ -11,7 +11,7 @@ from weft.data import RowKind
 from weft.hub import find
 from weft.hub.score import score
 from weft.nn import Decoder
-from weft.recipes.folder import data_settings, trained_with
+from weft.recipes.folder import text_settings, trained_with
 
 
 def command(
@@ -40,7 +40,7 @@ def command(
 
 def trained_on(folder: Path) -> RowKind:
     """The kind of rows that the run in a folder was trained on; "stream" where no run describes itself there."""
-    data = data_settings(folder)
+    data = text_settings(folder)
     return "stream" if data is None else data.rows
 
 

@@ -33,6 +33,7 @@ class Types(Lookup, nn.Module):
 class Stem(nn.Module):
     """What makes the residual stream of rows. weight: a table that a tied head may read; the rest: see `Embed`."""
 
+    width: int
     weight: nn.Parameter | None
     types: Types | None
     position: StemPosition
@@ -45,6 +46,10 @@ class Stem(nn.Module):
     def lay(self, here: Layout, length: int) -> Layout:
         """Where what it makes of rows [B, T] sits: where they did, unless it puts something before them."""
         return here
+
+    def blank(self, rows: int, length: int) -> Tensor:
+        """Rows without contents, of the shape and kind it reads: ids int64 [B, T], all 0."""
+        return torch.zeros(rows, length, dtype=torch.int64)
 
 
 class Embed(Stem):

@@ -61,6 +61,10 @@ class Vectors(Stem):
         )
         return replace(here, order=order, segments=segments, coords=coords, groups=groups)
 
+    def blank(self, rows: int, length: int) -> Tensor:
+        """Vectors fp32 [B, T, C], all 0."""
+        return torch.zeros(rows, length, self.channels)
+
     def forward(self, tokens: Tensor, here: Layout, types: Tensor | None = None) -> Tensor:
         """Vectors [B, T, C] -> [B, F + T, D]; here: as `lay` gives it. ValueError for ids, vectors of another length,
         and types, of which there are none."""

@@ -32,16 +32,20 @@ class Told:
 class Feed(ABC):
     """The data of a run, opened, and the model fitted to them.
 
-    train, held_out: as the objective asks for them. digest: equal digests mean equal rows. headline: the held-out
-    figure that is drawn beside the training loss.
+    train, held_out: as the objective asks for them. headline: the held-out figure that is drawn beside the training
+    loss.
     """
 
     blueprint: Blueprint
     train: Dataset[Batch]
     held_out: Dataset[Batch]
-    digest: str
     notices: tuple[str, ...]
     headline: str
+
+    @property
+    @abstractmethod
+    def digest(self) -> str:
+        """Of all that is read: equal digests mean equal rows."""
 
     @abstractmethod
     def write(self, out: Path) -> None:

@@ -64,6 +64,13 @@ class Recipe:
         return self.objective
 
     @property
+    def texts(self) -> DataSettings:
+        """The data settings of a recipe that reads text. ValueError where it reads signals."""
+        if not isinstance(self.data, DataSettings):
+            raise ValueError(f"{self.name} reads signals, and this is done with text: name a recipe or family of text")
+        return self.data
+
+    @property
     def length(self) -> int:
         """How many tokens of text its rows have."""
         return self.minimised.length(self.model.empty(), self.model.config.context)

@@ -151,8 +151,7 @@ def own_language(recipe: Recipe) -> Language:
 
 def _own_tokenizer(recipe: Recipe) -> Tokenizer | None:
     """The one in the folder that data.tokenizer names; None where it names a kind, one of which is to be trained."""
-    assert isinstance(recipe.data, DataSettings)
-    tokenizer = named_tokenizer(recipe.data.tokenizer, "data.tokenizer=")
+    tokenizer = named_tokenizer(recipe.texts.tokenizer, "data.tokenizer=")
     if not isinstance(tokenizer, LibraryTokenizer) or tokenizer.template is None:
         return tokenizer
     if tokenizer.begin == tokenizer.end or isinstance(recipe.model.empty(), Encoder):
@@ -191,7 +190,7 @@ def _scored(recipe: Recipe, prepared: Prepared, out: Path, watch: Watcher) -> di
     """The recipe's metrics of what the saved model writes of the held-out sources."""
     if not recipe.metrics or not isinstance(prepared.held_out, Pairs):
         return {}
-    return scored(load(out), prepared.held_out, recipe.metrics, asked_by(recipe.data), watch.notice)
+    return scored(load(out), prepared.held_out, recipe.metrics, asked_by(recipe.texts), watch.notice)
 
 
 def _samples(recipe: Recipe, prepared: Prepared, out: Path) -> tuple[Sample, ...]:

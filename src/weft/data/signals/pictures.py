@@ -53,8 +53,8 @@ class Patches:
         """For a model of these settings, by the mean and deviation of pixels uint8 [N, height, width, channels]."""
         scaled = pixels.reshape(-1, pixels.shape[-1])[:: max(1, len(pixels) // 4000)].astype(np.float64) / 255
         mean, std = scaled.mean(axis=0), scaled.std(axis=0).clip(min=1e-3)
-        rounded = [tuple(round(float(value), 4) for value in values) for values in (mean, std)]
-        return Patches(config.image, config.patch, config.channels, *rounded)
+        centre, spread = (tuple(round(float(value), 4) for value in values) for values in (mean, std))
+        return Patches(config.image, config.patch, config.channels, centre, spread)
 
     def read(self, path: Path) -> np.ndarray:
         """The pixels of a picture's file, of the size and channels that are read: uint8 [image, image, channels]."""
