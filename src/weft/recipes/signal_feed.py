@@ -79,7 +79,7 @@ def open_signals(
     stays as it is."""
     where = recipe.begin if found is None else out
     known = None if where is None else read_processor(where)
-    signals = prepare_signals(data, recipe.model.config, None if known is None else known[0], say)
+    signals = prepare_signals(data, recipe.model.config, None if known is None else known.processor, say)
     for text in signals.notices:
         say(text)
     objective = recipe.minimised

@@ -3,7 +3,7 @@
 from weft.data.signals.labelled import Labelled
 from weft.data.signals.pictures import Patches
 from weft.data.signals.prepare import SIGNAL_SOURCES, Signals, prepare_signals
-from weft.data.signals.processors import PROCESSOR, PROCESSORS, Processor, read_processor, write_processor
+from weft.data.signals.processors import PROCESSOR, PROCESSORS, Processor, Reads, read_processor, write_processor
 from weft.data.signals.settings import Augment, SignalSettings
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Labelled",
     "Patches",
     "Processor",
+    "Reads",
     "SignalSettings",
     "Signals",
     "prepare_signals",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -32,6 +32,13 @@ class Processor(Protocol):
         ...
 
 
+class Reads(NamedTuple):
+    """What makes rows of a model's signals, and the names of the classes it tells apart, by number."""
+
+    processor: Processor
+    classes: tuple[str, ...]
+
+
 PROCESSORS: dict[str, type[Any]] = {"patches": Patches}
 
 
@@ -40,7 +47,7 @@ def write_processor(folder: Path, processor: Processor, classes: tuple[str, ...]
     write_json(folder / PROCESSOR, {"processor": named_to_data(processor, PROCESSORS), "classes": list(classes)})
 
 
-def read_processor(folder: Path) -> tuple[Processor, tuple[str, ...]] | None:
+def read_processor(folder: Path) -> Reads | None:
     """What `write_processor` wrote; None where it wrote nothing. DamagedFile for what is not understood."""
     path = folder / PROCESSOR
     if not path.is_file():
@@ -49,6 +56,6 @@ def read_processor(folder: Path) -> tuple[Processor, tuple[str, ...]] | None:
     try:
         if not isinstance(data, dict) or data.keys() != {"processor", "classes"}:
             raise ValueError("it has a processor and classes")
-        return named_from_data("processor", data["processor"], PROCESSORS), tuple(map(str, data["classes"]))
+        return Reads(named_from_data("processor", data["processor"], PROCESSORS), tuple(map(str, data["classes"])))
     except (ValueError, TypeError, AttributeError) as error:
         raise DamagedFile(f"{path}: {error}") from error
