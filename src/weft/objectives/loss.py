@@ -92,6 +92,10 @@ class Objective(ABC):
         sample depends on the seed, the epoch and the sample alone."""
         return data
 
+    def turn_signals(self, data: Dataset[Batch], seed: int) -> Dataset[Batch]:
+        """`turn`, of rows of vectors, which no tokenizer made."""
+        return data
+
     def wrap(self, module: nn.Module, blueprint: Blueprint, seed: int, load: Load) -> nn.Module:
         """What is trained: the model itself, or, where more is needed, a `Wrapped` that has it inside. load: opens the
         folder of another model (a teacher)."""

@@ -58,6 +58,8 @@ class SignalFeed(Feed):
         if not finished:
             return Told()
         metric = METRICS.get("accuracy")
+        if not recipe.minimised.alone:
+            return Told()
         found = judged(load(out).module, self.held_out, recipe.minimised)
         if metric.name not in found:
             return Told()
@@ -83,5 +85,7 @@ def open_signals(
     for text in signals.notices:
         say(text)
     objective = recipe.minimised
-    check(signals.held_out, objective)
-    return SignalFeed(recipe, recipe.model, signals, signals.train, signals.held_out, signals.notices)
+    held_out = objective.turn_signals(signals.held_out, 0)
+    check(held_out, objective)
+    train = objective.turn_signals(signals.train, recipe.train.seed)
+    return SignalFeed(recipe, recipe.model, signals, train, held_out, signals.notices)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from weft.data.labelled import choose_some
 from weft.data.order import mix
 from weft.data.signals.idx import read_idx
 from weft.data.signals.labelled import Labelled
@@ -69,11 +70,15 @@ def prepare_signals(settings: SignalSettings, config: Any, processor: Processor 
             f"the data have {len(found.classes)} classes ({', '.join(found.classes[:5])} …), and the model tells "
             f"{config.classes} apart: set model.classes={len(found.classes)}"
         )
-    processor = processor or Patches.of(config, found.signals[~held])
-    train = Labelled(found.signals[~held], found.labels[~held], processor, augment=settings.augment, seed=settings.seed)
+    learned = np.flatnonzero(~held)
+    if settings.examples:
+        learned = learned[choose_some(found.labels[learned].tolist(), settings.examples, settings.seed)]
+    signals, labels = found.signals[learned], found.labels[learned]
+    processor = processor or Patches.of(config, signals)
+    train = Labelled(signals, labels, processor, augment=settings.augment, seed=settings.seed)
     held_out = Labelled(found.signals[held], found.labels[held], processor)
     say(f"{len(train):,} samples of {len(found.classes)} classes to train on, {len(held_out):,} held out")
-    digest = hashlib.sha256(repr((settings.augment, processor)).encode())
+    digest = hashlib.sha256(repr((settings.augment, settings.examples, processor)).encode())
     for part in (found.signals, found.labels, held):
         digest.update(np.ascontiguousarray(part).data)
     return Signals(train, held_out, processor, found.classes, digest.hexdigest(), found.notices)

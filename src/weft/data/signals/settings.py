@@ -34,10 +34,13 @@ class SignalSettings:
     paths: tuple[str, ...] = ()
     held_out: float = 0.1  # share of the samples that is never trained on, where the files' names do not say it
     seed: int = 0  # of the split
+    examples: int = 0  # so many of those to train on are, of each class in proportion, chosen by the seed; 0: all
     augment: Augment = field(default_factory=Augment)
 
     def check(self) -> None:
         """ValueError, naming the setting, for what can be none."""
         if not 0 < self.held_out < 1:
             raise ValueError(f"data.held_out={self.held_out}, but a share of the samples is held out: above 0, below 1")
+        if self.examples < 0:
+            raise ValueError(f"data.examples={self.examples}, but it is a number of samples: at least 1, or 0 for all")
         self.augment.check()
