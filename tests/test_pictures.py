@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from commands import good
+from commands import good, weft
 from hypothesis import given
 from hypothesis import strategies as st
 from odd.pictures import patches as by_definition
@@ -251,6 +251,9 @@ def test_a_run_on_pictures_trains_resumes_and_answers(tmp_path: Path) -> None:
     assert files[0] == files[1]
     found = tmp_path / "found.jsonl"
     assert "accuracy" in good("predict", whole, "--data", data, "--out", found, "--score").out
+    scored = good("eval", whole, "--data", data, "--json").data
+    assert scored["examples"] == 20 and f"accuracy {scored['accuracy']:.4g}" in good("eval", whole, "--data", data).out
+    assert "--stride" in weft("eval", whole, "--data", data, "--stride", 3).err
     lines = [json.loads(line) for line in found.read_text().splitlines()]
     assert len(lines) == 20 and {line["class"] for line in lines} <= set(SHAPES)
     assert all(abs(sum(line["probabilities"].values()) - 1) < 1e-3 for line in lines)
