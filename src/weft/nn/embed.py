@@ -47,6 +47,10 @@ class Stem(nn.Module):
         """Where what it makes of rows [B, T] sits: where they did, unless it puts something before them."""
         return here
 
+    def places(self, length: int) -> int:
+        """How many places it makes of a row of `length`."""
+        return length
+
     def blank(self, rows: int, length: int) -> Tensor:
         """Rows without contents, of the shape and kind it reads: ids int64 [B, T], all 0."""
         return torch.zeros(rows, length, dtype=torch.int64)

@@ -61,6 +61,10 @@ class Vectors(Stem):
         )
         return replace(here, order=order, segments=segments, coords=coords, groups=groups)
 
+    def places(self, length: int) -> int:
+        """The first ones, too."""
+        return len(self.first) + length
+
     def blank(self, rows: int, length: int) -> Tensor:
         """Vectors fp32 [B, T, C], all 0."""
         return torch.zeros(rows, length, self.channels)
