@@ -25,6 +25,9 @@ PICTURES = [name for name in reading("signals") if {"image", "patch", "channels"
 }]  # fmt: skip
 
 
+PARTS = [f"position={name}" for name in SCHEMES] + [f"attention={name}" for name in ATTENTIONS]
+
+
 def never(name: str) -> torch.nn.Module:
     raise AssertionError(f"{name} is opened")
 
