@@ -13,6 +13,7 @@ from rich.table import Table
 from weft.cli.shared import between, note, printer
 from weft.hub import find
 from weft.objectives.tasks_head import Pooling
+from weft.outputs import check_file
 from weft.recipes import tuning as recipes
 from weft.recipes.tuning import USUAL, Columns, Outcome, Tuning
 from weft.registry import suggest
@@ -35,6 +36,8 @@ def settings(words: Sequence[str]) -> TrainSettings:
         if name in LENGTHS:
             found = replace(found, **dict.fromkeys(LENGTHS, 0))
         found = change(found, name, text)
+        if name in LENGTHS and getattr(found, name) <= 0:
+            raise SettingError(f"{path}={text}: the length of a run is above 0; leave it out, or give another")
     return found
 
 
@@ -108,8 +111,11 @@ def _print(found: Outcome) -> None:
         console.print(f"go on       weft predict {found.out} --data … --out predictions.jsonl", soft_wrap=True)
 
 
-def predict(name: str, data: Path, out: Path, given: Columns, device: str, *, score: bool, as_json: bool) -> None:
+def predict(
+    name: str, data: Path, out: Path, given: Columns, device: str, *, score: bool, overwrite: bool, as_json: bool
+) -> None:
     """Predict, and print how many and, where asked, the metric."""
+    check_file(out, reads=(data,), overwrite=overwrite)
     done = recipes.predict(find(name), data, out, columns=given, labelled=score, device=device, say=note)
     if as_json:
         scored, interval = (None if one is None else asdict(one) for one in (done.score, done.interval))
