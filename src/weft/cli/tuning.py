@@ -14,6 +14,7 @@ from weft.cli.shared import between, note, printer
 from weft.data.signals import PROCESSOR
 from weft.hub import find
 from weft.objectives.tasks_head import Pooling
+from weft.outputs import check_file
 from weft.recipes import tuning as recipes
 from weft.recipes.signal_predict import predict_signals
 from weft.recipes.tuning import USUAL, Columns, Outcome, Tuning
@@ -37,6 +38,8 @@ def settings(words: Sequence[str]) -> TrainSettings:
         if name in LENGTHS:
             found = replace(found, **dict.fromkeys(LENGTHS, 0))
         found = change(found, name, text)
+        if name in LENGTHS and getattr(found, name) <= 0:
+            raise SettingError(f"{path}={text}: the length of a run is above 0; leave it out, or give another")
     return found
 
 
@@ -110,8 +113,11 @@ def _print(found: Outcome) -> None:
         console.print(f"go on       weft predict {found.out} --data … --out predictions.jsonl", soft_wrap=True)
 
 
-def predict(name: str, data: Path, out: Path, given: Columns, device: str, *, score: bool, as_json: bool) -> None:
+def predict(
+    name: str, data: Path, out: Path, given: Columns, device: str, *, score: bool, overwrite: bool, as_json: bool
+) -> None:
     """Predict, and print how many and, where asked, the metric."""
+    check_file(out, reads=(data,), overwrite=overwrite)
     folder = find(name)
     if (folder / PROCESSOR).is_file():
         if given.said:

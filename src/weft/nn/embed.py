@@ -10,11 +10,11 @@ from weft.nn.dropout import Dropout
 from weft.nn.layout import Layout
 from weft.nn.linear import product
 from weft.nn.nats import linear_nats
-from weft.nn.position import Lookup, StemPosition
+from weft.nn.position import LookupTable, StemPosition
 from weft.nn.tap import Tap
 
 
-class Types(Lookup, nn.Module):
+class Types(LookupTable, nn.Module):
     """weight[type]: a trained vector for each type of token; weight [types, D]."""
 
     def __init__(self, types: int, width: int) -> None:
