@@ -31,11 +31,15 @@ class Types(Lookup, nn.Module):
 
 
 class Stem(nn.Module):
-    """What makes the residual stream of rows. weight: a table that a tied head may read; the rest: see `Embed`."""
+    """What makes the residual stream of rows. weight: a table that a tied head may read; vocab: how many ids it reads,
+    0 where it reads vectors alone; channels: how wide the vectors are that it reads; the rest: see `Embed`."""
 
     weight: nn.Parameter | None
     types: Types | None
     position: StemPosition
+    width: int
+    vocab: int = 0
+    channels: int
 
     @property
     def context(self) -> int | None:
@@ -43,8 +47,14 @@ class Stem(nn.Module):
         return self.position.context
 
     def lay(self, here: Layout, length: int) -> Layout:
-        """Where what it makes of rows [B, T] sits: where they did, unless it puts something before them."""
+        """Where what it makes of rows [B, T] sits: where they did, unless it puts something before them or joins some
+        of them."""
         return here
+
+    def read(self, tokens: Tensor, here: Layout, types: Tensor | None = None) -> tuple[Tensor, Layout]:
+        """Ids [B, T] or vectors [B, T, C], which sit `here` -> the stream [B, T', D], and where it sits (`lay`)."""
+        laid = self.lay(here, tokens.shape[1])
+        return self(tokens, laid, types=types), laid
 
 
 class Embed(Stem):
@@ -65,7 +75,7 @@ class Embed(Stem):
         lift: nn.Module | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.vocab, self.width, self.scale = vocab, width, scale
+        self.vocab, self.width, self.channels, self.scale = vocab, width, width, scale
         self.weight = nn.Parameter(torch.empty(vocab, width)) if own else None
         self.types = Types(types, width) if types else None
         self.position = position or StemPosition()
