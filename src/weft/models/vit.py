@@ -81,6 +81,8 @@ def build(c: ViT, *, position: Scheme | None = None, attention: type[Attention] 
     field = Field(scheme.field(c.heads, head_width, bidirectional=True), Full())
     stem = Vectors(c.channels * c.patch**2, c.width, first=first, dropout=c.dropout,
                    position=scheme.stem(c.width, c.context + first))  # fmt: skip
+    if unknown := set(c.tasks) - {"classes"}:
+        raise ValueError(f"tasks = {c.tasks}, but no task is called {unknown.pop()!r}: there is classes")
     heads = {task: RowHead(c.width, c.classes) for task in c.tasks}
     pooler = Pooler(c.width) if c.pooler else pools[c.pool]()
     return Encoder(stem, Stack(blocks, fields={"self": field}, norm=norm()), heads, pooler=pooler)

@@ -34,10 +34,10 @@ class Stem(nn.Module):
     """What makes the residual stream of rows. weight: a table that a tied head may read; vocab: how many ids it reads,
     0 where it reads vectors alone; channels: how wide the vectors are that it reads; the rest: see `Embed`."""
 
+    width: int
     weight: nn.Parameter | None
     types: Types | None
     position: StemPosition
-    width: int
     vocab: int = 0
     channels: int
 
@@ -55,6 +55,10 @@ class Stem(nn.Module):
         """Ids [B, T] or vectors [B, T, C], which sit `here` -> the stream [B, T', D], and where it sits (`lay`)."""
         laid = self.lay(here, tokens.shape[1])
         return self(tokens, laid, types=types), laid
+
+    def blank(self, rows: int, length: int) -> Tensor:
+        """Rows without contents, of the kind it reads: ids int64 [B, T] or vectors fp32 [B, T, C], all 0."""
+        return torch.zeros(rows, length, dtype=torch.int64) if self.vocab else torch.zeros(rows, length, self.channels)
 
 
 class Embed(Stem):

@@ -1,0 +1,23 @@
+"""Signals in: pictures, sounds, music, series become rows of vectors by a processor, which is kept beside the model."""
+
+from weft.data.signals.labelled import Labelled
+from weft.data.signals.pictures import Patches
+from weft.data.signals.prepare import SIGNAL_SOURCES, Signals, prepare_signals
+from weft.data.signals.processors import PROCESSOR, PROCESSORS, Processor, Reads, read_processor, write_processor
+from weft.data.signals.settings import Augment, SignalSettings
+
+__all__ = [
+    "PROCESSOR",
+    "PROCESSORS",
+    "SIGNAL_SOURCES",
+    "Augment",
+    "Labelled",
+    "Patches",
+    "Processor",
+    "Reads",
+    "SignalSettings",
+    "Signals",
+    "prepare_signals",
+    "read_processor",
+    "write_processor",
+]
