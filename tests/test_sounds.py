@@ -90,7 +90,7 @@ def test_as_many_places_as_torch_makes_and_as_the_layout_says(name: str) -> None
     for length in range(1, 30):
         expected, x = layer(stem, length)[-1], torch.randn(1, length, 5)
         if not expected:
-            with pytest.raises(ValueError, match="a convolution reads at least"):
+            with pytest.raises(ValueError, match=f"rows of {length} places .*: give {stem.needs(1)}"):
                 stem.read(x, Layout())
         elif stem.position.context is None or expected <= stem.position.context:
             made, _ = stem.read(x, Layout())
@@ -154,8 +154,11 @@ def test_a_stem_of_convolutions_says_what_it_reads() -> None:
 
 def test_under_autocast_the_stream_starts_in_its_precision() -> None:
     stem = STEMS["halved"]()
+    x = torch.randn(1, 6, 5)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert stem.read(torch.randn(1, 6, 5), Layout())[0].dtype == torch.bfloat16
+        assert stem.read(x, Layout())[0].dtype == torch.bfloat16
+    assert stem.read(x, Layout())[0].dtype == torch.float32
+    assert stem.to(torch.bfloat16).read(x, Layout())[0].dtype == torch.bfloat16  # what it reads is as precise as it is
 
 
 def hearing(name: str) -> Blueprint:

@@ -68,3 +68,30 @@ class Spoken(Given):
                 scores = out["logits"] if "logits" in out else out[0] @ model.get_input_embeddings().weight.T
                 ids = torch.cat((ids, scores[:, -1:].argmax(dim=-1)), dim=1)
         return [list(row.ids) for row in made] == ids[:, 1:].tolist()
+
+
+@dataclass(frozen=True, eq=False)
+class Waves(Given):
+    """Three sounds of noise, fp32 [3, samples]."""
+
+    samples: Tensor
+
+    @staticmethod
+    def of(config: Any) -> Waves:
+        """All of one length."""
+        return Waves(torch.randn(3, 137, generator=torch.Generator().manual_seed(1)))
+
+    def theirs(self, model: Any, *, states: bool = False) -> Tensor:
+        """Scores; of the bare class, states."""
+        out = model(input_values=self.samples.to(next(model.parameters()).dtype))
+        return out["logits"] if "logits" in out else out["last_hidden_state"]
+
+    def ours(self, module: nn.Module) -> Tensor:
+        """The same of ours."""
+        hidden, _ = module(self.samples.to(next(module.parameters()).dtype)[..., None])
+        return module.logits(hidden) if module.heads else hidden  # type: ignore[operator]
+
+    def learned(self, model: Any, module: nn.Module) -> tuple[Tensor, Tensor]:
+        """What turns a few samples into a vector."""
+        convolution = next(part for part in model.modules() if isinstance(part, nn.Conv1d))
+        return convolution.weight, module.get_parameter("embed.convolutions.0.weight")

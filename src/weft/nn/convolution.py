@@ -12,9 +12,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from weft.nn.activation import activation
+from weft.nn.branch import Branch
+from weft.nn.context import Context
 from weft.nn.dropout import Dropout
 from weft.nn.embed import Stem
 from weft.nn.layout import Layout
+from weft.nn.linear import Linear
 from weft.nn.position import StemPosition
 from weft.nn.tap import Tap
 
@@ -69,9 +72,7 @@ class Convolution(nn.Module):
         return max(1, (places - 1) * self.stride + self.kernel - 2 * self.padding)
 
     def lay(self, here: Layout, length: int) -> Layout:
-        """Where what it makes sits. ValueError for rows that it cannot read (`there`), and for too short ones."""
-        if length < self.needs(1):
-            raise ValueError(f"rows of {length} places, but a convolution reads at least {self.needs(1)}: give longer")
+        """Where what it makes of rows [B, T] sits."""
         if here.segments is None:
             return here
         last = self.kernel - 2 * self.padding - 1  # a place is there where the last one that it must read is
@@ -93,6 +94,28 @@ class Convolution(nn.Module):
     def extra_repr(self) -> str:
         (width_out, width_in, kernel), bias = self.weight.shape, "" if self.bias is None else " + bias"
         return f"{width_in * self.groups} -> {width_out}, {kernel} places, step {self.stride}{bias}"
+
+
+class GatedConvolution(Branch):
+    """down(act(norm(convolution(up(x) · σ(gate(x)))))): each number of a place beside its neighbours' (Gulati et al.
+    2020, Conformer, §2.2). x [B, T, D] -> [B, T, D].
+
+    kernel: how many places are mixed, itself in the middle, so that it looks ahead. norm: of each place, or `Along`.
+    """
+
+    def __init__(self, width: int, kernel: int, *, norm: nn.Module, act: str = "silu") -> None:
+        super().__init__()
+        if kernel % 2 == 0:
+            raise ValueError(f"kernel = {kernel} places have none in the middle: take an odd number")
+        self.up, self.gate = Linear(width, width, bias=False), Linear(width, width, bias=False)
+        self.convolution = Convolution(
+            width, width, kernel, padding=kernel // 2, groups=width, bias=False, norm=norm, act=act
+        )
+        self.down = Linear(width, width, bias=False, residual=True)
+
+    def forward(self, x: Tensor, ctx: Context, slot: None = None) -> tuple[Tensor, None]:
+        y = self.up(x, times=self.gate(x).sigmoid())  # [B, T, D]
+        return self.down(self.convolution(y, ctx.here)), None  # [B, T, D]
 
 
 class Convolved(Stem):
@@ -118,12 +141,19 @@ class Convolved(Stem):
     @property
     def context(self) -> int | None:
         """The longest row it can place."""
-        if self.position.context is None:
-            return None
-        length = self.position.context + 1  # the first that is too many
-        for convolution in reversed(list(self._each())):
-            length = convolution.needs(length)
-        return length - 1
+        return None if self.position.context is None else self.needs(self.position.context + 1) - 1
+
+    def needs(self, places: int) -> int:
+        """The shortest row of which it makes so many places, at least 1."""
+        for convolution in reversed(self._each()):
+            places = convolution.needs(places)
+        return places
+
+    def places(self, length: int) -> int:
+        """How many places it makes of a row of `length`; 0 where that is too short."""
+        for convolution in self._each():
+            length = convolution.places(length)
+        return length
 
     def lay(self, here: Layout, length: int) -> Layout:
         """Where what it makes of rows [B, T] sits."""
@@ -145,11 +175,12 @@ class Convolved(Stem):
             )
         if types is not None:
             raise ValueError("token types were given, but vectors have none: leave them out")
+        if tokens.shape[1] < self.needs(1):
+            raise ValueError(f"rows of {tokens.shape[1]} places are too short for this model: give {self.needs(1)}")
         check_rows(here)
-        x = tokens
+        x = tokens.to(self._each()[0].weight.dtype)
         for convolution in self._each():
-            laid = convolution.lay(here, x.shape[1])
-            x, here = convolution(x, here), laid
+            x, here = convolution(x, here), convolution.lay(here, x.shape[1])
         x = self.lift(x)  # [B, T', D]
         x = self.position.add(x, here.numbered(x.shape[1], x.device))
         if torch.is_autocast_enabled(x.device.type):

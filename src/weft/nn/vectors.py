@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from weft.nn.dropout import Dropout
 from weft.nn.embed import Stem
+from weft.nn.encoder import Head
 from weft.nn.layout import Layout
 from weft.nn.linear import Linear
 from weft.nn.position import StemPosition
@@ -112,3 +113,17 @@ class Weighed(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return (self.out(x).softmax(dim=1) * x).sum(dim=1)  # [B, D]
+
+
+class CTCHead(Head):
+    """out(x): what each place says, one of `labels`, of which `blank` is that it says nothing new (Graves et al. 2006).
+    x [B, T, D] -> [B, T, labels]."""
+
+    def __init__(self, width: int, labels: int, *, blank: int = 0) -> None:
+        super().__init__()
+        if not 0 <= blank < labels:
+            raise ValueError(f"blank = {blank} is none of {labels} labels: it must be at least 0 and below that")
+        self.out, self.labels, self.blank = Linear(width, labels), labels, blank
+
+    def forward(self, x: Tensor, table: Tensor | None = None) -> Tensor:
+        return self.out(x)  # [B, T, labels]
