@@ -1,17 +1,20 @@
 """What is asked of signals: masked autoencoding, contrast of views, classes; and every family that reads signals."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+import weft as library
 from weft.batch import Batch, Dataset, Place
 from weft.data.signals import Augment, Labelled, Patches
 from weft.data.signals.made import made_pictures
+from weft.hub import Model
 from weft.models import FAMILIES, Blueprint, reading
-from weft.nn import Encoder
+from weft.nn import ATTENTIONS, SCHEMES, Encoder
 from weft.objectives import OBJECTIVES, TERM
 from weft.objectives.patches_hidden import PLACES, VECTORS, HiddenPatches
 from weft.objectives.views import Views
@@ -20,6 +23,9 @@ VIT = Blueprint.of("vit", "debug")
 PICTURES = [name for name in reading("signals") if {"image", "patch", "channels"} <= {
     field.name for field in dataclasses.fields(FAMILIES.get(name).config)
 }]  # fmt: skip
+
+
+PARTS = [f"position={name}" for name in SCHEMES] + [f"attention={name}" for name in ATTENTIONS]
 
 
 def never(name: str) -> torch.nn.Module:
@@ -123,6 +129,25 @@ def test_what_cannot_be_asked_is_refused(said: str, make: object) -> None:
     assert callable(make)
     with pytest.raises(ValueError, match=said):
         make()
+
+
+@pytest.mark.parametrize(
+    "part", [f"position={name}" for name in SCHEMES] + [f"attention={name}" for name in ATTENTIONS]
+)
+@pytest.mark.parametrize("family", PICTURES)
+def test_any_part_goes_into_any_family_of_pictures(family: str, part: str, tmp_path: Path) -> None:
+    place, _, name = part.partition("=")
+    if place not in FAMILIES.get(family).swaps:
+        pytest.skip(f"{family} takes no other {place}")
+    blueprint = Blueprint.of(family, "debug").change(place, name)
+    module = blueprint.build(seed=0)
+    batch = rows(pictures(4, blueprint), 0, 1)
+    hidden, _ = module.train()(batch.tokens)
+    module.nats(hidden, batch.asked["label"], "classes").backward()  # type: ignore[operator]
+    assert all(part.grad.isfinite().all() for part in module.parameters() if part.grad is not None)
+    library.save(Model(module.eval(), blueprint), tmp_path / "saved")
+    again = library.load(tmp_path / "saved").module
+    assert torch.equal(again(batch.tokens)[0], module(batch.tokens)[0])
 
 
 @pytest.mark.parametrize("objective", ["classes", "hidden_patches", "views"])

@@ -51,6 +51,10 @@ class Stem(nn.Module):
         of them."""
         return here
 
+    def places(self, length: int) -> int:
+        """How many places it makes of a row of `length`."""
+        return length
+
     def read(self, tokens: Tensor, here: Layout, types: Tensor | None = None) -> tuple[Tensor, Layout]:
         """Ids [B, T] or vectors [B, T, C], which sit `here` -> the stream [B, T', D], and where it sits (`lay`)."""
         laid = self.lay(here, tokens.shape[1])

@@ -62,6 +62,10 @@ class Vectors(Stem):
         )
         return replace(here, order=order, segments=segments, coords=coords, groups=groups)
 
+    def places(self, length: int) -> int:
+        """The first ones, too."""
+        return len(self.first) + length
+
     def forward(self, tokens: Tensor, here: Layout, types: Tensor | None = None) -> Tensor:
         """Vectors [B, T, C] -> [B, F + T, D]; here: as `lay` gives it. ValueError for ids, vectors of another length,
         and types, of which there are none."""
