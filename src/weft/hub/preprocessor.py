@@ -1,17 +1,20 @@
-"""preprocessor_config.json, the reference library's description of how pictures become pixels, as ours."""
+"""preprocessor_config.json, the reference library's description of how pictures become pixels and sounds become frames,
+as ours. Its processors of sound and text together write processor_config.json, in which that stands beside others."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from weft.data.signals import Patches, Reads, read_processor
+from weft.data.signals import Patches, Reads, mel, read_processor, wave
 from weft.data.signals.pictures import Fit, Resample
 from weft.files import DamagedFile, read_json
 from weft.hub.error import LoadError
 
-FILE = "preprocessor_config.json"
+FILE, WHOLE, HEARS = "preprocessor_config.json", "processor_config.json", "feature_extractor"
+SOUNDS = {mel.TYPE: mel.log_mel_from, wave.TYPE: wave.waveform_from}
 RESAMPLE: dict[int, Resample] = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}  # pillow's numbers
 
 
@@ -20,17 +23,23 @@ def read_signals(folder: Path, config: Any, said: Mapping[str, Any]) -> Reads | 
     config.json, where that is in the reference's form. LoadError for what is damaged or not understood."""
     try:
         own = read_processor(folder)
-        path = folder / FILE
-        if own is not None or not path.is_file():
+        path = next((folder / name for name in (FILE, WHOLE) if (folder / name).is_file()), None)
+        if own is not None or path is None:
             return own
         theirs = read_json(path)
         if not isinstance(theirs, dict):
             raise DamagedFile(f"{path} holds a {type(theirs).__name__}, not a processor's description")
+        theirs = theirs.get(HEARS, theirs)
     except DamagedFile as error:
         raise LoadError(str(error)) from error
     try:
+        kind = theirs.get("feature_extractor_type")
+        if kind in SOUNDS:
+            return Reads(SOUNDS[kind](theirs), ())
+        if not {"patch", "channels"} <= {field.name for field in dataclasses.fields(config)}:
+            raise ValueError(f"feature_extractor_type is {kind!r}; understood is {' or '.join(SOUNDS)}")
         return Reads(patches(theirs, config.patch, config.channels), _classes(said))
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:  # the last two: a list where an object belongs
         raise LoadError(f"{path}: {error}") from error
 
 

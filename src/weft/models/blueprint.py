@@ -110,8 +110,9 @@ def _check(blueprint: Blueprint) -> None:
     """Sizes that cannot be a model are refused by name before anything is allocated."""
     for field in fields(blueprint.config):
         value = getattr(blueprint.config, field.name)
-        if isinstance(value, int) and not isinstance(value, bool) and not 1 <= value <= 2**31:
-            raise ValueError(f"{blueprint.family}: {field.name} = {value}, but it must be between 1 and {2**31}")
+        least = field.metadata.get("least", 1)  # of what is no size (an id): 0
+        if isinstance(value, int) and not isinstance(value, bool) and not least <= value <= 2**31:
+            raise ValueError(f"{blueprint.family}: {field.name} = {value}, but it must be between {least} and {2**31}")
         if field.name.endswith("depth") and value is not None and value > 10_000:
             raise ValueError(f"{blueprint.family}: {field.name} = {value} layers, but at most 10000 can be meant")
         if field.name.endswith("dropout") and value is not None and not 0.0 <= value < 1.0:

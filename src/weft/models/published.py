@@ -65,8 +65,8 @@ ONLY: dict[str, tuple[Any, ...]] = {
 }
 
 
-# Fields whose null says something: there is no window, no cap, where the default is one. Elsewhere null is the default.
-TELLING = frozenset({"sliding_window", "attn_logit_softcapping", "final_logit_softcapping"})
+# Fields whose null says something: no window, cap or positions, where the default is one. Elsewhere it is the default.
+TELLING = frozenset({"sliding_window", "attn_logit_softcapping", "final_logit_softcapping", "position_embeddings_type"})
 
 
 @dataclass(frozen=True)

@@ -31,12 +31,15 @@ class Types(LookupTable, nn.Module):
 
 
 class Stem(nn.Module):
-    """What makes the residual stream of rows. weight: a table that a tied head may read; the rest: see `Embed`."""
+    """What makes the residual stream of rows. weight: a table that a tied head may read; vocab: how many ids it reads,
+    0 where it reads vectors alone; channels: how wide the vectors are that it reads; the rest: see `Embed`."""
 
     width: int
     weight: nn.Parameter | None
     types: Types | None
     position: StemPosition
+    vocab: int = 0
+    channels: int
 
     @property
     def context(self) -> int | None:
@@ -44,16 +47,22 @@ class Stem(nn.Module):
         return self.position.context
 
     def lay(self, here: Layout, length: int) -> Layout:
-        """Where what it makes of rows [B, T] sits: where they did, unless it puts something before them."""
+        """Where what it makes of rows [B, T] sits: where they did, unless it puts something before them or joins some
+        of them."""
         return here
 
     def places(self, length: int) -> int:
         """How many places it makes of a row of `length`."""
         return length
 
+    def read(self, tokens: Tensor, here: Layout, types: Tensor | None = None) -> tuple[Tensor, Layout]:
+        """Ids [B, T] or vectors [B, T, C], which sit `here` -> the stream [B, T', D], and where it sits (`lay`)."""
+        laid = self.lay(here, tokens.shape[1])
+        return self(tokens, laid, types=types), laid
+
     def blank(self, rows: int, length: int) -> Tensor:
-        """Rows without contents, of the shape and kind it reads: ids int64 [B, T], all 0."""
-        return torch.zeros(rows, length, dtype=torch.int64)
+        """Rows without contents, of the kind it reads: ids int64 [B, T] or vectors fp32 [B, T, C], all 0."""
+        return torch.zeros(rows, length, dtype=torch.int64) if self.vocab else torch.zeros(rows, length, self.channels)
 
 
 class Embed(Stem):
@@ -74,7 +83,7 @@ class Embed(Stem):
         lift: nn.Module | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.vocab, self.width, self.scale = vocab, width, scale
+        self.vocab, self.width, self.channels, self.scale = vocab, width, width, scale
         self.weight = nn.Parameter(torch.empty(vocab, width)) if own else None
         self.types = Types(types, width) if types else None
         self.position = position or StemPosition()

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from weft.nn.dropout import Dropout
 from weft.nn.embed import Stem
+from weft.nn.encoder import Head
 from weft.nn.layout import Layout
 from weft.nn.linear import Linear
 from weft.nn.position import StemPosition
@@ -65,10 +66,6 @@ class Vectors(Stem):
         """The first ones, too."""
         return len(self.first) + length
 
-    def blank(self, rows: int, length: int) -> Tensor:
-        """Vectors fp32 [B, T, C], all 0."""
-        return torch.zeros(rows, length, self.channels)
-
     def forward(self, tokens: Tensor, here: Layout, types: Tensor | None = None) -> Tensor:
         """Vectors [B, T, C] -> [B, F + T, D]; here: as `lay` gives it. ValueError for ids, vectors of another length,
         and types, of which there are none."""
@@ -120,3 +117,17 @@ class Weighed(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return (self.out(x).softmax(dim=1) * x).sum(dim=1)  # [B, D]
+
+
+class CTCHead(Head):
+    """out(x): what each place says, one of `labels`, of which `blank` is that it says nothing new (Graves et al. 2006).
+    x [B, T, D] -> [B, T, labels]."""
+
+    def __init__(self, width: int, labels: int, *, blank: int = 0) -> None:
+        super().__init__()
+        if not 0 <= blank < labels:
+            raise ValueError(f"blank = {blank} is none of {labels} labels: it must be at least 0 and below that")
+        self.out, self.labels, self.blank = Linear(width, labels), labels, blank
+
+    def forward(self, x: Tensor, table: Tensor | None = None) -> Tensor:
+        return self.out(x)  # [B, T, labels]

@@ -3,6 +3,7 @@
 from weft.objectives.boundary import SpanBoundary
 from weft.objectives.classes import Classes
 from weft.objectives.contrast import Contrast
+from weft.objectives.ctc import CTC
 from weft.objectives.distil import Distil, DistilMasked
 from weft.objectives.loss import OBJECTIVES
 from weft.objectives.masked import MaskedTokens
@@ -16,6 +17,7 @@ from weft.objectives.writing import NextToken, Translate
 OBJECTIVES.register("bert_style", BertStyle)
 OBJECTIVES.register("classes", Classes)
 OBJECTIVES.register("contrast", Contrast)
+OBJECTIVES.register("ctc", CTC)
 OBJECTIVES.register("denoise", Damaged)
 OBJECTIVES.register("deshuffle", Deshuffle)
 OBJECTIVES.register("distil", Distil)

@@ -7,7 +7,9 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
+from weft.data.signals.mel import LogMel
 from weft.data.signals.pictures import Patches
+from weft.data.signals.wave import Waveform
 from weft.files import DamagedFile, read_json, write_json
 from weft.named import named_from_data, named_to_data
 
@@ -39,7 +41,7 @@ class Reads(NamedTuple):
     classes: tuple[str, ...]
 
 
-PROCESSORS: dict[str, type[Any]] = {"patches": Patches}
+PROCESSORS: dict[str, type[Any]] = {"log_mel": LogMel, "patches": Patches, "waveform": Waveform}
 
 
 def write_processor(folder: Path, processor: Processor, classes: tuple[str, ...] = ()) -> None:
