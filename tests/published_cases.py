@@ -52,7 +52,7 @@ def reference(case: Case, seed: int = 0) -> Any:
 
     torch.manual_seed(seed)
     config = getattr(transformers, case.config)(**case.fields)
-    _, declared = family_of(config.model_type)
+    _, declared = family_of(config.model_type, [case.kind])
     model = getattr(transformers, case.kind)._from_config(config, attn_implementation=declared.kernel)
     if case.apart:
         head = model.get_submodule(case.apart)

@@ -27,10 +27,14 @@ class Described:
     dead: tuple[str, ...] = ()
 
 
-def family_of(model_type: object) -> tuple[Family, Published]:
-    """The family that is published under a model_type, and how. ValueError where none is."""
+def family_of(model_type: object, classes: object = None) -> tuple[Family, Published]:
+    """The family that is published under a model_type, and how; of several the one that has the class which a config
+    names as its `architectures`, else the first. ValueError where none is."""
     families, broken = FAMILIES.loadable()
-    known = {family.published.model_type: family for family in families.values() if family.published}
+    known = dict[str, list[Family]]()
+    for family in families.values():
+        if family.published:
+            known.setdefault(family.published.model_type, []).append(family)
     if not isinstance(model_type, str) or model_type not in known:
         unsaid = "".join(
             f"; plug-in {name!r}, which may read it, could not be loaded ({error}): mend or remove it"
@@ -39,7 +43,9 @@ def family_of(model_type: object) -> tuple[Family, Published]:
         raise ValueError(
             f"model_type is {model_type!r}, which weft does not read; {suggest(str(model_type), known)}{unsaid}"
         )
-    family = known[model_type]
+    named = classes[0] if isinstance(classes, list) and classes else None
+    there = [family for family in known[model_type] if family.published and named in family.published.classes]
+    family = (there or known[model_type])[0]
     assert family.published is not None
     return family, family.published
 
@@ -47,7 +53,7 @@ def family_of(model_type: object) -> tuple[Family, Published]:
 def read_fields(data: Mapping[str, Any]) -> Described:
     """The blueprint in a config of version 5 (see `weft.hub.version`), as far as fields can say it: what tensors
     say of ties and heads comes later. ValueError for a field, or a value, that is not understood."""
-    family, declared = family_of(data.get("model_type"))
+    family, declared = family_of(data.get("model_type"), data.get("architectures"))
     inert = INERT | declared.inert | declared.untaught
     left = {name: value for name, value in data.items() if name not in inert}
     fields, noise = dict[str, Any](), {name: data[name] for name in declared.untaught if data.get(name)}

@@ -59,7 +59,7 @@ class Blueprint:
         module = FAMILIES.get(self.family).build(self.config, position=self.position)
         if self.attention is not None:
             length = self.config.context
-            self.attention.put(module, module.embed.places(length) if isinstance(module, Encoder) else length)
+            self.attention.put(module, module.embed.extent(length) if isinstance(module, Encoder) else length)
         return module
 
     @property

@@ -63,8 +63,8 @@ def draw(module: nn.Module, config: Any) -> None:
 # fmt: off
 _FILES = (
     "albert", "bart", "bert", "bloom", "conformer", "deberta", "distilbert", "electra", "falcon", "gemma", "gpt",
-    "gpt_oss", "llama", "modernbert", "neox", "olmo2", "phi3", "qwen", "rnn", "roberta", "t5", "transformer", "vit",
-    "wav2vec2_conformer", "whisper",
+    "gpt_oss", "llama", "modernbert", "neox", "olmo2", "perceiver", "perceiver_text", "phi3", "qwen", "rnn",
+    "roberta", "t5", "transformer", "vit", "wav2vec2_conformer", "whisper",
 )
 # fmt: on
 FAMILIES: Registry[Family] = Registry("family", "weft.families", tuple(f"weft.models.{name}" for name in _FILES))

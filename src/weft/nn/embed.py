@@ -51,7 +51,7 @@ class Stem(nn.Module):
         of them."""
         return here
 
-    def places(self, length: int) -> int:
+    def extent(self, length: int) -> int:
         """How many places it makes of a row of `length`."""
         return length
 

@@ -62,20 +62,14 @@ class Vectors(Stem):
         )
         return replace(here, order=order, segments=segments, coords=coords, groups=groups)
 
-    def places(self, length: int) -> int:
+    def extent(self, length: int) -> int:
         """The first ones, too."""
         return len(self.first) + length
 
     def forward(self, tokens: Tensor, here: Layout, types: Tensor | None = None) -> Tensor:
         """Vectors [B, T, C] -> [B, F + T, D]; here: as `lay` gives it. ValueError for ids, vectors of another length,
         and types, of which there are none."""
-        if tokens.ndim != 3 or tokens.shape[-1] != self.channels:
-            raise ValueError(
-                f"this model reads vectors of {self.channels} numbers [rows, places, {self.channels}], not "
-                f"{str(tokens.dtype).removeprefix('torch.')} {list(tokens.shape)}: make them with its processor"
-            )
-        if types is not None:
-            raise ValueError("token types were given, but vectors have none: leave them out")
+        check_vectors(tokens, self.channels, types)
         x = self.lift(tokens)  # [B, T, D]
         if len(self.first):
             before = torch.cat(list(self.first))[None].expand(len(x), -1, -1)  # [B, F, D]
@@ -87,6 +81,17 @@ class Vectors(Stem):
 
     def extra_repr(self) -> str:
         return f"{self.channels} -> {self.width}{f', after {len(self.first)}' if len(self.first) else ''}"
+
+
+def check_vectors(tokens: Tensor, channels: int, types: Tensor | None = None) -> None:
+    """ValueError for what is no row of vectors of so many numbers, and for types, of which they have none."""
+    if tokens.ndim != 3 or tokens.shape[-1] != channels or not tokens.is_floating_point():
+        raise ValueError(
+            f"this model reads vectors of {channels} numbers [rows, places, {channels}], not "
+            f"{str(tokens.dtype).removeprefix('torch.')} {list(tokens.shape)}: make them with its processor"
+        )
+    if types is not None:
+        raise ValueError("token types were given, but vectors have none: leave them out")
 
 
 class First(nn.Module):
