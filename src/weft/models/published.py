@@ -198,6 +198,7 @@ class Published:
     model_type: as in config.json.
     classes:    the reference's class -> the heads it carries by our names, the one that answers by default first; the
                 class that is written for a model is the first whose heads are those of the config.
+    marked:     of classes with the same heads, the field of ours that is true of this one alone.
     keys:       fields that are ours, see `Key`.
     only:       fields understood at these values only, the first of which is what a missing one means; they stand
                 above those of any family (`ONLY`).
@@ -223,6 +224,7 @@ class Published:
     training: tuple[str, ...] = ()
     untaught: frozenset[str] = frozenset()
     heads: str = ""
+    marked: Mapping[str, str] = field(default_factory=dict)
     seam: Seam | None = None
     prefix: str = ""
     bare: frozenset[str] = frozenset()
