@@ -213,7 +213,7 @@ class Published:
     kernel:     which of the reference's attentions is right ("eager", "sdpa").
     ties, twins, spares, found, ignored: of tensors; ignored ones are left out on purpose (position buffers, causal
                 masks), but where the config's table has a row for them.
-    renamed:    old endings of tensors' names and what they are now.
+    renamed:    old endings of tensors' names, or, where they end in a dot, beginnings, and what they are now.
     """
 
     model_type: str
