@@ -14,7 +14,15 @@ SIGNALS = {
     "along.py",
     "conforming.py",
     "convolution.py",
+    "labels.py",
+    "latents.py",
+    "painting.py",
+    "patches.py",
+    "places.py",
+    "pooling.py",
+    "published_latents.py",
     "published_wav2vec2.py",
+    "towers.py",
     "vectors.py",
 }  # parts of families that read signals, which are counted apart; beside the families' own files
 SOURCE = Path(__file__).resolve().parent.parent / "src" / "weft"
