@@ -15,7 +15,7 @@ from weft.files import read_tensors, write_tensors
 from weft.hub.fields import read_fields, write_fields
 from weft.models import Blueprint
 from weft.nn import Causal, Context, Encoder, Field, Full, Layout, Position
-from weft.nn.dropout import DropBranch
+from weft.nn.depth import DropBranch
 from weft.objectives import OBJECTIVES
 from weft.objectives.pixels import hidden_squares, standardised
 

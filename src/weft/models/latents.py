@@ -38,9 +38,9 @@ from weft.nn import (
 )
 from weft.nn.branch import Auxiliary, join
 from weft.nn.context import Context
-from weft.nn.embed import Stem
 from weft.nn.model import check_length
 from weft.nn.position import LookupTable
+from weft.nn.stem import Stem
 
 
 @dataclass(frozen=True)

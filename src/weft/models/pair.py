@@ -10,9 +10,9 @@ from torch import nn
 
 from weft.nn import Attention, Block, Branch, CrossAttention, Embed, EncoderDecoder, LMHead, Position, Residual, Stack
 from weft.nn.context import Field
-from weft.nn.embed import Stem
 from weft.nn.mask import Causal, Full
 from weft.nn.scheme import Scheme
+from weft.nn.stem import Stem
 
 
 class Side(NamedTuple):

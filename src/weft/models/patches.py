@@ -15,7 +15,7 @@ from torch import nn
 
 from weft.models.published import ACTIVATIONS, Key, Read, Seam, Table
 from weft.nn import MLP, Attention, Block, Encoder, Field, Full, Head, LayerNorm, Pooler, Residual
-from weft.nn.dropout import DropBranch
+from weft.nn.depth import DropBranch
 from weft.nn.scheme import Scheme
 from weft.nn.stack import Stack
 from weft.nn.vectors import Vectors

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from weft.nn import Linear
-from weft.nn.embed import Stem
 from weft.nn.layout import Layout
 from weft.nn.position import LookupTable, StemPosition
+from weft.nn.stem import Stem
 from weft.nn.tap import Tap
 from weft.nn.vectors import check_vectors
 

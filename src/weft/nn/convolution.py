@@ -15,10 +15,10 @@ from weft.nn.activation import activation
 from weft.nn.branch import Branch
 from weft.nn.context import Context
 from weft.nn.dropout import Dropout
-from weft.nn.embed import Stem
 from weft.nn.layout import Layout
 from weft.nn.linear import Linear
 from weft.nn.position import StemPosition
+from weft.nn.stem import Stem
 from weft.nn.tap import Tap
 
 

@@ -12,11 +12,12 @@ from torch.nn import functional
 from weft.nn.activation import activation
 from weft.nn.branch import Auxiliary
 from weft.nn.context import Context
-from weft.nn.embed import LMHead, Stem, Types
+from weft.nn.embed import LMHead, Types
 from weft.nn.layout import Layout
 from weft.nn.linear import Linear
 from weft.nn.model import check_length
 from weft.nn.stack import Stack
+from weft.nn.stem import Stem
 
 
 class Head(nn.Module, ABC):

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from weft.nn.branch import Auxiliary
 from weft.nn.cache import Cache
 from weft.nn.context import Context, Memory
-from weft.nn.embed import Embed, LMHead, Stem
+from weft.nn.embed import Embed, LMHead
 from weft.nn.layout import Layout
 from weft.nn.stack import Stack
+from weft.nn.stem import Stem
 
 
 class Writer(nn.Module, ABC):

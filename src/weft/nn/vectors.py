@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from weft.nn.dropout import Dropout
-from weft.nn.embed import Stem
 from weft.nn.encoder import Head
 from weft.nn.layout import Layout
 from weft.nn.linear import Linear
 from weft.nn.position import StemPosition
+from weft.nn.stem import Stem
 from weft.nn.tap import Tap
 
 
