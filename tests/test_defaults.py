@@ -13,6 +13,7 @@ CLASSES = {  # of model types whose config class is not told by its name
     "deberta-v2": "DebertaV2Config", "xlm-roberta": "XLMRobertaConfig", "distilbert": "DistilBertConfig",
     "modernbert": "ModernBertConfig", "gemma3_text": "Gemma3TextConfig", "phi3": "Phi3Config",
     "vit": "ViTConfig", "deit": "DeiTConfig", "vit_mae": "ViTMAEConfig", "imagegpt": "ImageGPTConfig",
+    "wav2vec2-conformer": "Wav2Vec2ConformerConfig",
 }  # fmt: skip
 PUBLISHED = [name for name in FAMILIES.names() if FAMILIES.get(name).published]
 
