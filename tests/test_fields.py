@@ -20,6 +20,7 @@ PUBLISHED = [name for name in reading("text") if FAMILIES.get(name).published]
 WORDS = {  # of fields that hold words: what else they may hold
     "wiring": ("sequential", "parallel", "shared", "normed"), "pattern": (("self",), ("self", "local", "self")),
     "terms": ((), ("c2p",), ("p2c", "c2p")), "tasks": ((), ("masked",), ("replaced",), ("next_sentence",)),
+    "qk_like": ("inputs", "latents"),
 }  # fmt: skip
 
 

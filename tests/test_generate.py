@@ -239,9 +239,10 @@ def test_what_cannot_generate_is_refused():
 
 @pytest.mark.parametrize("name", READERS)
 def test_what_reads_whole_rows_is_refused(name: str):
+    module = Blueprint.of(name, "debug").build()
     for ask in (generate, decode, partial(beam_search, width=2)):
-        with pytest.raises(ValueError, match="Encoder cannot generate, it reads whole rows"):
-            ask(Blueprint.of(name, "debug").build(), [[1]], new=1, start=1)
+        with pytest.raises(ValueError, match=f"{type(module).__name__} cannot generate, it reads whole rows"):
+            ask(module, [[1]], new=1, start=1)
 
 
 def test_a_module_in_training_is_evaluated_and_left_as_it_was():

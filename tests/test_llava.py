@@ -20,6 +20,7 @@ from weft.hub.version import modern
 from weft.models import Blueprint
 from weft.models.seeing import Seeing
 from weft.nn import Layout
+from weft.nn.context import Context
 from weft.objectives import OBJECTIVES
 
 IMAGES = torch.randn(3, 1, 12, 12, generator=torch.Generator().manual_seed(0))
@@ -66,9 +67,9 @@ def test_states_of_images_stand_where_its_tokens_do(side: str) -> None:
 def test_an_image_is_read_up_to_its_layer_without_the_class_token() -> None:
     rows = patches(IMAGES, 4)
     tower = built().tower
-    wanted = [tower.embed(rows, Layout())]
+    wanted = [tower.embed.read(rows, Layout())[0]]
     for layer in range(1, 4):
-        wanted.append(tower(rows, upto=layer)[0])
+        wanted.append(tower.stack(wanted[0], Context(Layout()), upto=layer)[0])
     for layer in range(-4, 4):
         for skip in (0, 1):
             module = built(layer=layer, skip=skip)

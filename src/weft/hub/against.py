@@ -141,7 +141,10 @@ def _load(reference: Any, kind: str, folder: Path, kernel: str) -> nn.Module:
 
 
 def _stacks(module: nn.Module) -> dict[str, Stack]:
-    return {name: part for name, part in module.named_modules() if isinstance(part, Stack)}
+    """Those whose places see one another: what looks at a memory alone stands in no list of theirs."""
+    parts = {name: part for name, part in module.named_modules() if isinstance(part, Stack)}
+    fields = {name: [field.keys for field in part.fields.values()] for name, part in parts.items()}  # type: ignore[union-attr]
+    return {name: part for name, part in parts.items() if "self" in fields[name]}
 
 
 def _depths(module: nn.Module) -> list[int]:
@@ -227,7 +230,9 @@ def _call(theirs: nn.Module, probe: Probe) -> tuple[list[Tensor], dict[str, Tens
             return_dict=True,
         )
         ends = [out["encoder_hidden_states"][-1], out["decoder_hidden_states"][-1]]
-    return ends, {name: out[name] for name in out if name.endswith("logits")}
+    scores = {name: out[name] for name in out if name.endswith("logits")}
+    length = probe.tokens.shape[1]  # some score all places of the context, however short the row
+    return ends, {name: made[:, :length] if made.ndim == 3 else made for name, made in scores.items()}
 
 
 def _off(ours: Tensor, theirs: Tensor, kept: Tensor) -> float:

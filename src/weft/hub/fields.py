@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from weft.models.blueprint import Blueprint
@@ -27,10 +28,14 @@ class Described:
     dead: tuple[str, ...] = ()
 
 
-def family_of(model_type: object) -> tuple[Family, Published]:
-    """The family that is published under a model_type, and how. ValueError where none is."""
+def family_of(model_type: object, classes: object = None) -> tuple[Family, Published]:
+    """The family that is published under a model_type, and how; of several the one that has the class which a config
+    names as its `architectures`, else the first. ValueError where none is."""
     families, broken = FAMILIES.loadable()
-    known = {family.published.model_type: family for family in families.values() if family.published}
+    known = dict[str, list[Family]]()
+    for family in families.values():
+        if family.published:
+            known.setdefault(family.published.model_type, []).append(family)
     if not isinstance(model_type, str) or model_type not in known:
         unsaid = "".join(
             f"; plug-in {name!r}, which may read it, could not be loaded ({error}): mend or remove it"
@@ -39,7 +44,9 @@ def family_of(model_type: object) -> tuple[Family, Published]:
         raise ValueError(
             f"model_type is {model_type!r}, which weft does not read; {suggest(str(model_type), known)}{unsaid}"
         )
-    family = known[model_type]
+    named = classes[0] if isinstance(classes, list) and classes else None
+    there = [family for family in known[model_type] if family.published and named in family.published.classes]
+    family = (there or known[model_type])[0]
     assert family.published is not None
     return family, family.published
 
@@ -47,7 +54,7 @@ def family_of(model_type: object) -> tuple[Family, Published]:
 def read_fields(data: Mapping[str, Any]) -> Described:
     """The blueprint in a config of version 5 (see `weft.hub.version`), as far as fields can say it: what tensors
     say of ties and heads comes later. ValueError for a field, or a value, that is not understood."""
-    family, declared = family_of(data.get("model_type"))
+    family, declared = family_of(data.get("model_type"), data.get("architectures"))
     inert = INERT | declared.inert | declared.untaught
     left = {name: value for name, value in data.items() if name not in inert}
     fields, noise = dict[str, Any](), {name: data[name] for name in declared.untaught if data.get(name)}
@@ -153,8 +160,10 @@ def write_fields(blueprint: Blueprint, origin: Mapping[str, Any] | None = None) 
     origin = dict(origin or {})
     classes = origin.pop("architectures", None)
     heads = getattr(blueprint.config, declared.heads) if declared.heads else None
-    if not classes or (heads is not None and not set(declared.classes[classes[0]]) <= set(heads)):
-        fitting = [name for name, own in declared.classes.items() if heads is None or own == heads]
+    fits = partial(_fits, declared, blueprint.config)
+    kept = classes and (heads is None or set(declared.classes[classes[0]]) <= set(heads)) and fits(classes[0])
+    if not kept:
+        fitting = [name for name, own in declared.classes.items() if (heads is None or own == heads) and fits(name)]
         if not fitting:  # also where they are in another order, in which another one would answer
             return None
         classes = fitting[:1]
@@ -168,6 +177,13 @@ def write_fields(blueprint: Blueprint, origin: Mapping[str, Any] | None = None) 
     understood |= set(declared.seam.names if declared.seam else ())
     understood |= {name for inner in declared.inner for name in (inner.theirs, *inner.switches)}
     return begin | written | {name: value for name, value in origin.items() if name not in understood | set(begin)}
+
+
+def _fits(declared: Published, config: Any, name: str) -> bool:
+    """Whether a class is, of those with its heads, the one of this config."""
+    marks, heads = declared.marked, declared.classes[name]
+    alike = [mark for other, mark in marks.items() if declared.classes[other] == heads]
+    return all(getattr(config, mark) == (mark == marks.get(name)) for mark in alike)
 
 
 def _means(data: Mapping[str, Any], blueprint: Blueprint, declared: Published) -> bool:

@@ -142,7 +142,7 @@ def _canonical(declared: Published, table: Table, files: Mapping[str, str]) -> d
 
 
 def _understanding(declared: Published, table: Table) -> Callable[[str], str | None]:
-    """What gives the table's name: old endings renamed, the prefix added where only that makes a known one; None for a
+    """What gives the table's name: old ones renamed, the prefix added where only that makes a known one; None for a
     name that means nothing."""
     known = named(table)
     special = {name for tie in declared.ties for name in (tie.copy, *tie.originals)}
@@ -153,7 +153,10 @@ def _understanding(declared: Published, table: Table) -> Callable[[str], str | N
 
     def canonical(name: str) -> str | None:
         for old, new in declared.renamed:
-            name = name.removesuffix(old) + new if name.endswith(old) else name
+            if old.endswith("."):
+                name = new + name.removeprefix(old) if name.startswith(old) else name
+            else:
+                name = name.removesuffix(old) + new if name.endswith(old) else name
         return next((full for full in (name, declared.prefix + name) if understood(full)), None)
 
     return canonical

@@ -44,10 +44,11 @@ class Probe:
 
     def kept(self, states: Tensor, *, of_source: bool = False) -> Tensor:
         """Which places of states [3, T, .] or [3, S, .], or of one score a place [3, T], are no padding, bool; all, of
-        scores of rows [3, .]."""
+        scores of rows [3, .], and of states that are not of the row's places."""
         if states.ndim == 2 and states.shape != self.tokens.shape:
             return torch.ones(len(states), dtype=torch.bool)
-        return self.source_real if of_source else self.real
+        real = self.source_real if of_source else self.real
+        return real if states.shape[1] == real.shape[1] else torch.ones(states.shape[:2], dtype=torch.bool)
 
     @torch.no_grad()
     def logits(self, model: Model, head: str | None = None) -> Tensor:

@@ -80,7 +80,7 @@ def describe(data: Mapping[str, Any], path: Path) -> tuple[dict[str, Any], Descr
 
 def understand(fields: Mapping[str, Any], described: Described, weights: Weights, path: Path) -> Plan:
     """What the config at `path` and the names of the tensors say together. LoadError where they contradict."""
-    family, declared = family_of(fields.get("model_type"))
+    family, declared = family_of(fields.get("model_type"), fields.get("architectures"))
     try:
         config = described.blueprint.config
         settled = settle(family, config, weights, _same(weights))

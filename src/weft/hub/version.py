@@ -28,7 +28,7 @@ def modern(data: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a config.json in the form of version 5, null ones left out but for those that change nothing or
     tell something. ValueError where both forms are there and contradict each other, where a number that the reference
     has no default for is null, and for a model_type that no family is published under."""
-    declared = family_of(data.get("model_type"))[1]
+    declared = family_of(data.get("model_type"), data.get("architectures"))[1]
     seam = declared.seam
     if seam is not None and "rope_parameters" in seam.names:
         _numbers(data)

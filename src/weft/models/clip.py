@@ -19,7 +19,7 @@ from typing import Any
 from torch import nn
 
 from weft.models import towers
-from weft.models.blueprint import NUMBER, Blueprint
+from weft.models.blueprint import Blueprint
 from weft.models.family import FAMILIES, Family, draw
 from weft.models.pooling import End
 from weft.models.published import Found, Key, Published, Read, Seam, Table
@@ -33,9 +33,8 @@ class ClipText(towers.TextTower):
     width: int = 512
     heads: int = 8
     hidden: int = 2048
-    end: int | None = field(
-        default=49407, metadata=NUMBER
-    )  # the id whose first place is read; None: the largest id of a row
+    # the id whose first place is read; None: the largest id of a row
+    end: int | None = field(default=49407, metadata={"least": 0})
     project: int = 512  # the width of the common space
     tasks: tuple[str, ...] = ()
 

@@ -21,10 +21,11 @@ class Family:
 
     name:       what it is registered under.
     config:     a frozen dataclass of plain data, with `vocab` and `context` among its fields; of a family that reads
-                signals they are properties, of 0 ids and of as many places as a whole signal has; of one that has
-                others inside (fields that hold Blueprints), those of what reads text.
-    reads:      "text": rows of ids that a tokenizer makes; "signals": rows of vectors that a processor makes; "both":
-                ids, and beside them vectors as their source.
+                signals and writes nothing they are properties, of 0 ids and of as many places as a whole signal has; of
+                one that has others inside (fields that hold Blueprints), those of what reads text.
+    reads:      "text": rows of ids that a tokenizer makes; "signals": rows that a processor makes, of vectors or, where
+                there is a vocab, of ids (colours), among which there is no text; "both": rows of a tokenizer's ids, and
+                beside them a processor's as their source.
     alone:      it is trained by itself; False: as a part of other families.
     build:      (config, *, position=None, attention=Attention) -> a bare module.
     initialise: (module, config) -> None, from torch's default generator.
@@ -75,9 +76,9 @@ def draw(module: nn.Module, config: Any) -> None:
 
 # fmt: off
 _FILES = (
-    "albert", "bart", "bert", "bloom", "clip", "deberta", "distilbert", "electra", "falcon", "gemma", "gpt", "gpt_oss",
-    "llama", "llava", "modernbert", "neox", "olmo2", "phi3", "qwen", "rnn", "roberta", "siglip", "t5", "transformer",
-    "unit", "vit",
+    "albert", "bart", "bert", "bloom", "clip", "conformer", "deberta", "deit", "distilbert", "electra", "falcon",
+    "gemma", "gpt", "gpt_oss", "llama", "llava", "mae", "modernbert", "neox", "olmo2", "perceiver", "perceiver_text",
+    "phi3", "qwen", "rnn", "roberta", "siglip", "t5", "transformer", "unit", "vit", "wav2vec2_conformer", "whisper",
 )
 # fmt: on
 FAMILIES: Registry[Family] = Registry("family", "weft.families", tuple(f"weft.models.{name}" for name in _FILES))

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import nn
 
-from weft.models.blueprint import NUMBER, Blueprint
+from weft.models.blueprint import Blueprint
 from weft.models.family import FAMILIES, Family
 from weft.models.published import ACTIVATIONS, Inner, Key, Published
 from weft.models.seeing import Projector, Seeing
@@ -22,11 +22,10 @@ from weft.nn import Attention, Decoder, Encoder, Scheme, initialise
 class Llava:
     text: Blueprint = field(default_factory=lambda: Blueprint.of("llama"))
     image: Blueprint = field(default_factory=lambda: Blueprint.of("clip_vision", **LARGE))
-    token: int = field(default=32000, metadata=NUMBER)  # the id whose places are an image's
-    layer: int = field(
-        default=-2, metadata=NUMBER
-    )  # whose states are read: 0, what the first is given; -1, those of the last, before any norm
-    skip: int = field(default=1, metadata=NUMBER)  # so many of an image's first states are left out: a class token's
+    token: int = field(default=32000, metadata={"least": 0})  # the id whose places are an image's
+    # whose states are read: 0, what the first layer is given; -1, those of the last, before any norm
+    layer: int = field(default=-2, metadata={"least": -10_001})
+    skip: int = field(default=1, metadata={"least": 0})  # so many of an image's first states are left out
     act: str = "gelu"
     bias: bool = True
 
@@ -44,9 +43,9 @@ def build(c: Llava, *, position: Scheme | None = None, attention: type[Attention
     text, tower, depth = c.text.bare(), c.image.bare(), c.image.config.depth
     if position is not None:
         raise ValueError("the two parts have no position scheme in common: name one's, text.position or image.position")
-    if type(text) is not Decoder or not isinstance(tower, Encoder):
+    if type(text) is not Decoder or type(tower) is not Encoder:  # kinds of their own compute otherwise
         raise ValueError(
-            f"text is a {type(text).__name__} and image a {type(tower).__name__}: they are a decoder and an encoder"
+            f"text is a {type(text).__name__} and image a {type(tower).__name__}: they are a Decoder and an Encoder"
         )
     upto = c.layer if c.layer >= 0 else depth + 1 + c.layer
     if not 0 <= upto <= depth:

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from weft.nn import Decoder, Encoder, Layout, Linear
 from weft.nn.activation import activation
+from weft.nn.context import Context
 
 
 class Projector(nn.Module):
@@ -38,7 +39,8 @@ class Seeing(Decoder):
 
     def look(self, images: Tensor) -> Tensor:
         """Images as patches [N, S, C] -> what stands for each, [N, P, D]."""
-        states, auxiliary = self.tower(images, upto=self.upto)
+        x, here = self.tower.embed.read(images, Layout())
+        states, auxiliary = self.tower.stack(x, Context(here), upto=self.upto)
         assert auxiliary is None, "terms of a tower would be lost"
         return self.project(states[:, self.skip :])  # [N, P, D]
 

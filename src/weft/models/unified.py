@@ -152,8 +152,7 @@ class Unified(nn.Module):
         assert tokens is not None
         encoder = self.text if kind == "text" else self.image
         check_length(encoder.context, tokens.shape[1])
-        here = encoder.embed.lay(here or Layout(), tokens.shape[1])
-        x = encoder.embed(tokens, here)  # [B, S, De]
+        x, here = encoder.embed.read(tokens, here or Layout())  # [B, S, De]
         vector = own.first[kind]
         assert isinstance(vector, Types)
         first = vector.weight.to(x.dtype).expand(len(x), -1, -1)  # [B, 1, De]

@@ -70,8 +70,8 @@ def build(c: Unit, *, position: Scheme | None = None, attention: type[Attention]
     if position is not None:
         raise ValueError("queries have no places: name the scheme of a side, text.position or image.position")
     text, image = c.text.bare(), c.image.bare()
-    if not isinstance(text, Encoder) or not isinstance(image, Encoder):
-        raise ValueError(f"text is a {type(text).__name__}, image a {type(image).__name__}: both are encoders")
+    if type(text) is not Encoder or type(image) is not Encoder:  # kinds of their own compute otherwise
+        raise ValueError(f"text is a {type(text).__name__}, image a {type(image).__name__}: each is an Encoder")
     norm = partial(LayerNorm, c.width, eps=c.eps)
 
     def layer() -> Block:

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from weft.nn.dropout import Dropout
-from weft.nn.embed import Stem
+from weft.nn.encoder import Head
 from weft.nn.layout import Layout
 from weft.nn.linear import Linear
 from weft.nn.position import StemPosition
+from weft.nn.stem import Stem
 from weft.nn.tap import Tap
 
 
@@ -48,16 +49,14 @@ class Vectors(Stem):
         """[B, T] -> [B, F + T], see `Layout.after`."""
         return here.after(len(self.first))
 
+    def extent(self, length: int) -> int:
+        """The first ones, too."""
+        return len(self.first) + length
+
     def forward(self, tokens: Tensor, here: Layout, types: Tensor | None = None) -> Tensor:
         """Vectors [B, T, C] -> [B, F + T, D]; here: as `lay` gives it. ValueError for ids, vectors of another length,
         and types, of which there are none."""
-        if tokens.ndim != 3 or tokens.shape[-1] != self.channels:
-            raise ValueError(
-                f"this model reads vectors of {self.channels} numbers [rows, places, {self.channels}], not "
-                f"{str(tokens.dtype).removeprefix('torch.')} {list(tokens.shape)}: make them with its processor"
-            )
-        if types is not None:
-            raise ValueError("token types were given, but vectors have none: leave them out")
+        check_vectors(tokens, self.channels, types)
         x = self.lift(tokens)  # [B, T, D]
         if len(self.first):
             before = torch.cat(list(self.first))[None].expand(len(x), -1, -1)  # [B, F, D]
@@ -69,6 +68,17 @@ class Vectors(Stem):
 
     def extra_repr(self) -> str:
         return f"{self.channels} -> {self.width}{f', after {len(self.first)}' if len(self.first) else ''}"
+
+
+def check_vectors(tokens: Tensor, channels: int, types: Tensor | None = None) -> None:
+    """ValueError for what is no row of vectors of so many numbers, and for types, of which they have none."""
+    if tokens.ndim != 3 or tokens.shape[-1] != channels or not tokens.is_floating_point():
+        raise ValueError(
+            f"this model reads vectors of {channels} numbers [rows, places, {channels}], not "
+            f"{str(tokens.dtype).removeprefix('torch.')} {list(tokens.shape)}: make them with its processor"
+        )
+    if types is not None:
+        raise ValueError("token types were given, but vectors have none: leave them out")
 
 
 class First(nn.Module):
@@ -99,3 +109,17 @@ class Weighed(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return (self.out(x).softmax(dim=1) * x).sum(dim=1)  # [B, D]
+
+
+class CTCHead(Head):
+    """out(x): what each place says, one of `labels`, of which `blank` is that it says nothing new (Graves et al. 2006).
+    x [B, T, D] -> [B, T, labels]."""
+
+    def __init__(self, width: int, labels: int, *, blank: int = 0) -> None:
+        super().__init__()
+        if not 0 <= blank < labels:
+            raise ValueError(f"blank = {blank} is none of {labels} labels: it must be at least 0 and below that")
+        self.out, self.labels, self.blank = Linear(width, labels), labels, blank
+
+    def forward(self, x: Tensor, table: Tensor | None = None) -> Tensor:
+        return self.out(x)  # [B, T, labels]
