@@ -200,6 +200,25 @@ def test_what_a_config_says_and_leaves_out() -> None:
             read(**fields)
 
 
+def test_the_form_of_version_4() -> None:
+    """As the first folders had it: what a text's config leaves out is LLaMA's, and an image's has a vocabulary."""
+    text = dict(
+        _name_or_path="a/b", architectures=["LlamaForCausalLM"], max_position_embeddings=4096, model_type="llama",
+        rms_norm_eps=1e-5, torch_dtype="float16", vocab_size=32064,
+    )  # fmt: skip
+    vision = dict(
+        hidden_size=1024, image_size=336, intermediate_size=4096, model_type="clip_vision_model", num_hidden_layers=24,
+        num_attention_heads=16, patch_size=14, projection_dim=768, vocab_size=32000,
+    )  # fmt: skip
+    blueprint = read(
+        architectures=["LlavaForConditionalGeneration"], ignore_index=-100, image_token_index=32000, pad_token_id=32001,
+        projector_hidden_act="gelu", text_config=text, tie_word_embeddings=False, torch_dtype="float16",
+        vision_config=vision, vision_feature_layer=-2, vision_feature_select_strategy="default", vocab_size=32064,
+    )  # fmt: skip
+    wanted = Blueprint.of("llava", "7b").change("text.vocab", "32064").change("image.project", "768")
+    assert blueprint == wanted.change("text.context", "4096")
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_version_4_named_the_tower_in_full(tmp_path: Path) -> None:
     pytest.importorskip("transformers")

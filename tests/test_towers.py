@@ -116,6 +116,24 @@ def test_text_config_dict_is_what_counts() -> None:
     assert read_fields(modern(write_fields(whole) or {})).blueprint == whole
 
 
+def test_the_form_of_version_4() -> None:
+    """Generation keys and dead switches in each inner config, and the ids that were never right."""
+    dead = dict(
+        _name_or_path="", add_cross_attention=False, architectures=None, bad_words_ids=None, dropout=0.0,
+        eos_token_id=2, is_decoder=False, pruned_heads={}, tie_word_embeddings=True, top_p=1.0, torch_dtype=None,
+    )  # fmt: skip
+    text = dead | dict(hidden_size=768, intermediate_size=3072, num_attention_heads=12, num_hidden_layers=12)
+    vision = dead | dict(hidden_size=1024, intermediate_size=4096, num_attention_heads=16, num_hidden_layers=24,
+                         patch_size=14)  # fmt: skip
+    whole = dict(
+        architectures=["CLIPModel"], projection_dim=768, text_config=text, text_config_dict=None, torch_dtype="float32",
+        transformers_version=None, vision_config=vision, vision_config_dict=None, logit_scale_init_value=2.6592,
+    )  # fmt: skip
+    config = clip(**whole)
+    assert (config.text.config.end, config.text.config.hidden, config.image.config.patch) == (None, 3072, 14)
+    assert config.text.config.tasks == () and write_fields(Blueprint("clip", config)) is not None
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [

@@ -182,8 +182,10 @@ def published(
 ) -> Published:
     """A tower, "text" or "vision", of a family of this model type, whose classes begin with a word."""
     prefix = f"{name}_model."
+    unread = {"dropout", "tie_word_embeddings", "vocab_size"}  # of older files, and of an image's tower in LLaVA's
     return Published(f"{family}_{name}_model", {f"{classes}{name.capitalize()}Model": ()}, keys, seam=seam,
-                     prefix=prefix, ignored=(f"{prefix}embeddings.position_ids",))
+                     inert=frozenset(unread - {key.theirs for key in keys}), prefix=prefix,
+                     ignored=(f"{prefix}embeddings.position_ids",))
 
 
 def inner(name: str, *, over: bool = False) -> tuple[Inner, Inner]:
