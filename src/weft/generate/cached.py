@@ -124,7 +124,9 @@ class Cached:
 def padded(rows: Sequence[Prompt], side: str, device: torch.device) -> tuple[Tensor, Layout]:
     """Rows of unequal length as int64 [B, T], or vectors [B, T, C], padded on the "left" or the "right", and where
     their tokens sit."""
-    tensors = [torch.as_tensor(row, device=device) for row in rows]  # int64, of ids
+    tensors = [
+        row.to(device) if isinstance(row, Tensor) else torch.tensor(row, dtype=torch.int64, device=device) for row in rows
+    ]
     lengths = [len(row) for row in tensors]
     width = max(lengths)
     if min(lengths) == width:
