@@ -1,5 +1,6 @@
 """The objectives weft brings, registered."""
 
+from weft.objectives.actions import Actions
 from weft.objectives.boundary import SpanBoundary
 from weft.objectives.classes import Classes
 from weft.objectives.contrast import Contrast
@@ -11,6 +12,7 @@ from weft.objectives.sentences import NextSentence, SentenceOrder
 from weft.objectives.table import BertStyle, Damaged, Deshuffle, DropTokens, Mass, Prefix, ReplaceSpans, Spans
 from weft.objectives.writing import NextToken, Translate
 
+OBJECTIVES.register("actions", Actions)
 OBJECTIVES.register("bert_style", BertStyle)
 OBJECTIVES.register("classes", Classes)
 OBJECTIVES.register("contrast", Contrast)
