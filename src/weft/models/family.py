@@ -63,7 +63,7 @@ def draw(module: nn.Module, config: Any) -> None:
 # fmt: off
 _FILES = (
     "albert", "bart", "bert", "bloom", "deberta", "decision", "distilbert", "electra", "falcon", "gemma", "gpt",
-    "gpt_oss", "llama", "modernbert", "neox", "olmo2", "perceiver", "perceiver_text", "phi3", "qwen", "rnn",
+    "gpt_oss", "llama", "modernbert", "music", "neox", "olmo2", "perceiver", "perceiver_text", "phi3", "qwen", "rnn",
     "roberta", "t5", "transformer", "vit",
 )
 # fmt: on
