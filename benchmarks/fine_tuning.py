@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from weft.batch import Place
 from weft.evaluate import over_seeds
 from weft.recipes.tuning import USUAL, Columns, Tuning, tune
 from weft.recipes.tuning.prepare import Prepared, prepare
@@ -123,7 +124,7 @@ class Theirs:
         with torch.inference_mode():
             for start in range(0, len(data), 32):
                 numbers = range(start, min(start + 32, len(data)))
-                batch = data.batch([(0, number) for number in numbers])
+                batch = data.batch([Place(0, number) for number in numbers])
                 found = self.model(**self.inputs(batch))
                 if self.task == "classify":
                     rows += list(found.logits.numpy())

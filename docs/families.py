@@ -38,6 +38,11 @@ Families that no class of the reference's computes, and what each is held agains
 |---|---|---|---|---|
 """
 OWN = {
+    "conformer": (
+        "the paper's equations, place by place; the sum over all ways to say labels",
+        "tests/test_conformer.py::test_the_block_is_the_paper_s "
+        "tests/test_conformer.py::test_the_loss_is_the_sum_over_all_ways",
+    ),
     "gpt3": (
         "GPT-2, where the window covers the row; the keys that have a gradient in each layer, counted",
         "tests/test_classic.py::test_every_second_layer_of_gpt3_looks_through_a_window "

@@ -129,6 +129,10 @@ class Rows(Given):
         """Without padding; a row's own scores [B, C] are all kept."""
         return scores[self.real(self.lengths)] if scores.shape[:2] == self.tokens.shape else scores
 
+    def same_tokens(self, model: Any, module: nn.Module) -> bool | None:
+        """Theirs of each row alone, ours of all together, with a cache."""
+        return _same_tokens(model, module, self)
+
 
 def headless(module: nn.Module) -> bool:
     """An encoder that scores nothing."""
@@ -148,7 +152,7 @@ def measure(case: Case, folder: Path, *, shards: bool = False) -> Figures:
         rows = case.given(theirs.config)
     off, gradient = _compare(theirs, model.module, rows)
     exact = _compare(deepcopy(theirs).double(), deepcopy(model.module).double(), rows)[0] if off > CLOSE else None
-    greedy = _same_tokens(theirs, model.module, rows) if case.greedy and isinstance(rows, Rows) else None
+    greedy = rows.same_tokens(theirs, model.module) if case.greedy else None
     return Figures(off, exact, gradient, greedy, _reads_back(theirs, model, folder))
 
 

@@ -132,9 +132,13 @@ def test_eval_gives_numbers_that_agree_with_their_definitions(trained: Path, boo
     assert f"{found['bits_per_byte']:.4f}" in shown and "perplexity" in shown
 
 
-def test_eval_reads_a_file_once_however_often_it_is_named(trained: Path, book: Path):
-    once, twice = (good("eval", trained, *["--data", book] * n, "--json").data for n in (1, 2))
-    assert once | {"data": 0} == twice | {"data": 0}
+def test_eval_refuses_a_file_that_is_named_twice(trained: Path, book: Path):
+    again = f"{book.parent}/./{book.name}"
+    for other, first in ((str(book), ""), (again, f", first as {book}")):
+        for words in ((), ("--metric", "chrf")):
+            done = weft("eval", trained, "--data", book, "--data", other, *words)
+            assert done.status == 1 and not done.out
+            assert f"--data names {other} twice{first}, and it would count once: name it once" in done.err
 
 
 def test_generate_streams_the_prompt_and_the_text_that_json_holds(trained: Path):

@@ -12,6 +12,7 @@ CLASSES = {  # of model types whose config class is not told by its name
     "t5": "T5Config", "mt5": "MT5Config", "umt5": "UMT5Config", "mbart": "MBartConfig", "olmo2": "Olmo2Config",
     "deberta-v2": "DebertaV2Config", "xlm-roberta": "XLMRobertaConfig", "distilbert": "DistilBertConfig",
     "modernbert": "ModernBertConfig", "gemma3_text": "Gemma3TextConfig", "phi3": "Phi3Config",
+    "vit": "ViTConfig", "deit": "DeiTConfig", "vit_mae": "ViTMAEConfig", "imagegpt": "ImageGPTConfig",
     "decision_transformer": "DecisionTransformerConfig",
 }  # fmt: skip
 PUBLISHED = [name for name in FAMILIES.names() if FAMILIES.get(name).published]

@@ -5,6 +5,7 @@ from copy import deepcopy
 
 import pytest
 import torch
+from torch.autograd import forward_ad
 from torch.nn import functional
 
 from weft.flops import Counter
@@ -71,6 +72,33 @@ def test_what_is_no_number_stays_none_and_a_copied_part_computes_the_same_bits(a
         assert torch.equal(part(x), deepcopy(part)(x)) and torch.equal(part(x), pickle.loads(pickle.dumps(part))(x))
         x[0, 0, 0] = torch.nan
         assert part(x)[0, 0].isnan().all()
+
+
+@pytest.mark.parametrize("act", [None, "gelu", "relu2"])
+@pytest.mark.parametrize("rows", [1, 5, FEW.stop + 6])
+@pytest.mark.parametrize("gated", [False, True])
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")  # torch's own rules for derivatives use it
+@torch.no_grad()
+def test_a_product_without_gradients_still_has_forward_derivatives_and_is_mapped(
+    act: str | None, rows: int, gated: bool, capfd: pytest.CaptureFixture
+) -> None:
+    part, squash = Linear(12, WIDE + 4).double(), None if act is None else ACTIVATIONS[act]
+    x, along, times = torch.randn(rows, 12), torch.randn(rows, 12), torch.randn(rows, WIDE + 4)
+
+    def of(x: torch.Tensor) -> torch.Tensor:
+        return part(x, squash, times.to(x.dtype) if gated else None)
+
+    step = 1e-5 * along.double()
+    want = (of(x.double() + step) - of(x.double() - step)) / 2e-5  # [T, out]
+    part.float()
+    torch.testing.assert_close(torch.func.jvp(of, (x,), (along,))[1], want.float(), atol=1e-4, rtol=1e-4)
+    with forward_ad.dual_level():
+        tangent = forward_ad.unpack_dual(of(forward_ad.make_dual(x, along))).tangent
+        torch.testing.assert_close(tangent, want.float(), atol=1e-4, rtol=1e-4)
+    capfd.readouterr()
+    mapped = torch.vmap(of)(torch.stack((x, along)))  # [2, T, out]
+    assert "batching rule" not in capfd.readouterr().err  # of which torch warns where it maps row by row
+    torch.testing.assert_close(mapped, torch.stack((of(x), of(along))))
 
 
 class Part(torch.nn.Module):

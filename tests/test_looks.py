@@ -96,3 +96,9 @@ def test_the_command_draws_a_page(translator: Path, tmp_path: Path) -> None:
     done = weft("attention", translator, "--source", "the moon", "--target", "moon", "--out", tmp_path / "map.html")
     assert done.status == 0, done.err
     assert str(tmp_path / "map.html") in done.out and (tmp_path / "map.html").is_file()
+    before = (tmp_path / "map.html").read_text()
+    again = ("attention", translator, "--source", "the sun", "--target", "sun", "--out", tmp_path / "map.html")
+    done = weft(*again)
+    assert done.status == 1 and "map.html is there already: replace it with --overwrite" in done.err
+    assert (tmp_path / "map.html").read_text() == before
+    assert weft(*again, "--overwrite").status == 0 and (tmp_path / "map.html").read_text() != before

@@ -356,7 +356,23 @@ def test_what_is_wrong_with_a_row_is_said_with_file_and_line(tmp_path: Path, row
             MOOD,
             r"bad.tsv, line 3: the answer 'yess' is not among .* did you mean 'yes'",
         ),
-        ("words\tlabel\na\tyes\n", MOOD, r"bad.tsv has no column 'text'"),
+        (
+            "words\tlabel\na\tyes\n",
+            MOOD,
+            r"the task's template 'Review: {text}.*' names the column 'text', which \S*bad.tsv does not have; "
+            r"it has: 'words', 'label': name one of those in the task, or give another file",
+        ),
+        ("text\tsaid\na\tyes\n", MOOD, r"the task's answer = 'label' names the column 'label', which .*'text', 'said'"),
+        (
+            "text\tlabel\na\tyes\n",
+            replace(MOOD, choices=("{one}", "{two}")),
+            r"the task's choice '{one}' names the column 'one', which .* it has: 'text', 'label'",
+        ),
+        (
+            "a\tyes\n",
+            replace(MOOD, template="{3}", answer="2", header=False),
+            r"the task's template '\{3\}' names the column '3', which .* it has: '1', '2'",
+        ),
         ("text\tlabel\na\tyes\nb\n", MOOD, r"bad.tsv, line 3: the row has 1 values and the header 2"),
         (
             "text\tlabel\na\tyes\nb\tno\n",
@@ -404,7 +420,9 @@ def test_eval_prompts_a_model_and_says_how(decoder: Model, rows: Path, tmp_path:
     lines = [json.loads(line) for line in out.read_text().splitlines()]
     assert len(lines) == 160 and [bool(line.get("prompt")) for line in lines].count(True) == 4
     assert sum(line["correct"] for line in lines[:40]) / 40 == found["runs"][0]["score"]
-    shown = good(*asked, *several).out
+    done = call(*asked, *several)
+    assert done.status == 1 and f"{out} is there already: replace it with --overwrite" in done.err
+    shown = good(*asked, *several, "--overwrite").out
     for part in ("by likelihood, log p(answer | prompt)", "2 shots, 40 rows", "accuracy: share equal", "0 less 1"):
         assert part in shown
     for words, message in (
@@ -415,6 +433,9 @@ def test_eval_prompts_a_model_and_says_how(decoder: Model, rows: Path, tmp_path:
     ):
         done = call(*asked, *words)
         assert done.status == 1 and message in done.err, done.err
+    for own in (rows, task):  # what is read is not written to
+        done = call(*asked, "--examples", task, "--out", own, "--overwrite")
+        assert done.status == 1 and f"{own} is what is read" in done.err, done.err
     done = call("eval", tmp_path / "model", "--data", rows, "--shots", 2)
     assert done.status == 1 and "--shots is of --task" in done.err
     done = call("eval", tmp_path / "model", "--data", rows, "--task", "sst3")

@@ -202,6 +202,14 @@ def test_the_command(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert good("report", run, run, "--out", "x.html").out.strip() == "x.html"
     assert good("report", run, other).out.strip() == "comparison.html"
     page(tmp_path / "comparison.html")
+    for words in ((run, other), (run, "--out", "x.html"), (run, other, "--out", "x.html")):
+        done = weft("report", *words)
+        assert done.status == 1 and ".html is there already: replace it with --overwrite" in done.err
+        good("report", *words, "--overwrite")
+    (tmp_path / "x.html").write_text("mine")
+    done = weft("report", run, "--out", "x.html", "--overwrite")
+    assert done.status == 1 and "x.html is not a page that weft wrote" in done.err
+    good("report", run)  # a run's own page is written anew
     failed = weft("report", tmp_path / "nowhere")
     assert failed.status == 1 and "is no folder" in failed.err
 

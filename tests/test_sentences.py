@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -177,6 +178,22 @@ def test_a_file_of_texts_becomes_a_file_of_vectors(folder: Path, tmp_path: Path)
     )
     done = run("embed", folder, "--input", tmp_path / "a.txt", "--out", tmp_path / "a.txt")
     assert done.status == 1 and "vectors are written as .npy" in done.err
+    again = ("embed", folder, "--input", tmp_path / "a.txt", "--pooling", "max", "--out", tmp_path / "a.npy")
+    done = run(*again)
+    assert done.status == 1 and "a.npy is there already: replace it with --overwrite" in done.err
+    assert np.array_equal(np.load(tmp_path / "a.npy"), expected)
+    good(*again, "--overwrite")
+    assert not np.array_equal(np.load(tmp_path / "a.npy"), expected)
+
+
+def test_the_help_of_embed_and_its_error_know_the_same_poolings(tmp_path: Path) -> None:
+    words = re.findall(r"\w+", good("embed", "--help").out)
+    assert [mode for mode in POOLINGS if mode not in words] == []
+    (tmp_path / "a.txt").write_text("a\n")
+    asked = ("embed", tmp_path, "--input", tmp_path / "a.txt", "--out", tmp_path / "a.npy")
+    done = run(*asked, "--pooling", "meen")
+    assert done.status == 1
+    assert f"--pooling meen: did you mean 'mean'? there are: {', '.join(POOLINGS)}" in done.err
 
 
 def test_a_declaration_that_is_not_understood_is_no_reason_not_to_load(folder: Path) -> None:

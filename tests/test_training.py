@@ -567,7 +567,7 @@ def test_kernels_are_measured_on_the_rows_of_a_process(
     for path, text in (*recipe.debug, ("train.batch", "12"), ("train.micro_batches", "2"), ("data.source", "made")):
         recipe = recipe.change(path, text)
     begun = begin.begin(recipe, tmp_path / "run", resume=False, overwrite=False, watch=Watcher())
-    begun.prepared.close()
+    begun.feed.close()
     assert measured == [(6 // processes, begun.blueprint.config.context)]
 
 

@@ -604,6 +604,9 @@ def test_a_task_that_is_not_understood_is_an_error(tuned: Path, folder: Path, tm
         (("--set", "model.depth=3"), "write it as train.a=b"),
         (("--set", "train.best=loss"), "choose it by --metric"),
         (("--seeds", 0), "seeds=0"),
+        (("--epochs", -1, "--set", "train.steps=3"), "train.epochs=-1.0: the length of a run is above 0"),
+        (("--epochs", 0, "--set", "train.steps=3"), "train.epochs=0.0: the length of a run is above 0"),
+        (("--set", "train.minutes=-2", "--set", "train.steps=3"), "train.minutes=-2: the length of a run is above 0"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_before_anything_is_written(
@@ -758,7 +761,7 @@ def test_columns_that_are_not_named_are_those_of_the_tuning() -> None:
 
 def test_a_header_is_there_or_not_as_it_was_when_tuned(tuned: Path, moods: tuple[Path, Path], tmp_path: Path) -> None:
     def said(name: str, *words: object) -> list[Any]:
-        good("predict", tuned, "--data", tmp_path / name, *words, "--out", tmp_path / "p.jsonl")
+        good("predict", tuned, "--data", tmp_path / name, *words, "--out", tmp_path / "p.jsonl", "--overwrite")
         return lines(tmp_path / "p.jsonl")
 
     rows = moods[1].read_text()
@@ -768,7 +771,8 @@ def test_a_header_is_there_or_not_as_it_was_when_tuned(tuned: Path, moods: tuple
     assert said("none.tsv", "--text", 1) == said("none.tsv", "--no-header") == usual
     assert said("named.tsv", "--text", "film", "--header") == said("named.tsv", "--text", "film") == usual
     done = run("predict", tuned, "--data", tmp_path / "none.tsv", "--choice", "a", "--out", tmp_path / "x")
-    assert done.status == 1 and "choices says nothing to the task classify" in done.err
+    heard = "choices says nothing to the task classify: leave it out; of these it hears header, label, pair, text"
+    assert done.status == 1 and done.err.strip().endswith(heard)  # pooling and others are of `weft tune` alone
 
 
 @pytest.mark.parametrize(
@@ -806,7 +810,7 @@ def test_a_second_text_is_not_read_where_none_was_learned_from(tuned: Path, mood
 
 
 def test_predictions_are_a_file(tuned: Path, moods: tuple[Path, Path], tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="is a folder, and what is predicted is a file"):
+    with pytest.raises(ValueError, match="is a folder, and what is written is a file"):
         predict(tuned, moods[1], tmp_path)
 
 
@@ -840,6 +844,21 @@ def test_what_is_read_is_not_written_over(tuned: Path, moods: tuple[Path, Path],
     assert data.read_bytes() == moods[1].read_bytes()
 
 
+@pytest.mark.parametrize("words", [("predict",), ("eval", "--task", "classify")], ids=["predict", "eval"])
+def test_what_is_there_already_is_not_written_over_unasked(
+    words: tuple[str, ...], tuned: Path, moods: tuple[Path, Path], tmp_path: Path
+) -> None:
+    verb, *more = words
+    out = tmp_path / "said.jsonl"
+    out.write_text("mine")
+    asked = (verb, tuned, *more, "--data", moods[1], "--out", out)
+    done = run(*asked)
+    assert done.status == 1 and f"{out} is there already: replace it with --overwrite" in done.err
+    assert out.read_text() == "mine"
+    good(*asked, "--overwrite")
+    assert len(lines(out)) == 40
+
+
 def test_eval_gives_a_tuned_model_its_own_metric(
     tuned: Path, moods: tuple[Path, Path], folder: Path, tmp_path: Path
 ) -> None:
@@ -854,7 +873,11 @@ def test_eval_gives_a_tuned_model_its_own_metric(
     for name, words, message in (
         (tuned, ("--task", "tag"), f"{tuned} is tuned for the task classify, not tag: --task classify"),
         (tuned, ("--task", "classify", "--shots", 4), "--shots is of prompts, and"),
+        (tuned, ("--task", "classify", "--overwrite"), "--overwrite is of --out"),
         (folder, ("--task", "sst2"), "an encoder reads whole rows"),
+        (folder, ("--task", "classify"), f"{folder} carries no tuned task (there is no {folder / 'task.json'})"),
+        (folder, ("--task", "classify"), f"weft tune {folder} --task classify makes a model that does"),
+        (folder, ("--task", "classify"), "a prompt task's .toml or .json, or its name: sst2"),
     ):
         done = run("eval", name, *words, "--data", dev)
         assert done.status == 1 and message in done.err, done.err

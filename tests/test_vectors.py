@@ -287,7 +287,11 @@ def test_the_commands(tmp_path: Path) -> None:
     assert "moon - king + cat" in good("vectors", "analogy", out, "moon", "king", "cat").out
     png = tmp_path / "words.png"
     assert "of the variance" in good("vectors", "plot", out, "moon", "king", "--near", "2", "--out", png).out
-    assert png.is_file()
+    before = png.read_bytes()
+    again = ("vectors", "plot", out, "moon", "king", "cat", "--out", png)
+    assert "is there already: replace it with --overwrite" in weft(*again).err and png.read_bytes() == before
+    good(*again, "--overwrite")
+    assert png.read_bytes() != before
     assert "written as .png" in weft("vectors", "plot", out, "moon", "--out", tmp_path / "a.txt").err
     assert "did you mean 'moon'" in weft("vectors", "near", out, "mon").err
     assert "widht" in weft(*words, "--set", "widht=3").err

@@ -1,9 +1,9 @@
-"""A folder that a run writes to: may it be, and is it this run's alone."""
+"""A folder that a run writes to, or a file that is named: may it be, and is the folder this run's alone."""
 
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -78,3 +78,15 @@ def check_output(path: Path | str, resume: bool = False, overwrite: bool = False
             file.write(b"weft")
     except OSError as error:
         raise ValueError(f"cannot write the output {path}, in {existing}: {error.strerror}; choose another") from error
+
+
+def check_file(path: Path | str, *, reads: Sequence[Path | str] = (), overwrite: bool = False) -> None:
+    """ValueError, with the way out, where nothing is to be written to the file `path`: it is one of those that are
+    read, it is a folder, or it is there already and nobody says that it may be replaced. Changes nothing."""
+    path = Path(path)
+    if path.resolve() in (Path(read).resolve() for read in reads):
+        raise ValueError(f"{path} is what is read, and what is written would take its place: name another --out")
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder, and what is written is a file: name one in it as --out")
+    if path.exists() and not overwrite:
+        raise ValueError(f"{path} is there already: replace it with --overwrite, or name another file as --out")

@@ -35,6 +35,10 @@ class Given(ABC):
         """Without padding."""
         return scores
 
+    def same_tokens(self, model: Any, module: nn.Module) -> bool | None:
+        """Whether both write the same tokens, the likeliest each time; None where nothing is written."""
+        return None
+
 
 @dataclass(frozen=True)
 class Case:

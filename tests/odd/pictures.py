@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from odd import Given
+from weft.nn import Layout
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,3 +58,42 @@ def patches(pixels: Tensor, patch: int) -> Tensor:
         for column in range(columns)
     ]
     return torch.stack(cut, dim=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Hidden(Pictures):
+    """Such images, most of whose patches are hidden: noise, fp32 [3, P], says which are seen."""
+
+    noise: Tensor
+    visible: int
+
+    @staticmethod
+    def of(config: Any) -> Hidden:
+        """As the reference's config says."""
+        pictures, patches = Pictures.of(config), (config.image_size // config.patch_size) ** 2
+        noise = torch.rand(3, patches, generator=torch.Generator().manual_seed(3))
+        return Hidden(pictures.pixels, pictures.patch, noise, int(patches * (1 - config.mask_ratio)))
+
+    def theirs(self, model: Any, *, states: bool = False) -> Tensor:
+        """What patches hold, in our order; of a bare class, states."""
+        out = model(pixel_values=self.pixels.to(next(model.parameters()).dtype), noise=self.noise)
+        if "logits" not in out:
+            return out["last_hidden_state"]
+        return channels_first(out["logits"], self.pixels.shape[1])
+
+    def ours(self, module: nn.Module) -> Tensor:
+        """The same of ours."""
+        rows, order = self.seen(module)
+        hidden, _ = module(rows, Layout(order=order))
+        return module.heads["patches"](hidden, order=order) if module.heads else hidden  # type: ignore[index]
+
+    def seen(self, module: nn.Module) -> tuple[Tensor, Tensor]:
+        """The patches that are seen [3, V, C] and their places [3, V]: those of the least noise."""
+        order = self.noise.argsort(dim=1)[:, : self.visible]  # [3, V]
+        rows = patches(self.pixels.to(next(module.parameters()).dtype), self.patch)
+        return rows.gather(1, order[..., None].expand(-1, -1, rows.shape[-1])), order
+
+
+def channels_first(pixels: Tensor, channels: int) -> Tensor:
+    """Patches [B, P, row · column · channel] as [B, P, channel · row · column], by the definition."""
+    return torch.cat([pixels[..., channel::channels] for channel in range(channels)], dim=-1)

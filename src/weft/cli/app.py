@@ -15,7 +15,7 @@ from weft.allocator import keep_memory
 from weft.cli.asks import evaluate, fill, score
 from weft.cli.compare import compare
 from weft.cli.datasets import data
-from weft.cli.folders import AsJson, attention, convert, embed, translate, verify
+from weft.cli.folders import AsJson, Overwrite, attention, convert, embed, translate, verify
 from weft.cli.forebears import ngram, vectors
 from weft.cli.tune import predict, tune
 
@@ -182,6 +182,7 @@ def report(
     out: Annotated[
         Path | None, typer.Option("--out", help="the page; default: DIR/report.html, or comparison.html for several")
     ] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """A run as one page, to be opened in a browser: curves, figures, samples, settings; or several runs side by side.
 
@@ -190,7 +191,7 @@ def report(
     """
     from weft.cli.report import command
 
-    command(folders, out)
+    command(folders, out, overwrite=overwrite)
 
 
 @app.command("list")

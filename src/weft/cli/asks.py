@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from weft.cli.folders import AsJson
+from weft.cli.folders import AsJson, Overwrite
 
 Folder = Annotated[str, typer.Argument(metavar="DIR", help="a model's folder, or owner/name on the hub")]
 
@@ -56,6 +56,7 @@ def evaluate(
         typer.Option("--metric", help="of what a translator writes of the sources: bleu, chrf …; may be repeated"),
     ] = None,
     to: Annotated[str | None, typer.Option("--to", help="with --metric: the language, of a model of several")] = None,
+    overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Held-out nats per token, perplexity and, where the tokenizer is lossless, bits per byte; with a task, its metric
@@ -68,10 +69,10 @@ def evaluate(
     """
     from weft.cli.prompting import Asked
     from weft.cli.prompting import command as prompted
-    from weft.cli.shared import unheard
+    from weft.cli.shared import each_once, unheard
     from weft.data.sources import COLUMN
 
-    asked = Asked(task or "", shots, seeds, random_labels, examples, cut, out)
+    asked = Asked(task or "", shots, seeds, random_labels, examples, cut, out, overwrite)
     of_text = {"rows": rows, "stride": stride}
     if task is not None:
         unheard("held-out likelihood: leave out --task", of_text)
@@ -79,7 +80,8 @@ def evaluate(
         unheard("files of texts: leave out --task", {"column": column})
         prompted(name, tuple(data), asked, as_json=as_json)
         return
-    unheard("--task", asked.of_prompts | {"out": out})
+    unheard("--task", asked.of_prompts | {"out": out, "overwrite": overwrite})
+    each_once(data)
     if metric:
         from weft.cli.translate import evaluate as translations
 

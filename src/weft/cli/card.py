@@ -35,6 +35,9 @@ def _figures(console: Console, recipe: Recipe, report: Report) -> None:
         )
     )
     figures = report.figures
+    if "loss" in figures:
+        _right(console, report)
+        return
     if "nats_per_token" not in figures:  # nothing was evaluated, or what came out was not finite
         return
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
@@ -58,6 +61,19 @@ def _figures(console: Console, recipe: Recipe, report: Report) -> None:
         console.print(f"{name}: {score.signature}", style=MUTED, soft_wrap=True)
     if report.no_bytes:
         console.print(report.no_bytes, style=MUTED)
+
+
+def _right(console: Console, report: Report) -> None:
+    """How often a model of signals is right, and the loss of one guess for all."""
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    for name, score in report.metrics.items():
+        table.add_row(f"held-out {name.replace('_', ' ')}", _headline(score.value))
+    table.add_row("held-out nats", f"{report.figures['loss']:.3f}")
+    if report.constant is not None:
+        table.add_row("  one guess for all, same labels", f"{report.constant:.3f}")
+    console.print(table)
 
 
 def _headline(value: float) -> Text:

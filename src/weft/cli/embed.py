@@ -9,18 +9,26 @@ from pathlib import Path
 
 import numpy as np
 
+from weft.cli.folders import POOLINGS
 from weft.cli.shared import note, opened, printer
 from weft.data.progress import counted
 from weft.data.reading import read_text
 from weft.data.records import read_records, record_kind
 from weft.files import write_bytes
 from weft.hub import Pooling, find
+from weft.outputs import check_file
+from weft.registry import suggest
 
 
-def command(name: str, source: Path, out: Path, column: str, pooling: str | None, *, as_json: bool) -> None:
+def command(
+    name: str, source: Path, out: Path, column: str, pooling: str | None, *, overwrite: bool, as_json: bool
+) -> None:
     """Write a vector for each text, fp32 [N, D], in their order."""
     if out.suffix != ".npy":
         raise ValueError(f"--out {out}: vectors are written as .npy, which numpy.load reads")
+    if pooling is not None and pooling not in POOLINGS:
+        raise ValueError(f"--pooling {pooling}: {suggest(pooling, POOLINGS)}")
+    check_file(out, reads=(source,), overwrite=overwrite)
     texts = read_texts(source, column)
     model = opened(find(name))
     if pooling is None and model.pooling is None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import get_args
 
-from weft.cli.shared import note, opened, print_figures
+from weft.cli.shared import between, note, opened, print_figures, printer, unheard
 from weft.data import RowKind
+from weft.data.signals import PROCESSOR
 from weft.hub import find
 from weft.hub.score import score
 from weft.nn import Decoder
-from weft.recipes.folder import data_settings, trained_with
+from weft.recipes.folder import text_settings, trained_with
+from weft.recipes.signal_predict import predict_signals
 
 
 def command(
@@ -19,6 +22,10 @@ def command(
 ) -> None:
     """Print the held-out likelihood. rows: None asks the folder how the model was trained."""
     folder = find(name)
+    if (folder / PROCESSOR).is_file():
+        unheard("text, and this model reads pictures: leave it out", {"rows": rows, "stride": stride})
+        pictures(name, folder, data, as_json=as_json)
+        return
     model = opened(folder)
     if rows is None:
         rows = "stream" if model.translates else trained_on(folder)
@@ -38,9 +45,23 @@ def command(
     print_figures(figures)
 
 
+def pictures(name: str, folder: Path, data: tuple[str, ...], *, as_json: bool) -> None:
+    """Print how many of the pictures in a folder, or an idx file, are told rightly."""
+    if len(data) != 1:
+        raise ValueError(f"pictures are scored a folder or file at a time, and {len(data)} were given: name one --data")
+    found = predict_signals(folder, data[0], None, labelled=True, say=note)
+    assert found.score is not None, "they are labelled"
+    if as_json:
+        interval = None if found.interval is None else asdict(found.interval)
+        said = {"model": name, "data": list(data), "examples": found.examples, "interval": interval}
+        print(json.dumps(said | {found.score.name: found.score.value}))
+        return
+    printer().print(f"{found.score}, 95% interval {between(found.interval)}, of {found.examples:,} pictures")
+
+
 def trained_on(folder: Path) -> RowKind:
     """The kind of rows that the run in a folder was trained on; "stream" where no run describes itself there."""
-    data = data_settings(folder)
+    data = text_settings(folder)
     return "stream" if data is None else data.rows
 
 

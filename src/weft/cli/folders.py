@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object instead of text")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace the file --out where it is there already")]
+POOLINGS = ("cls", "lasttoken", "max", "mean", "mean_sqrt_len_tokens", "weightedmean")  # the hub's, which needs torch
 
 
 def convert(
@@ -52,8 +54,9 @@ def embed(
     ] = "text",
     pooling: Annotated[
         str | None,
-        typer.Option("--pooling", help="mean, cls, max or lasttoken, normalised; default: as the folder declares it"),
+        typer.Option("--pooling", help=f"{', '.join(POOLINGS)}: one, normalised; default: as the folder declares it"),
     ] = None,
+    overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Sentence vectors: one for each line of a file.
@@ -62,7 +65,7 @@ def embed(
     """
     from weft.cli.embed import command
 
-    command(name, source, out, column, pooling, as_json=as_json)
+    command(name, source, out, column, pooling, overwrite=overwrite, as_json=as_json)
 
 
 def verify(
@@ -111,6 +114,7 @@ def attention(
     out: Annotated[
         Path, typer.Option("--out", help="a page with every head's map (.html), or a picture of the layers (.png)")
     ] = Path("attention.html"),
+    overwrite: Overwrite = False,
 ) -> None:
     """Draw where a decoder looks in its source while it writes.
 
@@ -118,4 +122,4 @@ def attention(
     """
     from weft.cli.attention import command
 
-    command(name, source, target, out)
+    command(name, source, target, out, overwrite=overwrite)

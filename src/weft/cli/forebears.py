@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from weft.cli.folders import AsJson
+from weft.cli.folders import AsJson, Overwrite
 
 Data = Annotated[list[str], typer.Option("--data", help="what is counted or read: file, folder or pattern; repeat it")]
 Column = Annotated[str, typer.Option("--column", help="which holds the text, in .csv, .tsv, .jsonl and .parquet")]
@@ -117,6 +117,7 @@ def plot(
     words: Annotated[list[str], typer.Argument(metavar="WORD…", help="words that have a vector")],
     out: Annotated[Path, typer.Option("--out", help="the picture, .png")],
     neighbours: Annotated[int, typer.Option("--near", help="nearest words of each, drawn beside it in its colour")] = 0,
+    overwrite: Overwrite = False,
 ) -> None:
     """Draw words on the plane that keeps most of what tells them apart (PCA).
 
@@ -124,4 +125,4 @@ def plot(
     """
     from weft.cli.vectors import plot as command
 
-    command(folder, words, neighbours, out)
+    command(folder, words, neighbours, out, overwrite=overwrite)

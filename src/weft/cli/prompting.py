@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 from rich.table import Table
 
 from weft.cli.shared import between, note, opened, printer, unheard
-from weft.evaluate.prompting import Prompted, PromptTask, find_task
+from weft.evaluate.prompting import PROMPTS, Prompted, PromptTask, find_task
 from weft.files import write_bytes
 from weft.hub import find, prompt
+from weft.outputs import check_file
 from weft.recipes import tuning
 from weft.recipes.tuning.tuned import TASK, read_description
 
@@ -31,6 +32,7 @@ class Asked:
     examples: Path | None
     cut: bool
     out: Path | None
+    overwrite: bool
 
     @property
     def of_prompts(self) -> dict[str, object]:
@@ -49,12 +51,17 @@ def command(name: str, data: tuple[str, ...], asked: Asked, *, as_json: bool) ->
     if len(data) != 1:
         raise ValueError(f"a task is evaluated on one file, and --data is given {len(data)} times")
     folder, file = find(name), Path(data[0])
+    if asked.out is None:
+        unheard("--out", {"overwrite": asked.overwrite})
+    else:
+        read = [file] if asked.examples is None else [file, asked.examples]
+        check_file(asked.out, reads=read, overwrite=asked.overwrite)
     if (folder / TASK).is_file():
         _tuned(name, folder, file, asked, as_json=as_json)
         return
     seeds = numbers("--seeds", asked.seeds or "0", int)
     shares = numbers("--random-labels", asked.random_labels or "0", float)
-    task = find_task(asked.task)
+    task = prompted_task(name, folder, asked.task)
     found = prompt(
         opened(folder),
         task,
@@ -78,6 +85,17 @@ def command(name: str, data: tuple[str, ...], asked: Asked, *, as_json: bool) ->
     console.print(table(found))
     if asked.out is not None:
         console.print(f"predictions: {asked.out}", soft_wrap=True)
+
+
+def prompted_task(name: str, folder: Path, task: str) -> PromptTask:
+    """The task that a model in a folder is prompted for, which is tuned for none. ValueError where there is none."""
+    if task in tuning.KINDS.names() and task not in PROMPTS.names():
+        raise ValueError(
+            f"{name} carries no tuned task (there is no {folder / TASK}): weft tune {name} --task {task} makes a model "
+            "that does, in its --out; or prompt this one, --task being a prompt task's .toml or .json, or its name: "
+            + ", ".join(PROMPTS.names())
+        )
+    return find_task(task)
 
 
 def numbers(option: str, text: str, kind: Callable[[str], NumberT]) -> list[NumberT]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,3 +56,14 @@ def unheard(of: str, given: Mapping[str, object]) -> None:
     for option, value in given.items():
         if value is not None and value is not False:
             raise ValueError(f"--{option} is of {of}")
+
+
+def each_once(data: Sequence[str]) -> None:
+    """ValueError for a file, folder or pattern that --data names twice, in whatever spelling: it would count once."""
+    seen = dict[Path, str]()
+    for path in data:
+        place = Path(path).resolve()
+        if place in seen:
+            first = "" if seen[place] == path else f", first as {seen[place]}"
+            raise ValueError(f"--data names {path} twice{first}, and it would count once: name it once")
+        seen[place] = path

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from weft.cli.folders import AsJson
+from weft.cli.folders import AsJson, Overwrite
 
 Text = Annotated[
     str | None, typer.Option("--text", help="column of the text, or of the words; by name, or by number from 1")
@@ -123,6 +123,7 @@ def predict(
     header: Header = None,
     score: Annotated[bool, typer.Option("--score", help="the labels are there: print the metric, too")] = False,
     device: Device = None,
+    overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """What a tuned model says of a file. A column that is not named is the one it was tuned on, and so is
@@ -133,4 +134,4 @@ def predict(
     from weft.cli import tuning
 
     given = tuning.Columns(text, pair, label, tuple(choices or ()), header)
-    tuning.predict(name, data, out, given, device or "auto", score=score, as_json=as_json)
+    tuning.predict(name, data, out, given, device or "auto", score=score, overwrite=overwrite, as_json=as_json)

@@ -11,9 +11,12 @@ from typing import get_args
 from rich.table import Table
 
 from weft.cli.shared import between, note, printer
+from weft.data.signals import PROCESSOR
 from weft.hub import find
 from weft.objectives.tasks_head import Pooling
+from weft.outputs import check_file
 from weft.recipes import tuning as recipes
+from weft.recipes.signal_predict import predict_signals
 from weft.recipes.tuning import USUAL, Columns, Outcome, Tuning
 from weft.registry import suggest
 from weft.settings import SettingError, change
@@ -35,6 +38,8 @@ def settings(words: Sequence[str]) -> TrainSettings:
         if name in LENGTHS:
             found = replace(found, **dict.fromkeys(LENGTHS, 0))
         found = change(found, name, text)
+        if name in LENGTHS and getattr(found, name) <= 0:
+            raise SettingError(f"{path}={text}: the length of a run is above 0; leave it out, or give another")
     return found
 
 
@@ -108,9 +113,18 @@ def _print(found: Outcome) -> None:
         console.print(f"go on       weft predict {found.out} --data … --out predictions.jsonl", soft_wrap=True)
 
 
-def predict(name: str, data: Path, out: Path, given: Columns, device: str, *, score: bool, as_json: bool) -> None:
+def predict(
+    name: str, data: Path, out: Path, given: Columns, device: str, *, score: bool, overwrite: bool, as_json: bool
+) -> None:
     """Predict, and print how many and, where asked, the metric."""
-    done = recipes.predict(find(name), data, out, columns=given, labelled=score, device=device, say=note)
+    check_file(out, reads=(data,), overwrite=overwrite)
+    folder = find(name)
+    if (folder / PROCESSOR).is_file():
+        if given.said:
+            raise ValueError(f"{', '.join(given.said)} is said of columns, and {name} reads pictures: leave it out")
+        done = predict_signals(folder, data, out, labelled=score, device=device, say=note)
+    else:
+        done = recipes.predict(folder, data, out, columns=given, labelled=score, device=device, say=note)
     if as_json:
         scored, interval = (None if one is None else asdict(one) for one in (done.score, done.interval))
         said = {"model": name, "examples": done.examples, "score": scored, "interval": interval, "out": str(out)}

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from weft.cli.shared import note, printer
 from weft.data import open_source
+from weft.outputs import check_file
 from weft.settings import SettingError, change
 from weft.vectors import Corpus, Learned, Near, Vectors, VectorSettings, learn, read
 from weft.vectors.space import TENSORS, WORDS
@@ -119,7 +120,7 @@ def analogy(folder: Path, a: str, b: str, c: str, count: int, *, as_json: bool) 
     printer().print(beside({f"{a} - {b} + {c}": found}))
 
 
-def plot(folder: Path, words: list[str], neighbours: int, out: Path) -> None:
+def plot(folder: Path, words: list[str], neighbours: int, out: Path, *, overwrite: bool) -> None:
     """Draw words, each with so many neighbours."""
     from weft.vectors.picture import draw
 
@@ -127,6 +128,7 @@ def plot(folder: Path, words: list[str], neighbours: int, out: Path) -> None:
         raise ValueError(f"--out {out}: the picture is written as .png")
     if neighbours < 0:
         raise ValueError(f"--near {neighbours}: a word has 0 neighbours or more in the picture")
+    check_file(out, overwrite=overwrite)
     vectors = Vectors.load(folder)
     groups = [[word, *(one.word for one in (vectors.near(word, neighbours) if neighbours else ()))] for word in words]
     share = draw(vectors, groups, out)

@@ -22,6 +22,14 @@ _LONGEST = 1 << 30  # characters of one value of a .csv; Python's own limit is 1
 _ROWS = 1024  # of a .parquet, read at once
 
 
+class NoColumn(ValueError):
+    """A column that is asked for is not there. where: the file, or a row of it; there: the columns that it has."""
+
+    def __init__(self, said: str, column: str, where: object, there: Sequence[str]) -> None:
+        super().__init__(said)
+        self.column, self.where, self.there = column, str(where), tuple(there)
+
+
 class Record(NamedTuple):
     """What one row has in the column that was asked for; text is None where it has nothing."""
 
@@ -190,4 +198,5 @@ def no_column(path: object, column: str, names: list[str], hint: str = "", choos
     """What to say of a column that is not there, or is there twice; `path`: the file, or a row of it."""
     if column in names:
         return ValueError(f"{path} has {names.count(column)} columns called {column!r}: name each once")
-    return ValueError(f"{path} has no column {column!r}: {choose}; there are: {', '.join(map(repr, names))}{hint}")
+    said = f"{path} has no column {column!r}: {choose}; there are: {', '.join(map(repr, names))}{hint}"
+    return NoColumn(said, column, path, names)

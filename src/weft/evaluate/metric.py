@@ -62,6 +62,10 @@ class Metric:
         found = self.function(predicted, gold)
         return found if isinstance(found, Score) else Score(found, self.definition, self.name)
 
+    def said(self, value: float) -> Score:
+        """A value that was counted elsewhere by this definition, as a score."""
+        return Score(value, self.definition, self.name)
+
     def at(self, predicted: Any, gold: Any) -> Corpus:
         """The score of the samples at some places, as `Bootstrap` asks for it."""
         if self.places is not None:

@@ -1,6 +1,7 @@
 """Generation: sampling and beam search from a cache, text as it comes."""
 
 from weft.generate.beam import Beam, Beams, EarlyStopping, beam_search
+from weft.generate.ctc import collapse, say
 from weft.generate.engine import Generated, Reason, Step, decode, generate
 from weft.generate.sampling import GREEDY, Sampling, choose, distribution, row_generators, row_seeds
 from weft.generate.streaming import TextStream
@@ -17,9 +18,11 @@ __all__ = [
     "TextStream",
     "beam_search",
     "choose",
+    "collapse",
     "decode",
     "distribution",
     "generate",
     "row_generators",
     "row_seeds",
+    "say",
 ]

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from weft.generate.cached import Cached, check_ids
+from weft.generate.cached import Cached, Prompt, check_ids
 from weft.generate.engine import Reason, why
 from weft.generate.sampling import finite_best
 
@@ -72,7 +72,7 @@ class Beam:
 
 def beam_search(
     module: nn.Module,
-    prompts: Sequence[Sequence[int]],
+    prompts: Sequence[Prompt],
     *,
     width: int,
     new: int,

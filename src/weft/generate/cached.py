@@ -13,12 +13,15 @@ from torch import Tensor, nn
 
 from weft.nn import Cache, Decoder, EncoderDecoder, Layout
 
+Prompt = Sequence[int] | Tensor
+"""Ids; or vectors, floating point [S, C], of a source that is none of text (a sound's frames, an image's patches)."""
+
 
 class Cached:
     """Prompts of unequal length in one batch: `prefill` once, then `step` with one token a row.
 
-    prompts: what a decoder continues, or the sources an encoder-decoder reads; there every target begins with `start`
-             (one id, or several: Marian's padding, mBART's end and language).
+    prompts: what a decoder continues, or the sources an encoder-decoder reads, ids or vectors, all of one kind; there
+             every target begins with `start` (one id, or several: Marian's padding, mBART's end and language).
              An empty prompt becomes [start].
     new:     most tokens a row may get. chunk: tokens of the prompts taken at once (None: all).
     context: the longest row, prompt included (encoder-decoders: the longest target); None: what the module can place.
@@ -35,7 +38,7 @@ class Cached:
     def __init__(
         self,
         module: nn.Module,
-        prompts: Sequence[Sequence[int]],
+        prompts: Sequence[Prompt],
         *,
         new: int,
         start: int | Sequence[int] | None = None,
@@ -57,18 +60,15 @@ class Cached:
         self.module, self.chunk = module, chunk
         self.parts = list(module.modules())
         self.device = next(module.parameters()).device
-        prompts = [_begin(prompt, start) for prompt in prompts]
+        self.vocab = module.stem.vocab
         self.context = _context(module.context, context)
         if isinstance(module, EncoderDecoder):
-            check_ids("prompt", prompts, module.embed.vocab)
-            _check_lengths(prompts, module.source_context, "source")
-            self.sources, self.targets = prompts, [_begin([], start) for _ in prompts]
-            self.vocab = module.target.vocab
+            self.sources = _sources(module, prompts, start)
+            self.targets = [_begin([], start) for _ in prompts]
             check_ids("start", self.targets, self.vocab)
         else:
-            self.vocab = module.embed.vocab
-            check_ids("prompt", prompts, self.vocab)
-            self.sources, self.targets = [], prompts
+            self.sources, self.targets = [], [_begin(prompt, start) for prompt in prompts]
+            check_ids("prompt", self.targets, self.vocab)
         _check_lengths(self.targets, self.context, "prompt")
         self.room = [new if self.context is None else min(new, self.context - len(row)) for row in self.targets]
 
@@ -121,17 +121,18 @@ class Cached:
         return self.module(tokens, here, self.cache)[0]
 
 
-def padded(rows: Sequence[Sequence[int]], side: str, device: torch.device) -> tuple[Tensor, Layout]:
-    """Rows of unequal length as int64 [B, T], padded on the "left" or the "right", and where their tokens sit."""
-    lengths = [len(row) for row in rows]
+def padded(rows: Sequence[Prompt], side: str, device: torch.device) -> tuple[Tensor, Layout]:
+    """Rows of unequal length as int64 [B, T], or vectors [B, T, C], padded on the "left" or the "right", and where
+    their tokens sit."""
+    tensors = [torch.as_tensor(row, device=device) for row in rows]  # int64, of ids
+    lengths = [len(row) for row in tensors]
     width = max(lengths)
     if min(lengths) == width:
-        return torch.tensor(rows, device=device), Layout()
-    padding = [[0] * (width - length) for length in lengths]
-    pairs = zip(padding, map(list, rows), strict=True)
-    full = [pad + row if side == "left" else row + pad for pad, row in pairs]
-    here = Layout.ragged(torch.tensor(lengths, device=device), width, side=side)
-    return torch.tensor(full, device=device), here
+        return torch.stack(tensors), Layout()
+    full = tensors[0].new_zeros(len(tensors), width, *tensors[0].shape[1:])
+    for row, tensor, length in zip(full, tensors, lengths, strict=True):
+        row[width - length if side == "left" else 0 :][:length] = tensor
+    return full, Layout.ragged(torch.tensor(lengths, device=device), width, side=side)
 
 
 @contextmanager
@@ -158,8 +159,41 @@ def check_ids(what: str, rows: Sequence[Sequence[int]], vocab: int) -> None:
                 )
 
 
-def _begin(prompt: Sequence[int], start: int | Sequence[int] | None) -> list[int]:
-    """The prompt's ids, or those it starts with where it has none."""
+def check_vectors(what: str, rows: Sequence[Tensor], channels: int) -> None:
+    """ValueError for what is no row of vectors as a model reads them."""
+    for number, row in enumerate(rows):
+        if not row.is_floating_point() or row.ndim != 2 or row.shape[1] != channels or not len(row):
+            kind = f"{str(row.dtype).removeprefix('torch.')} {list(row.shape)}"
+            raise ValueError(f"{what} {number} is {kind}, but this model reads vectors [places, {channels}]")
+
+
+def _sources(module: EncoderDecoder, prompts: Sequence[Prompt], start: int | Sequence[int] | None) -> list[Prompt]:
+    """What the encoder reads, all ids or all vectors of its stem's, in the precision of its weights. ValueError for
+    what it does not read."""
+    stem, rows = module.embed, list[Prompt]()
+    vectors = [prompt for prompt in prompts if isinstance(prompt, Tensor)]
+    if not vectors and not stem.vocab:
+        raise ValueError(
+            f"this model reads no ids: give vectors [places, {stem.channels}], as its processor makes them"
+        )
+    if vectors and len(vectors) < len(prompts):
+        raise ValueError("some sources are ids and some are vectors: give them in batches of one kind")
+    check_vectors("source", vectors, stem.channels)
+    if vectors:
+        example = next(module.parameters())
+        rows += [row.to(example) for row in vectors]
+    else:
+        ids = [_begin(prompt, start) for prompt in prompts]
+        check_ids("prompt", ids, stem.vocab)
+        rows += ids
+    _check_lengths(rows, module.source_context, "source", "places" if vectors else "tokens")
+    return rows
+
+
+def _begin(prompt: Prompt, start: int | Sequence[int] | None) -> list[int]:
+    """The prompt's ids, or those it starts with where it has none. ValueError for vectors."""
+    if isinstance(prompt, Tensor):
+        raise ValueError("a decoder goes on with ids, and vectors were given: they are what an encoder-decoder reads")
     if len(prompt):
         return list(prompt)
     if start is None:
@@ -179,13 +213,13 @@ def _context(own: int | None, wanted: int | None) -> int | None:
     return own if wanted is None else wanted
 
 
-def _check_lengths(rows: Sequence[Sequence[int]], context: int | None, what: str) -> None:
+def _check_lengths(rows: Sequence[Prompt], context: int | None, what: str, unit: str = "tokens") -> None:
     """ValueError for a row that is longer than the context."""
     for number, row in enumerate(rows):
         if context is not None and len(row) > context:
             raise ValueError(
-                f"{what} {number} has {len(row)} tokens, the context {context}: shorten it (keep its last {context} "
-                "tokens, say), or use a model with a longer context"
+                f"{what} {number} has {len(row)} {unit}, the context {context}: shorten it (keep its last {context} "
+                f"{unit}, say), or use a model with a longer context"
             )
 
 

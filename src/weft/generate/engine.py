@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from weft.generate.cached import Cached, check_ids
+from weft.generate.cached import Cached, Prompt, check_ids
 from weft.generate.sampling import Sampling, choose, row_generators
 
 Reason = Literal["end", "length", "context"]
@@ -50,7 +50,7 @@ class Generated:
 
 def decode(
     module: nn.Module,
-    prompts: Sequence[Sequence[int]],
+    prompts: Sequence[Prompt],
     *,
     new: int,
     sampling: Sampling = Sampling(),  # noqa: B008 (frozen)
@@ -61,10 +61,11 @@ def decode(
 ) -> Iterator[Step]:
     """Up to `new` tokens for every prompt, step by step. Arguments are checked at the call, not at the first step.
 
-    prompts: ids of each row; an encoder-decoder reads them as sources. start: what an empty prompt, and every target of
-    an encoder-decoder, begins with: an id (the tokenizer's end), or several. stop: ids that end a row; they are given
-    out, too. context: the longest row, prompt included; a row that is as long ends with the reason "context". Default:
-    what the module can place. chunk: tokens of the prompts that are taken in at once.
+    prompts: ids of each row; an encoder-decoder reads them as sources, which may be vectors too, floating point
+    [places, channels] (a sound's frames). start: what an empty prompt, and every target of an encoder-decoder, begins
+    with: an id (the tokenizer's end), or several. stop: ids that end a row; they are given out, too. context: the
+    longest row, prompt included; a row that is as long ends with the reason "context". Default: what the module can
+    place. chunk: tokens of the prompts that are taken in at once.
 
     The module is put into evaluation mode for the length of each step only. ValueError for a module that cannot go on
     with a row (it sees ahead, say), prompts that do not fit, ids that are none, and numbers that mean nothing.
@@ -76,7 +77,7 @@ def decode(
 
 def generate(
     module: nn.Module,
-    prompts: Sequence[Sequence[int]],
+    prompts: Sequence[Prompt],
     *,
     new: int,
     sampling: Sampling = Sampling(),  # noqa: B008 (frozen)

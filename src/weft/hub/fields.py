@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from weft.models.blueprint import Blueprint
@@ -145,8 +146,10 @@ def write_fields(blueprint: Blueprint, origin: Mapping[str, Any] | None = None) 
     origin = dict(origin or {})
     classes = origin.pop("architectures", None)
     heads = getattr(blueprint.config, declared.heads) if declared.heads else None
-    if not classes or (heads is not None and not set(declared.classes[classes[0]]) <= set(heads)):
-        fitting = [name for name, own in declared.classes.items() if heads is None or own == heads]
+    fits = partial(_fits, declared, blueprint.config)
+    kept = classes and (heads is None or set(declared.classes[classes[0]]) <= set(heads)) and fits(classes[0])
+    if not kept:
+        fitting = [name for name, own in declared.classes.items() if (heads is None or own == heads) and fits(name)]
         if not fitting:  # also where they are in another order, in which another one would answer
             return None
         classes = fitting[:1]
@@ -159,6 +162,13 @@ def write_fields(blueprint: Blueprint, origin: Mapping[str, Any] | None = None) 
     understood = {name for key in declared.keys for name in (key.theirs, *key.also)} | {OWN}
     understood |= set(declared.seam.names if declared.seam else ())
     return begin | written | {name: value for name, value in origin.items() if name not in understood | set(begin)}
+
+
+def _fits(declared: Published, config: Any, name: str) -> bool:
+    """Whether a class is, of those with its heads, the one of this config."""
+    marks, heads = declared.marked, declared.classes[name]
+    alike = [mark for other, mark in marks.items() if declared.classes[other] == heads]
+    return all(getattr(config, mark) == (mark == marks.get(name)) for mark in alike)
 
 
 def _means(data: Mapping[str, Any], blueprint: Blueprint, declared: Published) -> bool:

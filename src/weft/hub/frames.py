@@ -6,6 +6,7 @@ from torch import nn
 
 from weft.batch import Tokenizer
 from weft.data import LibraryTokenizer, Template, template_of
+from weft.hub.sentences import Pooling
 from weft.models import Blueprint
 from weft.nn import Encoder, EncoderDecoder
 
@@ -28,3 +29,17 @@ def _trained(module: nn.Module, tokenizer: Tokenizer) -> Template:
         return template.untyped() if module.embed.types is None else template
     end = tokenizer.end
     return Template.around(None, end) if isinstance(module, EncoderDecoder) else Template.around(end, None)
+
+
+def framed(
+    module: nn.Module, tokenizer: Tokenizer, ids: list[int], pooling: Pooling, context: int
+) -> tuple[list[int], list[int]]:
+    """A sentence's ids and types with what stands around them, cut at the pooling's longest; the end id of an empty one
+    that has nothing around it. ValueError where no room is left for one."""
+    template = frame(module, tokenizer)
+    around = len(template.one([])[0])
+    longest = min(pooling.longest or context, context)
+    if longest <= around:
+        said = f"longest = {pooling.longest}, context = {context}"
+        raise ValueError(f"{around} tokens stand around a text, and {longest} leave no room for one: {said}")
+    return template.one(ids[: longest - around]) if ids or around else ([tokenizer.end], [0])

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from weft.batch import Tokenizer
 from weft.data import ChatTemplate, Message, encode_many
+from weft.data.signals import Reads
 from weft.generate import GREEDY, Beams, Sampling, row_seeds
 from weft.generate.cached import evaluating
-from weft.hub.frames import frame
+from weft.hub.frames import framed
 from weft.hub.inputs import check_ids, nothing, ragged
 from weft.hub.published import Origin
 from weft.hub.sentences import BATCH, Pooling, vectors
@@ -33,6 +34,7 @@ class Model:
     pooling: how texts become vectors, where the folder declares it.
     stops:   what ends a text beside the tokenizer's end, and what a decoder starts with where that is another.
     chat_template: how a conversation becomes one text, where the folder says it.
+    reads: of a model that reads signals, what makes rows of them, and the names of the classes it tells apart.
     """
 
     module: nn.Module
@@ -43,6 +45,7 @@ class Model:
     pooling: Pooling | None = None
     stops: Stops = field(default_factory=Stops)
     chat_template: ChatTemplate | None = None
+    reads: Reads | None = None
 
     @property
     def config(self) -> Any:
@@ -169,25 +172,13 @@ class Model:
             raise ValueError("embed takes texts: one of the list is none")
         tokenizer, device = self.need_tokenizer(), next(self.module.parameters()).device
         ids = encode_many(tokenizer, [pooling.prompt + text for text in texts])
-        rows = [self._framed(row.tolist(), pooling) for row in ids]
+        rows = [framed(self.module, tokenizer, row.tolist(), pooling, self.config.context) for row in ids]
 
         def encode(tokens: Tensor, types: Tensor | None) -> Tensor:
             return self._states(tokens, None, types)
 
         with torch.no_grad(), evaluating(list(self.module.modules())):
             return vectors(encode, rows, pooling, batch, device, advance)
-
-    def _framed(self, ids: list[int], pooling: Pooling) -> tuple[list[int], list[int]]:
-        """A sentence's ids and types with what stands around them, cut at the pooling's longest; the end id of an empty
-        one that has nothing around it."""
-        tokenizer, context = self.need_tokenizer(), self.config.context
-        template = frame(self.module, tokenizer)
-        around = len(template.one([])[0])
-        longest = min(pooling.longest or context, context)
-        if longest <= around:
-            said = f"longest = {pooling.longest}, context = {context}"
-            raise ValueError(f"{around} tokens stand around a text, and {longest} leave no room for one: {said}")
-        return template.one(ids[: longest - around]) if ids or around else ([tokenizer.end], [0])
 
     def generate(
         self, prompt: Prompt, sampling: Sampling | None = None, *, tokens: int = 200, beams: int | Beams = 1

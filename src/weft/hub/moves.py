@@ -17,6 +17,7 @@ A row is (ours, theirs, transform):
 - "transpose": matrices are stored [in, out]; vectors stay as they are;
 - "row": ours is stored as the one row of an axis before its own;
 - "flat 3:16:16": a matrix of ours is stored with its second axis as these (a convolution that does not overlap);
+- "pairs": of a matrix's second axis, sines and cosines are stored in turn; ours are all sines, then all cosines;
 - "optional": may be absent, in all layers or in some (a tied head, a norm that only some checkpoints have).
 
 Nothing is guessed: a tensor that no row names, a row without its tensor and a layer left out are each a `MismatchError`
@@ -38,7 +39,7 @@ from weft.models.published import Table
 
 _BRACES = re.compile(r"\{([^}]*)\}")
 _ENDINGS = (".weight", ".bias")
-_TRANSFORMS = ("transpose", "join", "optional", "stack", "row", "flat")
+_TRANSFORMS = ("transpose", "join", "optional", "stack", "row", "flat", "pairs")
 
 
 class MismatchError(ValueError):
@@ -51,7 +52,7 @@ class Move:
 
     transposed: where it is a matrix. row: stored as the one row of an axis before its own. stack: how many things its
     first axis counts (0: it counts none). groups, parts: how what is joined lies, see "join"; no parts: equal ones.
-    flat: what a matrix's second axis is stored as.
+    flat: what a matrix's second axis is stored as. pairs: its halves are stored in turn.
     """
 
     theirs: str
@@ -62,6 +63,7 @@ class Move:
     groups: int = 1
     parts: tuple[int, ...] = ()
     flat: tuple[int, ...] = ()
+    pairs: bool = False
 
     def read(self, tensor: Tensor) -> dict[str, Tensor]:
         """Theirs as ours: views, but for a matrix that is transposed. MismatchError where it cannot be cut."""
@@ -74,6 +76,7 @@ class Move:
                 wanted = ", ".join(map(str, self.flat))
                 raise MismatchError(f"{self.theirs} {list(tensor.shape)} is not [any, {wanted}]")
             tensor = tensor.flatten(1)
+        tensor = torch.cat((tensor[:, 0::2], tensor[:, 1::2]), dim=1) if self.pairs else tensor
         whole = tensor.unbind(0) if self.stack else [tensor[0] if self.row else tensor]
         pieces = [piece for one in whole for piece in self._cut(one)]
         return dict(zip(self.ours, pieces, strict=True))
@@ -84,6 +87,7 @@ class Move:
         if not self.stack:
             made = self._join(pieces)
             made = made.unflatten(1, self.flat) if self.flat and made.ndim > 1 else made
+            made = torch.stack(made.chunk(2, dim=1), dim=2).flatten(1) if self.pairs else made
             return made[None] if self.row else made
         count = len(pieces) // self.stack
         return torch.stack([self._join(pieces[first : first + count]) for first in range(0, len(pieces), count)])
@@ -201,10 +205,10 @@ class _Row:
             raise ValueError(
                 f"the row of {ours!r} has the transform {unknown[0]!r}; there are {', '.join(_TRANSFORMS)}"
             )
-        self.transposed, self.optional, self.row = ("transpose" in words), ("optional" in words), ("row" in words)
+        simple = ("transpose", "optional", "row", "pairs")
+        self.transposed, self.optional, self.row, self.pairs = (word in words for word in simple)
         groups, *proportions = words.get("join", []) or ["1"]
-        self.groups = int(groups)
-        self.proportions = tuple(int(part) for part in proportions[0].split(":")) if proportions else ()
+        self.groups, self.proportions = int(groups), tuple(map(int, proportions[0].split(":"))) if proportions else ()
         self.stack = int(words["stack"][0]) if "stack" in words else 0
         self.flat = tuple(map(int, words["flat"][0].split(":"))) if "flat" in words else ()
         self.together = together or {}
@@ -241,7 +245,8 @@ class _Row:
         """The tensors of a place of this row."""
         ours = tuple(self.write(self.ours, place, parts) for parts in self.parts)
         theirs = self.write(self.theirs, place)
-        return Move(theirs, ours, self.transposed, self.row, self.stack, self.groups, self.proportions, self.flat)
+        how = self.row, self.stack, self.groups, self.proportions, self.flat, self.pairs
+        return Move(theirs, ours, self.transposed, *how)
 
 
 def _find(name: str, patterns: Mapping[int, re.Pattern[str]], other: str) -> _Place:

@@ -86,7 +86,7 @@ def names_of(declared: Published, config: Any, name: str, *, bare: bool) -> list
 
 
 def _canonical(declared: Published, table: Table, names: Iterable[str]) -> dict[str, str]:
-    """The table's name of each of a file's: old endings renamed, the prefix added where only that makes a known one."""
+    """The table's name of each of a file's: old ones renamed, the prefix added where only that makes a known one."""
     known = named(table)
     special = {name for tie in declared.ties for name in (tie.copy, *tie.originals)}
     special |= {twin.used for twin in declared.twins} | {spare.theirs for spare in declared.spares}
@@ -98,7 +98,10 @@ def _canonical(declared: Published, table: Table, names: Iterable[str]) -> dict[
     for file in names:
         name = file
         for old, new in declared.renamed:
-            name = name.removesuffix(old) + new if name.endswith(old) else name
+            if old.endswith("."):
+                name = new + name.removeprefix(old) if name.startswith(old) else name
+            else:
+                name = name.removesuffix(old) + new if name.endswith(old) else name
         if not understood(name) and understood(declared.prefix + name):
             name = declared.prefix + name
         if name in there:

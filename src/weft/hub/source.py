@@ -17,6 +17,8 @@ from weft.hub.weights import INDEX, WEIGHTS, unlike
 # What belongs to a model beside config, weights and tokenizer: kept as it is, and written again.
 KEPT = (
     "generation_config.json",
+    "preprocessor_config.json",
+    "processor_config.json",
     "chat_template.jinja",
     "additional_chat_templates/tool_use.jinja",
     "modules.json",

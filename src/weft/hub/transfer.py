@@ -31,6 +31,7 @@ from weft.hub.folder import (
 from weft.hub.frames import as_ours
 from weft.hub.inputs import written_vocab
 from weft.hub.model import Model
+from weft.hub.preprocessor import read_signals
 from weft.hub.published import Origin, Plan
 from weft.hub.sentences import Pooling, read_pooling
 from weft.hub.source import KEPT, TOKENIZER, find
@@ -71,9 +72,10 @@ def load(
     module, origin, more = read_module(plan, weights, folder / CONFIG, dtype=as_dtype(dtype), device=there)
     tokenizer, origin = belongings(folder, plan, origin)
     pooling = _pooling(origin.files, folder, notices.append)
+    reads = read_signals(folder, plan.blueprint.config, plan.config)
     chat, vocab = _chat(origin.files, folder), written_vocab(module, plan.blueprint.config)
     stops = read_stops(folder, plan.config, tokenizer, vocab, notices.append)
-    return Model(module, plan.blueprint, tokenizer, (*notices, *more), origin, pooling, stops, chat)
+    return Model(module, plan.blueprint, tokenizer, (*notices, *more), origin, pooling, stops, chat, reads)
 
 
 def belongings(folder: Path, plan: Plan, origin: Origin) -> tuple[Tokenizer | None, Origin]:

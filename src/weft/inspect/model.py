@@ -97,7 +97,7 @@ def _operations(module: Decoder | Encoder | EncoderDecoder, length: int) -> int:
     with FakeTensorMode(), torch.no_grad(), Counter() as counter:
         named = (*whole.named_parameters(), *whole.named_buffers())
         empty = {name: torch.empty(tensor.shape, dtype=tensor.dtype) for name, tensor in named}
-        torch.func.functional_call(whole, empty, (torch.zeros(1, length, dtype=torch.int64),))
+        torch.func.functional_call(whole, empty, (module.embed.blank(1, length),))
     return counter.total
 
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from weft.models.family import FAMILIES
 from weft.named import named_from_data, named_from_text, named_to_data
-from weft.nn import ATTENTIONS, SCHEMES, Kind, Scheme
+from weft.nn import ATTENTIONS, SCHEMES, Encoder, Kind, Scheme
 from weft.registry import UnknownName, suggest
 from weft.settings import SettingError, change, from_data, to_data
 
@@ -58,7 +58,8 @@ class Blueprint:
         _check(self)
         module = FAMILIES.get(self.family).build(self.config, position=self.position)
         if self.attention is not None:
-            self.attention.put(module, self.config.context)
+            length = self.config.context
+            self.attention.put(module, module.embed.extent(length) if isinstance(module, Encoder) else length)
         return module
 
     @property
@@ -109,8 +110,9 @@ def _check(blueprint: Blueprint) -> None:
     """Sizes that cannot be a model are refused by name before anything is allocated."""
     for field in fields(blueprint.config):
         value = getattr(blueprint.config, field.name)
-        if isinstance(value, int) and not isinstance(value, bool) and not 1 <= value <= 2**31:
-            raise ValueError(f"{blueprint.family}: {field.name} = {value}, but it must be between 1 and {2**31}")
+        least = field.metadata.get("least", 1)  # of what is no size (an id): 0
+        if isinstance(value, int) and not isinstance(value, bool) and not least <= value <= 2**31:
+            raise ValueError(f"{blueprint.family}: {field.name} = {value}, but it must be between {least} and {2**31}")
         if field.name.endswith("depth") and value is not None and value > 10_000:
             raise ValueError(f"{blueprint.family}: {field.name} = {value} layers, but at most 10000 can be meant")
         if field.name.endswith("dropout") and value is not None and not 0.0 <= value < 1.0:

@@ -111,7 +111,7 @@ def _table(attention: Callable[[Deberta], Table], c: Deberta) -> Table:
     pairs = ("cls.predictions.transform.", "cls.predictions"), ("lm_predictions.lm_head.", "lm_predictions.lm_head")
     heads = [masked(f"{head}dense", f"{head}LayerNorm", table, f"{bias}.bias") for head, bias in pairs]
     return (
-        *body("deberta", attention(c))[:-1],  # without a pooler
+        *(row for row in body("deberta", attention(c)) if row[0] != "pooler.dense"),  # which it is without
         ("stack.fields.self.position.weight", "deberta.encoder.rel_embeddings.weight", "optional"),
         ("stack.fields.self.position.norm", "deberta.encoder.LayerNorm", "optional"),
         ("stack.layers.0.{conv,after}", "deberta.encoder.conv.{conv,LayerNorm}", "optional"),

@@ -16,12 +16,12 @@ from weft.nn.activation import activation
 from weft.nn.branch import Auxiliary, Slots
 from weft.nn.context import Context
 from weft.nn.dropout import Dropout, drop
-from weft.nn.position import Lookup
+from weft.nn.position import LookupTable
 
 BLOCK = 64  # queries whose products are taken together: of T + 64 distances, where each of them asks for T
 
 
-class DistanceTable(Lookup, Position):
+class DistanceTable(LookupTable, Position):
     """Trained vectors of signed distance, query - key, clipped. weight [2 · span, D]; norm: of its rows.
 
     max_distance: where distances end. buckets: half as many distances each way are exact, the rest logarithmic up to

@@ -21,8 +21,9 @@ class Family:
 
     name:       what it is registered under.
     config:     a frozen dataclass of plain data, with `vocab` and `context` among its fields; of a family that reads
-                signals they are properties, of 0 ids and of as many places as a whole signal has.
-    reads:      "text": rows of ids that a tokenizer makes; "signals": rows of vectors that a processor makes.
+                signals and writes nothing they are properties, of 0 ids and of as many places as a whole signal has.
+    reads:      "text": rows of ids that a tokenizer makes; "signals": rows that a processor makes, of vectors or, where
+                there is a vocab, of ids (colours), among which there is no text.
     build:      (config, *, position=None, attention=Attention) -> a bare module.
     initialise: (module, config) -> None, from torch's default generator.
     sizes:      fields of the config by size; "debug" trains on a CPU in seconds, "small" in minutes.
@@ -62,9 +63,9 @@ def draw(module: nn.Module, config: Any) -> None:
 
 # fmt: off
 _FILES = (
-    "albert", "bart", "bert", "bloom", "deberta", "decision", "distilbert", "electra", "falcon", "gemma", "gpt",
-    "gpt_oss", "llama", "modernbert", "music", "neox", "olmo2", "perceiver", "perceiver_text", "phi3", "qwen", "rnn",
-    "roberta", "t5", "transformer", "vit",
+    "albert", "bart", "bert", "bloom", "conformer", "deberta", "decision", "deit", "distilbert", "electra", "falcon",
+    "gemma", "gpt", "gpt_oss", "llama", "mae", "modernbert", "music", "neox", "olmo2", "perceiver", "perceiver_text",
+    "phi3", "qwen", "rnn", "roberta", "t5", "transformer", "vit", "wav2vec2_conformer", "whisper",
 )
 # fmt: on
 FAMILIES: Registry[Family] = Registry("family", "weft.families", tuple(f"weft.models.{name}" for name in _FILES))

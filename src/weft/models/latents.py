@@ -38,10 +38,10 @@ from weft.nn import (
 )
 from weft.nn.branch import Auxiliary, join
 from weft.nn.context import Context
-from weft.nn.embed import Stem
 from weft.nn.initialise import normal
 from weft.nn.model import check_length
-from weft.nn.position import Lookup
+from weft.nn.position import LookupTable
+from weft.nn.stem import Stem
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Latent:
     attention_dropout: float = 0.1  # of the attention weights. Above 0 it takes slower kernels
 
 
-class Latents(Lookup, nn.Module):
+class Latents(LookupTable, nn.Module):
     """Trained vectors, alike for every row; weight [N, D]."""
 
     def __init__(self, count: int, width: int) -> None:
@@ -133,8 +133,8 @@ class Perceiver(Encoder):
         """tokens int64 [B, T], or vectors [B, T, C] -> states and auxiliary terms."""
         (rows, length), auxiliary = tokens.shape[:2], None
         check_length(self.context, length)
-        here = self.embed.lay(here or Layout(), length)
-        inputs, segments = self.embed(tokens, here, types=types), here.segments  # [B, T, E]
+        inputs, here = self.embed.read(tokens, here or Layout(), types)  # [B, T, E]
+        segments = here.segments
         seen = Layout() if segments is None else Layout(segments=(segments != 0).long())
         x, ctx = self.latents(rows), Context(Layout(), Memory(inputs, seen))  # [B, N, D]
         for _ in range(self.crossings):
@@ -209,7 +209,7 @@ def start(module: nn.Module, config: Latent) -> None:
             nn.init.normal_(part.weight, std=part.width_in**-0.5)
             if part.bias is not None:
                 nn.init.zeros_(part.bias)
-        elif isinstance(part, Embed | Lookup):
+        elif isinstance(part, Embed | LookupTable):
             part.reset()
     assert isinstance(module, Perceiver)
     normal(module.heads, std=0.02)

@@ -12,12 +12,13 @@ from weft.nn import Attention, Block, Branch, CrossAttention, Embed, EncoderDeco
 from weft.nn.context import Field
 from weft.nn.mask import Causal, Full
 from weft.nn.scheme import Scheme
+from weft.nn.stem import Stem
 
 
 class Side(NamedTuple):
-    """The source's, or the target's."""
+    """The source's, or the target's, whose stem is an `Embed`."""
 
-    embed: Embed
+    embed: Stem
     depth: int
     heads: int
     mlp: Callable[[], Branch]
@@ -53,5 +54,6 @@ def pair(
         return Stack(layers, fields=fields, norm=norm(), dropout=dropout)
 
     encoder, decoder = stack(source, both=True), stack(target, both=False)
+    assert isinstance(target.embed, Embed), "what is written is ids"
     return EncoderDecoder(source.embed, encoder, target.embed, decoder, head=head)
 # fmt: on

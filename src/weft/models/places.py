@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from weft.nn import Linear
-from weft.nn.embed import Stem
 from weft.nn.layout import Layout
-from weft.nn.position import Lookup, StemPosition
+from weft.nn.position import LookupTable, StemPosition
+from weft.nn.stem import Stem
 from weft.nn.tap import Tap
 from weft.nn.vectors import check_vectors
 
@@ -56,7 +56,7 @@ class Fourier(Places):
         return f"{self.grid}, {self.bands} bands up to {self.resolution}"
 
 
-class Trained(Lookup, Places):
+class Trained(LookupTable, Places):
     """project(weight[place]): a trained vector a place; weight [context, width]."""
 
     def __init__(self, context: int, width: int) -> None:

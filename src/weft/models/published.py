@@ -65,8 +65,8 @@ ONLY: dict[str, tuple[Any, ...]] = {
 }
 
 
-# Fields whose null says something: there is no window, no cap, where the default is one. Elsewhere null is the default.
-TELLING = frozenset({"sliding_window", "attn_logit_softcapping", "final_logit_softcapping"})
+# Fields whose null says something: no window, cap or positions, where the default is one. Elsewhere it is the default.
+TELLING = frozenset({"sliding_window", "attn_logit_softcapping", "final_logit_softcapping", "position_embeddings_type"})
 
 
 @dataclass(frozen=True)
@@ -198,6 +198,7 @@ class Published:
     model_type: as in config.json.
     classes:    the reference's class -> the heads it carries by our names, the one that answers by default first; the
                 class that is written for a model is the first whose heads are those of the config.
+    marked:     of classes with the same heads, the field of ours that is true of this one alone.
     keys:       fields that are ours, see `Key`.
     only:       fields understood at these values only, the first of which is what a missing one means; they stand
                 above those of any family (`ONLY`).
@@ -212,7 +213,7 @@ class Published:
     kernel:     which of the reference's attentions is right ("eager", "sdpa").
     ties, twins, spares, found, ignored: of tensors; ignored ones are left out on purpose (position buffers, causal
                 masks), but where the config's table has a row for them.
-    renamed:    old endings of tensors' names and what they are now.
+    renamed:    old endings of tensors' names, or, where they end in a dot, beginnings, and what they are now.
     """
 
     model_type: str
@@ -223,6 +224,7 @@ class Published:
     training: tuple[str, ...] = ()
     untaught: frozenset[str] = frozenset()
     heads: str = ""
+    marked: Mapping[str, str] = field(default_factory=dict)
     seam: Seam | None = None
     prefix: str = ""
     bare: frozenset[str] = frozenset()

@@ -55,6 +55,12 @@ def names(norm_place: str, c: Any) -> Table:
         ("embed.weight", _SHARED if c.shared else _SOURCE, ""), ("target.weight", _TARGET, "optional"),
         ("head.weight", _HEAD, "optional"), ("head.bias", "final_logits_bias", "row, optional"),
     ]
+    return [*rows, *sides(norm_place)]
+
+
+def sides(norm_place: str) -> Table:
+    """The tensors of the layers of both sides, of what tells their places, and of norms."""
+    rows = list[tuple[str, str, str]]()
     for stem, side in (("embed", "encoder"), ("target", "decoder")):
         ours, theirs = f"{side}.layers.*", f"model.{side}.layers.*"
         for own, its in [("attn", "self_attn"), ("cross", "encoder_attn")][: 2 if side == "decoder" else 1]:

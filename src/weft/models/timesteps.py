@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from weft.nn import Dropout, Head, LayerNorm, Layout, Linear, StemPosition
-from weft.nn.embed import Stem
 from weft.nn.encoder import VectorHead
-from weft.nn.position import Lookup
+from weft.nn.position import LookupTable
+from weft.nn.stem import Stem
 from weft.nn.tap import Tap
 from weft.nn.vectors import check_vectors
 
@@ -24,7 +24,8 @@ class Interleave(Stem):
     ) -> None:
         """sizes: numbers of a return, a state and an action. shifts: see `Shift`."""
         super().__init__()
-        self.sizes, self.weight, self.types, self.position = sizes, None, None, position
+        self.sizes, self.channels, self.width, self.position = sizes, sum(sizes), width, position
+        self.weight, self.types = None, None
         self.returns, self.states, self.actions = (Linear(size, width) for size in sizes)
         self.norm, self.shift = LayerNorm(width), Shift(shifts, width)
         self.drop, self.embedded = Dropout(dropout), Tap()
@@ -41,9 +42,12 @@ class Interleave(Stem):
         )  # [B, 3T]
         return Layout(None, segments, coords, groups, here.prefix)
 
+    def extent(self, length: int) -> int:
+        return 3 * length
+
     def forward(self, tokens: Tensor, here: Layout, types: Tensor | None = None) -> Tensor:
         """here: as `lay` gives it. ValueError for what are no timesteps of this size, or beyond the longest episode."""
-        check_vectors(tokens, sum(self.sizes), types)
+        check_vectors(tokens, self.channels, types)
         order = here.numbered(3 * tokens.shape[1], tokens.device).order
         assert order is not None
         times = order[:, ::3] // 3 if here.coords is None else here.coords[:, ::3]  # [B, T]
@@ -67,7 +71,7 @@ class Interleave(Stem):
             raise ValueError(f"timesteps {low} to {high}, but trained ones are 0 to {most - 1}: build a longer context")
 
 
-class Shift(Lookup, nn.Module):
+class Shift(LookupTable, nn.Module):
     """weight [N, D], of which the first row counts."""
 
     def __init__(self, count: int, width: int) -> None:

@@ -107,6 +107,8 @@ class Field(nn.Module):
         if here.plain and isinstance(self.mask, Full | Causal):  # no mask is ever built
             causal = isinstance(self.mask, Causal)
             return Sight(q, q, placed, self.kernel, causal=causal, plain=True, reach=self.mask.reach())
+        if here.segments is None and isinstance(self.mask, Full):  # places are given, and hide nothing
+            return Sight(q, q, placed, self.kernel, plain=here.plain, reach=self.mask.reach())
         # within a segment places are neighbours; a shared prefix is seen, and sees itself, however far away it lies
         reach = (None, None) if here.prefix else self.mask.reach()
         return Sight(q, q, placed, self.kernel, self.mask, plain=here.plain, reach=reach)

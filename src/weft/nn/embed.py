@@ -10,11 +10,12 @@ from weft.nn.dropout import Dropout
 from weft.nn.layout import Layout
 from weft.nn.linear import product
 from weft.nn.nats import linear_nats
-from weft.nn.position import Lookup, StemPosition
+from weft.nn.position import LookupTable, StemPosition
+from weft.nn.stem import Stem
 from weft.nn.tap import Tap
 
 
-class Types(Lookup, nn.Module):
+class Types(LookupTable, nn.Module):
     """weight[type]: a trained vector for each type of token; weight [types, D]."""
 
     def __init__(self, types: int, width: int) -> None:
@@ -28,23 +29,6 @@ class Types(Lookup, nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.weight.shape[0]} x {self.weight.shape[1]}"
-
-
-class Stem(nn.Module):
-    """What makes the residual stream of rows. weight: a table that a tied head may read; the rest: see `Embed`."""
-
-    weight: nn.Parameter | None
-    types: Types | None
-    position: StemPosition
-
-    @property
-    def context(self) -> int | None:
-        """The longest row it can place; None: any."""
-        return self.position.context
-
-    def lay(self, here: Layout, length: int) -> Layout:
-        """Where what it makes of rows [B, T] sits: where they did, unless it puts something before them."""
-        return here
 
 
 class Embed(Stem):
@@ -65,7 +49,7 @@ class Embed(Stem):
         lift: nn.Module | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.vocab, self.width, self.scale = vocab, width, scale
+        self.vocab, self.width, self.channels, self.scale = vocab, width, width, scale
         self.weight = nn.Parameter(torch.empty(vocab, width)) if own else None
         self.types = Types(types, width) if types else None
         self.position = position or StemPosition()

@@ -12,11 +12,12 @@ from torch.nn import functional
 from weft.nn.activation import activation
 from weft.nn.branch import Auxiliary
 from weft.nn.context import Context
-from weft.nn.embed import LMHead, Stem, Types
+from weft.nn.embed import LMHead, Types
 from weft.nn.layout import Layout
 from weft.nn.linear import Linear
 from weft.nn.model import check_length
 from weft.nn.stack import Stack
+from weft.nn.stem import Stem
 
 
 class Head(nn.Module, ABC):
@@ -173,10 +174,10 @@ class Encoder(nn.Module):
         self, tokens: Tensor, here: Layout | None = None, types: Tensor | None = None
     ) -> tuple[Tensor, Auxiliary]:
         """tokens int64 [B, T] (or vectors [B, T, D]), types int64 [B or 1, T] (None: all 0) -> hidden states [B, T, D]
-        and auxiliary terms; of a stem that puts places before a row's own, these too."""
+        and auxiliary terms; of a stem that puts places before a row's own, or joins some, as many as it makes."""
         check_length(self.context, tokens.shape[1])
-        here = self.embed.lay(here or Layout(), tokens.shape[1])
-        return self.stack(self.embed(tokens, here, types=types), Context(here))
+        x, here = self.embed.read(tokens, here or Layout(), types)
+        return self.stack(x, Context(here))
 
     def pool(self, x: Tensor) -> Tensor:
         """Hidden states [B, T, D] -> a vector for each row [B, D]. ValueError where there is no pooler."""

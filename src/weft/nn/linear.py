@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
+from torch.autograd import forward_ad
 from torch.nn import functional
 
 from weft.nn.activation import ONEDNN, Activation
@@ -19,12 +20,12 @@ def product(
 ) -> Tensor:
     """act(x Wᵀ + b) · times. x [.., in], weight [out, in], times [.., out] -> [.., out].
 
-    On a processor, without gradient, autocast or compiler, oneDNN makes it where it is the faster, and with it one of
-    the two that follow: what it holds is then rounded once.
+    On a processor, without gradient, autocast, compiler or transform, oneDNN makes it where it is the faster, and with
+    it one of the two that follow: what it holds is then rounded once.
     """
     free = x.dtype == weight.dtype and x.device.type == "cpu" and x.numel() > 0 and not torch.is_grad_enabled()
     dry = torch.compiler.is_compiling() or isinstance(x, FakeTensor)
-    free = free and not dry and not torch.is_autocast_enabled("cpu")
+    free = free and not dry and not torch.is_autocast_enabled("cpu") and not _transformed()
     rows, wide = x.numel() // max(1, x.shape[-1]), len(weight) >= WIDE
     if free and _onednn(x.dtype, few=rows in FEW or (wide and rows == 1)):
         shape = (*x.shape[:-1], len(weight))
@@ -36,6 +37,11 @@ def product(
         slices = free and wide and rows > 1 and x.dtype == torch.float32
         y = (_sliced if slices else functional.linear)(x, weight, bias)
     return _finished(y, act, times)
+
+
+def _transformed() -> bool:
+    """Whether torch.func or forward-mode derivatives follow what is computed, which they lose at what oneDNN makes."""
+    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
 
 
 def _onednn(dtype: torch.dtype, *, few: bool) -> bool:

@@ -16,18 +16,18 @@ from weft.nn.context import Context, Memory
 from weft.nn.embed import Embed, LMHead
 from weft.nn.layout import Layout
 from weft.nn.stack import Stack
+from weft.nn.stem import Stem
 
 
 class Writer(nn.Module, ABC):
     """What goes on with a row token by token: hidden states [B, T, D] of `writing`, a head, and a cache that fits."""
 
-    embed: Embed
     head: LMHead
 
     @property
+    @abstractmethod
     def stem(self) -> Embed:
         """What makes vectors of the tokens that are written."""
-        return self.embed
 
     @property
     @abstractmethod
@@ -36,8 +36,8 @@ class Writer(nn.Module, ABC):
 
     @property
     def table(self) -> Tensor | None:
-        """The embeddings that a tied head reads, [V, D]: the stem's, which may be those of the source."""
-        return self.embed.weight if self.stem.weight is None else self.stem.weight
+        """The embeddings that a tied head reads, [V, D]."""
+        return self.stem.weight
 
     @property
     def context(self) -> int | None:
@@ -78,6 +78,10 @@ class Decoder(Writer):
         self.embed, self.stack, self.head = embed, stack, head
 
     @property
+    def stem(self) -> Embed:
+        return self.embed
+
+    @property
     def writing(self) -> Stack:
         return self.stack
 
@@ -90,12 +94,13 @@ class Decoder(Writer):
 
 
 class EncoderDecoder(Writer):
-    """Two stacks: the decoder's `memory` field looks at what the encoder made of the source.
+    """Two stacks: the decoder's `memory` field looks at what the encoder made of the source: of ids, or of the vectors
+    that its stem reads.
 
     A target stem without a table of its own (own=False) reads the source's; a tied head reads the target's.
     """
 
-    def __init__(self, embed: Embed, encoder: Stack, target: Embed, decoder: Stack, *, head: LMHead) -> None:
+    def __init__(self, embed: Stem, encoder: Stack, target: Embed, decoder: Stack, *, head: LMHead) -> None:
         super().__init__()
         self.embed, self.encoder = embed, encoder
         self.target, self.decoder, self.head = target, decoder, head
@@ -105,25 +110,31 @@ class EncoderDecoder(Writer):
         return self.target
 
     @property
+    def table(self) -> Tensor | None:
+        """The embeddings that a tied head reads, [V, D]: the target's, or those of the source that it shares."""
+        return self.embed.weight if self.target.weight is None else self.target.weight
+
+    @property
     def writing(self) -> Stack:
         return self.decoder
 
     @property
     def source_context(self) -> int | None:
         """The longest source row the stem can place; None: any."""
-        return self.embed.position.context
+        return self.embed.context
 
     def forward(
         self, source: Tensor, tokens: Tensor, source_here: Layout | None = None, here: Layout | None = None
     ) -> tuple[Tensor, Auxiliary]:
-        """source int64 [B, S], tokens int64 [B, T] (decoder inputs, start token included) -> [B, T, D]."""
+        """source int64 [B, S] (or vectors [B, S, C]), tokens int64 [B, T] (decoder inputs, start token included) ->
+        [B, T, D]."""
         return self.decode(tokens, here, memory=self.encode(source, source_here))
 
     def encode(self, source: Tensor, here: Layout | None = None) -> Memory:
-        """source int64 [B, S] -> a memory of [B, S, D]."""
-        here = here or Layout()
+        """source int64 [B, S] (or vectors [B, S, C]) -> a memory of [B, S, D], of as many places as the stem makes."""
         check_length(self.source_context, source.shape[1])
-        states, _ = self.encoder(self.embed(source, here), Context(here))
+        x, here = self.embed.read(source, here or Layout())
+        states, _ = self.encoder(x, Context(here))
         return Memory(states, here)
 
     def decode(

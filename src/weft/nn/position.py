@@ -82,8 +82,8 @@ def _turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return out
 
 
-class Lookup:
-    """A module whose `weight` is looked up by rows; it begins as N(0, 0.02²)."""
+class LookupTable:
+    """Of a module, beside its base: `weight` is a table whose rows are looked up; it begins as N(0, 0.02²)."""
 
     table = True  # the optimiser treats it as an embedding
     weight: nn.Parameter
@@ -163,7 +163,7 @@ def angles(places: Tensor, width: int, theta: float = 10000.0) -> Tensor:
     return places.float()[..., None] * torch.exp(pair * (-math.log(theta) / width))
 
 
-class Learned(Lookup, StemPosition):
+class Learned(LookupTable, StemPosition):
     """A trained vector per place (GPT, BERT). weight [offset + context, D]; a longer row is refused.
 
     offset: rows before the first place's, which nobody reads (RoBERTa's and BART's tables begin with padding's).
@@ -206,7 +206,7 @@ class Alibi(Position):
         return Placed(bias=-slopes[:, None, None] * apart[:, None])  # [B, H, T, S]
 
 
-class T5Bias(Lookup, Position):
+class T5Bias(LookupTable, Position):
     """A trained score per head and bucket of signed distance (Raffel et al. 2020, §2.1): half of the buckets exact,
     the rest logarithmic up to `distance`. weight [buckets, H]."""
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from weft.nn.layout import Layout
 from weft.nn.linear import Linear
-from weft.nn.position import Lookup, T5Bias, angles
+from weft.nn.position import LookupTable, T5Bias, angles
 
 
 class Relative(nn.Module, ABC):
@@ -94,7 +94,7 @@ class Shaw(RelativeKey):
         return torch.einsum("bhtn,nk->bthk", mass, self.values.to(probs.dtype))
 
 
-class Music(Lookup, Relative):
+class Music(LookupTable, Relative):
     """Trained vectors of distance for each head, on the key side alone (Huang et al. 2018, Music Transformer).
 
     distance: how many places back are told apart; from there on all are one. bidirectional: as many ahead. weight

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from weft.nn.dropout import Dropout
-from weft.nn.embed import Stem
+from weft.nn.encoder import Head
 from weft.nn.layout import Layout
 from weft.nn.linear import Linear
 from weft.nn.position import StemPosition
+from weft.nn.stem import Stem
 from weft.nn.tap import Tap
 
 
@@ -60,6 +61,10 @@ class Vectors(Stem):
             for field in (segments, coords, groups)
         )
         return replace(here, order=order, segments=segments, coords=coords, groups=groups)
+
+    def extent(self, length: int) -> int:
+        """The first ones, too."""
+        return len(self.first) + length
 
     def forward(self, tokens: Tensor, here: Layout, types: Tensor | None = None) -> Tensor:
         """Vectors [B, T, C] -> [B, F + T, D]; here: as `lay` gives it. ValueError for ids, vectors of another length,
@@ -117,3 +122,17 @@ class Weighed(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return (self.out(x).softmax(dim=1) * x).sum(dim=1)  # [B, D]
+
+
+class CTCHead(Head):
+    """out(x): what each place says, one of `labels`, of which `blank` is that it says nothing new (Graves et al. 2006).
+    x [B, T, D] -> [B, T, labels]."""
+
+    def __init__(self, width: int, labels: int, *, blank: int = 0) -> None:
+        super().__init__()
+        if not 0 <= blank < labels:
+            raise ValueError(f"blank = {blank} is none of {labels} labels: it must be at least 0 and below that")
+        self.out, self.labels, self.blank = Linear(width, labels), labels, blank
+
+    def forward(self, x: Tensor, table: Tensor | None = None) -> Tensor:
+        return self.out(x)  # [B, T, labels]

@@ -1,5 +1,6 @@
 """What a batch is turned into and what is minimised."""
 
+from weft.objectives.classes import Classes
 from weft.objectives.described import (
     change_objective,
     objective_from_data,
@@ -18,6 +19,7 @@ from weft.objectives.writing import NextToken, Translate, Writing, layout
 __all__ = [
     "OBJECTIVES",
     "TERM",
+    "Classes",
     "Headed",
     "Loss",
     "MaskedTokens",

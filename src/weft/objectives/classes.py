@@ -40,6 +40,10 @@ class Classes(Reading):
         """The classes."""
         return batch.asked["label"]
 
+    def guesses(self, module: Any, batch: Batch) -> Tensor:
+        """The likeliest classes."""
+        return self.scores(module, batch).argmax(dim=-1)
+
     def scores(self, module: Any, batch: Batch) -> Tensor:
         """Of every class, fp32 [B, C]."""
         encoder = bare(module)

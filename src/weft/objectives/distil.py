@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from weft.batch import Batch
 from weft.models import Blueprint
-from weft.nn import Decoder, Encoder
+from weft.nn import Decoder, Embed, Encoder
 from weft.objectives.loss import TERM, Loss
 from weft.objectives.masked import MaskedTokens
 from weft.objectives.reading import types_of
@@ -116,7 +116,7 @@ class Lessons:
 
 def ids_of(module: nn.Module) -> int:
     """How many ids an encoder or a decoder reads."""
-    assert isinstance(module, Encoder | Decoder)
+    assert isinstance(module, Encoder | Decoder) and isinstance(module.embed, Embed), "of text alone"
     return module.embed.vocab
 
 

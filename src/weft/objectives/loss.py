@@ -70,6 +70,10 @@ class Objective(ABC):
         is asked where they hang on it. None where they are not labels, or there are none."""
         return entropy(map(self.answers, batches))
 
+    def guesses(self, module: Any, batch: Batch) -> Tensor | None:
+        """What a module would answer, beside `answers`, int64 [N]; None where it gives no one answer."""
+        return None
+
     @property
     def predicted(self) -> float:
         """The share of a row's tokens that it asks for, as far as is known before there are rows."""
@@ -86,6 +90,10 @@ class Objective(ABC):
     def turn(self, data: Dataset[Batch], tokenizer: Tokenizer, seed: int) -> Dataset[Batch]:
         """The same samples in the same order, as it asks for them: something of them hidden, say. What is done to a
         sample depends on the seed, the epoch and the sample alone."""
+        return data
+
+    def turn_signals(self, data: Dataset[Batch], seed: int) -> Dataset[Batch]:
+        """`turn`, of rows of vectors, which no tokenizer made."""
         return data
 
     def wrap(self, module: nn.Module, blueprint: Blueprint, seed: int, load: Load) -> nn.Module:

@@ -14,7 +14,7 @@ from torch.nn import functional
 from weft.batch import Batch, Dataset, Masking, Place, Sentinels, Tokenizer
 
 
-class Turned(ABC):
+class Varied(ABC):
     """A data set's samples in its order, changed. What is done to a sample is a function of (seed, epoch, sample),
     whatever batch it is in.
 
@@ -24,8 +24,8 @@ class Turned(ABC):
 
     purpose: ClassVar[str]
 
-    def __init__(self, data: Dataset[Batch], tokenizer: Tokenizer, seed: int, *, copies: int | None = None) -> None:
-        self.data, self.tokenizer, self.seed, self.copies = data, tokenizer, seed, copies
+    def __init__(self, data: Dataset[Batch], seed: int, *, copies: int | None = None) -> None:
+        self.data, self.seed, self.copies = data, seed, copies
 
     def __len__(self) -> int:
         """Samples in an epoch."""
@@ -39,18 +39,26 @@ class Turned(ABC):
     def batch(self, places: Sequence[Place]) -> Batch:
         """These samples, changed. ValueError for rows that cannot be."""
 
+    def draw(self, place: Place, purpose: str | None = None) -> torch.Generator:
+        """What is drawn for a sample."""
+        epoch = place.epoch if self.copies is None else place.epoch % self.copies
+        words = f"{purpose or self.purpose}/{self.seed}/{epoch}/{place.sample}"
+        return torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(words.encode()).digest()[:8], "little"))
+
+
+class Turned(Varied):
+    """The same of text, with the tokenizer that made its ids."""
+
+    def __init__(self, data: Dataset[Batch], tokenizer: Tokenizer, seed: int, *, copies: int | None = None) -> None:
+        super().__init__(data, seed, copies=copies)
+        self.tokenizer = tokenizer
+
     def texts(self, places: Sequence[Place]) -> Batch:
         """These samples as the data set has them. ValueError for pairs."""
         rows = self.data.batch(places)
         if rows.source is not None:
             raise ValueError(f"{self.purpose} changes rows of one text, and these are pairs: give data of texts")
         return rows
-
-    def draw(self, place: Place, purpose: str | None = None) -> torch.Generator:
-        """What is drawn for a sample."""
-        epoch = place.epoch if self.copies is None else place.epoch % self.copies
-        words = f"{purpose or self.purpose}/{self.seed}/{epoch}/{place.sample}"
-        return torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(words.encode()).digest()[:8], "little"))
 
 
 def mask_of(tokenizer: Tokenizer) -> int:

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from weft.data import DataSettings, Prepared
+from weft.data import DataSettings
+from weft.data.signals import SignalSettings
 from weft.generate import Sampling
 from weft.hub import Model
 from weft.models import FAMILIES, Blueprint
@@ -47,10 +48,10 @@ def write_samples(model: Model, prompts: tuple[str, ...], sampling: Sampling, *,
 
 
 def account(
-    recipe: Recipe, blueprint: Blueprint, prepared: Prepared, result: Result, notices: Iterable[str]
+    recipe: Recipe, blueprint: Blueprint, data: Mapping[str, Any], result: Result, notices: Iterable[str]
 ) -> dict[str, Any]:
-    """What there is to say of a run that its log and its settings do not say. notices: those that came before its
-    first step, and its own."""
+    """What there is to say of a run that its log and its settings do not say. data: what was read. notices: those that
+    came before its first step, and its own."""
     return {
         "seconds": result.progress.seconds,
         "tokens": result.progress.tokens,
@@ -61,13 +62,7 @@ def account(
         "parameters": count_parameters(blueprint),
         "changed": changed(blueprint, recipe.settings(blueprint)),
         "decisions": to_data(result.decisions),
-        "data": {
-            "documents": list(prepared.documents),
-            "tokens": [prepared.train_tokens, prepared.held_out_tokens],
-            "bytes_held_out": prepared.held_out_bytes,
-            "vocabulary": prepared.tokenizer.vocab,
-            "digest": prepared.digest,
-        },
+        "data": dict(data),
         "hardware": hardware(),
         "notices": list(notices),
     }
@@ -80,7 +75,8 @@ def count_parameters(blueprint: Blueprint) -> int:
 
 def changed(blueprint: Blueprint, settings: Mapping[str, Any]) -> list[str]:
     """The settings, by dotted name, that are not at their default; all of the model's where its family has none."""
-    defaults: dict[str, Any] = {"data": to_data(DataSettings()), "train": to_data(TrainSettings())}
+    usual_data = SignalSettings() if FAMILIES.get(blueprint.family).reads == "signals" else DataSettings()
+    defaults: dict[str, Any] = {"data": to_data(usual_data), "train": to_data(TrainSettings())}
     with contextlib.suppress(SettingError):  # a family's config may have fields that must be given
         defaults["model"] = Blueprint.of(blueprint.family).to_data()
         family = FAMILIES.get(blueprint.family)

@@ -11,12 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from weft.data import COLUMN, DataSettings
+from weft.data.signals import SignalSettings
 from weft.hub import read_blueprint
 from weft.models import FAMILIES, Blueprint
 from weft.nn import EncoderDecoder
 from weft.recipes.builtin import SHIPPED
-from weft.recipes.folder import data_settings, trained_with
-from weft.recipes.recipe import DEBUG, RECIPES, Recipe
+from weft.recipes.folder import data_settings, text_settings, trained_with
+from weft.recipes.recipe import DEBUG, DEBUG_SIGNALS, RECIPES, Recipe
 from weft.registry import UnknownName, suggest
 from weft.training.settings import TrainSettings
 
@@ -45,6 +46,15 @@ def of_family(name: str) -> Recipe:
     """A family's small size on whatever text (or pairs) it is given."""
     family = FAMILIES.get(name)
     model = Blueprint.of(name, "small" if "small" in family.sizes else None)
+    if family.reads == "signals":
+        return Recipe(
+            name=name,
+            model=model,
+            data=SignalSettings(),
+            train=TrainSettings(steps=1000, batch=64),
+            debug=DEBUG_SIGNALS,
+            story=f"The family {name}: {family.summary}.",
+        )
     pairs = reads_pairs(model)
     return Recipe(
         name=name,
@@ -61,8 +71,20 @@ def of_model(folder: Path) -> Recipe:
     data become rows and are split as its own were, so that nothing it was trained on is held out now; what says how its
     own paths were read (weights, directions, columns, prefixes) went with them."""
     model, objective = read_blueprint(folder), trained_with(folder)
+    if FAMILIES.get(model.family).reads == "signals":
+        found = data_settings(folder)
+        return Recipe(
+            name=folder.resolve().name,
+            model=model,
+            data=replace(found, paths=()) if isinstance(found, SignalSettings) else SignalSettings(),
+            train=TrainSettings(steps=200, batch=64, rate=1e-4),
+            debug=(("train.steps", "10"), ("train.batch", "4"), ("data.source", "made_pictures")),
+            story=f"The model in {folder}, trained further.",
+            begin=folder,
+            objective=objective,
+        )
     pairs = reads_pairs(model) if objective is None else objective.pairs
-    was, usual = data_settings(folder) or DataSettings(), DataSettings()
+    was, usual = text_settings(folder) or DataSettings(), DataSettings()
     return Recipe(
         name=folder.resolve().name,
         model=model,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from weft.data import DataSettings, Prepared, remove_store
+from weft.data import DataSettings, remove_store
+from weft.data.signals import PROCESSOR, SignalSettings
 from weft.data.tokenizers import CONFIG as MORE
 from weft.files import DamagedFile, read_json, sweep, write_json
 from weft.hub import Language, read_blueprint, read_language, write_config
@@ -27,7 +28,7 @@ from weft.training.watch.exporters import REPLACED, discard
 LOG, CURVE = log.NAME, "loss.png"
 TOKENS = "tokens"  # the folder of the token store, where data.store names no other
 # run.json is the first to be written and the last to go: where weft's is, the others are weft's own.
-WRITTEN = (CONFIG, TOKENIZER, MORE, *KEPT, WEIGHTS, LOG, CURVE, REPORT, PAGE, RUN)
+WRITTEN = (CONFIG, TOKENIZER, MORE, PROCESSOR, *KEPT, WEIGHTS, LOG, CURVE, REPORT, PAGE, RUN)
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,8 @@ def existing(out: Path) -> Existing | None:
     facts = read_json(out / RUN)
     if not _describes(facts):
         return None
-    if missing := [name for name in (CONFIG, TOKENIZER) if not (out / name).is_file()]:
+    reads = PROCESSOR if isinstance(_data(facts, out), SignalSettings) else TOKENIZER
+    if missing := [name for name in (CONFIG, reads) if not (out / name).is_file()]:
         raise DamagedFile(
             f"{out} holds a {RUN} and no {' and no '.join(missing)}: the run was killed before its first step, or lost "
             "that since. Restore it from a copy, discard the run with --overwrite, or choose another --out"
@@ -106,15 +108,14 @@ def existing(out: Path) -> Existing | None:
 
 
 def start(
-    out: Path, recipe: Recipe, blueprint: Blueprint, prepared: Prepared, language: Language, overwrite: bool
+    out: Path, recipe: Recipe, blueprint: Blueprint, digest: str, write: Callable[[Path], None], overwrite: bool
 ) -> None:
-    """Lay the folder out: what the run is, before its first step."""
+    """Lay the folder out: what the run is, before its first step. write: what its model reads, beside config.json."""
     if overwrite and out.is_dir():
         clear(out)
-    describe(out, recipe, blueprint, prepared.digest)
+    describe(out, recipe, blueprint, digest)
     write_config(blueprint, out)
-    prepared.tokenizer.save(out)
-    language.write(out)
+    write(out)
 
 
 def describe(out: Path, recipe: Recipe, blueprint: Blueprint, digest: str) -> None:
@@ -122,19 +123,29 @@ def describe(out: Path, recipe: Recipe, blueprint: Blueprint, digest: str) -> No
     write_json(out / RUN, {"recipe": recipe.name, "settings": recipe.settings(blueprint), "data_digest": digest})
 
 
-def data_settings(folder: Path) -> DataSettings | None:
+def data_settings(folder: Path) -> DataSettings | SignalSettings | None:
     """The data settings of the run in a folder; None where no run of weft's describes itself there. ValueError, naming
     the file, where it is damaged or has settings that there are not."""
     path = folder / RUN
     if not path.is_file():
         return None
     facts = read_json(path)
-    if not _describes(facts):
-        return None
+    return _data(facts, folder) if _describes(facts) else None
+
+
+def text_settings(folder: Path) -> DataSettings | None:
+    """The same, where they are of text."""
+    found = data_settings(folder)
+    return found if isinstance(found, DataSettings) else None
+
+
+def _data(facts: Mapping[str, Any], folder: Path) -> DataSettings | SignalSettings:
+    """The data settings that run.json describes. DamagedFile for what there is not."""
+    data = facts["settings"]["data"]
     try:
-        return from_data(DataSettings, facts["settings"]["data"])
+        return from_data(SignalSettings if "augment" in data else DataSettings, data)
     except SettingError as error:
-        raise DamagedFile(f"{path}: {error}") from error
+        raise DamagedFile(f"{folder / RUN}: {error}") from error
 
 
 def trained_with(folder: Path) -> Objective | None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from weft.batch import Tokenizer
 from weft.data import DataSettings, Document, open_source, prepare, split, train_tokenizer
+from weft.data.signals import SignalSettings
+from weft.data.sources import quiet
 from weft.evaluate import check
 from weft.models import Blueprint
-from weft.recipes.begin import check_model, own_language
+from weft.recipes.begin import check_model, opening
 from weft.recipes.recipe import Recipe
+from weft.recipes.text_feed import own_language
 
 MOST = 1 << 22  # characters of text that are read: a look must not take long
 
@@ -28,13 +32,17 @@ class Preview:
 def preview(recipe: Recipe) -> Preview:
     """A look at what a run would be given; nothing is written. ValueError for whatever the run would refuse of its
     settings and data: of texts of more than MOST characters, of their beginning."""
-    pairs = check_model(recipe)
+    check_model(recipe)
     recipe.data.check()
-    tokenizer = own_language(recipe).tokenizer
+    if isinstance(recipe.data, SignalSettings):
+        feed = opening(recipe, None, Path(), quiet)
+        said = f"the data give {len(feed.train):,} rows to train on; {len(feed.held_out):,} are held out"
+        return Preview(feed.blueprint, len(feed.train), (*feed.notices, said))
+    tokenizer, pairs = own_language(recipe).tokenizer, recipe.minimised.pairs
     data = replace(recipe.data, store="")  # the run's to write
     beginning = None if pairs else _beginning(data)
     if beginning is not None:
-        return _of_beginning(recipe, beginning, tokenizer)
+        return _of_beginning(recipe, data, beginning, tokenizer)
     prepared = prepare(data, recipe.length, pairs=pairs, tokenizer=tokenizer)
     try:
         objective = recipe.minimised
@@ -61,9 +69,11 @@ def _beginning(data: DataSettings) -> list[Document] | None:
     return None
 
 
-def _of_beginning(recipe: Recipe, documents: Sequence[Document], tokenizer: Tokenizer | None) -> Preview:
+def _of_beginning(
+    recipe: Recipe, data: DataSettings, documents: Sequence[Document], tokenizer: Tokenizer | None
+) -> Preview:
     """tokenizer: the one there is; None where one is to be trained, as is done here on what was read."""
-    data, objective = recipe.data, recipe.minimised
+    objective = recipe.minimised
     training, _ = split(documents, data.held_out, data.seed)  # also says what data.held_out cannot be
     unread = f"only the first {MOST:,} characters of the data were read: how many rows there are is not known"
     if tokenizer is not None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from weft.data import DataSettings
+from weft.data.signals import SignalSettings
 from weft.models import FAMILIES, Blueprint
 from weft.objectives import (
     OBJECTIVES,
@@ -38,7 +39,7 @@ class Recipe:
 
     name: str
     model: Blueprint
-    data: DataSettings
+    data: DataSettings | SignalSettings
     train: TrainSettings
     prompts: tuple[str, ...] = ()
     sample_tokens: int = 120
@@ -61,6 +62,13 @@ class Recipe:
         if isinstance(self.objective, Writing) and self.objective.balance is None:
             return replace(self.objective, **terms)
         return self.objective
+
+    @property
+    def texts(self) -> DataSettings:
+        """The data settings of a recipe that reads text. ValueError where it reads signals."""
+        if not isinstance(self.data, DataSettings):
+            raise ValueError(f"{self.name} reads signals, and this is done with text: name a recipe or family of text")
+        return self.data
 
     @property
     def length(self) -> int:
@@ -99,10 +107,13 @@ class Recipe:
             return replace(self, objective=change_objective(self.minimised, path, text))
         objective = objective_from_text(text)
         model = self.model if self.begin is not None else with_heads(self.model, objective.heads)
-        return replace(self, objective=objective, model=model, data=with_source(self.data, pairs=objective.pairs))
+        data = with_source(self.data, pairs=objective.pairs) if isinstance(self.data, DataSettings) else self.data
+        return replace(self, objective=objective, model=model, data=data)
 
-    def _other_data(self, name: str, text: str) -> DataSettings:
+    def _other_data(self, name: str, text: str) -> DataSettings | SignalSettings:
         """The data settings with one changed; SettingError for a tokenizer where the model has its own."""
+        if isinstance(self.data, SignalSettings):
+            return change(self.data, name, text)
         data = change(self.data, name, text)
         if self.begin is not None and (data.tokenizer, data.vocab) != (self.data.tokenizer, self.data.vocab):
             raise SettingError(f"{name}={text}: {self.begin} keeps the tokenizer it was trained with: leave it out")
@@ -168,6 +179,14 @@ def with_heads(model: Blueprint, heads: tuple[str, ...]) -> Blueprint:
 
 RECIPES: Registry[Recipe] = Registry("recipe", "weft.recipes", ("weft.recipes.builtin",))
 
+DEBUG_SIGNALS = (
+    ("model.size", "debug"),
+    ("train.steps", "20"),
+    ("train.batch", "8"),
+    ("train.evaluate_every", "0"),
+    ("train.checkpoint_every", "10"),
+    ("data.source", "made_pictures"),
+)
 DEBUG = (
     ("model.size", "debug"),
     ("train.steps", "20"),

@@ -124,7 +124,8 @@ def passed(
     With `recompute`, one layer's activations are there again in the backward pass, beside what was kept.
     """
     device = next(module.parameters()).device
-    tokens = torch.zeros(rows, context, dtype=torch.int64, device=device)
+    assert isinstance(module, Decoder | Encoder | EncoderDecoder)
+    tokens = module.embed.blank(rows, context).to(device)
 
     def once(wanted: bool) -> Pass:
         with recomputed(module, wanted), Counter() as counter, _keeping(module) as found:
@@ -213,10 +214,13 @@ def _keeping(module: Module) -> Iterator[dict[int, int]]:
 
 
 def _loss(module: Module, tokens: Tensor, asked: int) -> Tensor:
-    """-log p of the first `asked` tokens of each row."""
+    """-log p of the first `asked` tokens of each row; of a head that reads rows whole, of each row's class."""
     assert isinstance(module, Decoder | Encoder | EncoderDecoder)
     hidden, _ = module(tokens, tokens) if isinstance(module, EncoderDecoder) else module(tokens)
-    return module.nats(hidden[:, :asked], tokens[:, :asked])
+    if isinstance(module, Encoder) and any(head.pooled for head in list(module.heads.values())[:1]):
+        return module.nats(hidden, torch.zeros(len(hidden), dtype=torch.int64, device=hidden.device))
+    labels = torch.zeros(hidden[:, :asked].shape[:2], dtype=torch.int64, device=hidden.device)  # [B, asked]
+    return module.nats(hidden[:, :asked], labels)
 
 
 def _measured(precision: Precision, device: torch.device) -> float:

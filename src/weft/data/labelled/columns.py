@@ -11,6 +11,7 @@ from weft.data.reading import open_text
 from weft.data.records import (
     FIRST_ROW,
     RECORDS,
+    NoColumn,
     no_column,
     object_rows,
     open_parquet,
@@ -95,11 +96,11 @@ def _named(path: Path, columns: Sequence[str], header: list[str]) -> list[int]:
 
 
 def _numbered(path: Path, columns: Sequence[str], row: list[str]) -> list[int]:
+    there = [str(number) for number in range(1, len(row) + 1)]
     for column in columns:
-        if not column.isdecimal():
-            raise ValueError(f"{path} has no column {column!r}: {_NUMBERED}, here to {len(row)}")
-        if not 1 <= int(column) <= len(row):
-            raise ValueError(f"{path} has no column {column}: {_NUMBERED}, here to {len(row)}")
+        if not (column.isdecimal() and 1 <= int(column) <= len(row)):
+            shown = column if column.isdecimal() else repr(column)
+            raise NoColumn(f"{path} has no column {shown}: {_NUMBERED}, here to {len(row)}", column, path, there)
     return [int(column) - 1 for column in columns]
 
 

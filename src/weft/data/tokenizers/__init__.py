@@ -20,6 +20,7 @@ from weft.data.tokenizers.library import END, LibraryTokenizer
 from weft.data.tokenizers.offsets import Located, by_pieces
 from weft.data.tokenizers.sentence import SentencePairs
 from weft.data.tokenizers.specials import CONFIG, Specials
+from weft.data.tokenizers.speech import Segment, Speech
 from weft.data.tokenizers.table import FILE, MOST_IDS, PieceTable
 from weft.data.tokenizers.template import Template
 from weft.data.tokenizers.translation import Translation
@@ -40,8 +41,10 @@ __all__ = [
     "LibraryTokenizer",
     "Located",
     "PieceTable",
+    "Segment",
     "SentencePairs",
     "Specials",
+    "Speech",
     "Template",
     "TokenizerKind",
     "Translation",

@@ -10,7 +10,7 @@ from weft.data.tokenizers.form import library_form, special_token
 from weft.data.tokenizers.specials import Said, role_names
 from weft.data.tokenizers.spm import read_spm, translated
 from weft.data.tokenizers.table import MOST_IDS
-from weft.data.tokenizers.template import Template, write_template
+from weft.data.tokenizers.template import Part, Template, write_template
 from weft.files import DamagedFile, read_json
 
 SUFFIX = "</w>"
@@ -26,6 +26,7 @@ _SUFFIX_DECODER = {"type": "BPEDecoder", "suffix": SUFFIX}
 _BYTES = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
 # Text becomes ids as GPT-2's does.
 _MERGED = ("GPT2Tokenizer", "WhisperTokenizer", "RobertaTokenizer", "BartTokenizer", "DebertaTokenizer")
+_HEARD = "WhisperTokenizer"  # of what is heard: what to write of it stands before a text
 _SUFFIXED = ("CLIPTokenizer", "OpenAIGPTTokenizer")  # words end in SUFFIX
 _WORDS = ("BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer")  # all the same
 _SENTINELS = ("T5Tokenizer", "MT5Tokenizer")  # with ids for what is left out of a text
@@ -59,7 +60,8 @@ def from_merges(vocabulary: Path, merges: Path, said: Said) -> dict[str, Any]:
     usual = ("<|startoftext|>", "<|endoftext|>", "<s>", "</s>", "<pad>", "<unk>", "<mask>", *_WORD_PIECES)
     normal, cut, decoder = _merged_cut(name, said)
     data = library_form(model, normalizer=normal, cut=cut, decoder=decoder, special=_special(ids, said, usual))
-    return data | {"post_processor": _merged_around(name, ids, _parts(data, said))}
+    around = _heard(said, vocabulary) if name == _HEARD else _merged_around(name, ids, _parts(data, said))
+    return data | {"post_processor": around}
 
 
 def _merged_cut(name: str, said: Said) -> tuple[dict[str, Any] | None, dict[str, Any], dict[str, Any]]:
@@ -86,6 +88,25 @@ def _merged_around(name: str, ids: Mapping[str, int], parts: Mapping[str, tuple[
         first, last = ((token, ids[token]) for token in ("<s>", "</s>"))
         return _around("RobertaProcessing", parts.get("classifier", first), parts.get("separator", last))
     return None
+
+
+def _heard(said: Said, path: Path) -> dict[str, Any] | None:
+    """What stands around a text that was heard: what tokenizer_config.json asks for, by a language's code; nothing
+    where the tokens for it are not there. DamagedFile for a language or a task without one."""
+    ids = {token["content"]: token["id"] for token in said.added}
+    end = said.roles.get("eos_token", ("<|endoftext|>", path))[0]
+    if end not in ids or "<|startoftranscript|>" not in ids:
+        return None
+    asked = [said.config.get(key) for key in ("language", "task")]
+    for key, word in zip(("language", "task"), asked, strict=True):
+        known = key == "language" or word in ("transcribe", "translate")
+        if word is not None and not (known and f"<|{word}|>" in ids):
+            raise DamagedFile(f"{path}: tokenizer_config.json says that the {key} is {word!r}, and no token is for it")
+    untimed = [] if said.config.get("predict_timestamps") else ["<|notimestamps|>"]
+    names = ["<|startoftranscript|>", *(f"<|{word}|>" for word in asked if word is not None), *untimed]
+    before, after = Part(tuple(ids[name] for name in names)), Part((ids[str(end)],))
+    template = Template((before, Part("A"), after), (before, Part("A"), Part("B", 1), after._replace(type=1)))
+    return write_template(template, {number: name for name, number in ids.items()})
 
 
 def from_words(vocabulary: Path, said: Said) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import NamedTuple, Self
 
 from weft.data.labelled import TextRow, Where, read_texts
 from weft.data.order import mix, place
+from weft.data.records import NoColumn
 from weft.evaluate.prompting.task import PromptTask
 from weft.registry import nearest
 
@@ -54,10 +55,11 @@ class Prompts:
 
     @classmethod
     def read(cls, task: PromptTask, data: Path | str, examples: Path | str | None = None) -> Self:
-        """The rows of a file, and of another one for examples. ValueError naming file and line: a column or a value
-        that is missing, an answer that is no label, fewer rows than examples."""
-        rows = read_texts(data, task.columns, header=task.header)
-        pool = None if examples is None else read_texts(examples, task.columns, header=task.header)
+        """The rows of a file, and of another one for examples. ValueError naming file and line: a value that is
+        missing, an answer that is no label, fewer rows than examples; naming what of the task asks for it: a column
+        that is not there."""
+        rows = _read(task, data)
+        pool = None if examples is None else _read(task, examples)
         made = cls(task, rows, pool)
         for row in (*rows, *(pool or ())):
             made.right(row)
@@ -137,3 +139,13 @@ class Prompts:
         count = math.floor(share * shots + mix(seed, _ROUNDED) / 2**64)
         slots = [place(turn, shots, mix(seed, _REPLACED)).sample for turn in range(min(count, shots))]
         return {slot: mix(seed, _LABEL, slot) % choices for slot in slots}
+
+
+def _read(task: PromptTask, path: Path | str) -> list[TextRow]:
+    try:
+        return read_texts(path, task.columns, header=task.header)
+    except NoColumn as error:
+        raise ValueError(
+            f"the task's {task.reader(error.column)} names the column {error.column!r}, which {error.where} does not "
+            f"have; it has: {', '.join(map(repr, error.there))}: name one of those in the task, or give another file"
+        ) from error

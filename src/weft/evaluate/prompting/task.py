@@ -113,6 +113,14 @@ class PromptTask:
             dict.fromkeys([*template.columns, *(c for choice in choices for c in choice.columns), self.answer])
         )
 
+    def reader(self, column: str) -> str:
+        """What in the task reads a column, in words."""
+        template, choices = self.patterns
+        if column in template.columns:
+            return f"template {self.template!r}"
+        chosen = (text for text, pattern in zip(self.choices, choices, strict=True) if column in pattern.columns)
+        return next((f"choice {text!r}" for text in chosen), f"answer = {self.answer!r}")
+
     @property
     def gives(self) -> tuple[Needs, ...]:
         """What metrics can read of it, the usual first."""

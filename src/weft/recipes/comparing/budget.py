@@ -58,7 +58,7 @@ def cost(recipe: Recipe, say: Say, *, timed: bool) -> Cost:
     Operations are counted as they happen, in the rows of PROBED steps.
     """
     objective, settings = recipe.minimised, recipe.train
-    prepared = prepare(recipe.data, recipe.length, pairs=False, say=say)
+    prepared = prepare(recipe.texts, recipe.length, pairs=False, say=say)
     try:
         blueprint = recipe.fitted(objective.ids(prepared.tokenizer))
         module = objective.wrap(blueprint.build(seed=settings.seed), blueprint, settings.seed, opened)

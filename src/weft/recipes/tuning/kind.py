@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -90,13 +90,15 @@ class Kind(ABC):
     ) -> Encoded:
         """Examples as rows. ValueError naming file and line for a label that is not known."""
 
-    def check_heard(self, said: Iterable[str], task: str) -> None:
-        """ValueError for what is said, by its name, where it means nothing."""
+    def check_heard(self, said: Iterable[str], task: str, could: Collection[str] | None = None) -> None:
+        """ValueError for what is said, by its name, where it means nothing; of what could be said (None: everything) it
+        names what means something."""
         for name in said:
             if name not in self.hears:
+                heard = sorted(self.hears if could is None else self.hears & set(could))
                 raise ValueError(
                     f"{name.replace('_', '-')} says nothing to the task {task}: leave it out; of these it hears "
-                    + ", ".join(sorted(self.hears)).replace("_", "-")
+                    + (", ".join(heard).replace("_", "-") or "none")
                 )
 
     def fitting(self, name: str, task: str) -> Metric:

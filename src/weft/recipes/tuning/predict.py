@@ -10,11 +10,14 @@ from weft.data.progress import counted
 from weft.data.sources import Say, quiet
 from weft.evaluate import Interval, Score
 from weft.files import write_bytes
+from weft.outputs import check_file
 from weft.recipes.tuning.description import Columns
 from weft.recipes.tuning.kinds import KINDS
 from weft.recipes.tuning.scores import score
 from weft.recipes.tuning.tuned import read_tuned
 from weft.training.world import place
+
+SAID = ("text", "pair", "label", "choices", "header")  # of a file, when it is predicted
 
 
 @dataclass(frozen=True)
@@ -39,15 +42,13 @@ def predict(
 ) -> Predicted:
     """Write one JSON object for each example of a file, in their order: a row, a sentence, a question.
 
-    out: None writes nothing; never the file that is read, nor a folder. columns: what is not named in them stands where
-    it stood when the model was tuned.
+    out: None writes nothing; never the file that is read, nor a folder; another file is replaced. columns: what is not
+    named in them stands where it stood when the model was tuned.
     labelled: the file says what is right, and the metric is computed; else no label is read. say: hears how far it is.
     ValueError or DamagedFile names what is wrong.
     """
-    if out is not None and Path(out).resolve() == Path(data).resolve():
-        raise ValueError(f"{out} is what is read, and what is predicted would take its place: name another --out")
-    if out is not None and Path(out).is_dir():
-        raise ValueError(f"{out} is a folder, and what is predicted is a file: name one in it as --out")
+    if out is not None:
+        check_file(out, reads=(data,), overwrite=True)
     tuned = read_tuned(Path(folder))
     for text in tuned.model.notices:
         say(text)
@@ -55,7 +56,7 @@ def predict(
     kind = KINDS.get(description.task)
     metric = kind.fitting(description.metric, f"the task {description.task}")
     given = columns or Columns()
-    kind.check_heard(given.said, description.task)
+    kind.check_heard(given.said, description.task, SAID)
     if given.pair is not None and description.columns.pair is None:
         raise ValueError(f"{folder} was tuned on single texts, and reads no second one in {given.pair!r}: leave it out")
     examples = kind.read(Path(data), given.over(description.columns), labelled=labelled)

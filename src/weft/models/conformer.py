@@ -1,0 +1,87 @@
+"""Conformer (Gulati et al. 2020): an encoder of a sound in which each layer both looks everywhere and mixes what lies
+side by side, and a head that says at each place which letter is heard there, if a new one is (CTC, Graves et al. 2006).
+
+A row is a sound's log-mel frames, as its processor makes them. Where we differ from the paper: two convolutions along
+time, each of which halves the row, take the place of two over time and frequency; and the norm inside the convolution
+is of each place (LayerNorm) in place of a batch's (BatchNorm): so a row's answer depends neither on its companions nor
+on their padding, in training as in evaluation, and losses of micro-batches add up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+
+from weft.models.conforming import block
+from weft.models.family import FAMILIES, Family, draw
+from weft.nn import Attention, Encoder, Field, Full, LayerNorm, RelativeXLScheme
+from weft.nn.convolution import Convolution, Convolved
+from weft.nn.scheme import Scheme
+from weft.nn.stack import Stack
+from weft.nn.vectors import CTCHead
+
+
+@dataclass(frozen=True)
+class Conformer:
+    mels: int = 80  # numbers of a frame
+    places: int = 1500  # behind the stem, of four frames each, that a table of positions is made for
+    width: int = 256
+    depth: int = 16
+    heads: int = 4
+    hidden: int = 1024
+    kernel: int = 31  # places that a convolution mixes
+    act: str = "silu"
+    eps: float = 1e-5
+    dropout: float = 0.1
+    attention_dropout: float | None = None  # of the attention weights; None: dropout. Above 0 it takes slower kernels
+    labels: int = 29
+    blank: int = field(default=0, metadata={"least": 0})  # the label of nothing new
+    tasks: tuple[str, ...] = ("ctc",)
+
+    @property
+    def vocab(self) -> int:
+        """It reads no ids."""
+        return 0
+
+    @property
+    def context(self) -> int:
+        """Frames that make so many places."""
+        return 4 * self.places
+
+
+def build(c: Conformer, *, position: Scheme | None = None, attention: type[Attention] = Attention) -> Encoder:
+    scheme, head_width, norm = (
+        position or RelativeXLScheme(),
+        c.width // c.heads,
+        partial(LayerNorm, c.width, eps=c.eps),
+    )
+    rate = c.dropout if c.attention_dropout is None else c.attention_dropout
+    halve = partial(Convolution, kernel=3, stride=2, padding=1, act=c.act)
+    stem = Convolved([halve(c.mels, c.width), halve(c.width, c.width)], c.width, dropout=c.dropout,
+                     position=scheme.stem(c.width, c.places))  # fmt: skip
+
+    def attn() -> Attention:
+        relative = scheme.relative(c.heads, head_width, bidirectional=True)
+        return attention(c.width, c.heads, relative=relative, dropout=rate)
+
+    blocks = [
+        block(attn(), c.width, c.hidden, c.kernel, act=c.act, norm=norm, mixed=norm(), drop=c.dropout,
+              hidden_drop=c.dropout, attn_drop=c.dropout, conv_drop=c.dropout)
+        for _ in range(c.depth)
+    ]  # fmt: skip
+    sight = Field(scheme.field(c.heads, head_width, bidirectional=True), Full())
+    heads = {task: CTCHead(c.width, c.labels, blank=c.blank) for task in c.tasks}
+    return Encoder(stem, Stack(blocks, fields={"self": sight}), heads)
+
+
+# fmt: off
+FAMILIES.register("conformer", Family(
+    name="conformer", config=Conformer, build=build, initialise=draw, objective="ctc", reads="signals", packs=False,
+    sizes={
+        "debug": dict(mels=8, places=16, width=48, depth=2, heads=4, hidden=96, kernel=5, labels=11, dropout=0.0),
+        "small": dict(width=144),
+        "medium": dict(),
+        "large": dict(width=512, depth=17, heads=8, hidden=2048),
+    },
+    summary="encoder of sound to letters, attention beside convolution, relative positions, CTC",
+))

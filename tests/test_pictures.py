@@ -1,0 +1,279 @@
+"""What reads pictures: what is refused, what is pooled, and what stands before the patches."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from odd.pictures import Hidden
+from published_cases import CASES, reference
+from torch import Tensor, nn
+
+import weft
+from weft.files import read_tensors, write_tensors
+from weft.hub.fields import read_fields, write_fields
+from weft.models import Blueprint
+from weft.nn import Causal, Context, Encoder, Field, Full, Layout, Position
+from weft.nn.depth import DropBranch
+from weft.objectives import OBJECTIVES
+from weft.objectives.pixels import hidden_squares, standardised
+
+CLASSES = ("vit", "deit")
+PATCHED = (*CLASSES, "mae")
+
+
+def rows(blueprint: Blueprint, count: int = 3, seed: int = 0) -> torch.Tensor:
+    """Images of noise, in patches [B, P, C]."""
+    c = blueprint.config
+    return torch.randn(count, c.context, c.channels * c.patch**2, generator=torch.Generator().manual_seed(seed))
+
+
+def encoder(blueprint: Blueprint, seed: int = 0) -> Encoder:
+    module = blueprint.build(seed=seed)
+    assert isinstance(module, Encoder)
+    return module
+
+
+def stir(module: nn.Module, seed: int = 0) -> None:
+    """Every parameter random."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.normal_(std=0.3, generator=generator)
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_it_is_drawn_by_its_seed_and_learns_everywhere(name: str) -> None:
+    blueprint = Blueprint.of(name, "debug", dropout=0.1, branch_dropout=0.2)
+    one, same, other = (blueprint.build(seed=seed).state_dict() for seed in (1, 1, 2))
+    assert all(torch.equal(one[key], same[key]) for key in one) and any(not torch.equal(one[k], other[k]) for k in one)
+    module = encoder(blueprint).train()
+    torch.manual_seed(0)
+    hidden, _ = module(rows(blueprint, 8))
+    module.nats(hidden, torch.arange(8) % 5, "classes").backward()
+    for key, parameter in module.named_parameters():
+        assert parameter.grad is not None and parameter.grad.isfinite().all() and parameter.grad.any(), key
+
+
+@pytest.mark.parametrize("name", PATCHED)
+def test_what_cannot_be_a_model_is_refused(name: str) -> None:
+    for changes, said in (
+        (dict(image=13), "no whole number of patches"),
+        (dict(tasks=["masked"]), "no task is called 'masked'"),
+        (dict(dense=True, tasks=["classes"]), "leave one out"),
+        (dict(branch_dropout=1.0), "below 1"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            Blueprint.of(name, "debug", **changes).build()
+
+
+@pytest.mark.parametrize("name", PATCHED)
+def test_other_than_its_vectors_are_refused(name: str) -> None:
+    module, given = encoder(Blueprint.of(name, "debug")), rows(Blueprint.of(name, "debug"))
+    for wrong in (given[..., :-1], torch.zeros(2, 3, dtype=torch.int64)):
+        with pytest.raises(ValueError, match="make them with its processor"):
+            module(wrong)
+    with pytest.raises(ValueError, match="10 tokens, but the trained positions end at 9"):
+        module(torch.cat((given, given[:, :1]), dim=1))
+
+
+def test_the_classes_of_deit_are_the_mean_of_two_heads_of_two_tokens() -> None:
+    blueprint = Blueprint.of("deit", "debug", taught=True)
+    module = encoder(blueprint)
+    stir(module)
+    hidden, _ = module(rows(blueprint))
+    assert hidden.shape == (3, 2 + 9, 48)
+    head = module.heads["classes"]
+    by_class = hidden[:, 0] @ head.first.weight.T + head.first.bias  # type: ignore[union-attr, operator]
+    by_teacher = hidden[:, 1] @ head.second.weight.T + head.second.bias  # type: ignore[union-attr, operator]
+    torch.testing.assert_close(module.logits(hidden), (by_class + by_teacher) / 2)
+    for got, wanted in zip(head.each(hidden), (by_class, by_teacher), strict=True):  # type: ignore[operator]
+        torch.testing.assert_close(got, wanted)
+    objective = OBJECTIVES.get("classes")()
+    assert "classes" in module.heads and objective.heads == ("classes",)
+
+
+def test_which_class_of_the_references_a_deit_is_written_as() -> None:
+    for changes, kind in (
+        (dict(taught=True), "DeiTForImageClassificationWithTeacher"),
+        (dict(taught=False), "DeiTForImageClassification"),
+        (dict(taught=False, tasks=[], dense=True), "DeiTModel"),
+    ):
+        written = write_fields(Blueprint.of("deit", "debug", **changes))
+        assert written is not None and written["architectures"] == [kind]
+    changed = Blueprint.of("deit", "debug", taught=True)
+    origin = write_fields(Blueprint.of("deit", "debug", taught=False))
+    written = write_fields(changed, origin)
+    assert written is not None and written["architectures"] == ["DeiTForImageClassificationWithTeacher"]
+
+
+@pytest.mark.parametrize("name", PATCHED)
+def test_what_is_not_understood_of_a_config_is_named(name: str) -> None:
+    kind = {"mae": "vit_mae"}.get(name, name)
+    for field, value in (("pooler_act", "relu"), ("pooler_output_size", 7), ("use_mask_token", True)):
+        with pytest.raises(ValueError, match=field):
+            read_fields({"model_type": kind, field: value})
+    with pytest.raises(ValueError, match="MaskedImageModeling"):
+        read_fields({"model_type": kind, "architectures": ["DeiTForMaskedImageModeling"]})
+    kept = write_fields(Blueprint.of(name, "debug", branch_dropout=0.3))
+    assert kept is not None and read_fields(kept).blueprint.config.branch_dropout == 0.3
+
+
+def test_a_branch_is_dropped_whole_and_more_often_the_deeper_it_lies() -> None:
+    rates = [DropBranch.at(0.4, layer, 5) for layer in range(5)]
+    assert rates[0] is None and [part.rate for part in rates if part] == pytest.approx([0.1, 0.2, 0.3, 0.4])
+    assert DropBranch.at(0.0, 3, 5) is None and DropBranch.at(0.4, 0, 1) is None
+    drop, x = DropBranch(0.25), torch.ones(4000, 2, 3)
+    assert drop.eval()(x) is x
+    torch.manual_seed(0)
+    rows = drop.train()(x)
+    assert set(rows.flatten(1).sum(dim=1).tolist()) == {0.0, 8.0}  # all or nothing: 6 / (1 - 0.25)
+    assert float((rows == 0).float().mean()) == pytest.approx(0.25, abs=0.03)
+
+
+# -------------------------------------------------------------------------------------------- patches that are hidden
+
+
+def some(blueprint: Blueprint, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+    """All patches [3, P, C], and those that are seen [3, V, C] with their places [3, V]."""
+    given, visible = rows(blueprint, seed=seed), blueprint.config.visible
+    noise = torch.rand(given.shape[:2], generator=torch.Generator().manual_seed(seed))
+    order = noise.argsort(dim=1)[:, :visible]
+    return given, given.gather(1, order[..., None].expand(-1, -1, given.shape[-1])), order
+
+
+def painted(module: nn.Module, seen: Tensor, order: Tensor | None) -> Tensor:
+    hidden, _ = module(seen, None if order is None else Layout(order=order))
+    return module.heads["patches"](hidden, order=order)  # type: ignore[index]
+
+
+def test_patches_are_painted_wherever_they_are_and_in_whatever_order_they_were_seen() -> None:
+    blueprint = Blueprint.of("mae", "debug", hidden_share=0.5)
+    module = encoder(blueprint).double()
+    stir(module)
+    _, seen, order = some(blueprint)
+    got, turn = painted(module, seen.double(), order), torch.tensor([2, 0, 3, 1])
+    assert got.shape == (3, 9, 16) and order.shape == (3, 4)
+    torch.testing.assert_close(got, painted(module, seen[:, turn].double(), order[:, turn]))
+    # by the definition: one vector for each patch that was not seen
+    head, (hidden, _) = module.heads["patches"], module(seen.double(), Layout(order=order))
+    every = head.mask.expand(3, 9, -1).clone()  # type: ignore[union-attr, operator]
+    for row in range(3):
+        for number, place in enumerate(order[row]):
+            every[row, place] = head.lift(hidden[row, 1 + number])  # type: ignore[union-attr, operator]
+    x = torch.cat((head.lift(hidden[:, :1]), every), dim=1) + head.position.weight  # type: ignore[union-attr, operator]
+    x, _ = head.stack(x, Context(Layout()))  # type: ignore[union-attr, operator]
+    wanted = head.out(x[:, 1:]).view(3, 9, 16, 1).transpose(2, 3).flatten(2)  # type: ignore[union-attr, operator]
+    torch.testing.assert_close(got, wanted)
+
+
+def test_all_patches_may_be_seen_and_their_number_is_checked() -> None:
+    blueprint = Blueprint.of("mae", "debug")
+    module, (given, seen, order) = encoder(blueprint), some(blueprint)
+    every = torch.arange(9).expand(3, -1)
+    torch.testing.assert_close(painted(module, given, None), painted(module, given, every))
+    torch.testing.assert_close(module.logits(module(given)[0]), painted(module, given, None))
+    with pytest.raises(ValueError, match="states of 2 of 9 patches and no places"):
+        painted(module, seen, None)
+    hidden, _ = module(seen, Layout(order=order))
+    with pytest.raises(ValueError, match="say of each where it stands"):
+        module.heads["patches"](hidden, order=every)
+    with pytest.raises(ValueError, match="no probability"):
+        module.nats(hidden, every)
+
+
+def test_what_was_given_by_places_alone_builds_no_mask() -> None:
+    here = Layout(order=torch.tensor([[0, 3, 2]]))
+    assert Field(Position(), Full()).among(here, 3, torch.device("cpu")).allowed is None
+    assert Field(Position(), Causal()).among(here, 3, torch.device("cpu")).allowed is not None
+    padded = Layout(order=here.order, segments=torch.tensor([[1, 1, 0]]))
+    assert Field(Position(), Full()).among(padded, 3, torch.device("cpu")).allowed is not None
+
+
+def test_fixed_positions_are_waves_of_columns_and_of_rows() -> None:
+    table = Blueprint.of("mae", "debug", width=24).build().get_buffer("embed.position.weight")
+    assert table.shape == (10, 24) and not table[0].any()
+    for patch in range(9):
+        waves = [
+            wave(place / 10000 ** (pair / 6))
+            for place in (patch % 3, patch // 3)
+            for wave in (math.sin, math.cos)
+            for pair in range(6)
+        ]
+        torch.testing.assert_close(table[1 + patch], torch.tensor(waves))
+    head = Blueprint.of("mae", "debug").build(seed=3).heads["patches"].position  # type: ignore[index, union-attr]
+    kept = head.weight.clone()  # type: ignore[union-attr, operator]
+    head.weight.zero_()  # type: ignore[union-attr, operator]
+    head.reset()  # type: ignore[union-attr, operator]
+    assert torch.equal(head.weight, kept)  # type: ignore[union-attr]
+
+
+def test_mae_learns_everywhere_but_in_its_fixed_tables() -> None:
+    blueprint = Blueprint.of("mae", "debug", dropout=0.1, hidden_share=0.5)
+    module, (given, seen, order) = encoder(blueprint).train(), some(blueprint)
+    torch.manual_seed(0)
+    hidden_squares(painted(module, seen, order), given, order, normalised=True).backward()
+    for key, parameter in module.named_parameters():
+        assert parameter.grad is not None and parameter.grad.isfinite().all() and parameter.grad.any(), key
+    tables = {"embed.position.weight", "heads.patches.position.weight"}
+    assert {key for key, _ in module.named_buffers()} == tables and tables <= module.state_dict().keys()
+
+
+def test_an_encoder_that_was_trained_on_hidden_patches_can_be_asked_for_classes() -> None:
+    blueprint = Blueprint.of("mae", "debug", tasks=["classes"], classes=5)
+    module = encoder(blueprint)
+    assert module.logits(module(rows(blueprint))[0]).shape == (3, 5)
+    assert write_fields(blueprint) is None  # the reference has no such class
+
+
+def test_masks_that_leave_nothing_and_widths_that_have_no_quarters_are_refused() -> None:
+    for changes, said in ((dict(hidden_share=0.9), "leaves none"), (dict(width=30, heads=5), "quarters of a width")):
+        with pytest.raises(ValueError, match=said):
+            Blueprint.of("mae", "debug", **changes).build()
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("case", CASES["mae"][:2], ids=str)
+def test_the_loss_and_tables_of_any_numbers_are_the_references(case: Any, tmp_path: Path) -> None:
+    """The tables of positions learn nothing, so that the published cases leave them as they are made."""
+    pytest.importorskip("transformers")
+    theirs = reference(case)
+    places = (theirs.vit.embeddings.position_embeddings, theirs.decoder.decoder_pos_embed)
+    for number, table in enumerate(places):
+        table.data.normal_(generator=torch.Generator().manual_seed(number))
+    theirs.save_pretrained(tmp_path)
+    module, given = weft.load(tmp_path).module, Hidden.of(theirs.config)
+    wanted = theirs(pixel_values=given.pixels, noise=given.noise)
+    got, (_, order) = given.ours(module), given.seen(module)
+    off = (got - given.theirs(theirs)).abs().max() / wanted.logits.std()
+    assert off <= 1e-5
+    every = Hidden(given.pixels, given.patch, given.noise, given.noise.shape[1]).seen(module)
+    patches = torch.zeros_like(every[0]).scatter(1, every[1][..., None].expand_as(every[0]), every[0])
+    total = hidden_squares(got, patches, order, normalised=theirs.config.norm_pix_loss)
+    count = given.noise.numel() - order.numel()
+    torch.testing.assert_close(total / count, wanted.loss, rtol=1e-5, atol=0)
+
+
+def test_a_standardised_patch_has_mean_0_and_variance_1() -> None:
+    patches = torch.randn(2, 3, 40, generator=torch.Generator().manual_seed(0)) * 5 + 2
+    made = standardised(patches.bfloat16())
+    assert made.dtype == torch.float32
+    torch.testing.assert_close(made.mean(dim=-1), torch.zeros(2, 3), rtol=0, atol=1e-5)
+    torch.testing.assert_close(made.var(dim=-1), torch.ones(2, 3), rtol=1e-4, atol=0)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_names_of_either_version_of_the_references_decoder_are_read(tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    reference(CASES["mae"][0]).save_pretrained(tmp_path)
+    path = tmp_path / "model.safetensors"
+    tensors, begin = read_tensors(path), "decoder.decoder_encoder.layer."
+    assert any(name.startswith(begin) for name in tensors)  # as version 5 writes them
+    first = weft.load(tmp_path).module.state_dict()
+    first = {name: tensor.clone() for name, tensor in first.items()}
+    renamed = {name.replace(begin, "decoder.decoder_layers."): tensor.clone() for name, tensor in tensors.items()}
+    path.unlink()
+    write_tensors(path, renamed)
+    again = weft.load(tmp_path).module.state_dict()
+    assert all(torch.equal(first[name], again[name]) for name in first) and first.keys() == again.keys()
