@@ -134,7 +134,7 @@ def test_it_is_the_error_of_each_action_that_is_there(actions: str) -> None:
             else:
                 wanted = wanted - found[row, time].log_softmax(-1)[rows[row, time, 6:].argmax()]
         assert loss.count == Actions().counts(batch)["loss"] == int(asked.sum())
-        close(loss.sum, wanted)
+        torch.testing.assert_close(loss.sum, wanted)
 
 
 @pytest.mark.parametrize("actions", ["continuous", "discrete"])

@@ -11,6 +11,7 @@ from weft.objectives.masked import MaskedTokens
 from weft.objectives.patches_hidden import HiddenPatches
 from weft.objectives.replaced import ReplacedTokens
 from weft.objectives.sentences import NextSentence, SentenceOrder
+from weft.objectives.series import MaskedVectors, NextVector
 from weft.objectives.table import BertStyle, Damaged, Deshuffle, DropTokens, Mass, Prefix, ReplaceSpans, Spans
 from weft.objectives.views import Views
 from weft.objectives.writing import NextToken, Translate
@@ -26,10 +27,12 @@ OBJECTIVES.register("distil", Distil)
 OBJECTIVES.register("distil_masked", DistilMasked)
 OBJECTIVES.register("drop_tokens", DropTokens)
 OBJECTIVES.register("hidden_patches", HiddenPatches)
+OBJECTIVES.register("masked_vectors", MaskedVectors)
 OBJECTIVES.register("mass", Mass)
 OBJECTIVES.register("masked", MaskedTokens)
 OBJECTIVES.register("next_sentence", NextSentence)
 OBJECTIVES.register("next_token", NextToken)
+OBJECTIVES.register("next_vector", NextVector)
 OBJECTIVES.register("prefix", Prefix)
 OBJECTIVES.register("replace_spans", ReplaceSpans)
 OBJECTIVES.register("replaced", ReplacedTokens)
