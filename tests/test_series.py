@@ -293,7 +293,7 @@ def test_a_model_that_cannot_be_asked_is_told_why(
 
 def test_settings_that_hide_nothing_or_all_are_refused() -> None:
     for share, length in ((0.0, 1), (1.0, 1), (0.5, 0)):
-        with pytest.raises(ValueError, match=r"(share|length) = "):
+        with pytest.raises(ValueError, match=r"(share|stretch) = "):
             MaskedVectors(share, length)
     with pytest.raises(ValueError, match="no task is called 'last'"):
         model(tasks=["last"])

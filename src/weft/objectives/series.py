@@ -99,20 +99,20 @@ class NextVector(Told):
 class MaskedVectors(Told):
     """The squared error of vectors that were hidden, told by the head "hidden" from those that were not.
 
-    A row is cut into stretches of `length` places, from a drawn place on, and `share` of the stretches are hidden, at
+    A row is cut into stretches of `stretch` places, from a drawn place on, and `share` of the stretches are hidden, at
     least one. A hidden vector is 0, which is a normalised channel's mean (Zerveas et al. 2021, §3.3; there each channel
     is hidden by itself).
     """
 
     share: float = 0.15
-    length: int = 3
+    stretch: int = 3
     asks = "hidden"
 
     def __post_init__(self) -> None:
         if not 0 < self.share < 1:
             raise ValueError(f"share = {self.share} of a row cannot be hidden: it is above 0 and below 1")
-        if self.length < 1:
-            raise ValueError(f"length = {self.length}: a stretch has at least 1 place")
+        if self.stretch < 1:
+            raise ValueError(f"stretch = {self.stretch}, but it has at least 1 place")
 
     @property
     def predicted(self) -> float:
@@ -153,8 +153,8 @@ class HiddenVectors(Varied):
 
     def _hidden(self, count: int, draw: torch.Generator) -> Tensor:
         """Which of a row's places are hidden, bool [count]. What is drawn depends on the row alone."""
-        first = int(torch.randint(self.how.length, (), generator=draw))
-        stretch = (torch.arange(count) + first) // self.how.length  # of each place
+        first = int(torch.randint(self.how.stretch, (), generator=draw))
+        stretch = (torch.arange(count) + first) // self.how.stretch  # of each place
         number = int(stretch[-1]) + 1 if count else 0
         wanted = max(1, round(self.how.share * number))
         return torch.isin(stretch, torch.randperm(number, generator=draw)[:wanted])
