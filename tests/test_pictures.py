@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 import weft
 from weft.files import read_tensors, write_tensors
+from weft.generate import GREEDY, generate
 from weft.hub.fields import read_fields, write_fields
 from weft.models import Blueprint
-from weft.nn import Causal, Context, Encoder, Field, Full, Layout, Position
+from weft.nn import Causal, Context, Decoder, Encoder, Field, Full, Layout, Position
 from weft.nn.dropout import DropBranch
 from weft.objectives import OBJECTIVES
 from weft.objectives.pixels import hidden_squares, standardised
@@ -277,3 +278,42 @@ def test_names_of_either_version_of_the_references_decoder_are_read(tmp_path: Pa
     write_tensors(path, renamed)
     again = weft.load(tmp_path).module.state_dict()
     assert all(torch.equal(first[name], again[name]) for name in first) and first.keys() == again.keys()
+
+
+# --------------------------------------------------------------------------------------------------- pixels as colours
+
+
+def test_the_id_that_begins_an_image_is_read_and_never_written() -> None:
+    blueprint = Blueprint.of("imagegpt", "debug")
+    module, start = blueprint.build(), blueprint.config.vocab - 1
+    assert isinstance(module, Decoder) and (module.head.vocab, module.embed.vocab) == (8, 9)
+    stir(module)
+    made = generate(module, [[start], [start, 3, 5], [start]], new=13, sampling=GREEDY)
+    assert made[0].ids == made[2].ids and all(0 <= id < start for row in made for id in row.ids)
+    for prompt, row in zip(([start], [start, 3, 5]), made, strict=False):
+        ids = [*prompt]
+        while len(ids) < len(prompt) + 13:  # without a cache
+            hidden, _ = module(torch.tensor([ids]))
+            ids.append(int(module.logits(hidden)[0, -1].argmax()))
+        assert tuple(ids[len(prompt) :]) == row.ids
+
+
+def test_image_gpt_learns_to_write_colours_after_the_id_that_begins() -> None:
+    blueprint = Blueprint.of("imagegpt", "debug", dropout=0.1)
+    module = blueprint.build().train()
+    colours = torch.randint(0, 8, (3, 16), generator=torch.Generator().manual_seed(0))
+    rows = torch.cat((torch.full((3, 1), 8), colours[:, :-1]), dim=1)
+    hidden, _ = module(rows)
+    module.nats(hidden, colours).backward()  # type: ignore[operator]
+    for key, parameter in module.named_parameters():
+        assert parameter.grad is not None and parameter.grad.isfinite().all() and parameter.grad.any(), key
+    with pytest.raises(ValueError, match="a colour beside it"):
+        Blueprint.of("imagegpt", "debug", vocab=1).build()
+
+
+def test_what_is_not_understood_of_image_gpt_is_named() -> None:
+    for field, value in (("tie_word_embeddings", True), ("scale_attn_by_inverse_layer_idx", True)):
+        with pytest.raises(ValueError, match=field):
+            read_fields({"model_type": "imagegpt", field: value})
+    with pytest.raises(ValueError, match="ImageGPTForImageClassification"):
+        read_fields({"model_type": "imagegpt", "architectures": ["ImageGPTForImageClassification"]})

@@ -64,7 +64,7 @@ def draw(module: nn.Module, config: Any) -> None:
 # fmt: off
 _FILES = (
     "albert", "bart", "bert", "bloom", "deberta", "deit", "distilbert", "electra", "falcon", "gemma", "gpt", "gpt_oss",
-    "llama", "mae", "modernbert", "neox", "olmo2", "phi3", "qwen", "rnn", "roberta", "t5", "transformer",
+    "imagegpt", "llama", "mae", "modernbert", "neox", "olmo2", "phi3", "qwen", "rnn", "roberta", "t5", "transformer",
     "vit",
 )
 # fmt: on
