@@ -9,6 +9,7 @@ import torch
 from odd.pictures import Hidden
 from published_cases import CASES, reference
 from torch import Tensor, nn
+from torch.nn import functional
 
 import weft
 from weft.files import read_tensors, write_tensors
@@ -77,6 +78,23 @@ def test_other_than_its_vectors_are_refused(name: str) -> None:
             module(wrong)
     with pytest.raises(ValueError, match="10 tokens, but the trained positions end at 9"):
         module(torch.cat((given, given[:, :1]), dim=1))
+
+
+@pytest.mark.parametrize("pool", ["first", "mean", "weighed"])
+def test_what_a_picture_is_read_of(pool: str) -> None:
+    blueprint = Blueprint.of("vit", "debug", pool=pool)
+    module = encoder(blueprint)
+    stir(module)
+    hidden, _ = module(rows(blueprint))
+    assert hidden.shape == (3, 9 + (pool == "first"), 48)
+    got = module.pool(hidden)
+    if pool == "weighed":
+        weight, bias = (module.get_parameter(f"pooler.out.{part}") for part in ("weight", "bias"))
+        wanted = torch.stack([(row @ weight[0] + bias).softmax(dim=0) @ row for row in hidden])
+    else:
+        wanted = hidden[:, 0] if pool == "first" else hidden.mean(dim=1)
+    torch.testing.assert_close(got, wanted)
+    assert (write_fields(blueprint) is None) == (pool != "first")
 
 
 def test_the_classes_of_deit_are_the_mean_of_two_heads_of_two_tokens() -> None:
@@ -317,3 +335,103 @@ def test_what_is_not_understood_of_image_gpt_is_named() -> None:
             read_fields({"model_type": "imagegpt", field: value})
     with pytest.raises(ValueError, match="ImageGPTForImageClassification"):
         read_fields({"model_type": "imagegpt", "architectures": ["ImageGPTForImageClassification"]})
+
+
+# ----------------------------------------------------------------------------- tokens that convolutions make of pixels
+
+
+def convolved(module: Encoder, c: Any, pixels: Tensor) -> Tensor:
+    """CCT's classes of images [B, channels, image, image], by its definition (torch's own layers)."""
+    state, x = {name: tensor.double() for name, tensor in module.state_dict().items()}, pixels.double()
+    for number in range(c.convolutions):
+        x = functional.conv2d(x, state[f"embed.kernels.{number}"], stride=c.stride, padding=c.kernel // 2)
+        x = nn.MaxPool2d(3, 2, 1)(torch.relu(x))
+    x = x.flatten(2).transpose(1, 2) + state["embed.position.weight"]
+
+    def linear(x: Tensor, name: str) -> Tensor:
+        return functional.linear(x, state[f"{name}.weight"], state.get(f"{name}.bias"))
+
+    def norm(x: Tensor, name: str) -> Tensor:
+        return functional.layer_norm(x, (c.width,), state[f"{name}.weight"], state[f"{name}.bias"], c.eps)
+
+    for layer in (f"stack.layers.{number}" for number in range(c.depth)):
+        looks, read = f"{layer}.attn.branch", norm(x, f"{layer}.attn.pre")
+        q, k, v = (linear(read, f"{looks}.{way}").unflatten(-1, (c.heads, -1)).transpose(1, 2) for way in "qkv")
+        weights = (q @ k.mT * (c.width // c.heads) ** -0.5).softmax(dim=-1)
+        x = norm(x + linear((weights @ v).transpose(1, 2).flatten(2), f"{looks}.out"), f"{layer}.attn.after")
+        x = x + linear(functional.gelu(linear(x, f"{layer}.mlp.branch.up")), f"{layer}.mlp.branch.down")
+    x = norm(x, "stack.norm")
+    pooled = torch.stack([linear(row, "pooler.out").softmax(dim=0).T @ row for row in x])[:, 0]
+    return linear(pooled, "heads.classes.out")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        dict(convolutions=1, channels=3, image=9),
+        dict(kernel=7, stride=2, image=33, inner=7, heads=3),
+        dict(kernel=5),
+    ],
+    ids=str,
+)
+def test_cct_is_what_its_definition_says(changes: dict[str, Any]) -> None:
+    blueprint = Blueprint.of("cct", "debug", **changes)
+    module, c = encoder(blueprint).double(), blueprint.config
+    stir(module)
+    pixels = torch.randn(3, c.channels, c.image, c.image, generator=torch.Generator().manual_seed(1))
+    hidden, _ = module(pixels.flatten(2).mT.double())
+    assert hidden.shape == (3, c.side**2, c.width) and c.context == c.image**2
+    wanted = convolved(module, c, pixels)
+    assert float((module.logits(hidden) - wanted).detach().abs().max() / wanted.std()) < 1e-10
+
+
+def test_cct_learns_everywhere_and_begins_by_its_seed() -> None:
+    blueprint = Blueprint.of("cct", "debug", dropout=0.1)
+    one, same, other = (blueprint.build(seed=seed).state_dict() for seed in (1, 1, 2))
+    assert all(torch.equal(one[key], same[key]) for key in one) and any(not torch.equal(one[k], other[k]) for k in one)
+    module, (weight, kernel) = encoder(blueprint).train(), (one["embed.position.weight"], one["embed.kernels.1"])
+    assert float(weight.std()) == pytest.approx(0.2, rel=0.1)
+    assert float(kernel.std()) == pytest.approx((2 / (16 * 9)) ** 0.5, rel=0.1)
+    torch.manual_seed(0)
+    hidden, _ = module(rows(blueprint, 8))
+    module.nats(hidden, torch.arange(8) % 5, "classes").backward()
+    for key, parameter in module.named_parameters():
+        assert parameter.grad is not None and parameter.grad.isfinite().all(), key
+        assert parameter.grad.any() or key == "pooler.out.bias", key  # what all weights have in common
+
+
+def test_cct_reads_whole_images_of_pixels_and_nothing_else() -> None:
+    blueprint = Blueprint.of("cct", "debug")
+    module, given = encoder(blueprint), rows(blueprint)
+    for wrong, here, said in (
+        (given[:, :-1], None, "all 144 pixels of an image in their order, not 143 pixels"),
+        (given, Layout(segments=torch.ones(3, 144, dtype=torch.int64)), "places of their own, or padding"),
+        (given.expand(-1, -1, 3), None, "reads pixels"),
+        (torch.zeros(3, 144, dtype=torch.int64), None, "reads pixels"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            module(wrong, here)
+    with pytest.raises(ValueError, match="pixels have none"):
+        module(given, types=torch.zeros(3, 144, dtype=torch.int64))
+    for changes, said in ((dict(patch=2), "one by one"), (dict(kernel=4), "one by one"), (dict(tasks=["x"]), "alone")):
+        with pytest.raises(ValueError, match=said):
+            Blueprint.of("cct", "debug", **changes).build()
+
+
+def test_cct_is_kept_in_a_folder_of_ours(tmp_path: Path) -> None:
+    blueprint = Blueprint.of("cct", "debug")
+    model = weft.Model(blueprint.build(seed=3), blueprint)
+    weft.save(model, tmp_path)
+    again = weft.load(tmp_path)
+    assert again.blueprint == blueprint
+    given, (one, other) = rows(blueprint), (model.module, again.module)
+    assert torch.equal(one(given)[0], other(given)[0])
+
+
+@pytest.mark.parametrize("name", [*PATCHED, "cct"])
+@pytest.mark.parametrize("scheme", ["none", "rope", "alibi", "t5", "shaw"])
+def test_any_scheme_of_positions_goes_with_pictures(name: str, scheme: str) -> None:
+    blueprint = Blueprint.of(name, "debug").change("position", scheme)
+    module = blueprint.build()
+    assert module(rows(blueprint))[0].isfinite().all()

@@ -63,9 +63,9 @@ def draw(module: nn.Module, config: Any) -> None:
 
 # fmt: off
 _FILES = (
-    "albert", "bart", "bert", "bloom", "deberta", "deit", "distilbert", "electra", "falcon", "gemma", "gpt", "gpt_oss",
-    "imagegpt", "llama", "mae", "modernbert", "neox", "olmo2", "phi3", "qwen", "rnn", "roberta", "t5", "transformer",
-    "vit",
+    "albert", "bart", "bert", "bloom", "cct", "deberta", "deit", "distilbert", "electra", "falcon", "gemma", "gpt",
+    "gpt_oss", "imagegpt", "llama", "mae", "modernbert", "neox", "olmo2", "phi3", "qwen", "rnn", "roberta", "t5",
+    "transformer", "vit",
 )
 # fmt: on
 FAMILIES: Registry[Family] = Registry("family", "weft.families", tuple(f"weft.models.{name}" for name in _FILES))
