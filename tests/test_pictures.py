@@ -1,12 +1,14 @@
 """What reads pictures: what is refused, what is pooled, and what stands before the patches."""
 
 import math
+from copy import copy
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from odd.pictures import Hidden
+from odd.pictures import Hidden, Pictures
 from published_cases import CASES, reference
 from torch import Tensor, nn
 from torch.nn import functional
@@ -14,12 +16,14 @@ from torch.nn import functional
 import weft
 from weft.files import read_tensors, write_tensors
 from weft.generate import GREEDY, generate
+from weft.hub.changed import stretch
 from weft.hub.fields import read_fields, write_fields
 from weft.models import Blueprint
 from weft.nn import Causal, Context, Decoder, Encoder, Field, Full, Layout, Position
 from weft.nn.dropout import DropBranch
 from weft.objectives import OBJECTIVES
 from weft.objectives.pixels import hidden_squares, standardised
+from weft.settings import SettingError
 
 CLASSES = ("vit", "deit")
 PATCHED = (*CLASSES, "mae")
@@ -435,3 +439,72 @@ def test_any_scheme_of_positions_goes_with_pictures(name: str, scheme: str) -> N
     blueprint = Blueprint.of(name, "debug").change("position", scheme)
     module = blueprint.build()
     assert module(rows(blueprint))[0].isfinite().all()
+
+
+# ------------------------------------------------------------------------------------------- images of another size
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", PATCHED)
+@pytest.mark.parametrize("patches_of_a_side", [2, 3, 7, 9])
+def test_a_model_for_another_size_is_the_references_there(name: str, patches_of_a_side: int, tmp_path: Path) -> None:
+    """Also as the reference reads it, once it is saved at that size."""
+    pytest.importorskip("transformers")
+    case = CASES[name][-1 if name == "mae" else 0]
+    theirs = reference(case)
+    theirs.base_model.embeddings.position_embeddings.data.normal_(generator=torch.Generator().manual_seed(5))
+    theirs.save_pretrained(tmp_path / "theirs")
+    image, config = patches_of_a_side * theirs.config.patch_size, copy(theirs.config)
+    config.image_size = image
+    given = (Hidden if name == "mae" else Pictures).of(config)
+    model = weft.load(tmp_path / "theirs")
+    other = model.resized(image)
+    theirs.forward = partial(theirs.forward, interpolate_pos_encoding=True)
+    wanted, got = given.theirs(theirs), given.ours(other.module)
+    assert float((got - wanted).detach().abs().max() / wanted.detach().std()) <= 1e-5
+    assert other.config.image == image and model.config.image == case.fields["image_size"]
+    weft.save(other, tmp_path / "ours")
+    again, told = type(theirs).from_pretrained(tmp_path / "ours", output_loading_info=True)
+    assert not any(told.values()) and again.config.image_size == image
+    assert float((given.theirs(again) - wanted).detach().abs().max() / wanted.detach().std()) <= 1e-5
+
+
+def test_a_model_of_the_same_size_is_the_same_and_another_is_a_copy() -> None:
+    for name in (*PATCHED, "cct"):
+        blueprint = Blueprint.of(name, "debug")
+        model = weft.Model(blueprint.build(), blueprint)
+        same, larger = model.resized(12), model.resized(24)
+        state = model.module.state_dict()
+        assert all(torch.equal(state[key], tensor) for key, tensor in same.module.state_dict().items())
+        assert same.notices == () and "embed.position.weight" in larger.notices[0]
+        moved = larger.module.state_dict()
+        assert {key for key in state if state[key].shape != moved[key].shape} >= {"embed.position.weight"}
+        assert larger.module(rows(larger.blueprint))[0].isfinite().all()
+        with torch.no_grad():
+            next(larger.module.parameters()).zero_()
+        assert next(model.module.parameters()).any()
+
+
+def test_what_stands_before_the_patches_is_kept_and_a_flat_table_stays_flat() -> None:
+    table = torch.randn(2 + 16, 5, generator=torch.Generator().manual_seed(0))
+    table[2:] = torch.arange(5.0)
+    made = stretch(table, 2 + 49, 2)
+    assert made.shape == (51, 5) and torch.equal(made[:2], table[:2])
+    torch.testing.assert_close(made[2:], torch.arange(5.0).expand(49, -1))
+    assert stretch(table.bfloat16(), 2 + 9, 2).dtype == torch.bfloat16
+    for rows_, before in ((51, 1), (50, 2), (2, 2)):
+        with pytest.raises(ValueError, match="no squares of places"):
+            stretch(table, rows_, before)
+
+
+def test_sizes_that_do_not_fit_are_refused() -> None:
+    blueprint = Blueprint.of("vit", "debug")
+    model = weft.Model(blueprint.build(), blueprint)
+    with pytest.raises(ValueError, match="image = 13 pixels are no whole number of patches of 4"):
+        model.resized(13)
+    text = Blueprint.of("gpt2", "debug")
+    with pytest.raises(SettingError, match="image"):
+        weft.Model(text.build(), text).resized(12)
+    low = Blueprint.of("vit", "debug").change("attention", "low_rank")
+    with pytest.raises(ValueError, match=r"core.* would be"):
+        weft.Model(low.build(), low).resized(24)

@@ -108,7 +108,7 @@ class Convolved(Stem):
 # fmt: off
 def build(c: CCT, *, position: Scheme | None = None, attention: type[Attention] = Attention) -> Encoder:
     if c.patch != 1 or c.kernel % 2 == 0:
-        raise ValueError(f"patch = {c.patch}, kernel = {c.kernel}: pixels are read one by one, around one in the middle")
+        raise ValueError(f"patch = {c.patch}, kernel = {c.kernel}: pixels are read one by one, by an odd kernel")
     if not set(c.tasks) <= {"classes"}:
         raise ValueError(f"tasks = {c.tasks}, but there is classes alone")
     scheme, head_width, norm = position or LearnedScheme(), c.width // c.heads, partial(LayerNorm, c.width, eps=c.eps)

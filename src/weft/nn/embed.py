@@ -31,8 +31,10 @@ class Types(Lookup, nn.Module):
 
 
 class Stem(nn.Module):
-    """What makes the residual stream of rows. weight: a table that a tied head may read; the rest: see `Embed`."""
+    """What makes the residual stream of rows. weight: a table that a tied head may read; before: how many places it
+    puts before a row's own; the rest: see `Embed`."""
 
+    before = 0
     weight: nn.Parameter | None
     types: Types | None
     position: StemPosition
