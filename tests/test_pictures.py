@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import weft
+from weft.batch import Batch
 from weft.files import read_tensors, write_tensors
 from weft.generate import GREEDY, generate
 from weft.hub.changed import stretch
@@ -23,6 +24,7 @@ from weft.nn import Causal, Context, Decoder, Encoder, Field, Full, Layout, Posi
 from weft.nn.dropout import DropBranch
 from weft.objectives import OBJECTIVES
 from weft.objectives.pixels import hidden_squares, standardised
+from weft.recipes.recipe import with_heads
 from weft.settings import SettingError
 
 CLASSES = ("vit", "deit")
@@ -508,3 +510,33 @@ def test_sizes_that_do_not_fit_are_refused() -> None:
     low = Blueprint.of("vit", "debug").change("attention", "low_rank")
     with pytest.raises(ValueError, match=r"core.* would be"):
         weft.Model(low.build(), low).resized(24)
+
+
+@pytest.mark.parametrize("name", [*PATCHED, "cct"])
+def test_every_family_of_pictures_is_asked_for_classes_by_its_own_head(name: str) -> None:
+    blueprint = with_heads(Blueprint.of(name, "debug", classes=5), ("classes",))
+    assert blueprint.config.tasks == ("classes",)
+    batch = Batch(rows(blueprint, 4), asked={"label": torch.tensor([0, 3, 4, 1])})
+    for objective in (OBJECTIVES.get("classes")(), OBJECTIVES.get("classes")(smoothing=0.1)):
+        module = objective.wrap(blueprint.build(), blueprint, 0, lambda folder: nn.Identity())
+        assert isinstance(module, Encoder)  # nothing was put beside it
+        with torch.autocast("cpu", torch.bfloat16):
+            losses = objective.losses(module.train(), batch)
+        total = torch.stack([loss.sum for loss in losses.values()]).sum()
+        total.backward()
+        assert total.isfinite() and all(parameter.grad is not None for parameter in module.parameters())
+
+
+def test_hidden_patches_are_painted_in_half_precision_too() -> None:
+    blueprint = Blueprint.of("mae", "debug")
+    module, (_, seen, order) = encoder(blueprint), some(blueprint)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert painted(module, seen, order).isfinite().all()
+    assert painted(module.bfloat16(), seen.bfloat16(), order).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("name", [*PATCHED, "cct"])
+@pytest.mark.parametrize("kind", ["window", "low_rank", "linear", "block_global"])
+def test_any_kind_of_attention_goes_with_pictures(name: str, kind: str) -> None:
+    blueprint = Blueprint.of(name, "debug").change("attention", kind)
+    assert blueprint.build()(rows(blueprint))[0].isfinite().all()

@@ -11,7 +11,7 @@ from torch import nn
 
 from weft.models.family import FAMILIES
 from weft.named import named_from_data, named_from_text, named_to_data
-from weft.nn import ATTENTIONS, SCHEMES, Kind, Scheme
+from weft.nn import ATTENTIONS, SCHEMES, Encoder, Kind, Scheme
 from weft.registry import UnknownName, suggest
 from weft.settings import SettingError, change, from_data, to_data
 
@@ -58,7 +58,8 @@ class Blueprint:
         _check(self)
         module = FAMILIES.get(self.family).build(self.config, position=self.position)
         if self.attention is not None:
-            self.attention.put(module, self.config.context)
+            before = module.embed.before if isinstance(module, Encoder) else 0
+            self.attention.put(module, self.config.context + before)
         return module
 
     @property
