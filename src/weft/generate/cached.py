@@ -125,7 +125,8 @@ def padded(rows: Sequence[Prompt], side: str, device: torch.device) -> tuple[Ten
     """Rows of unequal length as int64 [B, T], or vectors [B, T, C], padded on the "left" or the "right", and where
     their tokens sit."""
     tensors = [
-        row.to(device) if isinstance(row, Tensor) else torch.tensor(row, dtype=torch.int64, device=device) for row in rows
+        row.to(device) if isinstance(row, Tensor) else torch.tensor(row, dtype=torch.int64, device=device)
+        for row in rows
     ]
     lengths = [len(row) for row in tensors]
     width = max(lengths)
