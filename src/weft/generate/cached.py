@@ -45,11 +45,7 @@ class Cached:
         context: int | None = None,
         chunk: int | None = None,
     ) -> None:
-        if not isinstance(module, Decoder | EncoderDecoder):
-            raise ValueError(
-                f"{type(module).__name__} cannot generate, it reads whole rows: a row is continued by a Decoder or an "
-                "EncoderDecoder"
-            )
+        module = writer(module)
         module.writing.check_causal()
         if new < 1 or (chunk is not None and chunk < 1):
             raise ValueError(
@@ -119,6 +115,16 @@ class Cached:
         if isinstance(self.module, EncoderDecoder):
             return self.module.decode(tokens, here, cache=self.cache)[0]
         return self.module(tokens, here, self.cache)[0]
+
+
+def writer(module: nn.Module) -> Decoder | EncoderDecoder:
+    """The module itself. ValueError where it goes on with no row."""
+    if isinstance(module, Decoder | EncoderDecoder):
+        return module
+    raise ValueError(
+        f"{type(module).__name__} cannot generate, it reads whole rows: a row is continued by a Decoder or an "
+        "EncoderDecoder"
+    )
 
 
 def padded(rows: Sequence[Prompt], side: str, device: torch.device) -> tuple[Tensor, Layout]:

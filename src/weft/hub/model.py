@@ -13,7 +13,7 @@ from weft.batch import Tokenizer
 from weft.data import ChatTemplate, Message, encode_many
 from weft.data.signals import Reads
 from weft.generate import GREEDY, Beams, Sampling, row_seeds
-from weft.generate.cached import evaluating
+from weft.generate.cached import evaluating, writer
 from weft.hub.changed import changed, resized
 from weft.hub.frames import framed
 from weft.hub.inputs import check_ids, nothing, ragged
@@ -288,4 +288,4 @@ class Model:
         )
 
     def _writing(self) -> Writing:
-        return Writing(self.module, self.need_tokenizer(), self.stops, self.config)
+        return Writing(writer(self.module), self.need_tokenizer(), self.stops, self.config)

@@ -19,7 +19,8 @@ from torch.nn import functional
 from weft.models.family import FAMILIES, Family, draw
 from weft.models.patches import Picture
 from weft.nn import MLP, Attention, Block, Encoder, Field, Full, LayerNorm, Layout, LearnedScheme, Residual, RowHead
-from weft.nn.depth import DropBranch, Dropout
+from weft.nn.depth import DropBranch
+from weft.nn.dropout import Dropout
 from weft.nn.embed import Stem
 from weft.nn.position import Learned, StemPosition
 from weft.nn.scheme import Scheme

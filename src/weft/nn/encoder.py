@@ -88,21 +88,6 @@ class RowHead(Head):
         return self.out(x)  # [B, C]
 
 
-class VectorHead(Head):
-    """act(out(x)): a vector a place, which is held against others, not against labels. x [.., D] -> [.., C]."""
-
-    def __init__(self, width: int, channels: int, *, act: str | None = None) -> None:
-        super().__init__()
-        self.out, self.act = Linear(width, channels), None if act is None else activation(act)
-
-    def forward(self, x: Tensor, table: Tensor | None = None) -> Tensor:
-        return self.out(x, self.act)  # [.., C]
-
-    def nats(self, x: Tensor, labels: Tensor, table: Tensor | None = None, *, ignored: int = -100) -> Tensor:
-        """ValueError: it gives no probabilities."""
-        raise ValueError("this head tells numbers, of which there is no -log p: hold its vectors against others")
-
-
 class SpanHead(Head):
     """token(norm(act(dense(x)))): which token stands in a span, of which only the states just outside it are read and
     how far into it the token stands (Joshi et al. 2020, SpanBERT, §3.2). x [.., 2·D + place], see `read`, -> [.., V].

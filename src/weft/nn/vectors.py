@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from weft.nn.activation import activation
 from weft.nn.dropout import Dropout
 from weft.nn.encoder import Head
 from weft.nn.layout import Layout
@@ -132,3 +133,18 @@ class CTCHead(Head):
 
     def forward(self, x: Tensor, table: Tensor | None = None) -> Tensor:
         return self.out(x)  # [B, T, labels]
+
+
+class VectorHead(Head):
+    """act(out(x)): a vector a place, which is held against others, not against labels. x [.., D] -> [.., C]."""
+
+    def __init__(self, width: int, channels: int, *, act: str | None = None) -> None:
+        super().__init__()
+        self.out, self.act = Linear(width, channels), None if act is None else activation(act)
+
+    def forward(self, x: Tensor, table: Tensor | None = None) -> Tensor:
+        return self.out(x, self.act)  # [.., C]
+
+    def nats(self, x: Tensor, labels: Tensor, table: Tensor | None = None, *, ignored: int = -100) -> Tensor:
+        """ValueError: it gives no probabilities."""
+        raise ValueError("this head tells numbers, of which there is no -log p: hold its vectors against others")
