@@ -64,6 +64,12 @@ class HiddenPatches(Objective):
         if not 0 < self.share < 1:
             raise ValueError(f"share = {self.share} of the places are hidden: above 0 and below 1")
 
+    def check(self, module: nn.Module) -> None:
+        """Also ValueError where places cannot be left out."""
+        super().check(module)
+        if isinstance(module, Encoder) and not isinstance(module.embed, Vectors):
+            raise ValueError(f"{self.title} leaves places out, and this model's stem joins them: {self._why()}")
+
     def counts(self, batch: Batch) -> dict[str, int]:
         """The hidden vectors."""
         return {TERM: batch.asked[PLACES].numel() if PLACES in batch.asked else 0}
