@@ -58,6 +58,10 @@ OWN = {
         "tests/test_bert_kin.py::test_a_span_is_told_from_the_states_just_outside_it",
     ),
     "transformer": ("torch.nn.Transformer", "tests/test_parity.py::test_the_transformer_of_2017"),
+    "unit": (
+        "the paper's equations for one row at a time, with torch's attention",
+        "tests/test_unit.py::test_a_task_is_asked_as_the_paper_says",
+    ),
 }
 
 

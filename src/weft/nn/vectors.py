@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor, nn
 
@@ -49,19 +47,8 @@ class Vectors(Stem):
         return None if self.position.context is None else self.position.context - self.before
 
     def lay(self, here: Layout, length: int) -> Layout:
-        """[B, T] -> [B, F + T]: the first ones are of the row's first document, and the order goes on behind them."""
-        count = self.before
-        if not count or here.plain:
-            return here
-        order, segments, coords, groups = here.order, here.segments, here.coords, here.groups
-        if order is not None:
-            before = torch.arange(count, device=order.device)[None].expand(len(order), -1)  # [B, F]
-            order = torch.cat((before, order + count), dim=1)  # [B, F + T]
-        segments, coords, groups = (
-            None if field is None else torch.cat((field[:, :1].expand(-1, count), field), dim=1)  # [B, F + T]
-            for field in (segments, coords, groups)
-        )
-        return replace(here, order=order, segments=segments, coords=coords, groups=groups)
+        """[B, T] -> [B, F + T], see `Layout.after`."""
+        return here.after(len(self.first))
 
     def forward(self, tokens: Tensor, here: Layout, types: Tensor | None = None) -> Tensor:
         """Vectors [B, T, C] -> [B, F + T, D]; here: as `lay` gives it. ValueError for ids, vectors of another length,
