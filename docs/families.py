@@ -52,7 +52,16 @@ OWN = {
         "tests/test_classic.py::test_every_second_layer_of_gpt3_looks_through_a_window "
         "tests/test_classic.py::test_gpt3_is_gpt2_where_the_window_covers_the_row",
     ),
+    "music": (
+        "the vectors of distance looked up one by one, which skewing must equal",
+        "tests/test_music.py::test_skewing_is_what_is_looked_up",
+    ),
     "rnn": ("a loop over torch.nn.GRUCell", "tests/test_recurrent.py::test_it_is_a_plain_loop_over_cells"),
+    "series": (
+        "what the definition says of the next and of hidden vectors",
+        "tests/test_series.py::test_the_next_vector_is_told_from_those_before "
+        "tests/test_series.py::test_hidden_vectors_are_told_from_the_others",
+    ),
     "spanbert": (
         "BERT, and the paper's equations of the span head",
         "tests/test_bert_kin.py::test_a_span_is_told_from_the_states_just_outside_it",

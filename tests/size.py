@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 ROOMS = ("nn", "models")
-# Lines of both rooms together, of what text is made of: 8,000, and 150 that signals put into the parts both share; lines
-# of a family's file.
+# Lines of both rooms together, of what text is made of: 8,000, and 150 that signals put into the parts both share.
+# Lines of a family's file.
 ALL, FAMILY = 8150, 150
 SIGNALS = {
     "along.py",
