@@ -17,6 +17,7 @@ SIGNALS = {
     "depth.py",
     "labels.py",
     "latents.py",
+    "music.py",
     "painting.py",
     "patches.py",
     "perceiver_text.py",
@@ -25,6 +26,7 @@ SIGNALS = {
     "published_latents.py",
     "published_wav2vec2.py",
     "stem.py",
+    "timesteps.py",
     "towers.py",
     "vectors.py",
 }  # parts of families that read signals, which are counted apart; beside the families' own files

@@ -44,5 +44,8 @@ def make(name: str) -> None:
 if __name__ == "__main__":
     from published_cases import published
 
-    for wanted in sys.argv[1:] or [name for name in published() if not (HERE / f"{name}.safetensors").is_file()]:
+    from weft.models import FAMILIES
+
+    texts = [name for name in published() if FAMILIES.get(name).reads == "text"]
+    for wanted in sys.argv[1:] or [name for name in texts if not (HERE / f"{name}.safetensors").is_file()]:
         make(wanted)

@@ -63,9 +63,10 @@ def draw(module: nn.Module, config: Any) -> None:
 
 # fmt: off
 _FILES = (
-    "albert", "bart", "bert", "bloom", "conformer", "deberta", "deit", "distilbert", "electra", "falcon", "gemma",
-    "gpt", "gpt_oss", "llama", "mae", "modernbert", "neox", "olmo2", "perceiver", "perceiver_text", "phi3", "qwen",
-    "rnn", "roberta", "t5", "transformer", "vit", "wav2vec2_conformer", "whisper",
+    "albert", "bart", "bert", "bloom", "cct", "conformer", "deberta", "decision", "deit", "distilbert", "electra",
+    "falcon", "gemma", "gpt", "gpt_oss", "imagegpt", "llama", "mae", "modernbert", "music", "neox", "olmo2",
+    "perceiver", "perceiver_text", "phi3", "qwen", "rnn", "roberta", "series", "t5", "transformer", "vit",
+    "wav2vec2_conformer", "whisper",
 )
 # fmt: on
 FAMILIES: Registry[Family] = Registry("family", "weft.families", tuple(f"weft.models.{name}" for name in _FILES))

@@ -56,18 +56,13 @@ class HiddenPatches(Objective):
     decoder_heads: int = 4
     normalise: bool = True
     carriers = (Encoder,)
+    of_signals = True
     likelihood = False
     alone = False
 
     def __post_init__(self) -> None:
         if not 0 < self.share < 1:
             raise ValueError(f"share = {self.share} of the places are hidden: above 0 and below 1")
-
-    def check(self, module: nn.Module) -> None:
-        """Also ValueError for an encoder of text."""
-        super().check(module)
-        if not (isinstance(module, Encoder) and isinstance(module.embed, Vectors)):
-            raise ValueError(f"{self.title} hides vectors, and this model reads ids: the objective masked hides those")
 
     def counts(self, batch: Batch) -> dict[str, int]:
         """The hidden vectors."""
