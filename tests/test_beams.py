@@ -13,7 +13,8 @@ from weft.models import Blueprint
 from weft.nn import Writer
 
 PUBLISHED = [name for name in published() if isinstance(Blueprint.of(name, "debug").empty(), Writer)]
-CASE = {name: case for name in PUBLISHED for case in reversed(CASES.get(name, ())) if case.greedy}
+TEXT = {name: [case for case in CASES.get(name, ()) if case.greedy and case.given is None] for name in PUBLISHED}
+CASE = {name: cases[0] for name, cases in TEXT.items() if cases}
 WRITERS = list(CASE)
 THEIRS: dict[EarlyStopping, bool | str] = {"never": "never", "likely": False, "always": True}
 LENGTHS = (6, 1, 3)  # of prompts
