@@ -19,6 +19,7 @@ CLASSES = {  # of model types whose config class is not told by its name
     "modernbert": "ModernBertConfig", "gemma3_text": "Gemma3TextConfig", "phi3": "Phi3Config",
     "vit": "ViTConfig", "deit": "DeiTConfig", "vit_mae": "ViTMAEConfig", "imagegpt": "ImageGPTConfig",
     "wav2vec2-conformer": "Wav2Vec2ConformerConfig",
+    "decision_transformer": "DecisionTransformerConfig",
 }  # fmt: skip
 PUBLISHED = [name for name in FAMILIES.names() if FAMILIES.get(name).published]
 

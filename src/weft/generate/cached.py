@@ -49,11 +49,7 @@ class Cached:
         source: Tensor | None = None,
         source_here: Layout | None = None,
     ) -> None:
-        if not isinstance(module, Decoder | EncoderDecoder):
-            raise ValueError(
-                f"{type(module).__name__} cannot generate, it reads whole rows: a row is continued by a Decoder or an "
-                "EncoderDecoder"
-            )
+        module = writer(module)
         module.writing.check_causal()
         if new < 1 or (chunk is not None and chunk < 1):
             raise ValueError(
@@ -133,10 +129,23 @@ class Cached:
         return self.module(tokens, here, self.cache)[0]
 
 
+def writer(module: nn.Module) -> Decoder | EncoderDecoder:
+    """The module itself. ValueError where it goes on with no row."""
+    if isinstance(module, Decoder | EncoderDecoder):
+        return module
+    raise ValueError(
+        f"{type(module).__name__} cannot generate, it reads whole rows: a row is continued by a Decoder or an "
+        "EncoderDecoder"
+    )
+
+
 def padded(rows: Sequence[Prompt], side: str, device: torch.device) -> tuple[Tensor, Layout]:
     """Rows of unequal length as int64 [B, T], or vectors [B, T, C], padded on the "left" or the "right", and where
     their tokens sit."""
-    tensors = [torch.as_tensor(row, device=device) for row in rows]  # int64, of ids
+    tensors = [
+        row.to(device) if isinstance(row, Tensor) else torch.tensor(row, dtype=torch.int64, device=device)
+        for row in rows
+    ]
     lengths = [len(row) for row in tensors]
     width = max(lengths)
     if min(lengths) == width:

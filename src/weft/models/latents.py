@@ -38,6 +38,7 @@ from weft.nn import (
 )
 from weft.nn.branch import Auxiliary, join
 from weft.nn.context import Context
+from weft.nn.initialise import normal
 from weft.nn.model import check_length
 from weft.nn.position import LookupTable
 from weft.nn.stem import Stem
@@ -132,8 +133,8 @@ class Perceiver(Encoder):
         """tokens int64 [B, T], or vectors [B, T, C] -> states and auxiliary terms."""
         (rows, length), auxiliary = tokens.shape[:2], None
         check_length(self.context, length)
-        here = self.embed.lay(here or Layout(), length)
-        inputs, segments = self.embed(tokens, here, types=types), here.segments  # [B, T, E]
+        inputs, here = self.embed.read(tokens, here or Layout(), types)  # [B, T, E]
+        segments = here.segments
         seen = Layout() if segments is None else Layout(segments=(segments != 0).long())
         x, ctx = self.latents(rows), Context(Layout(), Memory(inputs, seen))  # [B, N, D]
         for _ in range(self.crossings):
@@ -201,8 +202,8 @@ def perceiver(
 
 
 def start(module: nn.Module, config: Latent) -> None:
-    """N(0, 1/inputs) for projections, as the authors' code has them; tables, latents and queries N(0, 0.02²). With
-    smaller projections a look finds so little that the norm behind it makes large gradients of it."""
+    """N(0, 1/inputs) for projections, as the authors' code has them; tables, latents, queries and heads N(0, 0.02²).
+    With smaller projections a look finds so little that the norm behind it makes large gradients of it."""
     for part in module.modules():
         if isinstance(part, Linear):
             nn.init.normal_(part.weight, std=part.width_in**-0.5)
@@ -210,6 +211,8 @@ def start(module: nn.Module, config: Latent) -> None:
                 nn.init.zeros_(part.bias)
         elif isinstance(part, Embed | LookupTable):
             part.reset()
+    assert isinstance(module, Perceiver)
+    normal(module.heads, std=0.02)
 
 
 DEBUG: dict[str, Any] = dict(latents=12, latent_width=48, blocks=2, depth=2, heads=4, cross_heads=1, cross_widening=2,

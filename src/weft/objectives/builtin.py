@@ -1,5 +1,6 @@
 """The objectives weft brings, registered."""
 
+from weft.objectives.actions import Actions
 from weft.objectives.boundary import SpanBoundary
 from weft.objectives.classes import Classes
 from weft.objectives.contrast import Contrast
@@ -10,10 +11,12 @@ from weft.objectives.masked import MaskedTokens
 from weft.objectives.patches_hidden import HiddenPatches
 from weft.objectives.replaced import ReplacedTokens
 from weft.objectives.sentences import NextSentence, SentenceOrder
+from weft.objectives.series import MaskedVectors, NextVector
 from weft.objectives.table import BertStyle, Damaged, Deshuffle, DropTokens, Mass, Prefix, ReplaceSpans, Spans
 from weft.objectives.views import Views
 from weft.objectives.writing import NextToken, Translate
 
+OBJECTIVES.register("actions", Actions)
 OBJECTIVES.register("bert_style", BertStyle)
 OBJECTIVES.register("classes", Classes)
 OBJECTIVES.register("contrast", Contrast)
@@ -24,10 +27,12 @@ OBJECTIVES.register("distil", Distil)
 OBJECTIVES.register("distil_masked", DistilMasked)
 OBJECTIVES.register("drop_tokens", DropTokens)
 OBJECTIVES.register("hidden_patches", HiddenPatches)
+OBJECTIVES.register("masked_vectors", MaskedVectors)
 OBJECTIVES.register("mass", Mass)
 OBJECTIVES.register("masked", MaskedTokens)
 OBJECTIVES.register("next_sentence", NextSentence)
 OBJECTIVES.register("next_token", NextToken)
+OBJECTIVES.register("next_vector", NextVector)
 OBJECTIVES.register("prefix", Prefix)
 OBJECTIVES.register("replace_spans", ReplaceSpans)
 OBJECTIVES.register("replaced", ReplacedTokens)

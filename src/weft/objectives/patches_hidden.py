@@ -56,6 +56,7 @@ class HiddenPatches(Objective):
     decoder_heads: int = 4
     normalise: bool = True
     carriers = (Encoder,)
+    of_signals = True
     likelihood = False
     alone = False
 
@@ -64,10 +65,10 @@ class HiddenPatches(Objective):
             raise ValueError(f"share = {self.share} of the places are hidden: above 0 and below 1")
 
     def check(self, module: nn.Module) -> None:
-        """Also ValueError for an encoder of text."""
+        """Also ValueError where places cannot be left out."""
         super().check(module)
-        if not (isinstance(module, Encoder) and isinstance(module.embed, Vectors)):
-            raise ValueError(f"{self.title} hides vectors, and this model reads ids: the objective masked hides those")
+        if isinstance(module, Encoder) and not isinstance(module.embed, Vectors):
+            raise ValueError(f"{self.title} leaves places out, and this model's stem joins them: {self._why()}")
 
     def counts(self, batch: Batch) -> dict[str, int]:
         """The hidden vectors."""

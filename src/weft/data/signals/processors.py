@@ -9,6 +9,7 @@ import numpy as np
 
 from weft.data.signals.mel import LogMel
 from weft.data.signals.pictures import Patches
+from weft.data.signals.series import Series
 from weft.data.signals.wave import Waveform
 from weft.files import DamagedFile, read_json, write_json
 from weft.named import named_from_data, named_to_data
@@ -41,7 +42,7 @@ class Reads(NamedTuple):
     classes: tuple[str, ...]
 
 
-PROCESSORS: dict[str, type[Any]] = {"log_mel": LogMel, "patches": Patches, "waveform": Waveform}
+PROCESSORS: dict[str, type[Any]] = {"log_mel": LogMel, "patches": Patches, "series": Series, "waveform": Waveform}
 
 
 def write_processor(folder: Path, processor: Processor, classes: tuple[str, ...] = ()) -> None:

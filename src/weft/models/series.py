@@ -1,0 +1,67 @@
+"""A Transformer of numbers: a row's places are vectors (a series' channels at one time), and so is what is told.
+
+`looks` says what a place sees: "back", itself and what came before, for the head "next", which tells the vector that
+follows; "both", all of its row, for "hidden", which tells vectors that were hidden (Zerveas et al. 2021, §3). Pre-LN,
+rotary positions; where we differ from Zerveas et al.: their layers have BatchNorm, and positions are trained.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+from weft.models.family import FAMILIES, Family, draw
+from weft.nn import MLP, Attention, Block, Causal, Encoder, Field, Full, LayerNorm, Residual, RopeScheme, Scheme, Stack
+from weft.nn.vectors import VectorHead, Vectors
+
+
+@dataclass(frozen=True)
+class Series:
+    channels: int = 1
+    context: int = 512
+    width: int = 256
+    depth: int = 6
+    heads: int = 8
+    hidden: int = 1024
+    act: str = "gelu"
+    eps: float = 1e-5
+    looks: Literal["back", "both"] = "back"
+    dropout: float = 0.1
+    attention_dropout: float | None = None  # of the attention weights; None: dropout. Above 0 it takes slower kernels
+    tasks: tuple[str, ...] = ("next",)
+
+    @property
+    def vocab(self) -> int:
+        """It reads no ids."""
+        return 0
+
+
+# fmt: off
+def build(c: Series, *, position: Scheme | None = None, attention: type[Attention] = Attention) -> Encoder:
+    scheme, head_width, both = position or RopeScheme(), c.width // c.heads, c.looks == "both"
+    if unknown := [task for task in c.tasks if task not in ("next", "hidden")]:
+        raise ValueError(f"tasks = {c.tasks}, but no task is called {unknown[0]!r}: there are next and hidden")
+    norm, relative = partial(LayerNorm, c.width, eps=c.eps), partial(scheme.relative, c.heads, head_width)
+    rate = c.dropout if c.attention_dropout is None else c.attention_dropout
+    attn = partial(attention, c.width, c.heads, dropout=rate)
+    layers = [
+        Block(attn=Residual(attn(relative=relative(bidirectional=both)), pre=norm(), drop=c.dropout),
+              mlp=Residual(MLP(c.width, c.hidden, act=c.act), pre=norm(), drop=c.dropout))
+        for _ in range(c.depth)
+    ]
+    field = Field(scheme.field(c.heads, head_width, bidirectional=both), Full() if both else Causal())
+    stem = Vectors(c.channels, c.width, position=scheme.stem(c.width, c.context), dropout=c.dropout)
+    heads = {task: VectorHead(c.width, c.channels) for task in c.tasks}
+    return Encoder(stem, Stack(layers, fields={"self": field}, norm=norm()), heads)
+
+
+FAMILIES.register("series", Family(
+    name="series", config=Series, build=build, initialise=draw, objective="next_vector", reads="signals",
+    sizes={
+        "debug": dict(channels=3, context=64, width=48, depth=2, heads=4, hidden=96, dropout=0.0),
+        "small": dict(channels=1, context=256, width=128, depth=4, heads=4, hidden=512),
+        "base": dict(),
+    },
+    summary="rows of numbers, pre-LN, rotary positions; tells the next vector, or hidden ones",
+))

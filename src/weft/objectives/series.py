@@ -1,0 +1,162 @@
+"""Of rows of numbers: the vector that follows, and vectors that were hidden."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from weft.batch import IGNORED, Batch, Dataset, Place
+from weft.nn import Encoder
+from weft.nn.vectors import VectorHead
+from weft.objectives.loss import TERM, Loss
+from weft.objectives.reading import Headed, Reading
+from weft.objectives.turned import Varied
+from weft.objectives.wrapped import bare
+
+VECTORS = "vectors"  # what a batch is asked: its rows as they were, fp32 [B, T, C]
+
+
+def there(batch: Batch) -> Tensor:
+    """Where a batch holds anything, bool [B, T]."""
+    if batch.segments is not None:
+        return batch.segments > 0
+    return torch.ones(batch.tokens.shape[:2], dtype=torch.bool, device=batch.tokens.device)
+
+
+@dataclass(frozen=True)
+class Told(Reading):
+    """The squared error of vectors, each as the mean over its numbers."""
+
+    of_signals = True
+
+    @abstractmethod
+    def wanted(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Of each place the vector that it is to tell, [B, T, C], and whether it is asked, bool [B, T]."""
+
+    def check(self, module: nn.Module) -> None:
+        """Also ValueError for a model of ids."""
+        super().check(module)
+        head = module.heads[self.asks] if isinstance(module, Encoder) and self.asks in module.heads else None
+        if not isinstance(head, VectorHead):
+            raise ValueError(
+                f"{self.title} asks a head {self.asks!r} that tells vectors, which this model does not have: choose a "
+                "family of series"
+            )
+
+    def counts(self, batch: Batch) -> dict[str, int]:
+        """The vectors that are asked."""
+        return {TERM: int(self.wanted(batch)[1].sum())}
+
+    def answers(self, batch: Batch) -> None:
+        """None: they are numbers."""
+
+    def constant(self, module: Any, batches: Iterable[Batch]) -> float | None:
+        """What the mean of all that is asked pays."""
+        asked = [vectors[places] for vectors, places in map(self.wanted, batches)]  # [n, C] each
+        vectors = torch.cat(asked).double() if asked else torch.zeros(0, 1)  # [N, C]
+        return float((vectors - vectors.mean(dim=0)).square().mean()) if len(vectors) else None
+
+    def terms(self, module: Encoder | Headed, x: Tensor, batch: Batch) -> dict[str, Loss]:
+        """The term "loss"."""
+        encoder = bare(module)
+        assert isinstance(encoder, Encoder)
+        vectors, places = self.wanted(batch)
+        told = encoder.logits(x, self.asks)[places].float()  # [N, C]
+        return {TERM: Loss((told - vectors[places].float()).square().mean(dim=-1).sum(), int(places.sum()))}
+
+
+@dataclass(frozen=True)
+class NextVector(Told):
+    """The squared error of the vector that follows each place, told by the head "next" from that place and those before
+    it. The last place of a document is not asked, nor one whose label is IGNORED."""
+
+    asks = "next"
+
+    def check(self, module: nn.Module) -> None:
+        """Also ValueError for a model that would see what it is to tell."""
+        super().check(module)
+        assert isinstance(module, Encoder)
+        try:
+            module.stack.check_causal()
+        except ValueError as error:
+            raise ValueError(f"{self.title} asks a model that looks back only: {error}") from error
+
+    def wanted(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The vectors behind; a place is asked where one of its own document follows."""
+        following, places = batch.tokens.roll(-1, dims=1), there(batch).clone()
+        places[:, -1] = False
+        if batch.segments is not None:
+            places &= batch.segments == batch.segments.roll(-1, dims=1)
+        if batch.labels is not None:
+            places &= batch.labels != IGNORED
+        return following, places
+
+
+@dataclass(frozen=True)
+class MaskedVectors(Told):
+    """The squared error of vectors that were hidden, told by the head "hidden" from those that were not.
+
+    A row is cut into stretches of `stretch` places, from a drawn place on, and `share` of the stretches are hidden, at
+    least one. A hidden vector is 0, which is a normalised channel's mean (Zerveas et al. 2021, §3.3; there each channel
+    is hidden by itself).
+    """
+
+    share: float = 0.15
+    stretch: int = 3
+    asks = "hidden"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share < 1:
+            raise ValueError(f"share = {self.share} of a row cannot be hidden: it is above 0 and below 1")
+        if self.stretch < 1:
+            raise ValueError(f"stretch = {self.stretch}, but it has at least 1 place")
+
+    @property
+    def predicted(self) -> float:
+        """The share of a row's places that is asked for."""
+        return self.share
+
+    def turn_signals(self, data: Dataset[Batch], seed: int) -> Dataset[Batch]:
+        """The same rows with vectors hidden."""
+        return HiddenVectors(data, self, seed)
+
+    def wanted(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """What stood at the hidden places. ValueError where nothing was hidden."""
+        if batch.labels is None or VECTORS not in batch.asked:
+            raise ValueError("nothing of this batch is hidden: turn the data by this objective")
+        return batch.asked[VECTORS], batch.labels != IGNORED
+
+
+class HiddenVectors(Varied):
+    """A data set's rows with vectors hidden; labels are 0 there and IGNORED elsewhere, and the rows as they were are
+    asked."""
+
+    purpose = "masked_vectors"
+
+    def __init__(self, data: Dataset[Batch], how: MaskedVectors, seed: int) -> None:
+        super().__init__(data, seed)
+        self.how = how
+
+    def batch(self, places: Sequence[Place]) -> Batch:
+        """These samples, each with other places hidden in every epoch."""
+        rows = self.data.batch(places)
+        tokens, able = rows.tokens.clone(), there(rows)
+        labels = torch.full(able.shape, IGNORED)
+        for row, place in enumerate(places):
+            chosen = able[row].nonzero()[:, 0]
+            chosen = chosen[self._hidden(len(chosen), self.draw(place))]
+            labels[row, chosen], tokens[row, chosen] = 0, 0.0
+        return replace(rows, tokens=tokens, labels=labels, asked={**rows.asked, VECTORS: rows.tokens})
+
+    def _hidden(self, count: int, draw: torch.Generator) -> Tensor:
+        """Which of a row's places are hidden, bool [count]. What is drawn depends on the row alone."""
+        first = int(torch.randint(self.how.stretch, (), generator=draw))
+        stretch = (torch.arange(count) + first) // self.how.stretch  # of each place
+        number = int(stretch[-1]) + 1 if count else 0
+        wanted = max(1, round(self.how.share * number))
+        return torch.isin(stretch, torch.randperm(number, generator=draw)[:wanted])
