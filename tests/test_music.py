@@ -345,7 +345,7 @@ def test_a_chorale_is_learnt_by_heart() -> None:
     ids = torch.tensor([[END, *Voices(2).encode(piece)]])
     module = Blueprint.of("music", "debug").build(seed=1).train()
     optimiser, losses = torch.optim.AdamW(module.parameters(), lr=1e-2), list[float]()
-    for _ in range(90):
+    for _ in range(150):
         scores = module.logits(module(ids[:, :-1])[0])  # type: ignore[operator]
         loss = functional.cross_entropy(scores[0], ids[0, 1:])
         optimiser.zero_grad()
