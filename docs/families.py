@@ -43,17 +43,34 @@ OWN = {
         "tests/test_conformer.py::test_the_block_is_the_paper_s "
         "tests/test_conformer.py::test_the_loss_is_the_sum_over_all_ways",
     ),
+    "cct": (
+        "the authors' equations, of torch's convolutions and products",
+        "tests/test_pictures.py::test_cct_is_what_its_definition_says",
+    ),
     "gpt3": (
         "GPT-2, where the window covers the row; the keys that have a gradient in each layer, counted",
         "tests/test_classic.py::test_every_second_layer_of_gpt3_looks_through_a_window "
         "tests/test_classic.py::test_gpt3_is_gpt2_where_the_window_covers_the_row",
     ),
+    "music": (
+        "the vectors of distance looked up one by one, which skewing must equal",
+        "tests/test_music.py::test_skewing_is_what_is_looked_up",
+    ),
     "rnn": ("a loop over torch.nn.GRUCell", "tests/test_recurrent.py::test_it_is_a_plain_loop_over_cells"),
+    "series": (
+        "what the definition says of the next and of hidden vectors",
+        "tests/test_series.py::test_the_next_vector_is_told_from_those_before "
+        "tests/test_series.py::test_hidden_vectors_are_told_from_the_others",
+    ),
     "spanbert": (
         "BERT, and the paper's equations of the span head",
         "tests/test_bert_kin.py::test_a_span_is_told_from_the_states_just_outside_it",
     ),
     "transformer": ("torch.nn.Transformer", "tests/test_parity.py::test_the_transformer_of_2017"),
+    "unit": (
+        "the paper's equations for one row at a time, with torch's attention",
+        "tests/test_unit.py::test_a_task_is_asked_as_the_paper_says",
+    ),
 }
 
 
@@ -61,12 +78,9 @@ def lines(name: str) -> int:
     """Of the file that registers a family."""
     from weft.models.family import _FILES
 
-    found = [
-        path
-        for path in (ROOT / "src" / "weft" / "models" / f"{file}.py" for file in _FILES)
-        if re.search(rf'name="{name}"|"{name}"', path.read_text(encoding="utf-8"))
-    ]
-    return len(found[0].read_text(encoding="utf-8").splitlines())
+    texts = [(ROOT / "src" / "weft" / "models" / f"{file}.py").read_text(encoding="utf-8") for file in _FILES]
+    found = [text for form in (f'name="{name}"', f'"{name}"') for text in texts if form in text]
+    return len(found[0].splitlines())
 
 
 def row(name: str) -> tuple[str, dict[str, Any]]:

@@ -102,11 +102,17 @@ def told(batch: Batch, words: Words) -> tuple[str, str]:
 def page() -> str:
     """The page's text."""
     words = Words.train([SENTENCE, OTHER, "Danke für die Einladung letzte Woche ."], 0)
-    names = [name for name in OBJECTIVES.names() if OBJECTIVES.get(name).__module__.startswith("weft.")]
+    every = [name for name in OBJECTIVES.names() if OBJECTIVES.get(name).__module__.startswith("weft.")]
+    names = [name for name in every if not OBJECTIVES.get(name).of_signals]
     found = [line for name in [*names, "masked+next_sentence"] for line in shown(name, words)]
     lines = [f"| {what} | {read} | {asked} |" for what, read, asked in found]
-    summaries = "\n".join(f"- `{name}`: {' '.join((OBJECTIVES.get(name).__doc__ or '').split())}" for name in names)
-    return HEAD + "\n".join(lines) + "\n\n## What each is\n\n" + summaries + "\n"
+    texts, signals = summaries(names), summaries([name for name in every if name not in names])
+    return HEAD + "\n".join(lines) + f"\n\n## What each is\n\n{texts}\n\n## Of signals\n\n{signals}\n"
+
+
+def summaries(names: list[str]) -> str:
+    """What each is, in its own words."""
+    return "\n".join(f"- `{name}`: {' '.join((OBJECTIVES.get(name).__doc__ or '').split())}" for name in names)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 import io
 import json
+import re
+import string
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -29,6 +31,7 @@ SIZES: dict[str, dict[str, Any]] = {
         pad_id=0, unk_id=1, bos_id=-1, eos_id=-1, control_symbols=["[CLS]", "[SEP]", "[MASK]"],
         user_defined_symbols=["(", ")", "£"],
     ),
+    "SiglipTokenizer": dict(pad_id=0, eos_id=1, unk_id=2, bos_id=-1),
 }  # fmt: skip
 FILES = {
     "XLMRobertaTokenizer": "sentencepiece__bpe__model",
@@ -37,6 +40,7 @@ FILES = {
     "PegasusTokenizer": "spiece__model",
     "DebertaV2Tokenizer": "spm__model",
     "AlbertTokenizer": "spiece__model",
+    "SiglipTokenizer": "spiece__model",
 }
 MORE = ("the (cat) sat, £5 of it", "Room 9, please", "“quoted” ``text'' and   spaces")
 # Where a class puts the model's pieces: the first of its own ids, and how far a piece is moved.
@@ -126,6 +130,29 @@ def test_albert_takes_digits_and_commas_apart_and_keeps_symbols_whole(tmp_path: 
     assert ours.encode("Café ``X''") == ours.encode('cafe "x"')
     kept = load_tokenizer(folder_of("AlbertTokenizer", tmp_path / "kept", keep_accents=True, do_lower_case=False))
     assert kept.encode("Café") != ours.encode("Café")
+
+
+def canonical(text: str) -> str:
+    """As SigLIP's authors prepare texts."""
+    return re.sub(r"\s+", " ", text.lower().translate(str.maketrans("", "", string.punctuation))).strip()
+
+
+def test_siglip_reads_words_alone(tmp_path: Path) -> None:
+    """The reference puts an empty word before a text that begins with what is taken away; SentencePiece does not."""
+    transformers = pytest.importorskip("transformers")
+    folder = folder_of("SiglipTokenizer", tmp_path)
+    ours, theirs = load_tokenizer(folder), transformers.SiglipTokenizer.from_pretrained(folder)
+    pieces = pytest.importorskip("sentencepiece").SentencePieceProcessor(model_proto=trained("SiglipTokenizer"))
+    assert isinstance(ours, LibraryTokenizer) and ours.template is not None
+    lines = [line for line in thousand() if line and "</s>" not in line] + [*TEXT, *MORE]
+    plain = [line for line in lines if not set(line.lower()) & set("ςσ")]  # of which the last of a word is another
+    agree(ours, lambda line: pieces.encode(canonical(line)), plain)
+    words = [line for line in plain if line[0].isalnum() and not set(line) & set("<▁")]
+    agree(ours, lambda line: theirs(line, add_special_tokens=False).input_ids, words)
+    assert ours.encode("  The CAT, sat! ") == ours.encode("the cat sat") == pieces.encode("the cat sat")
+    assert ours.template.one(ours.encode("the cat"))[0] == theirs("the cat").input_ids
+    kept = load_tokenizer(folder_of("SiglipTokenizer", tmp_path / "kept", do_lower_case=False))
+    assert kept.encode("Cat") != ours.encode("Cat")
 
 
 @pytest.mark.parametrize(

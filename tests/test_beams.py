@@ -13,7 +13,9 @@ from weft.models import Blueprint
 from weft.nn import Writer
 
 PUBLISHED = [name for name in published() if isinstance(Blueprint.of(name, "debug").empty(), Writer)]
-CASE = {name: case for name in PUBLISHED for case in reversed(CASES.get(name, ())) if case.greedy}
+CASE = {
+    name: case for name in PUBLISHED for case in reversed(CASES.get(name, ())) if case.greedy and case.given is None
+}
 WRITERS = list(CASE)
 THEIRS: dict[EarlyStopping, bool | str] = {"never": "never", "likely": False, "always": True}
 LENGTHS = (6, 1, 3)  # of prompts

@@ -194,7 +194,7 @@ def test_how_long_a_sound_may_be_is_how_many_places_it_makes() -> None:
         blueprint = Blueprint.of(name, "debug").change("position", "learned")
         module, longest = blueprint.build(), blueprint.config.context
         assert isinstance(module, Encoder) and module.context == longest
-        assert module.embed.places(longest) == blueprint.config.places == module.embed.places(longest + 1) - 1
+        assert module.embed.extent(longest) == blueprint.config.places == module.embed.extent(longest + 1) - 1
         channels = module.embed.channels
         assert module(torch.zeros(1, longest, channels))[0].shape[1] == blueprint.config.places
         with pytest.raises(ValueError, match=f"but the trained positions end at {longest}"):
@@ -397,3 +397,15 @@ def test_older_names_dead_tensors_and_what_is_refused(tmp_path: Path) -> None:
     config = theirs.config.to_dict() | {"architectures": ["Wav2Vec2ConformerForCTC"], "apply_spec_augment": True}
     write_json(tmp_path / "a" / "config.json", config)
     assert any("apply_spec_augment is True" in notice for notice in weft.load(tmp_path / "a").notices)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", LABELLING)
+def test_a_kind_of_attention_is_made_for_the_places_behind_the_stem(name: str) -> None:
+    blueprint = Blueprint.of(name, "debug").change("position", "none").change("attention", "low_rank")
+    blueprint = blueprint.change("attention.rank", "5")
+    module = randomised(blueprint.build())
+    core = module.stack.layers[0].attn.branch.core
+    assert core.length == blueprint.config.places
+    rows = sounds_for(module, 60, 33, 51)
+    assert say(module, rows) == [say(module, [row])[0] for row in rows]

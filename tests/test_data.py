@@ -460,11 +460,11 @@ def test_a_batch_is_sliced_moved_and_checked():
         with pytest.raises(ValueError, match="of a batch of 3 are none"):
             batch.rows(start, stop)
     with pytest.raises(ValueError, match=r"labels \[1, 3\] need the shape"):
-        Batch(torch.zeros(1, 2), labels=torch.zeros(1, 3))
+        Batch(torch.zeros(1, 2, dtype=torch.int64), labels=torch.zeros(1, 3))
     with pytest.raises(ValueError, match="one to one"):
-        Batch(torch.zeros(1, 2), source=Batch(torch.zeros(2, 2)))
+        Batch(torch.zeros(1, 2, dtype=torch.int64), source=Batch(torch.zeros(2, 2, dtype=torch.int64)))
     with pytest.raises(ValueError, match="2 sample numbers for 1 rows"):
-        Batch(torch.zeros(1, 2), samples=(1, 2))
+        Batch(torch.zeros(1, 2, dtype=torch.int64), samples=(1, 2))
 
 
 # ---- order ----

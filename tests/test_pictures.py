@@ -1,23 +1,31 @@
 """What reads pictures: what is refused, what is pooled, and what stands before the patches."""
 
 import math
+from copy import copy
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from odd.pictures import Hidden
+from odd.pictures import Hidden, Pictures
 from published_cases import CASES, reference
 from torch import Tensor, nn
+from torch.nn import functional
 
 import weft
+from weft.batch import Batch
 from weft.files import read_tensors, write_tensors
+from weft.generate import GREEDY, generate
+from weft.hub.changed import stretch
 from weft.hub.fields import read_fields, write_fields
 from weft.models import Blueprint
-from weft.nn import Causal, Context, Encoder, Field, Full, Layout, Position
+from weft.nn import Causal, Context, Decoder, Encoder, Field, Full, Layout, Position
 from weft.nn.depth import DropBranch
 from weft.objectives import OBJECTIVES
 from weft.objectives.pixels import hidden_squares, standardised
+from weft.recipes.recipe import with_heads
+from weft.settings import SettingError
 
 CLASSES = ("vit", "deit")
 PATCHED = (*CLASSES, "mae")
@@ -76,6 +84,23 @@ def test_other_than_its_vectors_are_refused(name: str) -> None:
             module(wrong)
     with pytest.raises(ValueError, match="10 tokens, but the trained positions end at 9"):
         module(torch.cat((given, given[:, :1]), dim=1))
+
+
+@pytest.mark.parametrize("pool", ["first", "mean", "weighed"])
+def test_what_a_picture_is_read_of(pool: str) -> None:
+    blueprint = Blueprint.of("vit", "debug", pool=pool)
+    module = encoder(blueprint)
+    stir(module)
+    hidden, _ = module(rows(blueprint))
+    assert hidden.shape == (3, 9 + (pool == "first"), 48)
+    got = module.pool(hidden)
+    if pool == "weighed":
+        weight, bias = (module.get_parameter(f"pooler.out.{part}") for part in ("weight", "bias"))
+        wanted = torch.stack([(row @ weight[0] + bias).softmax(dim=0) @ row for row in hidden])
+    else:
+        wanted = hidden[:, 0] if pool == "first" else hidden.mean(dim=1)
+    torch.testing.assert_close(got, wanted)
+    assert (write_fields(blueprint) is None) == (pool != "first")
 
 
 def test_the_classes_of_deit_are_the_mean_of_two_heads_of_two_tokens() -> None:
@@ -277,3 +302,241 @@ def test_names_of_either_version_of_the_references_decoder_are_read(tmp_path: Pa
     write_tensors(path, renamed)
     again = weft.load(tmp_path).module.state_dict()
     assert all(torch.equal(first[name], again[name]) for name in first) and first.keys() == again.keys()
+
+
+# --------------------------------------------------------------------------------------------------- pixels as colours
+
+
+def test_the_id_that_begins_an_image_is_read_and_never_written() -> None:
+    blueprint = Blueprint.of("imagegpt", "debug")
+    module, start = blueprint.build(), blueprint.config.vocab - 1
+    assert isinstance(module, Decoder) and (module.head.vocab, module.embed.vocab) == (8, 9)
+    stir(module)
+    made = generate(module, [[start], [start, 3, 5], [start]], new=13, sampling=GREEDY)
+    assert made[0].ids == made[2].ids and all(0 <= id < start for row in made for id in row.ids)
+    for prompt, row in zip(([start], [start, 3, 5]), made, strict=False):
+        ids = [*prompt]
+        while len(ids) < len(prompt) + 13:  # without a cache
+            hidden, _ = module(torch.tensor([ids]))
+            ids.append(int(module.logits(hidden)[0, -1].argmax()))
+        assert tuple(ids[len(prompt) :]) == row.ids
+
+
+def test_image_gpt_learns_to_write_colours_after_the_id_that_begins() -> None:
+    blueprint = Blueprint.of("imagegpt", "debug", dropout=0.1)
+    module = blueprint.build().train()
+    colours = torch.randint(0, 8, (3, 16), generator=torch.Generator().manual_seed(0))
+    rows = torch.cat((torch.full((3, 1), 8), colours[:, :-1]), dim=1)
+    hidden, _ = module(rows)
+    module.nats(hidden, colours).backward()  # type: ignore[operator]
+    for key, parameter in module.named_parameters():
+        assert parameter.grad is not None and parameter.grad.isfinite().all() and parameter.grad.any(), key
+    with pytest.raises(ValueError, match="a colour beside it"):
+        Blueprint.of("imagegpt", "debug", vocab=1).build()
+
+
+def test_what_is_not_understood_of_image_gpt_is_named() -> None:
+    for field, value in (("tie_word_embeddings", True), ("scale_attn_by_inverse_layer_idx", True)):
+        with pytest.raises(ValueError, match=field):
+            read_fields({"model_type": "imagegpt", field: value})
+    with pytest.raises(ValueError, match="ImageGPTForImageClassification"):
+        read_fields({"model_type": "imagegpt", "architectures": ["ImageGPTForImageClassification"]})
+
+
+# ----------------------------------------------------------------------------- tokens that convolutions make of pixels
+
+
+def convolved(module: Encoder, c: Any, pixels: Tensor) -> Tensor:
+    """CCT's classes of images [B, channels, image, image], by its definition (torch's own layers)."""
+    state, x = {name: tensor.double() for name, tensor in module.state_dict().items()}, pixels.double()
+    for number in range(c.convolutions):
+        x = functional.conv2d(x, state[f"embed.kernels.{number}"], stride=c.stride, padding=c.kernel // 2)
+        x = nn.MaxPool2d(3, 2, 1)(torch.relu(x))
+    x = x.flatten(2).transpose(1, 2) + state["embed.position.weight"]
+
+    def linear(x: Tensor, name: str) -> Tensor:
+        return functional.linear(x, state[f"{name}.weight"], state.get(f"{name}.bias"))
+
+    def norm(x: Tensor, name: str) -> Tensor:
+        return functional.layer_norm(x, (c.width,), state[f"{name}.weight"], state[f"{name}.bias"], c.eps)
+
+    for layer in (f"stack.layers.{number}" for number in range(c.depth)):
+        looks, read = f"{layer}.attn.branch", norm(x, f"{layer}.attn.pre")
+        q, k, v = (linear(read, f"{looks}.{way}").unflatten(-1, (c.heads, -1)).transpose(1, 2) for way in "qkv")
+        weights = (q @ k.mT * (c.width // c.heads) ** -0.5).softmax(dim=-1)
+        x = norm(x + linear((weights @ v).transpose(1, 2).flatten(2), f"{looks}.out"), f"{layer}.attn.after")
+        x = x + linear(functional.gelu(linear(x, f"{layer}.mlp.branch.up")), f"{layer}.mlp.branch.down")
+    x = norm(x, "stack.norm")
+    pooled = torch.stack([linear(row, "pooler.out").softmax(dim=0).T @ row for row in x])[:, 0]
+    return linear(pooled, "heads.classes.out")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        dict(convolutions=1, channels=3, image=9),
+        dict(kernel=7, stride=2, image=33, inner=7, heads=3),
+        dict(kernel=5),
+    ],
+    ids=str,
+)
+def test_cct_is_what_its_definition_says(changes: dict[str, Any]) -> None:
+    blueprint = Blueprint.of("cct", "debug", **changes)
+    module, c = encoder(blueprint).double(), blueprint.config
+    stir(module)
+    pixels = torch.randn(3, c.channels, c.image, c.image, generator=torch.Generator().manual_seed(1))
+    hidden, _ = module(pixels.flatten(2).mT.double())
+    assert hidden.shape == (3, c.side**2, c.width) and c.context == c.image**2
+    wanted = convolved(module, c, pixels)
+    assert float((module.logits(hidden) - wanted).detach().abs().max() / wanted.std()) < 1e-10
+
+
+def test_cct_learns_everywhere_and_begins_by_its_seed() -> None:
+    blueprint = Blueprint.of("cct", "debug", dropout=0.1)
+    one, same, other = (blueprint.build(seed=seed).state_dict() for seed in (1, 1, 2))
+    assert all(torch.equal(one[key], same[key]) for key in one) and any(not torch.equal(one[k], other[k]) for k in one)
+    module, (weight, kernel) = encoder(blueprint).train(), (one["embed.position.weight"], one["embed.kernels.1"])
+    assert float(weight.std()) == pytest.approx(0.2, rel=0.1)
+    assert float(kernel.std()) == pytest.approx((2 / (16 * 9)) ** 0.5, rel=0.1)
+    torch.manual_seed(0)
+    hidden, _ = module(rows(blueprint, 8))
+    module.nats(hidden, torch.arange(8) % 5, "classes").backward()
+    for key, parameter in module.named_parameters():
+        assert parameter.grad is not None and parameter.grad.isfinite().all(), key
+        assert parameter.grad.any() or key == "pooler.out.bias", key  # what all weights have in common
+
+
+def test_cct_reads_whole_images_of_pixels_and_nothing_else() -> None:
+    blueprint = Blueprint.of("cct", "debug")
+    module, given = encoder(blueprint), rows(blueprint)
+    for wrong, here, said in (
+        (given[:, :-1], None, "all 144 pixels of an image in their order, not 143 pixels"),
+        (given, Layout(segments=torch.ones(3, 144, dtype=torch.int64)), "places of their own, or padding"),
+        (given.expand(-1, -1, 3), None, "reads pixels"),
+        (torch.zeros(3, 144, dtype=torch.int64), None, "reads pixels"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            module(wrong, here)
+    with pytest.raises(ValueError, match="pixels have none"):
+        module(given, types=torch.zeros(3, 144, dtype=torch.int64))
+    for changes, said in ((dict(patch=2), "one by one"), (dict(kernel=4), "one by one"), (dict(tasks=["x"]), "alone")):
+        with pytest.raises(ValueError, match=said):
+            Blueprint.of("cct", "debug", **changes).build()
+
+
+def test_cct_is_kept_in_a_folder_of_ours(tmp_path: Path) -> None:
+    blueprint = Blueprint.of("cct", "debug")
+    model = weft.Model(blueprint.build(seed=3), blueprint)
+    weft.save(model, tmp_path)
+    again = weft.load(tmp_path)
+    assert again.blueprint == blueprint
+    given, (one, other) = rows(blueprint), (model.module, again.module)
+    assert torch.equal(one(given)[0], other(given)[0])
+
+
+@pytest.mark.parametrize("name", [*PATCHED, "cct"])
+@pytest.mark.parametrize("scheme", ["none", "rope", "alibi", "t5", "shaw"])
+def test_any_scheme_of_positions_goes_with_pictures(name: str, scheme: str) -> None:
+    blueprint = Blueprint.of(name, "debug").change("position", scheme)
+    module = blueprint.build()
+    assert module(rows(blueprint))[0].isfinite().all()
+
+
+# ------------------------------------------------------------------------------------------- images of another size
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", PATCHED)
+@pytest.mark.parametrize("patches_of_a_side", [2, 3, 7, 9])
+def test_a_model_for_another_size_is_the_references_there(name: str, patches_of_a_side: int, tmp_path: Path) -> None:
+    """Also as the reference reads it, once it is saved at that size."""
+    pytest.importorskip("transformers")
+    case = CASES[name][-1 if name == "mae" else 0]
+    theirs = reference(case)
+    theirs.base_model.embeddings.position_embeddings.data.normal_(generator=torch.Generator().manual_seed(5))
+    theirs.save_pretrained(tmp_path / "theirs")
+    image, config = patches_of_a_side * theirs.config.patch_size, copy(theirs.config)
+    config.image_size = image
+    given = (Hidden if name == "mae" else Pictures).of(config)
+    model = weft.load(tmp_path / "theirs")
+    other = model.resized(image)
+    theirs.forward = partial(theirs.forward, interpolate_pos_encoding=True)
+    wanted, got = given.theirs(theirs), given.ours(other.module)
+    assert float((got - wanted).detach().abs().max() / wanted.detach().std()) <= 1e-5
+    assert other.config.image == image and model.config.image == case.fields["image_size"]
+    weft.save(other, tmp_path / "ours")
+    again, told = type(theirs).from_pretrained(tmp_path / "ours", output_loading_info=True)
+    assert not any(told.values()) and again.config.image_size == image
+    assert float((given.theirs(again) - wanted).detach().abs().max() / wanted.detach().std()) <= 1e-5
+
+
+def test_a_model_of_the_same_size_is_the_same_and_another_is_a_copy() -> None:
+    for name in (*PATCHED, "cct"):
+        blueprint = Blueprint.of(name, "debug")
+        model = weft.Model(blueprint.build(), blueprint)
+        same, larger = model.resized(12), model.resized(24)
+        state = model.module.state_dict()
+        assert all(torch.equal(state[key], tensor) for key, tensor in same.module.state_dict().items())
+        assert same.notices == () and "embed.position.weight" in larger.notices[0]
+        moved = larger.module.state_dict()
+        assert {key for key in state if state[key].shape != moved[key].shape} >= {"embed.position.weight"}
+        assert larger.module(rows(larger.blueprint))[0].isfinite().all()
+        with torch.no_grad():
+            next(larger.module.parameters()).zero_()
+        assert next(model.module.parameters()).any()
+
+
+def test_what_stands_before_the_patches_is_kept_and_a_flat_table_stays_flat() -> None:
+    table = torch.randn(2 + 16, 5, generator=torch.Generator().manual_seed(0))
+    table[2:] = torch.arange(5.0)
+    made = stretch(table, 2 + 49, 2)
+    assert made.shape == (51, 5) and torch.equal(made[:2], table[:2])
+    torch.testing.assert_close(made[2:], torch.arange(5.0).expand(49, -1))
+    assert stretch(table.bfloat16(), 2 + 9, 2).dtype == torch.bfloat16
+    for rows_, before in ((51, 1), (50, 2), (2, 2)):
+        with pytest.raises(ValueError, match="no squares of places"):
+            stretch(table, rows_, before)
+
+
+def test_sizes_that_do_not_fit_are_refused() -> None:
+    blueprint = Blueprint.of("vit", "debug")
+    model = weft.Model(blueprint.build(), blueprint)
+    with pytest.raises(ValueError, match="image = 13 pixels are no whole number of patches of 4"):
+        model.resized(13)
+    text = Blueprint.of("gpt2", "debug")
+    with pytest.raises(SettingError, match="image"):
+        weft.Model(text.build(), text).resized(12)
+    low = Blueprint.of("vit", "debug").change("attention", "low_rank")
+    with pytest.raises(ValueError, match=r"core.* would be"):
+        weft.Model(low.build(), low).resized(24)
+
+
+@pytest.mark.parametrize("name", [*PATCHED, "cct"])
+def test_every_family_of_pictures_is_asked_for_classes_by_its_own_head(name: str) -> None:
+    blueprint = with_heads(Blueprint.of(name, "debug", classes=5), ("classes",))
+    assert blueprint.config.tasks == ("classes",)
+    batch = Batch(rows(blueprint, 4), asked={"label": torch.tensor([0, 3, 4, 1])})
+    for objective in (OBJECTIVES.get("classes")(), OBJECTIVES.get("classes")(smoothing=0.1)):
+        module = objective.wrap(blueprint.build(), blueprint, 0, lambda folder: nn.Identity())
+        assert isinstance(module, Encoder)  # nothing was put beside it
+        with torch.autocast("cpu", torch.bfloat16):
+            losses = objective.losses(module.train(), batch)
+        total = torch.stack([loss.sum for loss in losses.values()]).sum()
+        total.backward()
+        assert total.isfinite() and all(parameter.grad is not None for parameter in module.parameters())
+
+
+def test_hidden_patches_are_painted_in_half_precision_too() -> None:
+    blueprint = Blueprint.of("mae", "debug")
+    module, (_, seen, order) = encoder(blueprint), some(blueprint)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert painted(module, seen, order).isfinite().all()
+    assert painted(module.bfloat16(), seen.bfloat16(), order).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("name", [*PATCHED, "cct"])
+@pytest.mark.parametrize("kind", ["window", "low_rank", "linear", "block_global"])
+def test_any_kind_of_attention_goes_with_pictures(name: str, kind: str) -> None:
+    blueprint = Blueprint.of(name, "debug").change("attention", kind)
+    assert blueprint.build()(rows(blueprint))[0].isfinite().all()

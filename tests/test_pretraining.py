@@ -45,6 +45,7 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 FAMILY = {Encoder: "bert", Decoder: "llama", EncoderDecoder: "t5"}  # a family of each kind
 JOINED = ["masked+next_sentence", "masked+sentence_order", "span_boundary+next_sentence"]
 OURS = [name for name in OBJECTIVES.names() if OBJECTIVES.get(name).__module__.startswith("weft.")]
+OURS = [name for name in OURS if not OBJECTIVES.get(name).of_signals]
 COUPLED = ["contrast"]  # its rows are told apart from one another
 MATRIX = [(name, family) for name in OURS for family in reading("text")]
 

@@ -119,8 +119,8 @@ def test_views_are_told_apart_as_defined() -> None:
     [
         ("share = 1", lambda: HiddenPatches(share=1)),
         ("temperature = 0", lambda: Views(temperature=0)),
-        ("this model reads ids", lambda: HiddenPatches().check(Blueprint.of("bert", "debug").build())),
-        ("this model reads ids", lambda: Views().check(Blueprint.of("bert", "debug").build())),
+        ("this model reads text", lambda: HiddenPatches().check(Blueprint.of("bert", "debug").build())),
+        ("this model reads text", lambda: Views().check(Blueprint.of("bert", "debug").build())),
         ("an encoder", lambda: Views().check(Blueprint.of("llama", "debug").build())),
         ("of 9 places hides none", lambda: rows(HiddenPatches(share=0.01).turn_signals(pictures(), 0), 0)),
     ],
@@ -143,7 +143,7 @@ def test_any_part_goes_into_any_family_of_pictures(family: str, part: str, tmp_p
     module = blueprint.build(seed=0)
     batch = rows(pictures(4, blueprint), 0, 1)
     hidden, _ = module.train()(batch.tokens)
-    module.nats(hidden, batch.asked["label"], "classes").backward()  # type: ignore[operator]
+    hidden.square().sum().backward()
     assert all(part.grad.isfinite().all() for part in module.parameters() if part.grad is not None)
     library.save(Model(module.eval(), blueprint), tmp_path / "saved")
     again = library.load(tmp_path / "saved").module
@@ -157,10 +157,10 @@ def test_each_objective_on_each_family_of_pictures(family: str, objective: str) 
     module = blueprint.build(seed=0)
     try:
         how.check(module)
+        wrapped = how.wrap(module, blueprint, 0, never).train()
     except ValueError as error:
         assert how.title in str(error)
         return
-    wrapped = how.wrap(module, blueprint, 0, never).train()
     batch = rows(how.turn_signals(pictures(6, blueprint), 0), 0, 1, 2, 3)
     losses = how.losses(wrapped, batch)
     assert {name: loss.count for name, loss in losses.items()} == how.counts(batch)
@@ -169,4 +169,4 @@ def test_each_objective_on_each_family_of_pictures(family: str, objective: str) 
     total.backward()
     gradients = [parameter.grad for parameter in wrapped.parameters() if parameter.grad is not None]
     assert gradients and all(gradient.isfinite().all() for gradient in gradients)
-    assert isinstance(module, Encoder) and module.embed.lift.weight.grad is not None  # type: ignore[union-attr]
+    assert isinstance(module, Encoder) and next(module.embed.parameters()).grad is not None

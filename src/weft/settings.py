@@ -1,7 +1,7 @@
 """Settings: frozen dataclasses of plain data, changed by path (`train.steps=200`), to JSON and back.
 
-A field may be an int, float, bool, str, Path, Literal, tuple, list, dict, another such dataclass, or a union of these
-(`X | None` above all). Numbers are finite, so that every value has its JSON.
+A field may be an int, float, bool, str, Path, Literal, tuple, list, dict, another such dataclass, a `Described`, or a
+union of these (`X | None` above all). Numbers are finite, so that every value has its JSON.
 """
 
 import contextlib
@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+from weft.described import Described
 
 S = TypeVar("S")
 
@@ -78,9 +80,7 @@ def _classes(hint: Any) -> list[type]:
 
 def _elements(hint: Any, count: int) -> list[Any]:
     """The types of the `count` elements of a tuple or list type; ValueError where it wants another count."""
-    given = get_args(hint)
-    if not given:
-        return [Any] * count
+    given = get_args(hint) or (Any, ...)
     if get_origin(hint) is list or given[-1] is Ellipsis:
         return [given[0]] * count
     if len(given) != count:
@@ -117,6 +117,8 @@ def _set(value: Any, hint: Any, names: list[str], text: str, path: str) -> Any:
         return _parse(text, hint, path)
     if value is None:
         value = _blank(hint, path)
+    if isinstance(value, Described):
+        return value.change(".".join(names), text)
     if _is_settings(value):
         return _set_field(value, names, text, path)
     if isinstance(value, dict):
@@ -225,6 +227,8 @@ def _guess(text: str) -> Any:
 
 
 def _write(value: Any, hint: Any, path: str) -> Any:
+    if isinstance(value, Described):
+        return value.to_data()
     if _is_settings(value):
         classes = _classes(hint)
         if type(value) not in classes:
@@ -268,6 +272,8 @@ class _Unfit(SettingError):
 
 def _read_one(data: Any, hint: Any, path: str) -> Any:
     kind = get_origin(hint) or hint
+    if isinstance(kind, type) and issubclass(kind, Described) and isinstance(data, kind | dict):
+        return kind.from_data(data) if isinstance(data, dict) else data
     if isinstance(kind, type) and dataclasses.is_dataclass(kind) and isinstance(data, dict):
         hints = _hints(kind)
         for name in data:

@@ -15,7 +15,8 @@ _MODEL = ("config.json", "model.safetensors", "tokenizer.json")
 _RUN = (
     *_MODEL, CONFIG, "generation_config.json", "chat_template.jinja", "additional_chat_templates",
     "additional_chat_templates/tool_use.jinja", "modules.json", "1_Pooling", "1_Pooling/config.json",
-    "sentence_bert_config.json", "config_sentence_transformers.json",
+    "sentence_bert_config.json", "config_sentence_transformers.json", "processor.json", "preprocessor_config.json",
+    "processor_config.json",
     "run.json", "log.jsonl", "loss.png", "report.json", "report.html",
     "checkpoints", "tokens", "tensorboard", "wandb", "wandb.json",
 )

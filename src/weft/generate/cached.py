@@ -23,6 +23,8 @@ class Cached:
     prompts: what a decoder continues, or the sources an encoder-decoder reads, ids or vectors, all of one kind; there
              every target begins with `start` (one id, or several: Marian's padding, mBART's end and language).
              An empty prompt becomes [start].
+    source:  what is given beside the prompts of a decoder that looks at it, as vectors [B, S, C], see `Decoder.insert`;
+             source_here: where these sit.
     new:     most tokens a row may get. chunk: tokens of the prompts taken at once (None: all).
     context: the longest row, prompt included (encoder-decoders: the longest target); None: what the module can place.
              A position scaling that depends on the row's length is fixed for it, so that it does not depend on the
@@ -44,12 +46,10 @@ class Cached:
         start: int | Sequence[int] | None = None,
         context: int | None = None,
         chunk: int | None = None,
+        source: Tensor | None = None,
+        source_here: Layout | None = None,
     ) -> None:
-        if not isinstance(module, Decoder | EncoderDecoder):
-            raise ValueError(
-                f"{type(module).__name__} cannot generate, it reads whole rows: a row is continued by a Decoder or an "
-                "EncoderDecoder"
-            )
+        module = writer(module)
         module.writing.check_causal()
         if new < 1 or (chunk is not None and chunk < 1):
             raise ValueError(
@@ -57,7 +57,12 @@ class Cached:
             )
         if not prompts:
             raise ValueError("no prompt was given: give at least one; [] is an empty one")
+        if source is not None and isinstance(module, EncoderDecoder):
+            raise ValueError(
+                "an encoder–decoder reads its prompts as sources, so that no other can be given: leave it out"
+            )
         self.module, self.chunk = module, chunk
+        self.given = source, source_here
         self.parts = list(module.modules())
         self.device = next(module.parameters()).device
         self.vocab = module.stem.vocab
@@ -83,6 +88,9 @@ class Cached:
             if isinstance(self.module, EncoderDecoder):
                 self.module.fill(self.cache, self.module.encode(*padded(self.sources, "right", self.device)))
             tokens, here = padded(self.targets, "left", self.device)
+            source, source_here = self.given
+            if source is not None and isinstance(self.module, Decoder):
+                tokens = self.module.insert(tokens, source, source_here, here)  # [B, T, D]
             *early, last = range(0, width, chunk)
             for first in early:
                 self._forward(tokens[:, first : first + chunk], _part(here, first, first + chunk))
@@ -115,16 +123,29 @@ class Cached:
         self.cache.keep(torch.tensor(prompts, device=self.device))
 
     def _forward(self, tokens: Tensor, here: Layout) -> Tensor:
-        """tokens [B, T] -> hidden states [B, T, D]."""
+        """tokens [B, T], or vectors [B, T, D] -> hidden states [B, T, D]."""
         if isinstance(self.module, EncoderDecoder):
             return self.module.decode(tokens, here, cache=self.cache)[0]
         return self.module(tokens, here, self.cache)[0]
 
 
+def writer(module: nn.Module) -> Decoder | EncoderDecoder:
+    """The module itself. ValueError where it goes on with no row."""
+    if isinstance(module, Decoder | EncoderDecoder):
+        return module
+    raise ValueError(
+        f"{type(module).__name__} cannot generate, it reads whole rows: a row is continued by a Decoder or an "
+        "EncoderDecoder"
+    )
+
+
 def padded(rows: Sequence[Prompt], side: str, device: torch.device) -> tuple[Tensor, Layout]:
     """Rows of unequal length as int64 [B, T], or vectors [B, T, C], padded on the "left" or the "right", and where
     their tokens sit."""
-    tensors = [torch.as_tensor(row, device=device) for row in rows]  # int64, of ids
+    tensors = [
+        row.to(device) if isinstance(row, Tensor) else torch.tensor(row, dtype=torch.int64, device=device)
+        for row in rows
+    ]
     lengths = [len(row) for row in tensors]
     width = max(lengths)
     if min(lengths) == width:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from weft.generate.cached import Cached, Prompt, check_ids
 from weft.generate.sampling import Sampling, choose, row_generators
+from weft.nn import Layout
 
 Reason = Literal["end", "length", "context"]
 """Why a row ended: it wrote a stop id; it has as many new tokens as were asked for; the context is full."""
@@ -58,6 +59,8 @@ def decode(
     start: int | Sequence[int] | None = None,
     context: int | None = None,
     chunk: int | None = None,
+    source: Tensor | None = None,
+    source_here: Layout | None = None,
 ) -> Iterator[Step]:
     """Up to `new` tokens for every prompt, step by step. Arguments are checked at the call, not at the first step.
 
@@ -65,12 +68,15 @@ def decode(
     [places, channels] (a sound's frames). start: what an empty prompt, and every target of an encoder-decoder, begins
     with: an id (the tokenizer's end), or several. stop: ids that end a row; they are given out, too. context: the
     longest row, prompt included; a row that is as long ends with the reason "context". Default: what the module can
-    place. chunk: tokens of the prompts that are taken in at once.
+    place. chunk: tokens of the prompts that are taken in at once. source: what a decoder is given beside its prompts
+    (images as vectors [B, S, C]), see `Decoder.insert`; source_here: where that sits.
 
     The module is put into evaluation mode for the length of each step only. ValueError for a module that cannot go on
     with a row (it sees ahead, say), prompts that do not fit, ids that are none, and numbers that mean nothing.
     """
-    cached = Cached(module, prompts, new=new, start=start, context=context, chunk=chunk)
+    cached = Cached(
+        module, prompts, new=new, start=start, context=context, chunk=chunk, source=source, source_here=source_here
+    )
     check_ids("stop", [list(stop)], cached.vocab)
     return _steps(_Decoding(cached, sampling, row_generators(sampling.seed, len(prompts)), frozenset(stop), new))
 
@@ -85,14 +91,17 @@ def generate(
     start: int | Sequence[int] | None = None,
     context: int | None = None,
     chunk: int | None = None,
+    source: Tensor | None = None,
+    source_here: Layout | None = None,
 ) -> list[Generated]:
     """All of `decode` at once: what was added to each prompt."""
     ids: list[list[int]] = [[] for _ in prompts]
     logprobs: list[list[float]] = [[] for _ in prompts]
     reasons: tuple[Reason | None, ...] = ()
     for step in decode(
-        module, prompts, new=new, sampling=sampling, stop=stop, start=start, context=context, chunk=chunk
-    ):
+        module, prompts, new=new, sampling=sampling, stop=stop, start=start, context=context, chunk=chunk,
+        source=source, source_here=source_here,
+    ):  # fmt: skip
         reasons = step.reasons
         for row, (token, logprob) in enumerate(zip(step.tokens, step.logprobs, strict=True)):
             if token is not None and logprob is not None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from weft.models.blueprint import Blueprint
 from weft.models.family import FAMILIES, Family
-from weft.models.published import INERT, ONLY, TELLING, Key, Published, Read
+from weft.models.published import INERT, ONLY, TELLING, Inner, Key, Published, Read
 from weft.registry import suggest
 from weft.settings import field_from_data, to_data
 
@@ -69,7 +69,13 @@ def read_fields(data: Mapping[str, Any]) -> Described:
             raise ValueError(f"{key.theirs} makes {key.ours} {value!r}, another field {fields[key.ours]!r}")
         elif fields[key.ours] != value:
             notices.append(f"{key.theirs} is {value}, but weft has one {key.ours} for both: {fields[key.ours]}")
-    read = Read({})
+    read, dead = Read({}), list[str]()
+    for inner in declared.inner:
+        on = {name: True for name in inner.switches if left.pop(name, False)}
+        found = _inside({**left.pop(inner.theirs), **on}, inner)
+        fields[inner.ours] = found.blueprint
+        notices += [f"{inner.theirs}: {notice}" for notice in found.notices]
+        dead += [inner.prefix + name for name in found.dead]
     if declared.seam is not None:
         read, words = declared.seam.read(data), declared.seam.words
         fields |= {
@@ -84,7 +90,15 @@ def read_fields(data: Mapping[str, Any]) -> Described:
             fields[key.ours] = None
     _understood(left, {**ONLY, **declared.only}, declared)
     blueprint = Blueprint(family.name, family.config(**fields), read.position)
-    return Described(blueprint, _heads(data.get("architectures"), declared), tuple(notices), read.dead)
+    return Described(blueprint, _heads(data.get("architectures"), declared), tuple(notices), (*dead, *read.dead))
+
+
+def _inside(data: Mapping[str, Any], inner: Inner) -> Described:
+    """The model inside."""
+    try:
+        return read_fields(data)
+    except ValueError as error:
+        raise ValueError(f"{inner.theirs}: {error}") from error
 
 
 def _take(left: dict[str, Any], key: Key, config: type[Any]) -> Any:
@@ -140,7 +154,7 @@ def write_fields(blueprint: Blueprint, origin: Mapping[str, Any] | None = None) 
     """
     family = FAMILIES.get(blueprint.family)
     declared = family.published
-    written = None if declared is None else _write(blueprint, declared)
+    written = None if declared is None else _write(blueprint, declared, origin or {})
     if declared is None or written is None:
         return None
     origin = dict(origin or {})
@@ -161,6 +175,7 @@ def write_fields(blueprint: Blueprint, origin: Mapping[str, Any] | None = None) 
             written[key.theirs] = origin[key.theirs]
     understood = {name for key in declared.keys for name in (key.theirs, *key.also)} | {OWN}
     understood |= set(declared.seam.names if declared.seam else ())
+    understood |= {name for inner in declared.inner for name in (inner.theirs, *inner.switches)}
     return begin | written | {name: value for name, value in origin.items() if name not in understood | set(begin)}
 
 
@@ -177,11 +192,20 @@ def _means(data: Mapping[str, Any], blueprint: Blueprint, declared: Published) -
         read = read_fields(data).blueprint
     except ValueError:
         return False
-    told = {found.field: getattr(blueprint.config, found.field) for found in declared.found}
-    return dataclasses.replace(read, config=dataclasses.replace(read.config, **told)) == blueprint
+    return _told(read, blueprint) == blueprint
 
 
-def _write(blueprint: Blueprint, declared: Published) -> dict[str, Any] | None:
+def _told(read: Blueprint, by: Blueprint) -> Blueprint:
+    """What a config says, with what tensors alone can say as it is in another model, of the same families."""
+    declared = FAMILIES.get(read.family).published
+    if declared is None or read.family != by.family:
+        return read
+    told = {found.field: getattr(by.config, found.field) for found in declared.found}
+    told |= {i.ours: _told(getattr(read.config, i.ours), getattr(by.config, i.ours)) for i in declared.inner}
+    return dataclasses.replace(read, config=dataclasses.replace(read.config, **told))
+
+
+def _write(blueprint: Blueprint, declared: Published, origin: Mapping[str, Any]) -> dict[str, Any] | None:
     """Every field of the declaration; None where one cannot hold what ours does, or another of ours is not plain."""
     config = blueprint.config
     data = to_data(config)
@@ -204,10 +228,15 @@ def _write(blueprint: Blueprint, declared: Published) -> dict[str, Any] | None:
             written[key.theirs] = value
         elif key.default is not None:  # null would mean that
             return None
+    for inner in declared.inner:
+        inside = write_fields(getattr(config, inner.ours), origin.get(inner.theirs))
+        if inside is None or (inner.fixed and inside["model_type"] != inner.model_type):
+            return None
+        written |= {name: inside.get(name, False) for name in inner.switches} | {inner.theirs: inside}
     plain = to_data(type(config)())
     kept = {name: data[name] for name in declared.training if data[name] != plain[name]}
     said = {key.ours for key in declared.keys} | {found.field for found in declared.found} | set(declared.training)
-    said |= set(declared.seam.fields if declared.seam else ())
+    said |= set(declared.seam.fields if declared.seam else ()) | {inner.ours for inner in declared.inner}
     if any(data[name] != plain[name] for name in data.keys() - said):
         return None
     return written | seam | ({OWN: kept} if kept else {})

@@ -13,13 +13,13 @@ from weft.batch import Tokenizer
 from weft.data import ChatTemplate, Message, encode_many
 from weft.data.signals import Reads
 from weft.generate import GREEDY, Beams, Sampling, row_seeds
-from weft.generate.cached import evaluating
+from weft.generate.cached import evaluating, writer
+from weft.hub.changed import changed, resized
 from weft.hub.frames import framed
 from weft.hub.inputs import check_ids, nothing, ragged
 from weft.hub.published import Origin
 from weft.hub.sentences import BATCH, Pooling, vectors
 from weft.hub.stops import Stops
-from weft.hub.weights import some
 from weft.hub.writing import Prompt, Writing, Written
 from weft.models import Blueprint
 from weft.nn import Decoder, Encoder, EncoderDecoder
@@ -133,17 +133,18 @@ class Model:
         What the new part brings is freshly initialised, as a function of `seed`; what the old one had is left out;
         `notices` names both. SettingError or UnknownName for what there is not.
         """
-        blueprint = self.blueprint.change(path, text)
-        module, old = blueprint.build(seed=seed), self.module.state_dict()
-        new = module.state_dict()
-        kept = {name for name, tensor in new.items() if name in old and old[name].shape == tensor.shape}
-        example = next(self.module.parameters())
-        given = {name: old[name].clone() if name in kept else new[name].to(example) for name in new}
-        module.load_state_dict(given, strict=True, assign=True)
-        fresh, gone = sorted(new.keys() - kept), sorted(old.keys() - kept)
-        notices = [f"new and untrained: {some(fresh)}"] if fresh else []
-        notices += [f"left out: {some(gone)}"] if gone else []
-        return replace(self, module=module, blueprint=blueprint, notices=tuple(notices))
+        return changed(self, path, text, seed)
+
+    def resized(self, image: int) -> Model:
+        """The same model for images of another size, in pixels of a side: where places have a table, what it holds of
+        patches is stretched to their new number (bicubic), and what it holds of a class token is kept.
+
+            model.resized(384)
+
+        `notices` names the tables. ValueError for a size that does not fit the patches; SettingError for a model that
+        reads no images.
+        """
+        return resized(self, image)
 
     def embed(
         self,
@@ -287,4 +288,4 @@ class Model:
         )
 
     def _writing(self) -> Writing:
-        return Writing(self.module, self.need_tokenizer(), self.stops, self.config)
+        return Writing(writer(self.module), self.need_tokenizer(), self.stops, self.config)

@@ -83,7 +83,7 @@ def understand(fields: Mapping[str, Any], described: Described, weights: Weights
     family, declared = family_of(fields.get("model_type"), fields.get("architectures"))
     try:
         config = described.blueprint.config
-        settled = settle(declared, family.table(config), config, weights, _same(weights))
+        settled = settle(family, config, weights, _same(weights))
     except MismatchError as error:
         raise LoadError(f"{path.parent}: {error}") from error
     _has_head(declared, fields, settled, path)
@@ -151,9 +151,12 @@ def in_their_words(plan: Plan, text: str) -> str:
     declared = FAMILIES.get(plan.blueprint.family).published
     if declared is None or not plan.config:
         return text
-    words = {key.ours: key.theirs for key in declared.keys} | dict(declared.seam.words if declared.seam else {})
-    said = text.removeprefix(f"{plan.blueprint.family}: ")
-    meant = {key.ours: key.follows or key.ours for key in declared.keys}  # a decoder's heads are called heads, too
+    said, words, meant = text.removeprefix(f"{plan.blueprint.family}: "), dict[str, str](), dict[str, str]()
+    inside = [getattr(plan.blueprint.config, inner.ours).family for inner in declared.inner]
+    for own in (declared, *(FAMILIES.get(name).published for name in inside)):
+        if own is not None:
+            words |= {key.ours: key.theirs for key in own.keys} | dict(own.seam.words if own.seam else {})
+            meant |= {key.ours: key.follows or key.ours for key in own.keys}  # a decoder's heads are called heads, too
     spoken = [ours for ours in words if re.search(rf"\b({ours}|{meant.get(ours, ours)})\b", said)]
     called = [f"{ours} is {words[ours]}" for ours in spoken if ours != words[ours]]
     return f"{text} (there, {', '.join(called)})" if called else text

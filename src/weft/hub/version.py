@@ -5,7 +5,8 @@
   unless the family says it otherwise (`Seam.renew`);
 - null is a field that is not there, the default, but where it tells something (`TELLING`), in fields that change
   nothing, as others may read it, and in a rotary base, which has to be a number;
-- {"__float__": "Infinity"} is a number that JSON has no word for.
+- {"__float__": "Infinity"} is a number that JSON has no word for;
+- so in the configs of models inside, of which each that is missing is there, and the one that counts (`Inner.over`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from weft.hub.fields import family_of
-from weft.models.published import INERT, TELLING
+from weft.models.published import INERT, TELLING, Inner
 from weft.models.rotary import agree
 
 _KEPT = (INERT - {"architectures", "dtype", "model_type"}) | TELLING
@@ -27,7 +28,8 @@ def modern(data: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a config.json in the form of version 5, null ones left out but for those that change nothing or
     tell something. ValueError where both forms are there and contradict each other, where a number that the reference
     has no default for is null, and for a model_type that no family is published under."""
-    seam = family_of(data.get("model_type"), data.get("architectures"))[1].seam
+    declared = family_of(data.get("model_type"), data.get("architectures"))[1]
+    seam = declared.seam
     if seam is not None and "rope_parameters" in seam.names:
         _numbers(data)
     fields = {name: _value(value) for name, value in data.items() if value is not None or name in _KEPT}
@@ -35,7 +37,24 @@ def modern(data: Mapping[str, Any]) -> dict[str, Any]:
     fields = {"dtype" if name == "torch_dtype" else name: value for name, value in fields.items()}
     if isinstance(fields.get("dtype"), str):
         fields["dtype"] = fields["dtype"].removeprefix("torch.")
+    for inner in declared.inner:
+        fields[inner.theirs] = _inside(fields, inner)
     return _rope(fields) if seam is None or seam.renew is None else seam.renew(fields)
+
+
+def _inside(fields: dict[str, Any], inner: Inner) -> dict[str, Any]:
+    """The config of a model inside, taken from the fields. ValueError where it is none, or of another kind."""
+    given, over = fields.pop(inner.theirs, inner.missing), fields.pop(inner.over, None)
+    given, name = (given, inner.theirs) if over is None else (over, inner.over)
+    if not isinstance(given, Mapping):
+        raise ValueError(f"{name} is {given!r}, but it must be an object of fields")
+    kind = given.get("model_type") or inner.model_type
+    if inner.fixed and kind != inner.model_type:
+        raise ValueError(f"{name} has the model_type {kind!r}; understood is {inner.model_type!r}")
+    try:
+        return modern({**given, "model_type": kind})
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
 
 
 def _numbers(data: Mapping[str, Any], where: str = "") -> None:

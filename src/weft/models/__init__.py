@@ -1,6 +1,6 @@
 """Families: one declarative file each. Nothing outside this package names one."""
 
 from weft.models.blueprint import Blueprint
-from weft.models.family import FAMILIES, Family, reading
+from weft.models.family import FAMILIES, Family, Reads, reading
 
-__all__ = ["FAMILIES", "Blueprint", "Family", "reading"]
+__all__ = ["FAMILIES", "Blueprint", "Family", "Reads", "reading"]

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from weft.described import Described
 from weft.models.family import FAMILIES
 from weft.named import named_from_data, named_from_text, named_to_data
 from weft.nn import ATTENTIONS, SCHEMES, Encoder, Kind, Scheme
@@ -19,7 +20,7 @@ PARTS: dict[str, Mapping[str, type[Any]]] = {"position": SCHEMES, "attention": A
 
 
 @dataclass(frozen=True)
-class Blueprint:
+class Blueprint(Described):
     """family: a registered name; config: that family's config; position: a scheme in place of the family's own;
     attention: a kind in place of the family's own."""
 
@@ -44,23 +45,27 @@ class Blueprint:
         """A freshly initialised module, in evaluation mode; its parameters are a function of (blueprint, seed)."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            module = self._bare()
-            FAMILIES.get(self.family).initialise(module, self.config)
+            module = self.bare()
+            self.draw(module)
         return module.eval()
 
     def empty(self) -> nn.Module:
         """The module on the meta device: names and shapes, no memory. ValueError for sizes that cannot be a model."""
         with torch.device("meta"):
-            return self._bare()
+            return self.bare()
 
-    def _bare(self) -> nn.Module:
-        """The module as its parts initialise themselves."""
+    def bare(self) -> nn.Module:
+        """The module as its parts initialise themselves, for a family that has it inside; else see `build`."""
         _check(self)
         module = FAMILIES.get(self.family).build(self.config, position=self.position)
         if self.attention is not None:
             length = self.config.context
             self.attention.put(module, module.embed.extent(length) if isinstance(module, Encoder) else length)
         return module
+
+    def draw(self, module: nn.Module) -> None:
+        """Initialise a module that `bare` made, from torch's default generator."""
+        FAMILIES.get(self.family).initialise(module, self.config)
 
     @property
     def mixes(self) -> str:
@@ -110,7 +115,7 @@ def _check(blueprint: Blueprint) -> None:
     """Sizes that cannot be a model are refused by name before anything is allocated."""
     for field in fields(blueprint.config):
         value = getattr(blueprint.config, field.name)
-        least = field.metadata.get("least", 1)  # of what is no size (an id): 0
+        least = field.metadata.get("least", 1)  # of what is no size (an id, say): another number
         if isinstance(value, int) and not isinstance(value, bool) and not least <= value <= 2**31:
             raise ValueError(f"{blueprint.family}: {field.name} = {value}, but it must be between {least} and {2**31}")
         if field.name.endswith("depth") and value is not None and value > 10_000:

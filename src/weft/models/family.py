@@ -12,7 +12,7 @@ from weft.models.published import Published, Table
 from weft.nn.initialise import normal
 from weft.registry import Registry
 
-Reads = Literal["text", "signals"]
+Reads = Literal["text", "signals", "both"]
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,12 @@ class Family:
 
     name:       what it is registered under.
     config:     a frozen dataclass of plain data, with `vocab` and `context` among its fields; of a family that reads
-                signals and writes nothing they are properties, of 0 ids and of as many places as a whole signal has.
+                signals and writes nothing they are properties, of 0 ids and of as many places as a whole signal has; of
+                one that has others inside (fields that hold Blueprints), those of what reads text.
     reads:      "text": rows of ids that a tokenizer makes; "signals": rows that a processor makes, of vectors or, where
-                there is a vocab, of ids (colours), among which there is no text.
+                there is a vocab, of ids (colours), among which there is no text; "both": rows of a tokenizer's ids, and
+                beside them a processor's as their source.
+    alone:      it is trained by itself; False: as a part of other families.
     build:      (config, *, position=None, attention=Attention) -> a bare module.
     initialise: (module, config) -> None, from torch's default generator.
     sizes:      fields of the config by size; "debug" trains on a CPU in seconds, "small" in minutes.
@@ -44,6 +47,7 @@ class Family:
     sizes: Mapping[str, Mapping[str, Any]]
     objective: str = "next_token"
     reads: Reads = "text"
+    alone: bool = True
     terms: Callable[[Any], Mapping[str, float]] = lambda config: {}
     packs: bool = True
     swaps: tuple[str, ...] = ("position", "attention")
@@ -51,9 +55,18 @@ class Family:
     published: Published | None = None
     summary: str = ""
 
-    def table(self, config: Any) -> Table:
-        """The names of weights for a config of this family."""
+    def rows(self, config: Any) -> Table:
+        """The names of its own weights, for a config of this family."""
         return self.weights(config) if callable(self.weights) else self.weights
+
+    def table(self, config: Any) -> Table:
+        """Those, and the names of what it has inside."""
+        rows = [*self.rows(config)]
+        for inner in self.published.inner if self.published else ():
+            blueprint = getattr(config, inner.ours)
+            for ours, theirs, how in FAMILIES.get(blueprint.family).table(blueprint.config):
+                rows.append((inner.module + ours, inner.prefix + theirs, how))
+        return rows
 
 
 def draw(module: nn.Module, config: Any) -> None:
@@ -63,14 +76,16 @@ def draw(module: nn.Module, config: Any) -> None:
 
 # fmt: off
 _FILES = (
-    "albert", "bart", "bert", "bloom", "conformer", "deberta", "decision", "deit", "distilbert", "electra", "falcon",
-    "gemma", "gpt", "gpt_oss", "llama", "mae", "modernbert", "music", "neox", "olmo2", "perceiver", "perceiver_text",
-    "phi3", "qwen", "rnn", "roberta", "series", "t5", "transformer", "vit", "wav2vec2_conformer", "whisper",
+    "albert", "bart", "bert", "bloom", "cct", "clip", "conformer", "deberta", "decision", "deit", "distilbert",
+    "electra", "falcon", "gemma", "gpt", "gpt_oss", "imagegpt", "llama", "llava", "mae", "modernbert", "music",
+    "neox", "olmo2", "perceiver", "perceiver_text", "phi3", "qwen", "rnn", "roberta", "series", "siglip", "t5",
+    "transformer", "unit", "vit", "wav2vec2_conformer", "whisper",
 )
 # fmt: on
 FAMILIES: Registry[Family] = Registry("family", "weft.families", tuple(f"weft.models.{name}" for name in _FILES))
 
 
 def reading(reads: Reads) -> list[str]:
-    """The names of the families that read text, or signals."""
-    return [name for name in FAMILIES.names() if FAMILIES.get(name).reads == reads]
+    """The names of the families that read text, or signals, or both, and are trained by themselves."""
+    families = {name: FAMILIES.get(name) for name in FAMILIES.names()}
+    return [name for name, family in families.items() if family.alone and family.reads == reads]

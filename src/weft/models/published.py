@@ -144,6 +144,29 @@ class Found:
     value: Any = True
 
 
+@dataclass(frozen=True)
+class Inner:
+    """A model of another family inside this one; of ours, the field `ours` holds its Blueprint.
+
+    theirs:     the field that holds its config. over: the one that counts in its place, where it is there.
+    model_type: of a config that does not say its own. fixed: there is no other, and the reference does not ask.
+    missing:    what no config at all means, beside the family's defaults.
+    switches:   fields of the model around that are the inner one's, too, and on where either says so.
+    prefix:     what its tensors' names begin with in a file, before what its family calls them.
+    module:     what their names begin with here.
+    """
+
+    theirs: str
+    ours: str
+    model_type: str
+    over: str = ""
+    fixed: bool = False
+    missing: Mapping[str, Any] = field(default_factory=dict)
+    switches: tuple[str, ...] = ()
+    prefix: str = ""
+    module: str = ""
+
+
 class Read(NamedTuple):
     """What the seam of a declaration makes of fields of theirs: fields of ours, and a position scheme in place of the
     family's own. dead: tensors that nothing is computed with then; they are kept as they are."""
@@ -214,6 +237,7 @@ class Published:
     ties, twins, spares, found, ignored: of tensors; ignored ones are left out on purpose (position buffers, causal
                 masks), but where the config's table has a row for them.
     renamed:    old endings of tensors' names, or, where they end in a dot, beginnings, and what they are now.
+    inner:      models of other families inside, each with a config of its own.
     """
 
     model_type: str
@@ -235,3 +259,4 @@ class Published:
     found: tuple[Found, ...] = ()
     ignored: tuple[str, ...] = ()
     renamed: tuple[tuple[str, str], ...] = ()
+    inner: tuple[Inner, ...] = ()

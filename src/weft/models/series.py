@@ -13,8 +13,7 @@ from typing import Literal
 
 from weft.models.family import FAMILIES, Family, draw
 from weft.nn import MLP, Attention, Block, Causal, Encoder, Field, Full, LayerNorm, Residual, RopeScheme, Scheme, Stack
-from weft.nn.encoder import VectorHead
-from weft.nn.vectors import Vectors
+from weft.nn.vectors import VectorHead, Vectors
 
 
 @dataclass(frozen=True)

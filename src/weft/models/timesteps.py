@@ -6,11 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from weft.nn import Dropout, Head, LayerNorm, Layout, Linear, StemPosition
-from weft.nn.encoder import VectorHead
 from weft.nn.position import LookupTable
 from weft.nn.stem import Stem
 from weft.nn.tap import Tap
-from weft.nn.vectors import check_vectors
+from weft.nn.vectors import VectorHead, check_vectors
 
 RETURN, STATE, ACTION = range(3)  # the places of a timestep, in their order
 

@@ -149,7 +149,7 @@ class Convolved(Stem):
             places = convolution.needs(places)
         return places
 
-    def places(self, length: int) -> int:
+    def extent(self, length: int) -> int:
         """How many places it makes of a row of `length`; 0 where that is too short."""
         for convolution in self._each():
             length = convolution.places(length)

@@ -88,21 +88,6 @@ class RowHead(Head):
         return self.out(x)  # [B, C]
 
 
-class VectorHead(Head):
-    """act(out(x)): a vector a place, which is held against others, not against labels. x [.., D] -> [.., C]."""
-
-    def __init__(self, width: int, channels: int, *, act: str | None = None) -> None:
-        super().__init__()
-        self.out, self.act = Linear(width, channels), None if act is None else activation(act)
-
-    def forward(self, x: Tensor, table: Tensor | None = None) -> Tensor:
-        return self.out(x, self.act)  # [.., C]
-
-    def nats(self, x: Tensor, labels: Tensor, table: Tensor | None = None, *, ignored: int = -100) -> Tensor:
-        """ValueError: it gives no probabilities."""
-        raise ValueError("this head tells numbers, of which there is no -log p: hold its vectors against others")
-
-
 class SpanHead(Head):
     """token(norm(act(dense(x)))): which token stands in a span, of which only the states just outside it are read and
     how far into it the token stands (Joshi et al. 2020, SpanBERT, §3.2). x [.., 2·D + place], see `read`, -> [.., V].
@@ -147,12 +132,29 @@ class Pooler(nn.Module):
         return self.dense(x[:, 0]).tanh()  # [B, D]
 
 
+class PlacePooler(nn.Module, ABC):
+    """project(x of one place of each row), which the row's ids and layout tell. x [B, T, D] -> [B, D], or as wide as
+    `project` makes it (None: it is left as it is)."""
+
+    def __init__(self, project: nn.Module | None = None) -> None:
+        super().__init__()
+        self.project = project or nn.Identity()
+
+    @abstractmethod
+    def place(self, tokens: Tensor, here: Layout) -> Tensor:
+        """Which place: tokens int64 [B, T] -> int64 [B]."""
+
+    def forward(self, x: Tensor, tokens: Tensor, here: Layout) -> Tensor:
+        rows = torch.arange(len(x), device=x.device)
+        return self.project(x[rows, self.place(tokens, here)])  # [B, D]
+
+
 class Encoder(nn.Module):
     """embed -> stack, then a head by its name: `logits`, `nats`. Without heads it only encodes.
 
     A row is read whole, so nothing continues it token by token: there is no cache. pooler: x [B, T, D] -> [B, D], of
-    rows that begin at their first place (pad them on the right). ValueError for a head that reads what it would make,
-    where there is none.
+    rows that begin at their first place (pad them on the right), or a `PlacePooler`. ValueError for a head that reads
+    what it would make, where there is none.
     """
 
     def __init__(
@@ -179,11 +181,16 @@ class Encoder(nn.Module):
         x, here = self.embed.read(tokens, here or Layout(), types)
         return self.stack(x, Context(here))
 
-    def pool(self, x: Tensor) -> Tensor:
-        """Hidden states [B, T, D] -> a vector for each row [B, D]. ValueError where there is no pooler."""
+    def pool(self, x: Tensor, tokens: Tensor | None = None, here: Layout | None = None) -> Tensor:
+        """Hidden states [B, T, D] -> a vector for each row [B, D]. tokens, here: what they were made of, for a pooler
+        that asks it. ValueError where there is no pooler, and where one asks and is told nothing."""
         if self.pooler is None:
             raise ValueError("this encoder has no pooler: take its hidden states, or build it with one")
-        return self.pooler(x)
+        if not isinstance(self.pooler, PlacePooler):
+            return self.pooler(x)
+        if tokens is None:
+            raise ValueError("this encoder's pooler looks for a place by the row's ids: give pool(x, tokens, here)")
+        return self.pooler(x, tokens, here or Layout())
 
     def logits(self, x: Tensor, head: str | None = None) -> Tensor:
         """Hidden states [B, T, D] -> the scores of a head (None: the first one), [B, T, V] or [B, C].

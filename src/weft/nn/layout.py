@@ -69,6 +69,22 @@ class Layout:
 
         return self._each(side_by_side)
 
+    def after(self, count: int) -> Layout:
+        """The layout of rows with `count` places more before their own: [B, T] -> [B, count + T]. These are of the
+        row's first document, and the order goes on behind them."""
+        if not count or self.plain:
+            return self
+
+        def more(field: Tensor | None) -> Tensor | None:
+            return None if field is None else torch.cat((field[:, :1].expand(-1, count), field), dim=1)
+
+        order = self.order
+        if order is not None:
+            before = torch.arange(count, device=order.device)[None].expand(len(order), -1)  # [B, count]
+            order = torch.cat((before, order + count), dim=1)
+        segments, coords, groups = (more(field) for field in (self.segments, self.coords, self.groups))
+        return replace(self, order=order, segments=segments, coords=coords, groups=groups)
+
     def select(self, rows: Tensor) -> Layout:
         """These rows, int64 [n], in this order: [B, T] -> [n, T]. Rows that broadcast stay as they are."""
         return self._each(lambda field: field if field.shape[0] == 1 else field.index_select(0, rows))

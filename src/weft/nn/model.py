@@ -86,11 +86,23 @@ class Decoder(Writer):
         return self.stack
 
     def forward(
-        self, tokens: Tensor, here: Layout | None = None, cache: Cache | None = None
-    ) -> tuple[Tensor, Auxiliary]:
-        """tokens int64 [B, T] (or vectors [B, T, D]) -> hidden states [B, T, D] and auxiliary terms."""
-        here = self._begin(here or Layout(), tokens.shape[1], cache)
+        self, tokens: Tensor, here: Layout | None = None, cache: Cache | None = None, source: Tensor | None = None,
+        source_here: Layout | None = None,
+    ) -> tuple[Tensor, Auxiliary]:  # fmt: skip
+        """tokens int64 [B, T] (or vectors [B, T, D]) -> hidden states [B, T, D] and auxiliary terms. source: what is
+        given beside them, see `insert`."""
+        here = here or Layout()
+        if source is not None:
+            tokens = self.insert(tokens, source, source_here, here)  # [B, T, D]
+        here = self._begin(here, tokens.shape[1], cache)
         return self.stack(self.embed(tokens, here), Context(here), cache)
+
+    def insert(
+        self, tokens: Tensor, source: Tensor, source_here: Layout | None = None, here: Layout | None = None
+    ) -> Tensor:
+        """Seam: tokens int64 [B, T] with what a source [B, S, C] (images, say) puts in the place of some of them, as
+        vectors [B, T, D] for `forward`. ValueError for a decoder that reads tokens alone."""
+        raise ValueError("this decoder reads tokens alone, and a source was given beside them: leave it out")
 
 
 class EncoderDecoder(Writer):

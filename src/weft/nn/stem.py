@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
 class Stem(nn.Module):
     """What makes the residual stream of rows. weight: a table that a tied head may read; vocab: how many ids it reads,
-    0 where it reads vectors alone; channels: how wide the vectors are that it reads; the rest: see `Embed`."""
+    0 where it reads vectors alone; channels: how wide the vectors are that it reads; before: how many places it puts
+    before a row's own; the rest: see `Embed`."""
 
+    before = 0
     width: int
     weight: nn.Parameter | None
     types: Types | None
@@ -37,7 +39,7 @@ class Stem(nn.Module):
 
     def extent(self, length: int) -> int:
         """How many places it makes of a row of `length`."""
-        return length
+        return self.before + length
 
     def read(self, tokens: Tensor, here: Layout, types: Tensor | None = None) -> tuple[Tensor, Layout]:
         """Ids [B, T] or vectors [B, T, C], which sit `here` -> the stream [B, T', D], and where it sits (`lay`)."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor, nn
 
+from weft.nn.activation import activation
 from weft.nn.dropout import Dropout
 from weft.nn.encoder import Head
 from weft.nn.layout import Layout
@@ -33,7 +32,7 @@ class Vectors(Stem):
         self.channels, self.width = channels, width
         self.weight, self.types = None, None
         self.lift = Linear(channels, width, bias=bias)
-        self.first = nn.ParameterList([torch.empty(1, width) for _ in range(first)])
+        self.first, self.before = nn.ParameterList([torch.empty(1, width) for _ in range(first)]), first
         self.position, self.norm, self.drop = position or StemPosition(), norm or nn.Identity(), Dropout(dropout)
         self.embedded = Tap()
         self.reset()
@@ -45,33 +44,18 @@ class Vectors(Stem):
     @property
     def context(self) -> int | None:
         """The most places a row of its own can have."""
-        return None if self.position.context is None else self.position.context - len(self.first)
+        return None if self.position.context is None else self.position.context - self.before
 
     def lay(self, here: Layout, length: int) -> Layout:
-        """[B, T] -> [B, F + T]: the first ones are of the row's first document, and the order goes on behind them."""
-        count = len(self.first)
-        if not count or here.plain:
-            return here
-        order, segments, coords, groups = here.order, here.segments, here.coords, here.groups
-        if order is not None:
-            before = torch.arange(count, device=order.device)[None].expand(len(order), -1)  # [B, F]
-            order = torch.cat((before, order + count), dim=1)  # [B, F + T]
-        segments, coords, groups = (
-            None if field is None else torch.cat((field[:, :1].expand(-1, count), field), dim=1)  # [B, F + T]
-            for field in (segments, coords, groups)
-        )
-        return replace(here, order=order, segments=segments, coords=coords, groups=groups)
-
-    def extent(self, length: int) -> int:
-        """The first ones, too."""
-        return len(self.first) + length
+        """[B, T] -> [B, F + T], see `Layout.after`."""
+        return here.after(len(self.first))
 
     def forward(self, tokens: Tensor, here: Layout, types: Tensor | None = None) -> Tensor:
         """Vectors [B, T, C] -> [B, F + T, D]; here: as `lay` gives it. ValueError for ids, vectors of another length,
         and types, of which there are none."""
         check_vectors(tokens, self.channels, types)
         x = self.lift(tokens)  # [B, T, D]
-        if len(self.first):
+        if self.before:
             before = torch.cat(list(self.first))[None].expand(len(x), -1, -1)  # [B, F, D]
             x = torch.cat((before.to(x.dtype), x), dim=1)  # [B, F + T, D]
         x = self.position.add(x, here.numbered(x.shape[1], x.device))
@@ -80,7 +64,7 @@ class Vectors(Stem):
         return self.embedded(self.drop(self.norm(x)))
 
     def extra_repr(self) -> str:
-        return f"{self.channels} -> {self.width}{f', after {len(self.first)}' if len(self.first) else ''}"
+        return f"{self.channels} -> {self.width}{f', after {self.before}' if self.before else ''}"
 
 
 def check_vectors(tokens: Tensor, channels: int, types: Tensor | None = None) -> None:
@@ -136,3 +120,18 @@ class CTCHead(Head):
 
     def forward(self, x: Tensor, table: Tensor | None = None) -> Tensor:
         return self.out(x)  # [B, T, labels]
+
+
+class VectorHead(Head):
+    """act(out(x)): a vector a place, which is held against others, not against labels. x [.., D] -> [.., C]."""
+
+    def __init__(self, width: int, channels: int, *, act: str | None = None) -> None:
+        super().__init__()
+        self.out, self.act = Linear(width, channels), None if act is None else activation(act)
+
+    def forward(self, x: Tensor, table: Tensor | None = None) -> Tensor:
+        return self.out(x, self.act)  # [.., C]
+
+    def nats(self, x: Tensor, labels: Tensor, table: Tensor | None = None, *, ignored: int = -100) -> Tensor:
+        """ValueError: it gives no probabilities."""
+        raise ValueError("this head tells numbers, of which there is no -log p: hold its vectors against others")

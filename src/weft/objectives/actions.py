@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from weft.batch import IGNORED, Batch
 from weft.nn import Encoder
-from weft.nn.encoder import VectorHead
+from weft.nn.vectors import VectorHead
 from weft.objectives.loss import TERM, Loss, entropy
 from weft.objectives.reading import Headed, Reading, head_of
 from weft.objectives.wrapped import bare
@@ -37,6 +37,7 @@ class Actions(Reading):
     there counts. Padding is not asked.
     """
 
+    of_signals = True
     asks = "action"
 
     def counts(self, batch: Batch) -> dict[str, int]:

@@ -25,6 +25,7 @@ class Classes(Reading):
     "smoothing", weighed by ε, is how far the label's score lies above the mean of all. Held-out figures are of -log p.
     """
 
+    of_signals = True
     asks = "classes"
     smoothing: float = 0.0
 

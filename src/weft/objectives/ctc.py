@@ -29,6 +29,7 @@ class CTC(Reading):
     places than its labels need: one for each, and one between two that are equal.
     """
 
+    of_signals = True
     asks = "ctc"
 
     def counts(self, batch: Batch) -> dict[str, int]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from weft.batch import IGNORED, Batch, Dataset, Tokenizer
 from weft.models import Blueprint
-from weft.nn import Decoder, Encoder, EncoderDecoder
+from weft.nn import Decoder, Embed, Encoder, EncoderDecoder
 from weft.objectives.wrapped import Load
 from weft.registry import Registry
 
@@ -38,12 +38,13 @@ class Objective(ABC):
     """What a batch is turned into and what is minimised: named losses, whose counts are known from the batch before the
     forward pass. A frozen value of plain settings, so that a run can say what it minimised and resume.
 
-    carriers: the bare modules that it can be asked of. pairs: its data are pairs of texts, not texts. likelihood: its
-    term "loss" is -log p of all of the text, which may be said in bits per byte. alone: a saved model can be asked;
-    nothing else was trained beside it.
+    carriers: the bare modules that it can be asked of. of_signals: its rows are signals', not texts'. pairs: its data
+    are pairs of texts, not texts. likelihood: its term "loss" is -log p of all of the text, which may be said in bits
+    per byte. alone: a saved model can be asked; nothing else was trained beside it.
     """
 
     carriers: ClassVar[tuple[type[nn.Module], ...]] = (nn.Module,)
+    of_signals: ClassVar[bool] = False
     pairs: ClassVar[bool] = False
     likelihood: ClassVar[bool] = True
     alone: ClassVar[bool] = True
@@ -107,6 +108,9 @@ class Objective(ABC):
             kind = next((words for cls, words in KINDS.items() if isinstance(module, cls)), "another module")
             wanted = " or ".join(KINDS.get(cls, cls.__name__) for cls in self.carriers)
             raise ValueError(f"{self.title} asks {wanted}, and this model is {kind}: {self._why()}")
+        if isinstance(module, Encoder) and self.of_signals == isinstance(module.embed, Embed):
+            asks, own = ("signals", "text") if self.of_signals else ("text", "signals")
+            raise ValueError(f"{self.title} asks a model of {asks}, and this model reads {own}: {self._why()}")
 
     def _why(self) -> str:
         """What to do where the model is of another kind."""

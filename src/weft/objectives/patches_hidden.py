@@ -35,6 +35,7 @@ from weft.objectives.turned import Varied
 from weft.objectives.wrapped import Load, Wrapped
 from weft.objectives.writing import layout, unweighed
 
+OWN = "patches"  # the head of a model that says itself what is hidden
 PLACES, VECTORS = "hidden places", "hidden vectors"  # what a batch is asked
 
 
@@ -45,6 +46,7 @@ class HiddenPatches(Objective):
 
     share: of a row's places that are hidden. decoder_*: of the decoder beside the model, which reads the
     encoder's states and one trained vector for each hidden place, is told the places, and goes when the training ends.
+    A model that has a head "patches" of its own is asked that, and needs none beside it.
     normalise: each vector is told after its own mean and deviation are taken out (§3, "Reconstruction target").
     """
 
@@ -54,6 +56,7 @@ class HiddenPatches(Objective):
     decoder_heads: int = 4
     normalise: bool = True
     carriers = (Encoder,)
+    of_signals = True
     likelihood = False
     alone = False
 
@@ -62,10 +65,10 @@ class HiddenPatches(Objective):
             raise ValueError(f"share = {self.share} of the places are hidden: above 0 and below 1")
 
     def check(self, module: nn.Module) -> None:
-        """Also ValueError for an encoder of text."""
+        """Also ValueError where places cannot be left out."""
         super().check(module)
-        if not (isinstance(module, Encoder) and isinstance(module.embed, Vectors)):
-            raise ValueError(f"{self.title} hides vectors, and this model reads ids: the objective masked hides those")
+        if isinstance(module, Encoder) and not isinstance(module.embed, Vectors):
+            raise ValueError(f"{self.title} leaves places out, and this model's stem joins them: {self._why()}")
 
     def counts(self, batch: Batch) -> dict[str, int]:
         """The hidden vectors."""
@@ -91,8 +94,10 @@ class HiddenPatches(Objective):
         return Seen(data, self.share, seed)
 
     def wrap(self, module: nn.Module, blueprint: Blueprint, seed: int, load: Load) -> nn.Module:
-        """The encoder with a decoder beside it, drawn as a function of the seed."""
+        """The encoder with a decoder beside it, drawn as a function of the seed, unless it has one of its own."""
         assert isinstance(module, Encoder)
+        if OWN in module.heads:
+            return module
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + 1)  # not what the model's own weights were drawn from
             return WithDecoder(module, self, blueprint.config.width, blueprint.config.context)
@@ -101,8 +106,18 @@ class HiddenPatches(Objective):
         """The term "loss"."""
         if PLACES not in batch.asked:
             raise ValueError("nothing of this batch is hidden: turn the data by this objective")
-        guessed, told = module(batch).float(), self.told(batch)  # [B, M, C]
+        guessed = module(batch) if isinstance(module, WithDecoder) else painted(module, batch)  # [B, M, C]
+        guessed, told = guessed.float(), self.told(batch)
         return {TERM: Loss((guessed - told).square().mean(dim=-1).sum(), self.counts(batch)[TERM])}
+
+
+def painted(module: Encoder, batch: Batch) -> Tensor:
+    """What the model's own head says of the hidden places, [B, M, C]."""
+    x, auxiliary = module(batch.tokens, layout(batch))  # [B, F + V, D]
+    unweighed(auxiliary)
+    every = module.heads[OWN](x, None, batch.order)  # [B, T, C]
+    places = batch.asked[PLACES]
+    return every.gather(1, places[..., None].expand(*places.shape, every.shape[-1]))
 
 
 class WithDecoder(Wrapped):

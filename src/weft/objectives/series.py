@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from weft.batch import IGNORED, Batch, Dataset, Place
 from weft.nn import Encoder
-from weft.nn.encoder import VectorHead
+from weft.nn.vectors import VectorHead
 from weft.objectives.loss import TERM, Loss
 from weft.objectives.reading import Headed, Reading
 from weft.objectives.turned import Varied
@@ -31,6 +31,8 @@ def there(batch: Batch) -> Tensor:
 @dataclass(frozen=True)
 class Told(Reading):
     """The squared error of vectors, each as the mean over its numbers."""
+
+    of_signals = True
 
     @abstractmethod
     def wanted(self, batch: Batch) -> tuple[Tensor, Tensor]:

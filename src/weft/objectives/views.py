@@ -15,7 +15,6 @@ from weft.batch import Batch, Dataset, Place
 from weft.models import Blueprint
 from weft.nn import Encoder, Linear
 from weft.nn.encoder import Head
-from weft.nn.vectors import Vectors
 from weft.objectives.loss import TERM, Loss
 from weft.objectives.reading import Headed, Reading
 from weft.objectives.turned import Varied
@@ -34,6 +33,7 @@ class Views(Reading):
     once, and nothing is learned; held-out ones never are, so that held-out figures are of how far apart signals lie.
     """
 
+    of_signals = True
     temperature: float = 0.2
     width: int = 64
     asks = "views"
@@ -45,13 +45,9 @@ class Views(Reading):
             raise ValueError(f"temperature = {self.temperature}, but cosines are divided by a number above 0")
 
     def check(self, module: nn.Module) -> None:
-        """Also ValueError for an encoder of text, and for one without a pooled state."""
+        """Also ValueError for an encoder without a pooled state."""
         super().check(module)
-        if not (isinstance(module, Encoder) and isinstance(module.embed, Vectors)):
-            raise ValueError(
-                f"{self.title} varies signals, and this model reads ids: the objective contrast is of text"
-            )
-        if module.pooler is None:
+        if isinstance(module, Encoder) and module.pooler is None:
             raise ValueError(f"{self.title} reads a row's pooled state, and this model has no pooler: build one")
 
     @property

@@ -71,13 +71,15 @@ class Writing(Objective):
 
 @dataclass(frozen=True)
 class NextToken(Writing):
-    """-log p(token | the tokens before it) of a decoder's rows: causal language modelling."""
+    """-log p(token | the tokens before it) of a decoder's rows: causal language modelling. A batch's source is what the
+    decoder is given beside them (images, see `Decoder.insert`)."""
 
     carriers = (Decoder,)
 
     def losses(self, module: Decoder, batch: Batch) -> dict[str, Loss]:
         """The term "loss", and "balance" where it is weighed."""
-        hidden, auxiliary = module(batch.tokens, layout(batch))  # [B, T, D]
+        given = () if batch.source is None else (None, batch.source.tokens, layout(batch.source))
+        hidden, auxiliary = module(batch.tokens, layout(batch), *given)  # [B, T, D]
         return self.terms(module, hidden, auxiliary, batch)
 
 

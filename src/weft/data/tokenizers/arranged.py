@@ -3,7 +3,8 @@ before, and what stands around ids.
 
 Ids are those of SentencePiece itself, which the models were trained with, behind the class's own steps. Version 5 of
 the reference leaves SentencePiece's normalisation out for some of these classes (DebertaV2Tokenizer, MBartTokenizer),
-and ALBERT's taking apart of digits and commas, so that some texts have other ids there than in training.
+and ALBERT's taking apart of digits and commas, so that some texts have other ids there than in training. So have, in
+all its versions, SigLIP's texts that begin with a space or with punctuation: it keeps an empty word there.
 """
 
 from collections.abc import Callable, Mapping
@@ -76,6 +77,17 @@ def _lower_case(said: Said) -> Steps:
     return [{"type": "Lowercase"}] if said.config.get("do_lower_case", False) else []
 
 
+def _made_canonical(said: Said) -> Steps:
+    """Lower case, no punctuation of ASCII's, spaces made one and taken from the edges."""
+    steps: Steps = [{"type": "Lowercase"}] if said.config.get("do_lower_case", True) else []
+    return [
+        *steps,
+        {"type": "Replace", "pattern": {"Regex": r"[!-/:-@\[-`{-~]"}, "content": ""},
+        {"type": "Replace", "pattern": {"Regex": r"\s+"}, "content": " "},
+        {"type": "Strip", "strip_left": True, "strip_right": True},
+    ]
+
+
 ARRANGED: Mapping[str, Arrangement] = {
     "XLMRobertaTokenizer": Arrangement(
         "<s> $A </s>", "<s> $A </s> </s> $B </s>", first=_FAIRSEQ, skip=3, last=("<mask>",)
@@ -97,6 +109,7 @@ ARRANGED: Mapping[str, Arrangement] = {
     "DebertaV2Tokenizer": Arrangement(
         "[CLS] $A [SEP]", "[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1", missing=("[MASK]",), before=_lower_case
     ),
+    "SiglipTokenizer": Arrangement("$A </s>", "$A </s> $B </s>", before=_made_canonical),
 }
 
 
