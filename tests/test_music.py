@@ -344,8 +344,8 @@ def test_a_chorale_is_learnt_by_heart() -> None:
     piece = Piece(tuple(Note(4 * i, 60 + 2 * i + 5 * v, 4 * i + 3 + v, v) for i in range(4) for v in range(2)), 16)
     ids = torch.tensor([[END, *Voices(2).encode(piece)]])
     module = Blueprint.of("music", "debug").build(seed=1).train()
-    optimiser, losses = torch.optim.AdamW(module.parameters(), lr=1e-2), list[float]()
-    for _ in range(90):
+    optimiser, losses = torch.optim.AdamW(module.parameters(), lr=4e-3), list[float]()
+    for _ in range(150):
         scores = module.logits(module(ids[:, :-1])[0])  # type: ignore[operator]
         loss = functional.cross_entropy(scores[0], ids[0, 1:])
         optimiser.zero_grad()

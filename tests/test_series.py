@@ -280,7 +280,7 @@ def test_the_best_constant_is_the_mean_vector() -> None:
         (NextVector(), "series", {"looks": "both"}, "next_vector asks a model that looks back only"),
         (NextVector(), "series", {"tasks": ["hidden"]}, "asks a head 'next'"),
         (MaskedVectors(), "series", {}, "asks a head 'hidden'"),
-        (NextVector(), "bert", {}, "asks a head 'next'"),
+        (NextVector(), "bert", {}, "asks a model of signals"),
         (NextVector(), "llama", {}, "asks an encoder"),
     ],
 )

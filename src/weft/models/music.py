@@ -43,7 +43,7 @@ class Music:
     dropout: float = 0.1
     attention_dropout: float | None = None  # of the attention weights; None: dropout. Above 0 it takes slower kernels
     distance: int | None = None  # how many places back are told apart; None: context, as far as a row goes
-    tied: bool = True
+    tied: bool = False
 
 
 # fmt: off
