@@ -1,7 +1,7 @@
 """Clothes told apart by a ViT that saw nothing else: 28 x 28 grey pictures in patches of 4 x 4, ten classes.
 
     weft train fashion_vit --data FOLDER --out runs/clothes   # FOLDER: train-images-idx3-ubyte.gz, dev-…, labels
-    weft predict runs/clothes shoe.png
+    weft predict runs/clothes --data shoes/ --out found.jsonl
 
 Cost: 20 minutes on two cores. Every picture is mirrored half of the time, moved by up to two pixels, and now and then
 has a hole. Accuracy is of the held-out pictures.
