@@ -3,9 +3,8 @@
     weft train fashion_vit --data FOLDER --out runs/clothes   # FOLDER: train-images-idx3-ubyte.gz, dev-…, labels
     weft predict runs/clothes --data shoes/ --out found.jsonl
 
-Cost: 18 minutes of training on two cores, asked for and not yet run whole: 0.45 right after 30 steps (7 seconds) says no
-more than that it learns. Every picture is mirrored half of the time, moved by up to two pixels, and now and then has a
-hole. Accuracy is of the held-out pictures.
+Cost: 18 minutes of training on two cores are asked for. Every picture is mirrored half of the time, moved by up to two
+pixels, and now and then has a hole. Accuracy is of the held-out pictures.
 """
 
 from weft.data.signals import Augment, SignalSettings
