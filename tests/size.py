@@ -29,6 +29,7 @@ SIGNALS = {
     "published_latents.py",
     "published_wav2vec2.py",
     "seeing.py",
+    "signals.py",
     "stem.py",
     "timesteps.py",
     "towers.py",

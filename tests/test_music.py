@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from pages import ROOT
 from parts import CPU, randomised
 from torch import nn
 from torch.nn import functional
@@ -21,7 +22,7 @@ from weft.files import DamagedFile
 from weft.models import Blueprint
 from weft.nn import Layout, MusicScheme
 
-CHORALES = Path("/work/shared/data/jsb_chorales")
+CHORALES = ROOT.parent / "shared" / "data" / "jsb_chorales"
 
 
 @st.composite

@@ -22,8 +22,8 @@ from weft.hub.fields import read_fields, write_fields
 from weft.models import Blueprint
 from weft.nn import Causal, Context, Decoder, Encoder, Field, Full, Layout, Position
 from weft.nn.depth import DropBranch
-from weft.objectives import OBJECTIVES
-from weft.objectives.pixels import hidden_squares, standardised
+from weft.objectives import OBJECTIVES, TERM
+from weft.objectives.patches_hidden import PLACES, VECTORS, HiddenPatches
 from weft.recipes.recipe import with_heads
 from weft.settings import SettingError
 
@@ -168,6 +168,13 @@ def some(blueprint: Blueprint, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
     return given, given.gather(1, order[..., None].expand(-1, -1, given.shape[-1])), order
 
 
+def hiding(given: Tensor, seen: Tensor, order: Tensor) -> Batch:
+    """Patches [B, P, C] of which those at `order` are seen, as the objective asks for the others."""
+    hidden = torch.ones(given.shape[:2]).scatter(1, order, 0).nonzero()[:, 1].view(len(given), -1)  # [B, P - V]
+    told = given.gather(1, hidden[..., None].expand(-1, -1, given.shape[-1]))
+    return Batch(seen, order=order, asked={PLACES: hidden, VECTORS: told})
+
+
 def painted(module: nn.Module, seen: Tensor, order: Tensor | None) -> Tensor:
     hidden, _ = module(seen, None if order is None else Layout(order=order))
     return module.heads["patches"](hidden, order=order)  # type: ignore[index]
@@ -238,7 +245,7 @@ def test_mae_learns_everywhere_but_in_its_fixed_tables() -> None:
     blueprint = Blueprint.of("mae", "debug", dropout=0.1, hidden_share=0.5)
     module, (given, seen, order) = encoder(blueprint).train(), some(blueprint)
     torch.manual_seed(0)
-    hidden_squares(painted(module, seen, order), given, order, normalised=True).backward()
+    HiddenPatches().losses(module, hiding(given, seen, order))[TERM].sum.backward()
     for key, parameter in module.named_parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all() and parameter.grad.any(), key
     tables = {"embed.position.weight", "heads.patches.position.weight"}
@@ -275,14 +282,15 @@ def test_the_loss_and_tables_of_any_numbers_are_the_references(case: Any, tmp_pa
     assert off <= 1e-5
     every = Hidden(given.pixels, given.patch, given.noise, given.noise.shape[1]).seen(module)
     patches = torch.zeros_like(every[0]).scatter(1, every[1][..., None].expand_as(every[0]), every[0])
-    total = hidden_squares(got, patches, order, normalised=theirs.config.norm_pix_loss)
-    count = given.noise.numel() - order.numel()
-    torch.testing.assert_close(total / count, wanted.loss, rtol=1e-5, atol=0)
+    objective = HiddenPatches(normalise=theirs.config.norm_pix_loss)
+    loss = objective.losses(module, hiding(patches, *given.seen(module)))[TERM]
+    assert loss.count == given.noise.numel() - order.numel()
+    torch.testing.assert_close(loss.sum / loss.count, wanted.loss, rtol=1e-5, atol=0)
 
 
 def test_a_standardised_patch_has_mean_0_and_variance_1() -> None:
     patches = torch.randn(2, 3, 40, generator=torch.Generator().manual_seed(0)) * 5 + 2
-    made = standardised(patches.bfloat16())
+    made = HiddenPatches().told(Batch(patches, asked={VECTORS: patches.bfloat16()}))
     assert made.dtype == torch.float32
     torch.testing.assert_close(made.mean(dim=-1), torch.zeros(2, 3), rtol=0, atol=1e-5)
     torch.testing.assert_close(made.var(dim=-1), torch.ones(2, 3), rtol=1e-4, atol=0)

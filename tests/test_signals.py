@@ -23,7 +23,7 @@ from weft.data.signals.labelled import varied
 from weft.data.signals.made import SHAPES, made_pictures
 from weft.data.signals.pictures import MOST_PIXELS, opened
 from weft.files import DamagedFile
-from weft.models import Blueprint
+from weft.models import FAMILIES, Blueprint
 from weft.objectives import Classes
 
 Image = pytest.importorskip("PIL.Image", reason="pictures are read with pillow")
@@ -258,7 +258,20 @@ def test_a_run_on_pictures_trains_resumes_and_answers(tmp_path: Path) -> None:
     assert len(lines) == 20 and {line["class"] for line in lines} <= set(SHAPES)
     assert all(abs(sum(line["probabilities"].values()) - 1) < 1e-3 for line in lines)
     model = library.load(whole)
+    library.save(model, tmp_path / "saved")
+    good("predict", tmp_path / "saved", "--data", data, "--out", tmp_path / "again.jsonl")
+    assert (tmp_path / "again.jsonl").read_bytes() == found.read_bytes()
     assert model.reads is not None and set(model.reads.classes) == set(SHAPES)
+
+
+@pytest.mark.parametrize("family", [name for name in FAMILIES.names() if FAMILIES.get(name).reads != "text"])
+def test_a_family_of_signals_trains_or_is_refused_by_name(family: str, tmp_path: Path) -> None:
+    done = weft("train", family, "--debug", "--quiet", "--out", tmp_path / "run", "--set", "train.steps=2")
+    if done.status:
+        assert family in done.err or "choose another objective" in done.err
+        assert not (tmp_path / "run").exists()
+    else:
+        assert (tmp_path / "run" / "processor.json").is_file()
 
 
 def test_a_processor_that_is_damaged_is_named(tmp_path: Path) -> None:

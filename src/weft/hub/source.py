@@ -18,6 +18,7 @@ from weft.hub.weights import INDEX, WEIGHTS, unlike
 KEPT = (
     "generation_config.json",
     "preprocessor_config.json",
+    "processor.json",
     "processor_config.json",
     "chat_template.jinja",
     "additional_chat_templates/tool_use.jinja",

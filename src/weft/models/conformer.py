@@ -14,6 +14,7 @@ from functools import partial
 
 from weft.models.conforming import block
 from weft.models.family import FAMILIES, Family, draw
+from weft.models.signals import NoIds
 from weft.nn import Attention, Encoder, Field, Full, LayerNorm, RelativeXLScheme
 from weft.nn.convolution import Convolution, Convolved
 from weft.nn.scheme import Scheme
@@ -22,7 +23,7 @@ from weft.nn.vectors import CTCHead
 
 
 @dataclass(frozen=True)
-class Conformer:
+class Conformer(NoIds):
     mels: int = 80  # numbers of a frame
     places: int = 1500  # behind the stem, of four frames each, that a table of positions is made for
     width: int = 256
@@ -37,11 +38,6 @@ class Conformer:
     labels: int = 29
     blank: int = field(default=0, metadata={"least": 0})  # the label of nothing new
     tasks: tuple[str, ...] = ("ctc",)
-
-    @property
-    def vocab(self) -> int:
-        """It reads no ids."""
-        return 0
 
     @property
     def context(self) -> int:

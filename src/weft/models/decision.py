@@ -19,13 +19,14 @@ from typing import Any, Literal
 
 from weft.models.family import FAMILIES, Family
 from weft.models.published import ACTIVATIONS, Key, Published, Read, Seam, Spare
+from weft.models.signals import NoIds
 from weft.models.timesteps import ACTION, STATE, Chosen, Interleave, Told
 from weft.nn import MLP, Attention, Block, Causal, Encoder, Field, LayerNorm, LearnedScheme, Residual, Scheme, Stack
 from weft.nn.initialise import normal
 
 
 @dataclass(frozen=True)
-class Decision:
+class Decision(NoIds):
     state: int = 17  # its numbers
     action: int = 4  # its numbers, or how many there are
     actions: Literal["continuous", "discrete"] = "continuous"
@@ -41,11 +42,6 @@ class Decision:
     attention_dropout: float | None = None  # of the attention weights; None: dropout. Above 0 it takes slower kernels
     shifts: int = 1024  # vectors of which the first is added to everything, and the others nowhere
     tasks: tuple[str, ...] = ("action", "return", "state")
-
-    @property
-    def vocab(self) -> int:
-        """It reads no ids."""
-        return 0
 
     @property
     def channels(self) -> int:

@@ -15,11 +15,12 @@ from weft.models.blueprint import Blueprint
 from weft.models.family import FAMILIES, Family
 from weft.models.published import ACTIVATIONS, Inner, Key, Published
 from weft.models.seeing import Projector, Seeing
+from weft.models.signals import Beside
 from weft.nn import Attention, Decoder, Encoder, Scheme, initialise
 
 
 @dataclass(frozen=True)
-class Llava:
+class Llava(Beside):
     text: Blueprint = field(default_factory=lambda: Blueprint.of("llama"))
     image: Blueprint = field(default_factory=lambda: Blueprint.of("clip_vision", **LARGE))
     token: int = field(default=32000, metadata={"least": 0})  # the id whose places are an image's
@@ -28,14 +29,6 @@ class Llava:
     skip: int = field(default=1, metadata={"least": 0})  # so many of an image's first states are left out
     act: str = "gelu"
     bias: bool = True
-
-    @property
-    def vocab(self) -> int:
-        return self.text.config.vocab
-
-    @property
-    def context(self) -> int:
-        return self.text.config.context
 
 
 def build(c: Llava, *, position: Scheme | None = None, attention: type[Attention] = Attention) -> Seeing:

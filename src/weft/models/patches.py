@@ -13,7 +13,9 @@ from typing import Any
 
 from torch import nn
 
+from weft.models.labels import NAMES, classes_of, named
 from weft.models.published import ACTIVATIONS, Key, Read, Seam, Table
+from weft.models.signals import NoIds
 from weft.nn import MLP, Attention, Block, Encoder, Field, Full, Head, LayerNorm, Pooler, Residual
 from weft.nn.depth import DropBranch
 from weft.nn.scheme import Scheme
@@ -22,17 +24,12 @@ from weft.nn.vectors import Vectors
 
 
 @dataclass(frozen=True)
-class Picture:
+class Picture(NoIds):
     """The settings of what is cut into patches; both sides of an image are equal."""
 
     image: int = 224  # pixels of a side
     patch: int = 16
     channels: int = 3
-
-    @property
-    def vocab(self) -> int:
-        """It reads no ids."""
-        return 0
 
     @property
     def context(self) -> int:
@@ -105,22 +102,18 @@ def layers(c: Patched, scheme: Scheme, attention: type[Attention]) -> Stack:
 
 def _read(theirs: Mapping[str, Any]) -> Read:
     """How many classes there are; the pooler is as wide as the model."""
-    labels, wide = theirs.get("id2label"), theirs.get("pooler_output_size")
+    wide = theirs.get("pooler_output_size")
     if wide not in (None, theirs.get("hidden_size", 768)):
         raise ValueError(f"pooler_output_size is {wide!r}; understood is hidden_size, or null")
-    return Read({"classes": len(labels) if isinstance(labels, dict) and labels else theirs.get("num_labels", 2)})
+    return Read({"classes": classes_of(theirs)})
 
 
 def labels(writes: Callable[[Any], bool] = lambda config: True) -> Seam:
     """Names of classes that nobody named. writes: whether the reference has a model of this config."""
     def write(c: Patched, position: Scheme | None) -> dict[str, Any] | None:
-        if position is not None or not writes(c):
-            return None
-        names = [f"LABEL_{number}" for number in range(c.classes)]
-        return {"id2label": {str(number): name for number, name in enumerate(names)},
-                "label2id": {name: number for number, name in enumerate(names)}}
+        return None if position is not None or not writes(c) else named(c.classes)
 
-    return Seam(("id2label", "label2id", "num_labels", "pooler_output_size"), ("classes",), _read, write)
+    return Seam((*NAMES, "pooler_output_size"), ("classes",), _read, write)
 
 
 KEYS = (

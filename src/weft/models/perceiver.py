@@ -24,12 +24,13 @@ from weft.models.latents import DEBUG, EveryRow, Latent, Perceiver, looking, per
 from weft.models.places import Beside, Fourier, Trained
 from weft.models.published import Found, Published, Read, Seam, Table
 from weft.models.published_latents import INERT, KEYS, names
+from weft.models.signals import NoIds
 from weft.nn import Attention, RowHead, Scheme
 from weft.nn.vectors import First
 
 
 @dataclass(frozen=True)
-class Signals(Latent):
+class Signals(NoIds, Latent):
     channels: int = 3
     grid: tuple[int, ...] = (224, 224)
     where: Literal["fourier", "learned", "nothing"] = "fourier"
@@ -40,11 +41,6 @@ class Signals(Latent):
     query_heads: int = 1
     classes: int = 1000
     tasks: tuple[str, ...] = ("classes",)
-
-    @property
-    def vocab(self) -> int:
-        """It reads no ids."""
-        return 0
 
     @property
     def context(self) -> int:

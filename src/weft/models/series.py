@@ -12,12 +12,13 @@ from functools import partial
 from typing import Literal
 
 from weft.models.family import FAMILIES, Family, draw
+from weft.models.signals import NoIds
 from weft.nn import MLP, Attention, Block, Causal, Encoder, Field, Full, LayerNorm, Residual, RopeScheme, Scheme, Stack
 from weft.nn.vectors import VectorHead, Vectors
 
 
 @dataclass(frozen=True)
-class Series:
+class Series(NoIds):
     channels: int = 1
     context: int = 512
     width: int = 256
@@ -30,11 +31,6 @@ class Series:
     dropout: float = 0.1
     attention_dropout: float | None = None  # of the attention weights; None: dropout. Above 0 it takes slower kernels
     tasks: tuple[str, ...] = ("next",)
-
-    @property
-    def vocab(self) -> int:
-        """It reads no ids."""
-        return 0
 
 
 # fmt: off

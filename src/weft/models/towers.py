@@ -9,8 +9,9 @@ from functools import partial
 
 from torch import nn
 
-from weft.models.blueprint import Blueprint
+from weft.models.patches import Picture
 from weft.models.published import ACTIVATIONS, Inner, Key, Published, Seam, Table
+from weft.models.signals import Beside
 from weft.nn import MLP, Attention, Block, Embed, Encoder, Field, Full, LayerNorm, Mask, Residual, Scheme, Stack
 from weft.nn.scheme import LearnedScheme
 from weft.nn.towers import Towers
@@ -35,40 +36,8 @@ class TextTower(Tower):
 
 
 @dataclass(frozen=True)
-class ImageTower(Tower):
+class ImageTower(Picture, Tower):
     """Both sides of an image are equal."""
-
-    image: int = 224  # pixels of a side
-    patch: int = 16
-    channels: int = 3
-
-    @property
-    def vocab(self) -> int:
-        """It reads no ids."""
-        return 0
-
-    @property
-    def context(self) -> int:
-        """Patches of an image."""
-        return (self.image // self.patch) ** 2
-
-
-@dataclass(frozen=True)
-class Pair:
-    """text, image: any families of encoders with a pooler."""
-
-    text: Blueprint
-    image: Blueprint
-
-    @property
-    def vocab(self) -> int:
-        """Of the texts."""
-        return self.text.config.vocab
-
-    @property
-    def context(self) -> int:
-        """Of the texts."""
-        return self.text.config.context
 
 
 # fmt: off
@@ -110,7 +79,7 @@ def image(
 
 
 def pair(
-    c: Pair, position: Scheme | None, *, scale: float, bias: float | None = None,
+    c: Beside, position: Scheme | None, *, scale: float, bias: float | None = None,
     lift: Callable[[int], nn.Module | None],
 ) -> Towers:
     """lift: of a tower's width, what brings its vectors to the common one; None: they are in it. ValueError for a tower
@@ -126,7 +95,7 @@ def pair(
     return Towers(text, image, text_lift=lifts[0], image_lift=lifts[1], scale=scale, bias=bias)
 
 
-def start(module: nn.Module, c: Pair) -> None:
+def start(module: nn.Module, c: Beside) -> None:
     """Each tower as its own family, what brings both to one width N(0, 1/inputs)."""
     assert isinstance(module, Towers)
     c.text.draw(module.text)

@@ -18,6 +18,7 @@ from torch import nn
 
 from weft.models.blueprint import Blueprint
 from weft.models.family import FAMILIES, Family
+from weft.models.signals import Beside
 from weft.models.unified import Asking, Task, Unified
 from weft.nn import (
     MLP,
@@ -44,7 +45,7 @@ TASKS = (
 
 
 @dataclass(frozen=True)
-class Unit:
+class Unit(Beside):
     text: Blueprint = field(default_factory=lambda: Blueprint.of("bert", pooler=False, tasks=[]))
     image: Blueprint = field(default_factory=lambda: Blueprint.of("vit", tasks=[]))
     width: int = 256
@@ -55,14 +56,6 @@ class Unit:
     eps: float = 1e-5
     dropout: float = 0.1  # of branches, of attention weights and of what heads read
     tasks: tuple[Task, ...] = TASKS
-
-    @property
-    def vocab(self) -> int:
-        return self.text.config.vocab
-
-    @property
-    def context(self) -> int:
-        return self.text.config.context
 
 
 def build(c: Unit, *, position: Scheme | None = None, attention: type[Attention] = Attention) -> Unified:

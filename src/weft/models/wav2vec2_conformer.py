@@ -22,6 +22,7 @@ from weft.models.along import BatchNorm, RowNorm
 from weft.models.conforming import block
 from weft.models.family import FAMILIES, Family, draw
 from weft.models.published_wav2vec2 import PUBLISHED, table
+from weft.models.signals import NoIds
 from weft.nn import Attention, Dropout, Encoder, Field, Full, LayerNorm, Linear, RelativeXLScheme
 from weft.nn.convolution import Convolution, Convolved
 from weft.nn.scheme import Scheme
@@ -30,7 +31,7 @@ from weft.nn.vectors import CTCHead
 
 
 @dataclass(frozen=True)
-class Wav2Vec2Conformer:
+class Wav2Vec2Conformer(NoIds):
     places: int = 5000  # behind the stem, that a table of positions, where one is put in, is made for
     width: int = 768
     depth: int = 12
@@ -54,11 +55,6 @@ class Wav2Vec2Conformer:
     labels: int = 32
     blank: int = field(default=0, metadata={"least": 0})  # the label of nothing new
     tasks: tuple[str, ...] = ("ctc",)
-
-    @property
-    def vocab(self) -> int:
-        """It reads no ids."""
-        return 0
 
     @property
     def context(self) -> int:

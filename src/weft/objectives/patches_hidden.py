@@ -35,6 +35,7 @@ from weft.objectives.turned import Varied
 from weft.objectives.wrapped import Load, Wrapped
 from weft.objectives.writing import layout, unweighed
 
+EPS = 1e-6  # added to a vector's variance
 OWN = "patches"  # the head of a model that says itself what is hidden
 PLACES, VECTORS = "hidden places", "hidden vectors"  # what a batch is asked
 
@@ -85,9 +86,7 @@ class HiddenPatches(Objective):
     def told(self, batch: Batch) -> Tensor:
         """What the hidden vectors are told as, fp32 [B, M, C]."""
         vectors = batch.asked[VECTORS].float()
-        if not self.normalise:
-            return vectors
-        return (vectors - vectors.mean(-1, keepdim=True)) / (vectors.var(-1, keepdim=True) + 1e-6).sqrt()
+        return standardised(vectors) if self.normalise else vectors
 
     def turn_signals(self, data: Dataset[Batch], seed: int) -> Dataset[Batch]:
         """Rows of what is left to see."""
@@ -109,6 +108,12 @@ class HiddenPatches(Objective):
         guessed = module(batch) if isinstance(module, WithDecoder) else painted(module, batch)  # [B, M, C]
         guessed, told = guessed.float(), self.told(batch)
         return {TERM: Loss((guessed - told).square().mean(dim=-1).sum(), self.counts(batch)[TERM])}
+
+
+def standardised(vectors: Tensor) -> Tensor:
+    """Each vector [.., C] less its mean, in its standard deviations (of C - 1), as in the authors' code."""
+    mean, variance = vectors.mean(dim=-1, keepdim=True), vectors.var(dim=-1, keepdim=True)  # [.., 1]
+    return (vectors - mean) / (variance + EPS).sqrt()
 
 
 def painted(module: Encoder, batch: Batch) -> Tensor:

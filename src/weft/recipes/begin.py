@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from torch import nn
@@ -13,7 +13,7 @@ from weft.data.signals import SignalSettings
 from weft.data.sources import quiet
 from weft.files import DamagedFile, sweep
 from weft.hub import load, read_weights
-from weft.models import Blueprint
+from weft.models import FAMILIES, Blueprint
 from weft.objectives import bare
 from weft.recipes.feed import Feed
 from weft.recipes.folder import Existing, check_same, existing, start
@@ -25,6 +25,8 @@ from weft.training import checkpoints, measure, precision
 from weft.training.settings import TrainSettings
 from weft.training.watch import Watcher
 from weft.training.world import join, place
+
+PICTURE = ("image", "patch", "channels", "classes")  # settings of a model that pictures with classes are read for
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,9 @@ def follow(recipe: Recipe, out: Path) -> Begun:
 
 
 def check_model(recipe: Recipe) -> None:
-    """ValueError for sizes that cannot be a model, for one that the objective cannot be asked of, and for rows its
-    family cannot read."""
+    """ValueError for a family that no data are read for, for sizes that cannot be a model, for one that the objective
+    cannot be asked of, and for rows its family cannot read."""
+    check_data(recipe)
     recipe.minimised.check(recipe.model.empty())
     if recipe.metrics and not recipe.minimised.pairs:
         raise ValueError(
@@ -92,6 +95,19 @@ def check_model(recipe: Recipe) -> None:
     rows = recipe.data.rows if isinstance(recipe.data, DataSettings) else "stream"
     if rows != "stream" and (mixes := recipe.model.mixes):
         raise ValueError(f"{mixes} cannot pack several documents into a row: set data.rows=stream")
+
+
+def check_data(recipe: Recipe) -> None:
+    """ValueError for a family whose signals nothing here reads."""
+    name, known = recipe.model.family, {field.name for field in fields(recipe.model.config)}
+    instead = "train its module from Python (weft.train), or choose a family of text or of pictures (`weft list`)"
+    if FAMILIES.get(name).reads == "both":
+        raise ValueError(f"{name} reads texts and signals together, and weft train reads one of them: {instead}")
+    lacks = [field for field in PICTURE if field not in known]
+    if FAMILIES.get(name).reads == "signals" and lacks:
+        raise ValueError(
+            f"{name} has no {' and no '.join(lacks)}, and of signals weft train reads pictures with classes: {instead}"
+        )
 
 
 def _built(recipe: Recipe, blueprint: Blueprint) -> nn.Module:
