@@ -135,8 +135,11 @@ app.command("eval")(evaluate)
 @app.command()
 def generate(
     name: Annotated[str, typer.Argument(metavar="DIR", help="a model's folder, or owner/name on the hub")],
-    prompt: Annotated[list[str], typer.Option("--prompt", help="text to continue, or to translate; may be repeated")],
-    tokens: Annotated[int, typer.Option("--tokens", help="most tokens to add")] = 200,
+    prompt: Annotated[
+        list[str] | None,
+        typer.Option("--prompt", help="text to continue, or to translate; of signals a class, a caption …; repeated"),
+    ] = None,
+    tokens: Annotated[int | None, typer.Option("--tokens", help="most tokens to add; default of text: 200")] = None,
     temperature: Annotated[
         float | None, typer.Option("--temperature", help="0 takes the likeliest token; default: 0.8")
     ] = None,
@@ -157,9 +160,12 @@ def generate(
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="the same seed gives the same text; default: 0")] = None,
     chat: Annotated[bool, typer.Option("--chat", help="the prompt is a user's message in a chat")] = False,
+    count: Annotated[int | None, typer.Option("--count", help="of signals: how many for each prompt")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="of signals: the file, .png of pictures say")] = None,
+    overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
-    """Continue a prompt, streaming as it is written.
+    """Continue a prompt, streaming as it is written; or make pictures, music …, into a file.
 
     weft generate runs/notes --prompt "Once" --beams 5 --length-penalty 0.8 --early-stopping likely
     weft generate owner/name --chat --prompt "Who are you?"
@@ -168,8 +174,8 @@ def generate(
 
     drawn = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
     searched = {"length_penalty": length_penalty, "early_stopping": early_stopping}
-    asked = Asked(prompt, drawn, beams, searched, chat=chat)
-    command(name, asked, tokens=tokens, as_json=as_json)
+    asked = Asked(prompt or [], drawn, beams, searched, chat=chat)
+    command(name, asked, tokens=tokens, count=count, out=out, overwrite=overwrite, as_json=as_json)
 
 
 for _verb in (score, fill, translate, attention, tune, predict, compare, embed, ngram, convert, verify):

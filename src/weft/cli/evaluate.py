@@ -14,7 +14,7 @@ from weft.hub import find
 from weft.hub.score import score
 from weft.nn import Decoder
 from weft.recipes.folder import text_settings, trained_with
-from weft.recipes.signal_predict import predict_signals
+from weft.recipes.modality import of_folder
 
 
 def command(
@@ -23,8 +23,8 @@ def command(
     """Print the held-out likelihood. rows: None asks the folder how the model was trained."""
     folder = find(name)
     if (folder / PROCESSOR).is_file():
-        unheard("text, and this model reads pictures: leave it out", {"rows": rows, "stride": stride})
-        pictures(name, folder, data, as_json=as_json)
+        unheard("text, and this model reads signals: leave it out", {"rows": rows, "stride": stride})
+        signals(name, folder, data, as_json=as_json)
         return
     model = opened(folder)
     if rows is None:
@@ -45,18 +45,19 @@ def command(
     print_figures(figures)
 
 
-def pictures(name: str, folder: Path, data: tuple[str, ...], *, as_json: bool) -> None:
-    """Print how many of the pictures in a folder, or an idx file, are told rightly."""
+def signals(name: str, folder: Path, data: tuple[str, ...], *, as_json: bool) -> None:
+    """Print how well a model of signals answers for those in a folder or file."""
     if len(data) != 1:
-        raise ValueError(f"pictures are scored a folder or file at a time, and {len(data)} were given: name one --data")
-    found = predict_signals(folder, data[0], None, labelled=True, say=note)
+        raise ValueError(f"signals are scored a folder or file at a time, and {len(data)} were given: name one --data")
+    modality = of_folder(folder)
+    found = modality.predict(folder, Path(data[0]), None, labelled=True, say=note)
     assert found.score is not None, "they are labelled"
     if as_json:
         interval = None if found.interval is None else asdict(found.interval)
         said = {"model": name, "data": list(data), "examples": found.examples, "interval": interval}
         print(json.dumps(said | {found.score.name: found.score.value}))
         return
-    printer().print(f"{found.score}, 95% interval {between(found.interval)}, of {found.examples:,} pictures")
+    printer().print(f"{found.score}, 95% interval {between(found.interval)}, of {found.examples:,} {modality.called}")
 
 
 def trained_on(folder: Path) -> RowKind:

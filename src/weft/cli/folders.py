@@ -46,7 +46,10 @@ def convert(
 def embed(
     name: Annotated[str, typer.Argument(metavar="DIR", help="a model's folder, or owner/name on the hub")],
     source: Annotated[
-        Path, typer.Option("--input", help="a text a line; or .csv, .tsv, .jsonl, .parquet: a text a row")
+        Path,
+        typer.Option(
+            "--input", help="a text a line; .csv, .tsv, .jsonl, .parquet: a text a row; of signals: a file or folder"
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", help="the vectors, .npy: fp32 [texts, width]")],
     column: Annotated[
@@ -59,7 +62,7 @@ def embed(
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
-    """Sentence vectors: one for each line of a file.
+    """Vectors: one for each line of a file, or of a model of signals one for each picture, sound …
 
     weft embed models/minilm --input sentences.txt --out vectors.npy
     """

@@ -6,11 +6,15 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from weft.cli.shared import opened
+from weft.cli.shared import note, opened, printer, unheard
+from weft.data.signals import PROCESSOR
 from weft.generate import Beams, Sampling
 from weft.hub import USUAL, Model, Written, find
+from weft.outputs import check_file
+from weft.recipes.modality import Drawn, of_folder
 
 
 @dataclass(frozen=True)
@@ -44,11 +48,35 @@ class Asked:
         return model.chat_ids([{"role": "user", "content": prompt}]) if self.chat else prompt
 
 
-def command(name: str, asked: Asked, *, tokens: int, as_json: bool) -> None:
+def command(
+    name: str, asked: Asked, *, tokens: int | None, count: int | None, out: Path | None, overwrite: bool, as_json: bool
+) -> None:
+    """Print text, or write what a model of signals makes into a file."""
+    folder = find(name)
+    if not (folder / PROCESSOR).is_file():
+        unheard("of signals, and this model writes text: leave it out", {"out": out, "count": count})
+        text(name, asked, tokens=200 if tokens is None else tokens, as_json=as_json)
+        return
+    if asked.chat or asked.beams != 1:
+        raise ValueError("--chat and --beams are of text, and this model makes signals: leave them out")
+    if out is None:
+        raise ValueError(f"{name} makes no text: say where what it makes is written, --out FILE")
+    check_file(out, overwrite=overwrite)
+    said = {"count": count, "tokens": tokens, **asked.drawn}
+    made = of_folder(folder).generate(folder, Drawn(prompts=tuple(asked.prompts), **_said(said)), out, say=note)
+    if as_json:
+        print(json.dumps({"model": name, "out": str(out), "made": made}))
+        return
+    printer().print(made)
+
+
+def text(name: str, asked: Asked, *, tokens: int, as_json: bool) -> None:
     """Print what follows each prompt: as it is written, or, where it must be known whole (beams, JSON), at the end. Of
     a chat the answer alone is printed, as is a translation."""
     sampling, search = asked.sampling, asked.search
     model = opened(find(name))
+    if not asked.prompts:
+        raise ValueError(f'{name} writes text, and has nothing to go on with: give it --prompt "…"')
     given = [asked.given(model, prompt) for prompt in asked.prompts]
     alone = model.translates or asked.chat
     if as_json or search != 1:

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from weft.cli.card import print_card
 from weft.cli.shared import note, printer
-from weft.data import PAIR_SOURCES, DataSettings
-from weft.data.signals import SignalSettings
 from weft.recipes import Recipe, find, run
+from weft.recipes.modality import modality_of
 from weft.recipes.preview import preview
 from weft.settings import SettingError, to_data
 from weft.training.plan import plan as planned
@@ -66,17 +65,8 @@ def settled(recipe: Recipe, data: tuple[str, ...], changes: list[str], *, debug:
     if debug:
         for path, text in recipe.debug:
             recipe = recipe.change(path, text)
-    if data and isinstance(own, SignalSettings):
-        recipe = replace(recipe, data=replace(own, paths=data))
-    elif data:
-        assert isinstance(own, DataSettings) and isinstance(recipe.data, DataSettings)
-        source = "pairs" if recipe.data.source in PAIR_SOURCES.names() else "text"
-        if source != own.source:
-            recipe = replace(recipe, prompts=())  # the recipe's own belong to its own text
-        read = replace(
-            recipe.data, column=own.column, directions=own.directions, columns=own.columns, prefixes=own.prefixes
-        )
-        recipe = replace(recipe, data=replace(read, source=source, paths=data))
+    if data:
+        recipe = modality_of(own).given(recipe, own, data)
     for change in changes:
         path, equals, text = change.partition("=")
         if not equals:

@@ -16,7 +16,7 @@ from weft.hub import find
 from weft.objectives.tasks_head import Pooling
 from weft.outputs import check_file
 from weft.recipes import tuning as recipes
-from weft.recipes.signal_predict import predict_signals
+from weft.recipes.modality import of_folder
 from weft.recipes.tuning import USUAL, Columns, Outcome, Tuning
 from weft.registry import suggest
 from weft.settings import SettingError, change
@@ -121,8 +121,8 @@ def predict(
     folder = find(name)
     if (folder / PROCESSOR).is_file():
         if given.said:
-            raise ValueError(f"{', '.join(given.said)} is said of columns, and {name} reads pictures: leave it out")
-        done = predict_signals(folder, data, out, labelled=score, device=device, say=note)
+            raise ValueError(f"{', '.join(given.said)} is said of columns, and {name} reads signals: leave it out")
+        done = of_folder(folder).predict(folder, data, out, labelled=score, device=device, say=note)
     else:
         done = recipes.predict(folder, data, out, columns=given, labelled=score, device=device, say=note)
     if as_json:

@@ -137,7 +137,8 @@ def start(module: nn.Module, c: CCT) -> None:
 
 
 FAMILIES.register("cct", Family(
-    name="cct", config=CCT, build=build, initialise=start, objective="classes", reads="signals", packs=False,
+    name="cct", config=CCT, build=build, initialise=start, objective="classes",
+    reads="signals", modality="pictures", packs=False,
     sizes={
         "debug": dict(image=12, channels=1, width=48, depth=2, heads=4, hidden=96, convolutions=2, inner=16, classes=5),
         "small": dict(image=28, channels=1, width=128, depth=4, heads=2, hidden=128, convolutions=2),

@@ -114,13 +114,15 @@ FAMILIES.register("clip_text", Family(
     summary="CLIP's tower of texts: pre-LN, causal, read at the end token",
 ))
 FAMILIES.register("clip_vision", Family(
-    name="clip_vision", config=ClipVision, build=vision, initialise=draw, alone=False, reads="signals", packs=False,
+    name="clip_vision", config=ClipVision, build=vision, initialise=draw, alone=False,
+    reads="signals", modality="pictures", packs=False,
     sizes={"debug": IMAGE, "base": {}}, weights=names,
     published=published("vision", towers.image_keys(ClipVision()), "visual_projection"),
     summary="CLIP's tower of images: pre-LN, a class token, norms before and after",
 ))
 FAMILIES.register("clip", Family(
-    name="clip", config=Clip, build=build, initialise=towers.start, reads="both", packs=False, swaps=(),
+    name="clip", config=Clip, build=build, initialise=towers.start,
+    reads="both", modality="captions", packs=False, swaps=(),
     sizes={
         "debug": dict(text=Blueprint("clip_text", ClipText(**TEXT)),
                       image=Blueprint("clip_vision", ClipVision(**IMAGE)), width=40),

@@ -72,7 +72,8 @@ def build(c: Conformer, *, position: Scheme | None = None, attention: type[Atten
 
 # fmt: off
 FAMILIES.register("conformer", Family(
-    name="conformer", config=Conformer, build=build, initialise=draw, objective="ctc", reads="signals", packs=False,
+    name="conformer", config=Conformer, build=build, initialise=draw, objective="ctc",
+    reads="signals", modality="speech", packs=False,
     sizes={
         "debug": dict(mels=8, places=16, width=48, depth=2, heads=4, hidden=96, kernel=5, labels=11, dropout=0.0),
         "small": dict(width=144),

@@ -78,7 +78,8 @@ def build(c: Decision, *, position: Scheme | None = None, attention: type[Attent
 
 TOLD: dict[str, Any] = dict(shifts=1, tasks=["action"])  # what the paper trains
 FAMILIES.register("decision_transformer", Family(
-    name="decision_transformer", config=Decision, build=build, objective="actions", reads="signals",
+    name="decision_transformer", config=Decision, build=build, objective="actions",
+    reads="signals", modality="episodes",
     initialise=lambda module, c: normal(module, std=0.02, depth=c.depth),
     sizes={
         "debug": TOLD | dict(state=5, action=3, context=40, width=48, depth=2, heads=4, dropout=0.0),

@@ -48,7 +48,8 @@ def build(c: DeiT, *, position: Scheme | None = None, attention: type[Attention]
 
 # fmt: off
 FAMILIES.register("deit", Family(
-    name="deit", config=DeiT, build=build, initialise=draw, objective="classes", reads="signals", packs=False,
+    name="deit", config=DeiT, build=build, initialise=draw, objective="classes",
+    reads="signals", modality="pictures", packs=False,
     sizes={
         "debug": DEBUG | dict(classes=5, taught=True), "small": SMALL | dict(classes=10, taught=True),
         "tiny": dict(width=192, heads=3, hidden=768, taught=True), "base": dict(taught=True),

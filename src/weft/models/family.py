@@ -26,6 +26,7 @@ class Family:
     reads:      "text": rows of ids that a tokenizer makes; "signals": rows that a processor makes, of vectors or, where
                 there is a vocab, of ids (colours), among which there is no text; "both": rows of a tokenizer's ids, and
                 beside them a processor's as their source.
+    modality:   what `weft train` gives it: "text", "pictures" …; see `weft.recipes.modality`.
     alone:      it is trained by itself; False: as a part of other families.
     build:      (config, *, position=None, attention=Attention) -> a bare module.
     initialise: (module, config) -> None, from torch's default generator.
@@ -47,6 +48,7 @@ class Family:
     sizes: Mapping[str, Mapping[str, Any]]
     objective: str = "next_token"
     reads: Reads = "text"
+    modality: str = "text"
     alone: bool = True
     terms: Callable[[Any], Mapping[str, float]] = lambda config: {}
     packs: bool = True

@@ -64,7 +64,7 @@ def build(c: ImageGPT, *, position: Scheme | None = None, attention: type[Attent
 # fmt: off
 LAYERS = "stack.layers.*", "transformer.h.*"
 FAMILIES.register("imagegpt", Family(
-    name="imagegpt", config=ImageGPT, build=build, reads="signals",
+    name="imagegpt", config=ImageGPT, build=build, reads="signals", modality="pictures",
     initialise=lambda module, c: normal(module, std=0.02, depth=c.depth),
     sizes={
         "debug": dict(vocab=9, context=16, width=48, depth=2, heads=4),

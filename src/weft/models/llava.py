@@ -60,7 +60,8 @@ LARGE: dict[str, Any] = dict(image=336, patch=14, width=1024, depth=24, heads=16
 VISION = dict(image_size=336, patch_size=14, hidden_size=1024, num_hidden_layers=24, num_attention_heads=16,
               intermediate_size=4096, projection_dim=768)
 FAMILIES.register("llava", Family(
-    name="llava", config=Llava, build=build, initialise=start, reads="both", packs=False, swaps=(),
+    name="llava", config=Llava, build=build, initialise=start,
+    reads="both", modality="questions", packs=False, swaps=(),
     sizes={
         "debug": dict(
             text=dict(family="llama", parts=dict(position=None, attention=None), config=dict(

@@ -55,7 +55,7 @@ def build(c: MAE, *, position: Scheme | None = None, attention: type[Attention] 
 HEAD = ("lift", "stack.norm", "out"), ("decoder_embed", "decoder_norm", "decoder_pred")
 FAMILIES.register("mae", Family(
     name="mae", config=MAE, build=build, initialise=lambda module, c: initialise.xavier(module),
-    objective="hidden_patches", reads="signals", packs=False,
+    objective="hidden_patches", reads="signals", modality="pictures", packs=False,
     sizes={
         "debug": DEBUG | dict(decoder_width=32, decoder_depth=1, decoder_heads=2, decoder_hidden=64),
         "small": SMALL | dict(decoder_width=96, decoder_depth=2, decoder_heads=3, decoder_hidden=288),

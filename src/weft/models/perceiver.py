@@ -119,7 +119,8 @@ def table(c: Signals) -> Table:
 
 
 FAMILIES.register("perceiver", Family(
-    name="perceiver", config=Signals, build=build, initialise=start, objective="classes", reads="signals", packs=False,
+    name="perceiver", config=Signals, build=build, initialise=start, objective="classes",
+    reads="signals", modality="pictures", packs=False,
     swaps=("attention",), weights=table,
     sizes={
         "debug": DEBUG | dict(grid=[6, 6], channels=1, bands=5, classes=5),

@@ -53,7 +53,8 @@ def build(c: Series, *, position: Scheme | None = None, attention: type[Attentio
 
 
 FAMILIES.register("series", Family(
-    name="series", config=Series, build=build, initialise=draw, objective="next_vector", reads="signals",
+    name="series", config=Series, build=build, initialise=draw, objective="next_vector",
+    reads="signals", modality="series",
     sizes={
         "debug": dict(channels=3, context=64, width=48, depth=2, heads=4, hidden=96, dropout=0.0),
         "small": dict(channels=1, context=256, width=128, depth=4, heads=4, hidden=512),

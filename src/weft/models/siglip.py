@@ -91,13 +91,15 @@ FAMILIES.register("siglip_text", Family(
     summary="SigLIP's tower of texts: pre-LN, read at the last place",
 ))
 FAMILIES.register("siglip_vision", Family(
-    name="siglip_vision", config=SiglipVision, build=vision, initialise=draw, alone=False, reads="signals", packs=False,
+    name="siglip_vision", config=SiglipVision, build=vision, initialise=draw, alone=False,
+    reads="signals", modality="pictures", packs=False,
     sizes={"debug": IMAGE, "base": {}}, weights=names,
     published=towers.published("siglip", "Siglip", "vision", IMAGE_KEYS),
     summary="SigLIP's tower of images: pre-LN, no class token, read by a trained query",
 ))
 FAMILIES.register("siglip", Family(
-    name="siglip", config=Siglip, build=build, initialise=towers.start, reads="both", packs=False, swaps=(),
+    name="siglip", config=Siglip, build=build, initialise=towers.start,
+    reads="both", modality="captions", packs=False, swaps=(),
     sizes={
         "debug": dict(text=Blueprint("siglip_text", SiglipText(**TEXT)),
                       image=Blueprint("siglip_vision", SiglipVision(**IMAGE))),

@@ -39,7 +39,8 @@ def build(c: ViT, *, position: Scheme | None = None, attention: type[Attention] 
 
 # fmt: off
 FAMILIES.register("vit", Family(
-    name="vit", config=ViT, build=build, initialise=draw, objective="classes", reads="signals", packs=False,
+    name="vit", config=ViT, build=build, initialise=draw, objective="classes",
+    reads="signals", modality="pictures", packs=False,
     sizes={"debug": DEBUG | dict(classes=5), "small": SMALL | dict(classes=10), "base": dict()},
     weights=lambda c: table(c, "vit", ("cls_token",)),
     published=Published(

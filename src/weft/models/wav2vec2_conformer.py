@@ -102,7 +102,8 @@ def build(c: Wav2Vec2Conformer, *, position: Scheme | None = None, attention: ty
 
 # fmt: off
 FAMILIES.register("wav2vec2_conformer", Family(
-    name="wav2vec2_conformer", config=Wav2Vec2Conformer, build=build, initialise=draw, objective="ctc", reads="signals",
+    name="wav2vec2_conformer", config=Wav2Vec2Conformer, build=build, initialise=draw, objective="ctc",
+    reads="signals", modality="speech",
     packs=False,
     sizes={
         "debug": dict(width=48, depth=2, heads=4, hidden=96, kernel=5, places=64, stem_widths=[16, 24],

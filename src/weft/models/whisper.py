@@ -117,7 +117,8 @@ INERT = frozenset({  # of generation, of other heads, of initialising, and what 
     "scale_embedding", "use_weighted_layer_sum",
 })
 FAMILIES.register("whisper", Family(
-    name="whisper", config=Whisper, build=build, initialise=draw, objective="translate", reads="signals", packs=False,
+    name="whisper", config=Whisper, build=build, initialise=draw, objective="translate",
+    reads="signals", modality="speech", packs=False,
     sizes={
         "debug": dict(vocab=131, context=64, mels=8, frames=24, width=48, encoder_depth=2, decoder_depth=2, heads=4,
                       hidden=96),

@@ -8,12 +8,11 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from weft.data import DataSettings
-from weft.data.signals import SignalSettings
 from weft.generate import Sampling
 from weft.hub import Model
 from weft.models import FAMILIES, Blueprint
 from weft.objectives import OBJECTIVES, objective_to_data
+from weft.recipes.modality import MODALITIES
 from weft.recipes.recipe import Recipe
 from weft.settings import SettingError, to_data
 from weft.training import optimisers
@@ -75,8 +74,9 @@ def count_parameters(blueprint: Blueprint) -> int:
 
 def changed(blueprint: Blueprint, settings: Mapping[str, Any]) -> list[str]:
     """The settings, by dotted name, that are not at their default; all of the model's where its family has none."""
-    usual_data = SignalSettings() if FAMILIES.get(blueprint.family).reads == "signals" else DataSettings()
-    defaults: dict[str, Any] = {"data": to_data(usual_data), "train": to_data(TrainSettings())}
+    modality = settings["data"]["modality"]
+    usual_data = {"modality": modality} | to_data(MODALITIES.get(modality).settings())
+    defaults: dict[str, Any] = {"data": usual_data, "train": to_data(TrainSettings())}
     with contextlib.suppress(SettingError):  # a family's config may have fields that must be given
         defaults["model"] = Blueprint.of(blueprint.family).to_data()
         family = FAMILIES.get(blueprint.family)

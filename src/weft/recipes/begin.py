@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 from torch import nn
 
-from weft.data import DataSettings
-from weft.data.signals import SignalSettings
 from weft.data.sources import quiet
 from weft.files import DamagedFile, sweep
 from weft.hub import load, read_weights
-from weft.models import FAMILIES, Blueprint
+from weft.models import Blueprint
 from weft.objectives import bare
 from weft.recipes.feed import Feed
-from weft.recipes.folder import Existing, check_same, existing, start
+from weft.recipes.folder import check_same, existing, start
+from weft.recipes.modality import modality_of
 from weft.recipes.recipe import Recipe
-from weft.recipes.signal_feed import open_signals
-from weft.recipes.text_feed import open_text
 from weft.recipes.translations import check_metrics
 from weft.training import checkpoints, measure, precision
 from weft.training.settings import TrainSettings
 from weft.training.watch import Watcher
 from weft.training.world import join, place
-
-PICTURE = ("image", "patch", "channels", "classes")  # settings of a model that pictures with classes are read for
 
 
 @dataclass(frozen=True)
@@ -51,7 +45,7 @@ def begin(recipe: Recipe, out: Path, *, resume: bool, overwrite: bool, watch: Wa
     if resume or overwrite:
         sweep(out)
     found = existing(out) if resume else None
-    feed = opening(recipe, found, out, watch.notice)
+    feed = modality_of(recipe.data).open(recipe, found, out, watch.notice)
     try:
         if found is not None:
             check_same(out, found, recipe.settings(feed.blueprint), feed.digest)
@@ -65,26 +59,18 @@ def begin(recipe: Recipe, out: Path, *, resume: bool, overwrite: bool, watch: Wa
         raise
 
 
-def opening(recipe: Recipe, found: Existing | None, out: Path, say: Callable[[str], None]) -> Feed:
-    """The data of a recipe, opened. found: the run in `out` that goes on; None: a new one."""
-    if isinstance(recipe.data, SignalSettings):
-        return open_signals(recipe, recipe.data, found, out, say)
-    return open_text(recipe, recipe.data, found, out, say)
-
-
 def follow(recipe: Recipe, out: Path) -> Begun:
     """What the main process has begun, as another process opens it; what was decided is the main one's to say."""
     found = existing(out)
     if found is None:
         raise DamagedFile(f"{out} was not laid out by the main process: do all processes see the same folder?")
-    feed = opening(recipe, found, out, quiet)
+    feed = modality_of(recipe.data).open(recipe, found, out, quiet)
     return Begun(feed.blueprint, _built(recipe, feed.blueprint), feed, {})
 
 
 def check_model(recipe: Recipe) -> None:
-    """ValueError for a family that no data are read for, for sizes that cannot be a model, for one that the objective
-    cannot be asked of, and for rows its family cannot read."""
-    check_data(recipe)
+    """ValueError for sizes that cannot be a model, for one that the objective cannot be asked of, and for data that
+    its family cannot read."""
     recipe.minimised.check(recipe.model.empty())
     if recipe.metrics and not recipe.minimised.pairs:
         raise ValueError(
@@ -92,22 +78,7 @@ def check_model(recipe: Recipe) -> None:
             "leave --metric out"
         )
     check_metrics(recipe.metrics)
-    rows = recipe.data.rows if isinstance(recipe.data, DataSettings) else "stream"
-    if rows != "stream" and (mixes := recipe.model.mixes):
-        raise ValueError(f"{mixes} cannot pack several documents into a row: set data.rows=stream")
-
-
-def check_data(recipe: Recipe) -> None:
-    """ValueError for a family whose signals nothing here reads."""
-    name, known = recipe.model.family, {field.name for field in fields(recipe.model.config)}
-    instead = "train its module from Python (weft.train), or choose a family of text or of pictures (`weft list`)"
-    if FAMILIES.get(name).reads == "both":
-        raise ValueError(f"{name} reads texts and signals together, and weft train reads one of them: {instead}")
-    lacks = [field for field in PICTURE if field not in known]
-    if FAMILIES.get(name).reads == "signals" and lacks:
-        raise ValueError(
-            f"{name} has no {' and no '.join(lacks)}, and of signals weft train reads pictures with classes: {instead}"
-        )
+    modality_of(recipe.data).check(recipe)
 
 
 def _built(recipe: Recipe, blueprint: Blueprint) -> nn.Module:

@@ -10,7 +10,8 @@ pixels, and now and then has a hole. Accuracy is of the held-out pictures.
 from weft.data.signals import Augment, SignalSettings
 from weft.models import Blueprint
 from weft.objectives import Classes
-from weft.recipes.recipe import DEBUG_SIGNALS, Recipe
+from weft.recipes.modality import DEBUG_STEPS
+from weft.recipes.recipe import Recipe
 from weft.training.settings import TrainSettings
 
 recipe = Recipe(
@@ -29,6 +30,6 @@ recipe = Recipe(
         checkpoint_every=200,
         log_every=10,
     ),
-    debug=(*DEBUG_SIGNALS, ("objective.smoothing", "0")),
+    debug=(*DEBUG_STEPS, ("data.source", "made_pictures"), ("objective.smoothing", "0")),
     story=__doc__ or "",
 )

@@ -7,19 +7,16 @@ import re
 import shlex
 import sys
 import traceback
-from dataclasses import replace
 from pathlib import Path
 
-from weft.data import COLUMN, DataSettings
-from weft.data.signals import SignalSettings
 from weft.hub import read_blueprint
 from weft.models import FAMILIES, Blueprint
-from weft.nn import EncoderDecoder
 from weft.recipes.builtin import SHIPPED
-from weft.recipes.folder import data_settings, text_settings, trained_with
-from weft.recipes.recipe import DEBUG, DEBUG_SIGNALS, RECIPES, Recipe
+from weft.recipes.folder import data_settings, trained_with
+from weft.recipes.modality import of_family as trained_on
+from weft.recipes.modality import of_folder
+from weft.recipes.recipe import RECIPES, Recipe
 from weft.registry import UnknownName, suggest
-from weft.training.settings import TrainSettings
 
 
 def find(name: str) -> Recipe:
@@ -37,77 +34,34 @@ def find(name: str) -> Recipe:
     raise UnknownName(f"no recipe, no family and no model's folder is called {name!r}; {suggest(name, known)}")
 
 
-def reads_pairs(model: Blueprint) -> bool:
-    """Whether a model is trained on pairs. ValueError for sizes that cannot be a model."""
-    return isinstance(model.empty(), EncoderDecoder)
-
-
 def of_family(name: str) -> Recipe:
-    """A family's small size on whatever text (or pairs) it is given."""
+    """A family's small size on whatever data it is given."""
     family = FAMILIES.get(name)
     model = Blueprint.of(name, "small" if "small" in family.sizes else None)
-    if family.reads == "signals":
-        return Recipe(
-            name=name,
-            model=model,
-            data=SignalSettings(),
-            train=TrainSettings(steps=1000, batch=64),
-            debug=DEBUG_SIGNALS,
-            story=f"The family {name}: {family.summary}.",
-        )
-    pairs = reads_pairs(model)
+    usual = trained_on(name).usual(model)
     return Recipe(
         name=name,
         model=model,
-        data=DataSettings(source="pairs" if pairs else "text"),
-        train=TrainSettings(steps=1000, batch=32 if pairs else 16),
-        debug=(*DEBUG, ("data.source", "made_pairs" if pairs else "made")),
+        data=usual.data,
+        train=usual.train,
+        debug=usual.debug,
         story=f"The family {name}: {family.summary}.",
     )
 
 
 def of_model(folder: Path) -> Recipe:
-    """Going on from a saved model: its weights and its tokenizer, on other data, at a low rate. Where its run is known,
-    data become rows and are split as its own were, so that nothing it was trained on is held out now; what says how its
-    own paths were read (weights, directions, columns, prefixes) went with them."""
-    model, objective = read_blueprint(folder), trained_with(folder)
-    if FAMILIES.get(model.family).reads == "signals":
-        found = data_settings(folder)
-        return Recipe(
-            name=folder.resolve().name,
-            model=model,
-            data=replace(found, paths=()) if isinstance(found, SignalSettings) else SignalSettings(),
-            train=TrainSettings(steps=200, batch=64, rate=1e-4),
-            debug=(("train.steps", "10"), ("train.batch", "4"), ("data.source", "made_pictures")),
-            story=f"The model in {folder}, trained further.",
-            begin=folder,
-            objective=objective,
-        )
-    pairs = reads_pairs(model) if objective is None else objective.pairs
-    was, usual = text_settings(folder) or DataSettings(), DataSettings()
+    """Going on from a saved model: its weights, and its tokenizer or processor, on other data, at a low rate."""
+    model, modality = read_blueprint(folder), of_folder(folder)
+    usual = modality.further(model, folder, data_settings(folder))
     return Recipe(
         name=folder.resolve().name,
         model=model,
-        data=replace(
-            was,
-            source="pairs" if pairs else "text",
-            paths=usual.paths,
-            weights=usual.weights,
-            directions=usual.directions,
-            columns=usual.columns,
-            prefixes=usual.prefixes,
-            store=usual.store,
-        ),
-        train=TrainSettings(steps=200, batch=32 if pairs else 16, rate=1e-4),
-        debug=(
-            ("train.steps", "10"),
-            ("train.batch", "4"),
-            ("data.source", "made_pairs" if pairs else "made"),
-            ("data.column", COLUMN),
-        ),
+        data=usual.data,
+        train=usual.train,
+        debug=usual.debug,
         story=f"The model in {folder}, trained further.",
         begin=folder,
-        objective=objective,
+        objective=trained_with(folder),
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from weft.data import DataSettings, remove_store
-from weft.data.signals import PROCESSOR, SignalSettings
+from weft.data.signals import PROCESSOR
 from weft.data.tokenizers import CONFIG as MORE
 from weft.files import DamagedFile, read_json, sweep, write_json
 from weft.hub import Language, read_blueprint, read_language, write_config
@@ -18,7 +18,9 @@ from weft.hub.weights import WEIGHTS
 from weft.models import Blueprint
 from weft.objectives import Objective, objective_from_data
 from weft.outputs import check_output
+from weft.recipes.modality import MODALITIES, modality_of
 from weft.recipes.recipe import PARTS, Recipe
+from weft.registry import UnknownName
 from weft.settings import SettingError, from_data
 from weft.training import checkpoints, log
 from weft.training.report import PAGE
@@ -98,8 +100,8 @@ def existing(out: Path) -> Existing | None:
     facts = read_json(out / RUN)
     if not _describes(facts):
         return None
-    reads = PROCESSOR if isinstance(_data(facts, out), SignalSettings) else TOKENIZER
-    if missing := [name for name in (CONFIG, reads) if not (out / name).is_file()]:
+    keeps = modality_of(_data(facts, out)).keeps
+    if missing := [name for name in (CONFIG, *keeps) if not (out / name).is_file()]:
         raise DamagedFile(
             f"{out} holds a {RUN} and no {' and no '.join(missing)}: the run was killed before its first step, or lost "
             "that since. Restore it from a copy, discard the run with --overwrite, or choose another --out"
@@ -123,7 +125,7 @@ def describe(out: Path, recipe: Recipe, blueprint: Blueprint, digest: str) -> No
     write_json(out / RUN, {"recipe": recipe.name, "settings": recipe.settings(blueprint), "data_digest": digest})
 
 
-def data_settings(folder: Path) -> DataSettings | SignalSettings | None:
+def data_settings(folder: Path) -> Any | None:
     """The data settings of the run in a folder; None where no run of weft's describes itself there. ValueError, naming
     the file, where it is damaged or has settings that there are not."""
     path = folder / RUN
@@ -139,12 +141,12 @@ def text_settings(folder: Path) -> DataSettings | None:
     return found if isinstance(found, DataSettings) else None
 
 
-def _data(facts: Mapping[str, Any], folder: Path) -> DataSettings | SignalSettings:
+def _data(facts: Mapping[str, Any], folder: Path) -> Any:
     """The data settings that run.json describes. DamagedFile for what there is not."""
-    data = facts["settings"]["data"]
+    data = dict(facts["settings"]["data"])
     try:
-        return from_data(SignalSettings if "augment" in data else DataSettings, data)
-    except SettingError as error:
+        return from_data(MODALITIES.get(str(data.pop("modality", None))).settings, data)
+    except (SettingError, UnknownName) as error:
         raise DamagedFile(f"{folder / RUN}: {error}") from error
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from weft.batch import Tokenizer
 from weft.data import DataSettings, Document, open_source, prepare, split, train_tokenizer
-from weft.data.signals import SignalSettings
 from weft.data.sources import quiet
 from weft.evaluate import check
 from weft.models import Blueprint
-from weft.recipes.begin import check_model, opening
+from weft.recipes.begin import check_model
+from weft.recipes.modalities.text_feed import own_language
+from weft.recipes.modality import modality_of
 from weft.recipes.recipe import Recipe
-from weft.recipes.text_feed import own_language
 
 MOST = 1 << 22  # characters of text that are read: a look must not take long
 
@@ -34,8 +34,8 @@ def preview(recipe: Recipe) -> Preview:
     settings and data: of texts of more than MOST characters, of their beginning."""
     check_model(recipe)
     recipe.data.check()
-    if isinstance(recipe.data, SignalSettings):
-        feed = opening(recipe, None, Path(), quiet)
+    if not isinstance(recipe.data, DataSettings):
+        feed = modality_of(recipe.data).open(recipe, None, Path(), quiet)
         said = f"the data give {len(feed.train):,} rows to train on; {len(feed.held_out):,} are held out"
         return Preview(feed.blueprint, len(feed.train), (*feed.notices, said))
     tokenizer, pairs = own_language(recipe).tokenizer, recipe.minimised.pairs

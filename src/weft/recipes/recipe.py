@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from weft.data import DataSettings
-from weft.data.signals import SignalSettings
 from weft.models import FAMILIES, Blueprint
 from weft.objectives import (
     OBJECTIVES,
@@ -17,6 +16,7 @@ from weft.objectives import (
     objective_from_text,
     objective_to_data,
 )
+from weft.recipes.modality import DEBUG_STEPS, name_of
 from weft.registry import Registry, nearest
 from weft.settings import SettingError, change, to_data
 from weft.training.settings import LENGTHS, TrainSettings
@@ -34,12 +34,13 @@ class Recipe:
     story: the recipe's docstring: command, cost, number to expect. vocab: what model.vocab was set to by `change`; None
     where nobody did, and the model takes as many ids as the tokenizer turns out to have. begin: the saved model whose
     weights and tokenizer the run begins with; None begins with new ones. objective: None, the family's own.
-    metrics: of texts, by which the finished model's translations of the held-out sources are scored.
+    data: the settings of a modality (`weft.recipes.modality`). metrics: of texts, by which the finished model's
+    translations of the held-out sources are scored.
     """
 
     name: str
     model: Blueprint
-    data: DataSettings | SignalSettings
+    data: Any
     train: TrainSettings
     prompts: tuple[str, ...] = ()
     sample_tokens: int = 120
@@ -110,11 +111,11 @@ class Recipe:
         data = with_source(self.data, pairs=objective.pairs) if isinstance(self.data, DataSettings) else self.data
         return replace(self, objective=objective, model=model, data=data)
 
-    def _other_data(self, name: str, text: str) -> DataSettings | SignalSettings:
+    def _other_data(self, name: str, text: str) -> Any:
         """The data settings with one changed; SettingError for a tokenizer where the model has its own."""
-        if isinstance(self.data, SignalSettings):
-            return change(self.data, name, text)
         data = change(self.data, name, text)
+        if not isinstance(data, DataSettings):
+            return data
         if self.begin is not None and (data.tokenizer, data.vocab) != (self.data.tokenizer, self.data.vocab):
             raise SettingError(f"{name}={text}: {self.begin} keeps the tokenizer it was trained with: leave it out")
         return data
@@ -136,7 +137,7 @@ class Recipe:
         return {
             "model": model.to_data(),
             "objective": objective_to_data(self.minimised),
-            "data": to_data(self.data),
+            "data": {"modality": name_of(self.data)} | to_data(self.data),
             "train": to_data(self.train),
         }
 
@@ -179,19 +180,4 @@ def with_heads(model: Blueprint, heads: tuple[str, ...]) -> Blueprint:
 
 RECIPES: Registry[Recipe] = Registry("recipe", "weft.recipes", ("weft.recipes.builtin",))
 
-DEBUG_SIGNALS = (
-    ("model.size", "debug"),
-    ("train.steps", "20"),
-    ("train.batch", "8"),
-    ("train.evaluate_every", "0"),
-    ("train.checkpoint_every", "10"),
-    ("data.source", "made_pictures"),
-)
-DEBUG = (
-    ("model.size", "debug"),
-    ("train.steps", "20"),
-    ("train.batch", "8"),
-    ("train.evaluate_every", "0"),
-    ("train.checkpoint_every", "10"),
-    ("data.vocab", "384"),
-)
+DEBUG = (*DEBUG_STEPS, ("data.vocab", "384"))  # what --debug changes in a recipe of text, apart from its source

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 from weft.data.progress import counted
 from weft.data.sources import Say, quiet
-from weft.evaluate import Interval, Score
 from weft.files import write_bytes
 from weft.outputs import check_file
+from weft.recipes.predicted import Predicted
 from weft.recipes.tuning.description import Columns
 from weft.recipes.tuning.kinds import KINDS
 from weft.recipes.tuning.scores import score
@@ -18,16 +17,6 @@ from weft.recipes.tuning.tuned import read_tuned
 from weft.training.world import place
 
 SAID = ("text", "pair", "label", "choices", "header")  # of a file, when it is predicted
-
-
-@dataclass(frozen=True)
-class Predicted:
-    """How many examples were answered, and the metric of the task with its interval (see `Metric.interval`), where the
-    file says what is right."""
-
-    examples: int
-    score: Score | None
-    interval: Interval | None
 
 
 def predict(

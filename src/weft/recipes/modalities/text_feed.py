@@ -109,10 +109,9 @@ class TextFeed(Feed):
         self.prepared.close()
 
 
-def open_text(
-    recipe: Recipe, data: DataSettings, found: Existing | None, out: Path, say: Callable[[str], None]
-) -> TextFeed:
+def open_text(recipe: Recipe, found: Existing | None, out: Path, say: Callable[[str], None]) -> TextFeed:
     """The texts, prepared. found: the run that goes on; None: a new one, whose tokens lie in `out` until `keep`."""
+    data = recipe.texts
     language = own_language(recipe) if found is None else found.language
     objective = recipe.minimised
     prepared = prepare(

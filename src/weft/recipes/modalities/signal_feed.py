@@ -1,4 +1,4 @@
-"""Signals as the data of a run: their processor, their rows, how often the model is right."""
+"""Labelled signals as the data of a run: their processor, their rows, how often the model is right."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from typing import Any
 from torch import Tensor, nn
 
 from weft.batch import Batch, Dataset
-from weft.data.signals import Signals, SignalSettings, prepare_signals, read_processor, write_processor
-from weft.evaluate import METRICS, check
+from weft.data.signals import Signals, write_processor
+from weft.evaluate import METRICS
 from weft.evaluate.judged import judged
 from weft.hub import load, write_model
 from weft.models import Blueprint
 from weft.recipes.feed import Feed, Told
-from weft.recipes.folder import Existing
 from weft.recipes.recipe import Recipe
 from weft.training.watch import Watcher
 
@@ -72,20 +71,3 @@ class SignalFeed(Feed):
             "classes": len(self.signals.classes),
             "digest": self.digest,
         }
-
-
-def open_signals(
-    recipe: Recipe, data: SignalSettings, found: Existing | None, out: Path, say: Callable[[str], None]
-) -> SignalFeed:
-    """The signals, read. found: the run in `out` that goes on; its processor, or that of the model the run begins with,
-    stays as it is."""
-    where = recipe.begin if found is None else out
-    known = None if where is None else read_processor(where)
-    signals = prepare_signals(data, recipe.model.config, None if known is None else known.processor, say)
-    for text in signals.notices:
-        say(text)
-    objective = recipe.minimised
-    held_out = objective.turn_signals(signals.held_out, 0)
-    check(held_out, objective)
-    train = objective.turn_signals(signals.train, recipe.train.seed)
-    return SignalFeed(recipe, recipe.model, signals, train, held_out, signals.notices)

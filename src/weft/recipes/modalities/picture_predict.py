@@ -16,7 +16,7 @@ from weft.evaluate import METRICS
 from weft.files import write_bytes
 from weft.hub import Model, load
 from weft.nn import Encoder
-from weft.recipes.tuning.predict import Predicted
+from weft.recipes.predicted import Predicted
 from weft.training.world import place
 
 ROWS, LIKELIEST = 256, 5  # of a pass; of the classes whose probabilities are told

@@ -1,0 +1,1 @@
+"""What `weft train` reads: a file for each modality, registered in `weft.recipes.modality.MODALITIES`."""

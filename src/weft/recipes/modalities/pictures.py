@@ -1,0 +1,57 @@
+"""Pictures, with classes where they have any."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+from weft.data.signals import SignalSettings, prepare_signals, read_processor
+from weft.data.sources import Say, quiet
+from weft.evaluate import check
+from weft.recipes.folder import Existing
+from weft.recipes.modalities.picture_predict import predict_signals
+from weft.recipes.modalities.signal_feed import SignalFeed
+from weft.recipes.modality import MODALITIES, Modality
+from weft.recipes.predicted import Predicted
+from weft.recipes.recipe import Recipe
+
+NEEDS = ("image", "patch", "channels", "classes")  # settings of a model that pictures with classes are read for
+
+
+class Pictures(Modality):
+    """Rows of patches, and a class of each."""
+
+    settings = SignalSettings
+    made = "made_pictures"
+    called = "pictures"
+
+    def open(self, recipe: Recipe, found: Existing | None, out: Path, say: Say) -> SignalFeed:
+        """See `prepare_signals`."""
+        where = recipe.begin if found is None else out
+        known = None if where is None else read_processor(where)
+        signals = prepare_signals(recipe.data, recipe.model.config, None if known is None else known.processor, say)
+        for text in signals.notices:
+            say(text)
+        objective = recipe.minimised
+        held_out = objective.turn_signals(signals.held_out, 0)
+        check(held_out, objective)
+        train = objective.turn_signals(signals.train, recipe.train.seed)
+        return SignalFeed(recipe, recipe.model, signals, train, held_out, signals.notices)
+
+    def check(self, recipe: Recipe) -> None:
+        """ValueError for a model that has no pictures' sizes."""
+        known = {field.name for field in fields(recipe.model.config)}
+        if lacks := [field for field in NEEDS if field not in known]:
+            raise ValueError(
+                f"{recipe.model.family} has no {' and no '.join(lacks)}, and pictures with classes need them: choose "
+                "another family (`weft list`), or other data"
+            )
+
+    def predict(
+        self, folder: Path, data: Path, out: Path | None, *, labelled: bool, device: str = "auto", say: Say = quiet
+    ) -> Predicted:
+        """The likeliest classes of each picture."""
+        return predict_signals(folder, data, out, labelled=labelled, device=device, say=say)
+
+
+MODALITIES.register("pictures", Pictures())
