@@ -1,7 +1,8 @@
 """Speed of published models beside transformers: a forward pass, and a training step.
 
-    python benchmarks/published_speed.py [--passes 9] [--families gpt2 llama bert t5 modernbert deberta mixtral]
-                                         [--tasks forward train] [--precisions bf16 fp32] [--batch 8]
+    python benchmarks/published_speed.py [--passes 9] [--tasks forward train]
+                                         [--families gpt2 llama bert t5 modernbert deberta mixtral vit clip whisper]
+                                         [--precisions bf16 fp32] [--batch 8]
 
 One folder a family is written by transformers, at a published size with 6 layers, and both libraries load it: the same
 weights, the same rows, the same optimiser (fused AdamW). Each runs uncompiled and compiled; a library's figure is its
@@ -25,100 +26,52 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-FAMILIES = ("gpt2", "llama", "bert", "t5", "modernbert", "deberta", "mixtral")
-MASKED = ("bert", "modernbert", "deberta")
+from speed_shapes import LENGTH, SHAPES, Shape
+
+Run = Callable[[], Any]
 CONTESTANTS = ("weft", "weft-compiled", "transformers", "transformers-compiled")
 WARM = 2
-LENGTH, TARGET = 256, 64  # of an encoder–decoder: a source of LENGTH, a target of TARGET
 
 
-def reference(family: str) -> Any:
-    """The reference's model, without dropout, so that both compute the same."""
-    import transformers as t
-
-    if family == "gpt2":
-        return t.GPT2LMHeadModel(t.GPT2Config(n_layer=6, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0))
-    if family == "llama":
-        sizes = dict(hidden_size=768, intermediate_size=2048, num_attention_heads=12, num_key_value_heads=4)
-        return t.LlamaForCausalLM(t.LlamaConfig(num_hidden_layers=6, **sizes))
-    if family == "mixtral":
-        sizes = dict(hidden_size=768, intermediate_size=1024, num_attention_heads=12, num_key_value_heads=4)
-        return t.MixtralForCausalLM(t.MixtralConfig(num_hidden_layers=6, **sizes))  # 8 experts, 2 for each token
-    none = dict(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
-    if family == "bert":
-        return t.BertForMaskedLM(t.BertConfig(num_hidden_layers=6, **none))
-    if family == "modernbert":
-        return t.ModernBertForMaskedLM(t.ModernBertConfig(num_hidden_layers=6))
-    if family == "deberta":  # the third's shape, with a smaller table of tokens
-        sizes = dict(hidden_size=768, intermediate_size=3072, num_attention_heads=12, vocab_size=30522)
-        more = dict(relative_attention=True, position_buckets=256, share_att_key=True, norm_rel_ebd="layer_norm")
-        kinds = dict(pos_att_type=["p2c", "c2p"], position_biased_input=False, type_vocab_size=0)
-        config = t.DebertaV2Config(num_hidden_layers=6, **sizes, **more, **kinds, **none)
-        return t.DebertaV2ForMaskedLM(config)
-    return t.T5ForConditionalGeneration(t.T5Config(dropout_rate=0.0, decoder_start_token_id=0))
-
-
-def rows(family: str, vocab: int, batch: int) -> tuple[Any, ...]:
-    """`batch` rows of tokens and labels; of an encoder–decoder sources, decoder inputs and labels."""
-    import torch
-
-    torch.manual_seed(0)
-    if family == "t5":
-        return tuple(torch.randint(2, vocab, (batch, length)) for length in (LENGTH, TARGET, TARGET))
-    return tuple(torch.randint(2, vocab, (batch, LENGTH)) for _ in range(2))
-
-
-def weft(
-    family: str, folder: str, task: str, precision: str, batch: int, compiled: bool
-) -> tuple[Any, Callable[[], Any]]:
+def weft(family: str, folder: str, task: str, precision: str, batch: int, compiled: bool) -> tuple[Any, Run]:
     """The module, and a pass: scores, or the loss."""
     import torch
 
     import weft
     from weft.training import measure
 
-    loaded = weft.load(folder, dtype="bf16" if precision == "bf16" and task == "forward" else "fp32")
-    module, given = loaded.module, rows(family, loaded.config.vocab, batch)
+    shape = SHAPES[family]
+    module = weft.load(folder, dtype="bf16" if precision == "bf16" and task == "forward" else "fp32").module
+    given = rows(shape, shape.reference().config, batch, task, precision)
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     measure.choose(module, batch, LENGTH, dtype=dtype)
     if compiled:
         module.compile(dynamic=False)
-    *inputs, labels = given
-
-    def scores() -> Any:
-        return module.logits(module(*inputs)[0])
-
-    def loss() -> Any:
-        return module.nats(module(*inputs)[0], labels) / labels.numel()
-
-    return module, scores if task == "forward" else loss
+    compute = shape.ours if task == "forward" else shape.our_loss
+    return module, lambda: compute(module, given)
 
 
-def transformers(
-    family: str, folder: str, task: str, precision: str, batch: int, compiled: bool
-) -> tuple[Any, Callable[[], Any]]:
-    """The module, and a pass: scores, or the loss."""
+def transformers(family: str, folder: str, task: str, precision: str, batch: int, compiled: bool) -> tuple[Any, Run]:
+    """The module, and a pass: scores, or the loss (not its own, which would move the labels of decoders by one)."""
     import torch
 
-    kind = torch.bfloat16 if precision == "bf16" and task == "forward" else torch.float32
-    module = type(reference(family)).from_pretrained(folder, dtype=kind)
-    given = rows(family, module.config.vocab_size, batch)
+    shape, kind = SHAPES[family], torch.bfloat16 if precision == "bf16" and task == "forward" else torch.float32
+    module = type(shape.reference()).from_pretrained(folder, dtype=kind)
+    given = rows(shape, module.config, batch, task, precision)
     if compiled:
         module.compile(dynamic=False)
-    more = {} if family in MASKED else {"use_cache": False}
+    if task == "forward":
+        return module, lambda: shape.theirs(module, given)
+    return module, lambda: shape.loss(shape.theirs(module, given), given[-1])
 
-    def run(**labels: Any) -> Any:
-        if family == "t5":
-            return module(input_ids=given[0], decoder_input_ids=given[1], **labels, **more)
-        return module(given[0], **labels, **more)
 
-    def scores() -> Any:
-        return run().logits
+def rows(shape: Shape, config: Any, batch: int, task: str, precision: str) -> tuple[Any, ...]:
+    """What both are given: `batch` rows, vectors in the precision of the weights."""
+    import torch
 
-    def loss() -> Any:  # not its own loss, which would move the labels of decoders by one
-        return torch.nn.functional.cross_entropy(run().logits.float().flatten(0, 1), given[-1].flatten())
-
-    return module, scores if task == "forward" else loss
+    torch.manual_seed(0)
+    low = precision == "bf16" and task == "forward"
+    return tuple(one.bfloat16() if low and one.is_floating_point() else one for one in shape.given(config, batch))
 
 
 def passes(name: str, family: str, folder: str, given: argparse.Namespace, task: str, precision: str) -> Any:
@@ -200,7 +153,7 @@ def report(family: str, task: str, precision: str, times: dict[str, list[float]]
 def measure_all(given: argparse.Namespace, folder: Path) -> None:
     print(f"{'family':11}{'task':9}{'':6}" + "".join(f"{name:>23}" for name in given.contestants) + f"{'ratio':>8}")
     for family in given.families:
-        reference(family).save_pretrained(folder / family)
+        SHAPES[family].reference().save_pretrained(folder / family)
         for task in given.tasks:
             for precision in given.precisions:
                 report(family, task, precision, measured(family, str(folder / family), given, task, precision))
@@ -209,7 +162,7 @@ def measure_all(given: argparse.Namespace, folder: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--passes", type=int, default=9)
-    parser.add_argument("--families", nargs="+", choices=FAMILIES, default=FAMILIES)
+    parser.add_argument("--families", nargs="+", choices=SHAPES, default=tuple(SHAPES))
     parser.add_argument("--tasks", nargs="+", choices=("forward", "train"), default=("forward", "train"))
     parser.add_argument("--precisions", nargs="+", choices=("bf16", "fp32"), default=("bf16", "fp32"))
     parser.add_argument("--batch", type=int, default=8)
