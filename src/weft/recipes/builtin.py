@@ -5,6 +5,7 @@ from pathlib import Path
 from weft.recipes import (
     fashion_cct,
     fashion_hidden,
+    fashion_imagegpt,
     fashion_views,
     fashion_vit,
     multi30k,
@@ -20,6 +21,7 @@ SHIPPED: dict[str, Path] = {}  # by the name it is registered under: what `weft 
 for module in (
     fashion_cct,
     fashion_hidden,
+    fashion_imagegpt,
     fashion_views,
     fashion_vit,
     multi30k,

@@ -53,3 +53,20 @@ class SignalSettings:
         if self.examples < 0:
             raise ValueError(f"data.examples={self.examples}, but it is a number of samples: at least 1, or 0 for all")
         self.augment.check()
+
+
+@dataclass(frozen=True)
+class PixelSettings(SignalSettings):
+    """The same, of pictures that a model reads and writes pixel by pixel. image: pixels of a side; 0: as many as the
+    model has places for. channels: grey (1), or red, green and blue (3). by_class: each row begins with the picture's
+    class, so that one can be asked for."""
+
+    image: int = 0
+    channels: int = 1
+    by_class: bool = False
+
+    def check(self) -> None:
+        """ValueError, naming the setting, for what can be none."""
+        super().check()
+        if self.image < 0 or self.channels not in (1, 3):
+            raise ValueError(f"data.image={self.image}, data.channels={self.channels}: a side's pixels; and 1 or 3")
