@@ -19,9 +19,9 @@ import weft as library
 from weft.batch import Place
 from weft.data.signals import Augment, Labelled, Patches, SignalSettings, prepare_signals, read_processor
 from weft.data.signals.idx import read_idx
-from weft.data.signals.varied import varied
 from weft.data.signals.made import SHAPES, made_pictures
 from weft.data.signals.pictures import MOST_PIXELS, opened
+from weft.data.signals.varied import varied
 from weft.files import DamagedFile
 from weft.models import FAMILIES, Blueprint
 from weft.objectives import Classes

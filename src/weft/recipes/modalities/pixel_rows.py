@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from weft.batch import IGNORED, Batch, Dataset, Place
 from weft.data.signals import Colours
@@ -67,3 +68,16 @@ def pictures_of(module: Decoder, processor: Colours, rows: Sequence[Sequence[int
         sampling = Sampling(how.temperature, how.top_k, how.top_p, tuple(seeds[start : start + ROWS]))
         parts += [[*row.ids] for row in generate(module, some, new=size, sampling=sampling)]
     return processor.pixels(np.asarray(parts))
+
+
+@torch.inference_mode()
+def nats_by_class(module: Decoder, processor: Colours, begin: int, classes: int, signals: np.ndarray) -> np.ndarray:
+    """-log p(pixels | class) of pictures uint8 [N, image, image, channels] under each class, fp64 [N, classes]."""
+    ids = torch.from_numpy(processor.rows(signals)).to(next(module.parameters()).device)  # [N, T]
+    found = torch.empty(len(ids), classes, dtype=torch.float64)
+    for number in range(classes):
+        first = ids.new_tensor([begin, number]).expand(len(ids), 2)
+        hidden, _ = module(torch.cat((first, ids[:, :-1]), dim=1))  # [N, 1 + T, D]
+        scores = module.logits(hidden[:, 1:]).float().mT  # [N, V, T]
+        found[:, number] = functional.cross_entropy(scores, ids, reduction="none").double().sum(dim=1).cpu()
+    return found.numpy()
