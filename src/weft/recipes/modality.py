@@ -107,6 +107,13 @@ class Modality(ABC):
         """Write what the model in a folder makes, and say what was written. ValueError for one that makes nothing."""
         raise ValueError(f"{folder} was trained on {self.called}, and makes none")
 
+    def draw(
+        self, folder: Path, asked: Drawn, *, device: str = "auto", say: Say = quiet
+    ) -> tuple[Any, tuple[str, ...] | None]:
+        """Pictures that the model in a folder draws, uint8 [N, height, width, channels], and the class that each was to
+        be of; None: none was asked for. ValueError for one that draws none."""
+        raise ValueError(f"{folder} was trained on {self.called}, and draws no pictures")
+
     def embed(self, folder: Path, data: Path, *, device: str = "auto", say: Say = quiet) -> tuple[Sequence[str], Any]:
         """What each of the data is called, and a vector of each, fp32 [N, D]. ValueError for a model without any."""
         raise ValueError(f"{folder} was trained on {self.called}, of which it makes no vectors")
@@ -115,7 +122,7 @@ class Modality(ABC):
 MODALITIES: Registry[Modality] = Registry(
     "modality",
     "weft.modalities",
-    tuple(f"weft.recipes.modalities.{name}" for name in ("text", "pictures")),
+    tuple(f"weft.recipes.modalities.{name}" for name in ("text", "pictures", "pixels")),
 )
 
 

@@ -12,6 +12,7 @@ from weft.data.blocks import check
 from weft.data.order import Shuffled, mix
 from weft.data.signals.processors import Processor
 from weft.data.signals.settings import Augment
+from weft.data.signals.varied import varied
 
 PURPOSE = 0x7A5  # of the variations, among all that is drawn by seed, epoch and sample
 
@@ -54,26 +55,3 @@ class Labelled(Shuffled):
             asked={"label": torch.from_numpy(self.labels[rows])},
             samples=tuple(rows.tolist()),
         )
-
-
-def varied(picture: np.ndarray, augment: Augment, draw: np.random.Generator) -> np.ndarray:
-    """A picture, uint8 [height, width, channels], as `Augment` says; the same draws give the same picture."""
-    height, width, _ = picture.shape
-    if augment.flip and draw.random() < 0.5:
-        picture = picture[:, ::-1]
-    if augment.shift:
-        down, right = draw.integers(-augment.shift, augment.shift + 1, 2)
-        moved = np.zeros_like(picture)
-        moved[max(0, down) : height + min(0, down), max(0, right) : width + min(0, right)] = picture[
-            max(0, -down) : height - max(0, down), max(0, -right) : width - max(0, right)
-        ]
-        picture = moved
-    if augment.erase and draw.random() < augment.erase:
-        area, ratio = draw.uniform(0.02, 1 / 3) * height * width, np.exp(draw.uniform(-np.log(3.3), np.log(3.3)))
-        tall, wide = (min(side, max(1, round(size))) for side, size in (
-            (height, (area * ratio) ** 0.5), (width, (area / ratio) ** 0.5)
-        ))  # fmt: skip
-        top, left = draw.integers(0, height - tall + 1), draw.integers(0, width - wide + 1)
-        picture = picture.copy()
-        picture[top : top + tall, left : left + wide] = 0
-    return picture

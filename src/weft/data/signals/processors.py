@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
+from weft.data.signals.colours import Colours
 from weft.data.signals.mel import LogMel
 from weft.data.signals.pictures import Patches
 from weft.data.signals.series import Series
@@ -31,7 +32,7 @@ class Processor(Protocol):
         ...
 
     def rows(self, signals: np.ndarray) -> np.ndarray:
-        """Signals as rows of vectors, fp32 [N, T, C]."""
+        """Signals as rows of vectors, fp32 [N, T, C]; or of ids, int64 [N, T]."""
         ...
 
 
@@ -42,7 +43,13 @@ class Reads(NamedTuple):
     classes: tuple[str, ...]
 
 
-PROCESSORS: dict[str, type[Any]] = {"log_mel": LogMel, "patches": Patches, "series": Series, "waveform": Waveform}
+PROCESSORS: dict[str, type[Any]] = {
+    "colours": Colours,
+    "log_mel": LogMel,
+    "patches": Patches,
+    "series": Series,
+    "waveform": Waveform,
+}
 
 
 def write_processor(folder: Path, processor: Processor, classes: tuple[str, ...] = ()) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
+
 from weft.data.signals import SignalSettings, prepare_signals, read_processor
 from weft.data.sources import Say, quiet
 from weft.evaluate import check
 from weft.recipes.folder import Existing
-from weft.recipes.modalities.picture_predict import predict_signals
+from weft.recipes.modalities.picture_predict import embed_pictures, predict_signals
 from weft.recipes.modalities.signal_feed import SignalFeed
 from weft.recipes.modality import MODALITIES, Modality
 from weft.recipes.predicted import Predicted
@@ -52,6 +54,12 @@ class Pictures(Modality):
     ) -> Predicted:
         """The likeliest classes of each picture."""
         return predict_signals(folder, data, out, labelled=labelled, device=device, say=say)
+
+    def embed(
+        self, folder: Path, data: Path, *, device: str = "auto", say: Say = quiet
+    ) -> tuple[tuple[str, ...], np.ndarray]:
+        """The pooled state of each picture."""
+        return embed_pictures(folder, data, device=device, say=say)
 
 
 MODALITIES.register("pictures", Pictures())
