@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -89,15 +90,21 @@ def resampled(picture: np.ndarray, size: float, angle: float, place: np.ndarray)
     """A window of a picture, uint8 [height, width, channels], as large as the picture: `size` times its sides, turned by
     `angle` in radians; place [2]: how far its middle lies from the picture's, in shares of |1 - size| sides. Bilinear;
     beyond its edge the picture is as at the edge."""
-    height, width, _ = picture.shape
-    down, right = np.mgrid[:height, :width].astype(np.float64)
-    down, right = down - (height - 1) / 2, right - (width - 1) / 2
-    cos, sin, slack = np.cos(angle) * size, np.sin(angle) * size, abs(1 - size) * place
-    y = (cos * down - sin * right + (height - 1) / 2 + slack[0] * height).clip(0, height - 1)
-    x = (sin * down + cos * right + (width - 1) / 2 + slack[1] * width).clip(0, width - 1)
-    top, left = y.astype(int), x.astype(int)
+    height, width, channels = picture.shape
+    down, right = _grid(height, width)
+    cos, sin, slack = np.float32(np.cos(angle) * size), np.float32(np.sin(angle) * size), abs(1 - size) * place
+    y = (cos * down - sin * right + np.float32((height - 1) / 2 + slack[0] * height)).clip(0, height - 1)
+    x = (sin * down + cos * right + np.float32((width - 1) / 2 + slack[1] * width)).clip(0, width - 1)
+    top, left = y.astype(np.int32), x.astype(np.int32)
     below, beside = np.minimum(top + 1, height - 1), np.minimum(left + 1, width - 1)
-    by, bx = (y - top)[..., None], (x - left)[..., None]
-    upper = picture[top, left] * (1 - bx) + picture[top, beside] * bx
-    lower = picture[below, left] * (1 - bx) + picture[below, beside] * bx
-    return (upper * (1 - by) + lower * by).round().astype(np.uint8)
+    by, bx, flat = (y - top)[:, None], (x - left)[:, None], picture.reshape(-1, channels)
+    upper = flat[top * width + left] * (1 - bx) + flat[top * width + beside] * bx  # [height * width, channels]
+    lower = flat[below * width + left] * (1 - bx) + flat[below * width + beside] * bx
+    return (upper * (1 - by) + lower * by).round().astype(np.uint8).reshape(picture.shape)
+
+
+@lru_cache(maxsize=4)
+def _grid(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """How far each pixel lies below and beside the middle, fp32 [height * width] each."""
+    down, right = np.mgrid[:height, :width].astype(np.float32).reshape(2, -1)
+    return down - np.float32((height - 1) / 2), right - np.float32((width - 1) / 2)
