@@ -1,34 +1,27 @@
 """The recipes weft brings, registered, and the file of each."""
 
+from importlib import import_module
 from pathlib import Path
 
-from weft.recipes import (
-    fashion_cct,
-    fashion_hidden,
-    fashion_imagegpt,
-    fashion_views,
-    fashion_vit,
-    multi30k,
-    pretraining,
-    python_stdlib,
-    shakespeare_char,
-    shakespeare_half_hour,
-)
+from weft.recipes import pretraining
 from weft.recipes.recipe import RECIPES
 
+_FILES = (
+    "emoji_clip",
+    "fashion_cct",
+    "fashion_hidden",
+    "fashion_imagegpt",
+    "fashion_views",
+    "fashion_vit",
+    "multi30k",
+    "python_stdlib",
+    "shakespeare_char",
+    "shakespeare_half_hour",
+)
 SHIPPED: dict[str, Path] = {}  # by the name it is registered under: what `weft cp` copies
 
-for module in (
-    fashion_cct,
-    fashion_hidden,
-    fashion_imagegpt,
-    fashion_views,
-    fashion_vit,
-    multi30k,
-    python_stdlib,
-    shakespeare_char,
-    shakespeare_half_hour,
-):
+for name in _FILES:
+    module = import_module(f"weft.recipes.{name}")
     RECIPES.register(module.recipe.name, module.recipe)
     SHIPPED[module.recipe.name] = Path(str(module.__file__))
 

@@ -12,9 +12,11 @@ class Augment:
     flip: half of them are mirrored, left to right. crop: each is a cutting of at least this share of the picture, up to
     all of it, between 3:4 and 4:3 in its sides, made as large as the picture was (Szegedy et al. 2015; Chen et al.
     2020, App. A, whose share is 0.08); 1: none is cut. shift: each is moved by up to so many pixels either way, its
-    edge filled with 0. light: its brightness, and then its contrast about the picture's mean, are times a number
-    between 1 - light and 1 + light. erase: the share of them of which a rectangle of 2% to a third of the area is
-    filled with 0 (Zhong et al. 2020, §3, with 0 for their noise).
+    edge filled with 0. zoom, turn: each is made larger or smaller by up to this share, and turned by up to so many
+    degrees, at a place drawn within what that leaves; its edge goes on. light: its brightness, and then its contrast
+    about the picture's mean, are times a number between 1 - light and 1 + light. colour: each channel is made lighter
+    or darker by up to this share. erase: the share of them of which a rectangle of 2% to a third of the area is filled
+    with 0 (Zhong et al. 2020, §3, with 0 for their noise).
     """
 
     flip: bool = False
@@ -22,6 +24,9 @@ class Augment:
     shift: int = 0
     light: float = 0.0
     erase: float = 0.0
+    zoom: float = 0.0
+    turn: float = 0.0
+    colour: float = 0.0
 
     def check(self) -> None:
         """ValueError, naming the setting, for what can be none."""
@@ -33,6 +38,9 @@ class Augment:
             raise ValueError(f"data.augment.light={self.light}, but it is a share of the light: from 0, below 1")
         if not 0 <= self.erase <= 1:
             raise ValueError(f"data.augment.erase={self.erase}, but it is a share of the pictures: from 0 to 1")
+        for name, value, most in (("zoom", self.zoom, 0.9), ("turn", self.turn, 180), ("colour", self.colour, 1)):
+            if not 0 <= value <= most:
+                raise ValueError(f"data.augment.{name}={value}, but it lies between 0 and {most}")
 
 
 @dataclass(frozen=True)

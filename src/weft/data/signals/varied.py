@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from weft.data.signals.settings import Augment
@@ -15,8 +17,14 @@ def varied(picture: np.ndarray, augment: Augment, draw: np.random.Generator) -> 
         picture = cropped(picture, augment.crop, draw)
     if augment.shift:
         picture = shifted(picture, augment.shift, draw)
+    if augment.zoom or augment.turn:
+        size, angle = 1 + draw.uniform(-augment.zoom, augment.zoom), draw.uniform(-augment.turn, augment.turn)
+        picture = resampled(picture, size, np.deg2rad(angle), draw.uniform(-0.5, 0.5, 2))
     if augment.light:
         picture = lit(picture, augment.light, draw)
+    if augment.colour:
+        gain = draw.uniform(1 - augment.colour, 1 + augment.colour, picture.shape[-1])
+        picture = (picture * gain).round().clip(0, 255).astype(np.uint8)
     if augment.erase and draw.random() < augment.erase:
         picture = erased(picture, draw)
     return picture
@@ -72,3 +80,27 @@ def erased(picture: np.ndarray, draw: np.random.Generator) -> np.ndarray:
     picture = picture.copy()
     picture[top : top + tall, left : left + wide] = 0
     return picture
+
+
+def resampled(picture: np.ndarray, size: float, angle: float, place: np.ndarray) -> np.ndarray:
+    """A window of a picture, uint8 [height, width, channels], as large as the picture: `size` times its sides, turned by
+    `angle` in radians; place [2]: how far its middle lies from the picture's, in shares of |1 - size| sides. Bilinear;
+    beyond its edge the picture is as at the edge."""
+    height, width, channels = picture.shape
+    down, right = _grid(height, width)
+    cos, sin, slack = np.float32(np.cos(angle) * size), np.float32(np.sin(angle) * size), abs(1 - size) * place
+    y = (cos * down - sin * right + np.float32((height - 1) / 2 + slack[0] * height)).clip(0, height - 1)
+    x = (sin * down + cos * right + np.float32((width - 1) / 2 + slack[1] * width)).clip(0, width - 1)
+    top, left = y.astype(np.int32), x.astype(np.int32)
+    below, beside = np.minimum(top + 1, height - 1), np.minimum(left + 1, width - 1)
+    by, bx, flat = (y - top)[:, None], (x - left)[:, None], picture.reshape(-1, channels)
+    upper = flat[top * width + left] * (1 - bx) + flat[top * width + beside] * bx  # [height * width, channels]
+    lower = flat[below * width + left] * (1 - bx) + flat[below * width + beside] * bx
+    return (upper * (1 - by) + lower * by).round().astype(np.uint8).reshape(picture.shape)
+
+
+@lru_cache(maxsize=4)
+def _grid(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """How far each pixel lies below and beside the middle, fp32 [height * width] each."""
+    down, right = np.mgrid[:height, :width].astype(np.float32).reshape(2, -1)
+    return down - np.float32((height - 1) / 2), right - np.float32((width - 1) / 2)
