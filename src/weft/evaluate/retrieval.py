@@ -66,9 +66,7 @@ def recalls(texts: Tensor, images: Tensor, right: np.ndarray) -> dict[str, np.nd
     return {f"{side}_recall_at_{most}": found < most for most in reversed(NEAREST) for side, found in sides.items()}
 
 
-def prompted(
-    towers: Towers, classes: Mapping[str, Sequence[str]], tokenizer: Tokenizer, context: int
-) -> Tensor:
+def prompted(towers: Towers, classes: Mapping[str, Sequence[str]], tokenizer: Tokenizer, context: int) -> Tensor:
     """A vector of length 1 for each class, fp32 [C, E]: the mean of its prompts' (Radford et al. 2021, §3.1.4)."""
     means = [vectors_of_texts(towers, prompts, tokenizer, context).mean(dim=0) for prompts in classes.values()]
     return functional.normalize(torch.stack(means), dim=-1)

@@ -102,7 +102,9 @@ def _where(path: Path, lines: Sequence[Line], settings: CaptionSettings) -> Path
         return path.parent
     arrays = sorted({*path.parent.glob(f"{_stem(path)}*.npy"), *path.parent.glob(f"{_stem(path)}*.npy.gz")})
     if len(arrays) > 1:
-        raise ValueError(f"{path} has several arrays beside it ({arrays[0].name}, {arrays[1].name} …): set data.pictures")
+        raise ValueError(
+            f"{path} has several arrays beside it ({arrays[0].name}, {arrays[1].name} …): set data.pictures"
+        )
     return arrays[0] if arrays else path.parent
 
 

@@ -84,7 +84,10 @@ def prepare_captions(
     learned, kept = ([own[at] for at in np.flatnonzero(side)] for side in (~held, held))
     plain = (f"{{{settings.text_column}}}",)
     templates, classes = settings.templates or plain, _classes(settings, learned)
-    texts = [*(filled(text, row) for row in learned for text in templates), *(one for all in classes.values() for one in all)]
+    texts = [
+        *(filled(text, row) for row in learned for text in templates),
+        *(one for all in classes.values() for one in all),
+    ]
     tokenizer = tokenizer or named_tokenizer(settings.tokenizer, "data.tokenizer=")
     tokenizer = tokenizer or train_tokenizer(settings.tokenizer, texts, settings.vocab)
     processor = processor or Patches.of(fit, found.signals[~held])

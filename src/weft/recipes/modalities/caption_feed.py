@@ -116,4 +116,6 @@ def read_known(folder: Path) -> tuple[dict[str, list[str]], list[str]]:
     data = read_json(path)
     if not isinstance(data, dict) or data.keys() != {"classes", "captions"}:
         raise DamagedFile(f"{path} has classes and captions, and no more")
-    return {str(name): list(map(str, texts)) for name, texts in data["classes"].items()}, list(map(str, data["captions"]))
+    return {str(name): list(map(str, texts)) for name, texts in data["classes"].items()}, list(
+        map(str, data["captions"])
+    )
