@@ -1,4 +1,5 @@
-"""Captions: from tables, folders and arrays to pairs, a run that finds the right text, and answers about new pictures."""
+"""Captions: from tables, folders and arrays to pairs, a run that finds the right text, and answers about new
+pictures."""
 
 import gzip
 import json
@@ -23,7 +24,7 @@ from weft.data.captions.given import read_array
 from weft.data.captions.made import made_captions
 from weft.data.captions.split import key, split
 from weft.data.signals import Augment, Patches
-from weft.data.signals.labelled import varied
+from weft.data.signals.varied import varied
 from weft.data.tokenizers import train_tokenizer
 from weft.evaluate.retrieval import ranks, recalls
 from weft.files import DamagedFile
@@ -101,7 +102,9 @@ def test_twins_are_held_out_together_and_no_more_than_asked(texts: list[str]) ->
 
 
 def test_as_many_are_held_out_as_asked_where_groups_allow_it() -> None:
-    texts = [f"{who} {number}" for number in range(60) for who in ("man", "woman", "person")] + [f"x{n}" for n in range(20)]
+    texts = [f"{who} {number}" for number in range(60) for who in ("man", "woman", "person")] + [
+        f"x{n}" for n in range(20)
+    ]
     assert split(texts, 0.1, ("man", "woman", "person"), 0).sum() == 20
     assert key("Woman’s Hat!", ("woman",)) == "s hat" and key("++", ()) == "++"
 
@@ -310,7 +313,15 @@ def test_a_run_on_captions_trains_resumes_and_answers(tmp_path: Path) -> None:
     source = table(tmp_path / "pictures")
     words = ["train", "clip", "--data", source, "--set", "model.size=debug", "--set", "model.image.channels=3"]
     words += ["--set", "data.image_column=file", "--set", "data.class_column=shape", "--set", "data.prompts={shape}"]
-    words += ["--set", "train.batch=8", "--set", "data.augment.zoom=0.1", "--set", "train.checkpoint_every=3", "--quiet"]
+    words += [
+        "--set",
+        "train.batch=8",
+        "--set",
+        "data.augment.zoom=0.1",
+        "--set",
+        "train.checkpoint_every=3",
+        "--quiet",
+    ]
     words += ["--set", "train.steps=8", "--set", "data.vocab=300"]
     whole, again = tmp_path / "whole", tmp_path / "again"
     said = good(*words, "--out", whole).out
@@ -337,7 +348,9 @@ def test_a_run_on_captions_trains_resumes_and_answers(tmp_path: Path) -> None:
         assert len(vectors) == count
         np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     assert "no picture" in weft("predict", whole, "--data", choices, "--out", found, "--overwrite").err
-    good("train", whole, "--data", source, "--set", "train.steps=2", "--set", "train.batch=4", "--out", tmp_path / "more")
+    good(
+        "train", whole, "--data", source, "--set", "train.steps=2", "--set", "train.batch=4", "--out", tmp_path / "more"
+    )
 
 
 def test_a_saved_model_is_asked_from_python(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from weft.objectives.contrast import Contrast
 from weft.objectives.ctc import CTC
 from weft.objectives.distil import Distil, DistilMasked
 from weft.objectives.loss import OBJECTIVES
-from weft.objectives.matched import ContrastPairs, SigmoidPairs
 from weft.objectives.masked import MaskedTokens
+from weft.objectives.matched import ContrastPairs, SigmoidPairs
 from weft.objectives.patches_hidden import HiddenPatches
 from weft.objectives.replaced import ReplacedTokens
 from weft.objectives.sentences import NextSentence, SentenceOrder
