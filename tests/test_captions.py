@@ -1,4 +1,5 @@
-"""Captions: from tables, folders and arrays to pairs, a run that finds the right text, and answers about new pictures."""
+"""Captions: from tables, folders and arrays to pairs, a run that finds the right text, and answers about new
+pictures."""
 
 import gzip
 import json
@@ -23,7 +24,7 @@ from weft.data.captions.given import read_array
 from weft.data.captions.made import made_captions
 from weft.data.captions.split import key, split
 from weft.data.signals import Augment, Patches
-from weft.data.signals.labelled import varied
+from weft.data.signals.varied import varied
 from weft.data.tokenizers import train_tokenizer
 from weft.evaluate.retrieval import ranks, recalls
 from weft.files import DamagedFile

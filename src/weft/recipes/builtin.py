@@ -8,6 +8,7 @@ from weft.recipes.recipe import RECIPES
 
 _FILES = (
     "emoji_clip",
+    "emoji_siglip",
     "fashion_cct",
     "fashion_hidden",
     "fashion_imagegpt",

@@ -19,6 +19,7 @@ DATA = CaptionSettings(
     image_column="file",
     text_column="caption",
     templates=("{caption}", "{subgroup}: {caption}", "{group}, {subgroup}"),
+    asked="{subgroup}: {caption}",
     drop=0.1,
     alike=TWINS,
     class_column="group",
@@ -44,6 +45,7 @@ DEBUG = (
     ("data.source", "made_captions"),
     ("data.text_column", "text"),
     ("data.templates", "{text},a {colour} {shape}"),
+    ("data.asked", "{shape}: {text}"),
     ("data.class_column", "shape"),
     ("data.prompts", "{shape}"),
 )

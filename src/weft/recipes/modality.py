@@ -106,7 +106,8 @@ class Modality(ABC):
     def among(
         self, folder: Path, data: Path, out: Path, choices: Path, *, device: str = "auto", say: Say = quiet
     ) -> Predicted:
-        """`predict`, where what is said of each is chosen from the lines of a file. ValueError for a model that cannot."""
+        """`predict`, where what is said of each is chosen from the lines of a file. ValueError for a model that
+        cannot."""
         raise ValueError(f"{folder} was trained on {self.called}, which are not held against texts: leave --among out")
 
     def generate(self, folder: Path, asked: Drawn, out: Path, *, device: str = "auto", say: Say = quiet) -> str:

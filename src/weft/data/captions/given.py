@@ -49,7 +49,7 @@ def read_table(path: Path) -> list[Line]:
             for line, row in rows:
                 if len(row) != len(header):
                     raise DamagedFile(
-                        f"{path}, line {line}: the row has {len(row)} values and the header {len(header)}: mend the line"
+                        f"{path}, line {line}: the row has {len(row)} values and the header {len(header)}: mend it"
                     )
                 found.append(Line(f"{path}, line {line}", dict(zip(header, row, strict=True))))
     if not found:
@@ -113,8 +113,8 @@ def _stem(path: Path) -> str:
 
 
 def read_array(path: Path) -> np.ndarray:
-    """Pictures in a .npy, also gzipped: uint8 [N, height, width, channels]. ValueError naming the file for what is none,
-    is cut short or larger than MOST_BYTES, which its head says before the rest is read."""
+    """Pictures in a .npy, also gzipped: uint8 [N, height, width, channels]. ValueError naming the file for what is
+    none, is cut short or larger than MOST_BYTES, which its head says before the rest is read."""
     try:
         with (gzip.open if packed(path) else open)(path, "rb") as file:
             version = np.lib.format.read_magic(file)

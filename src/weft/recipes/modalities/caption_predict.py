@@ -42,9 +42,10 @@ def predict_captions(
     """Write one JSON object for each picture: its name, the five nearest texts with their cosines and, of a model that
     was trained with classes, the likeliest class and the five likeliest's probabilities.
 
-    data: a picture, a folder of them, an array (.npy), or a table of captions, whose texts are then what is chosen from.
-    choices: a file of texts, one a line, to choose from in place of the captions that the run knew. labelled: data are
-    captions as they are trained on, and recalls among them are computed. ValueError or DamagedFile names what is wrong.
+    data: a picture, a folder of them, an array (.npy), or a table of captions, whose texts are then what is chosen
+    from. choices: a file of texts, one a line, to choose from in place of the captions that the run knew. labelled:
+    data are captions as they are trained on, and recalls among them are computed. ValueError or DamagedFile names what
+    is wrong.
     """
     model = load(folder, device=device if device != "auto" else place("auto"))
     classes, known = read_known(folder)
