@@ -20,7 +20,7 @@ recipe = Recipe(
     data=PixelSettings(image=14, by_class=True),
     train=TrainSettings(
         minutes=20,
-        batch=64,
+        batch=32,
         optimiser="muon",
         rate=4e-3,
         schedule="linear",
