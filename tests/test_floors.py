@@ -43,6 +43,7 @@ MAY_HAVE_MORE = {
     ("nn/attention.py", "Attention.__init__"),  # it is where the field's variety lives
     ("cli/app.py", "train"),  # a command's options are its words
     ("cli/tune.py", "tune"),
+    ("cli/tune.py", "predict"),
     ("cli/make.py", "generate"),
     ("cli/asks.py", "evaluate"),
 }

@@ -121,6 +121,9 @@ def predict(
     label: Label = None,
     choices: Choices = None,
     header: Header = None,
+    among: Annotated[
+        Path | None, typer.Option("--among", help="texts to choose from, one a line; of a model of captions")
+    ] = None,
     score: Annotated[bool, typer.Option("--score", help="the labels are there: print the metric, too")] = False,
     device: Device = None,
     overwrite: Overwrite = False,
@@ -134,4 +137,5 @@ def predict(
     from weft.cli import tuning
 
     given = tuning.Columns(text, pair, label, tuple(choices or ()), header)
-    tuning.predict(name, data, out, given, device or "auto", score=score, overwrite=overwrite, as_json=as_json)
+    asked = dict(score=score, overwrite=overwrite, as_json=as_json)
+    tuning.predict(name, data, out, given, device or "auto", among=among, **asked)

@@ -10,7 +10,7 @@ from typing import get_args
 
 from rich.table import Table
 
-from weft.cli.shared import between, note, printer
+from weft.cli.shared import between, note, printer, unheard
 from weft.data.signals import PROCESSOR
 from weft.hub import find
 from weft.objectives.tasks_head import Pooling
@@ -114,16 +114,23 @@ def _print(found: Outcome) -> None:
 
 
 def predict(
-    name: str, data: Path, out: Path, given: Columns, device: str, *, score: bool, overwrite: bool, as_json: bool
-) -> None:
+    name: str, data: Path, out: Path, given: Columns, device: str, *, among: Path | None = None, score: bool,
+    overwrite: bool, as_json: bool,
+) -> None:  # fmt: skip
     """Predict, and print how many and, where asked, the metric."""
     check_file(out, reads=(data,), overwrite=overwrite)
     folder = find(name)
     if (folder / PROCESSOR).is_file():
         if given.said:
             raise ValueError(f"{', '.join(given.said)} is said of columns, and {name} reads signals: leave it out")
-        done = of_folder(folder).predict(folder, data, out, labelled=score, device=device, say=note)
+        modality = of_folder(folder)
+        if among is not None:
+            unheard("what is chosen from a file: score without --among", {"score": score})
+            done = modality.among(folder, data, out, among, device=device, say=note)
+        else:
+            done = modality.predict(folder, data, out, labelled=score, device=device, say=note)
     else:
+        unheard("a model of captions: leave it out", {"among": among})
         done = recipes.predict(folder, data, out, columns=given, labelled=score, device=device, say=note)
     if as_json:
         scored, interval = (None if one is None else asdict(one) for one in (done.score, done.interval))

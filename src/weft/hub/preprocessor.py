@@ -12,6 +12,7 @@ from weft.data.signals import Patches, Reads, mel, read_processor, wave
 from weft.data.signals.pictures import Fit, Resample
 from weft.files import DamagedFile, read_json
 from weft.hub.error import LoadError
+from weft.models.signals import Beside
 
 FILE, WHOLE, HEARS = "preprocessor_config.json", "processor_config.json", "feature_extractor"
 SOUNDS = {mel.TYPE: mel.log_mel_from, wave.TYPE: wave.waveform_from}
@@ -36,6 +37,7 @@ def read_signals(folder: Path, config: Any, said: Mapping[str, Any]) -> Reads | 
         kind = theirs.get("feature_extractor_type")
         if kind in SOUNDS:
             return Reads(SOUNDS[kind](theirs), ())
+        config = config.image.config if isinstance(config, Beside) else config
         if not {"patch", "channels"} <= {field.name for field in dataclasses.fields(config)}:
             raise ValueError(f"feature_extractor_type is {kind!r}; understood is {' or '.join(SOUNDS)}")
         return Reads(patches(theirs, config.patch, config.channels), _classes(said))

@@ -121,7 +121,7 @@ FAMILIES.register("clip_vision", Family(
     summary="CLIP's tower of images: pre-LN, a class token, norms before and after",
 ))
 FAMILIES.register("clip", Family(
-    name="clip", config=Clip, build=build, initialise=towers.start,
+    name="clip", config=Clip, build=build, initialise=towers.start, objective="contrast_pairs",
     reads="both", modality="captions", packs=False, swaps=(),
     sizes={
         "debug": dict(text=Blueprint("clip_text", ClipText(**TEXT)),

@@ -98,7 +98,7 @@ FAMILIES.register("siglip_vision", Family(
     summary="SigLIP's tower of images: pre-LN, no class token, read by a trained query",
 ))
 FAMILIES.register("siglip", Family(
-    name="siglip", config=Siglip, build=build, initialise=towers.start,
+    name="siglip", config=Siglip, build=build, initialise=towers.start, objective="sigmoid_pairs",
     reads="both", modality="captions", packs=False, swaps=(),
     sizes={
         "debug": dict(text=Blueprint("siglip_text", SiglipText(**TEXT)),

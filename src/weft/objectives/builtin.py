@@ -7,6 +7,7 @@ from weft.objectives.contrast import Contrast
 from weft.objectives.ctc import CTC
 from weft.objectives.distil import Distil, DistilMasked
 from weft.objectives.loss import OBJECTIVES
+from weft.objectives.matched import ContrastPairs, SigmoidPairs
 from weft.objectives.masked import MaskedTokens
 from weft.objectives.patches_hidden import HiddenPatches
 from weft.objectives.replaced import ReplacedTokens
@@ -20,6 +21,7 @@ OBJECTIVES.register("actions", Actions)
 OBJECTIVES.register("bert_style", BertStyle)
 OBJECTIVES.register("classes", Classes)
 OBJECTIVES.register("contrast", Contrast)
+OBJECTIVES.register("contrast_pairs", ContrastPairs)
 OBJECTIVES.register("ctc", CTC)
 OBJECTIVES.register("denoise", Damaged)
 OBJECTIVES.register("deshuffle", Deshuffle)
@@ -37,6 +39,7 @@ OBJECTIVES.register("prefix", Prefix)
 OBJECTIVES.register("replace_spans", ReplaceSpans)
 OBJECTIVES.register("replaced", ReplacedTokens)
 OBJECTIVES.register("sentence_order", SentenceOrder)
+OBJECTIVES.register("sigmoid_pairs", SigmoidPairs)
 OBJECTIVES.register("span_boundary", SpanBoundary)
 OBJECTIVES.register("spans", Spans)
 OBJECTIVES.register("translate", Translate)

@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from weft.batch import IGNORED, Batch, Dataset, Tokenizer
 from weft.models import Blueprint
 from weft.nn import Decoder, Embed, Encoder, EncoderDecoder
+from weft.nn.towers import Towers
 from weft.objectives.wrapped import Load
 from weft.registry import Registry
 
 TERM = "loss"  # what an objective calls the term by which held-out figures are compared
-KINDS = {Decoder: "a decoder", Encoder: "an encoder", EncoderDecoder: "an encoder–decoder"}
+KINDS = {Decoder: "a decoder", Encoder: "an encoder", EncoderDecoder: "an encoder–decoder", Towers: "a pair of towers"}
 
 
 @dataclass(frozen=True)

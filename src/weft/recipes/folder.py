@@ -30,7 +30,7 @@ from weft.training.watch.exporters import REPLACED, discard
 LOG, CURVE = log.NAME, "loss.png"
 TOKENS = "tokens"  # the folder of the token store, where data.store names no other
 # run.json is the first to be written and the last to go: where weft's is, the others are weft's own.
-WRITTEN = (CONFIG, TOKENIZER, MORE, PROCESSOR, *KEPT, WEIGHTS, LOG, CURVE, REPORT, PAGE, RUN)
+WRITTEN = (CONFIG, TOKENIZER, MORE, PROCESSOR, "captions.json", *KEPT, WEIGHTS, LOG, CURVE, REPORT, PAGE, RUN)
 
 
 @dataclass(frozen=True)

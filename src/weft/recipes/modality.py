@@ -103,6 +103,12 @@ class Modality(ABC):
         labelled: the data say what is right, and it is scored. ValueError for a model that is not asked so."""
         raise ValueError(f"{folder} was trained on {self.called}, of which nothing is predicted one by one")
 
+    def among(
+        self, folder: Path, data: Path, out: Path, choices: Path, *, device: str = "auto", say: Say = quiet
+    ) -> Predicted:
+        """`predict`, where what is said of each is chosen from the lines of a file. ValueError for a model that cannot."""
+        raise ValueError(f"{folder} was trained on {self.called}, which are not held against texts: leave --among out")
+
     def generate(self, folder: Path, asked: Drawn, out: Path, *, device: str = "auto", say: Say = quiet) -> str:
         """Write what the model in a folder makes, and say what was written. ValueError for one that makes nothing."""
         raise ValueError(f"{folder} was trained on {self.called}, and makes none")
@@ -115,7 +121,7 @@ class Modality(ABC):
 MODALITIES: Registry[Modality] = Registry(
     "modality",
     "weft.modalities",
-    tuple(f"weft.recipes.modalities.{name}" for name in ("text", "pictures")),
+    tuple(f"weft.recipes.modalities.{name}" for name in ("text", "pictures", "captions")),
 )
 
 

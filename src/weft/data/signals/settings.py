@@ -11,12 +11,17 @@ class Augment:
 
     flip: half of them are mirrored, left to right. shift: each is moved by up to so many pixels either way, its edge
     filled with 0. erase: the share of them of which a rectangle of 2% to a third of the area is filled with 0 (Zhong et
-    al. 2020, §3, with 0 for their noise).
+    al. 2020, §3, with 0 for their noise). zoom, turn: each is made larger or smaller by up to this share, and turned by
+    up to so many degrees, at a place drawn within what that leaves; its edge goes on. colour: each channel is made
+    lighter or darker by up to this share.
     """
 
     flip: bool = False
     shift: int = 0
     erase: float = 0.0
+    zoom: float = 0.0
+    turn: float = 0.0
+    colour: float = 0.0
 
     def check(self) -> None:
         """ValueError, naming the setting, for what can be none."""
@@ -24,6 +29,9 @@ class Augment:
             raise ValueError(f"data.augment.shift={self.shift}, but it is a number of pixels: at least 0")
         if not 0 <= self.erase <= 1:
             raise ValueError(f"data.augment.erase={self.erase}, but it is a share of the pictures: from 0 to 1")
+        for name, value, most in (("zoom", self.zoom, 0.9), ("turn", self.turn, 180), ("colour", self.colour, 1)):
+            if not 0 <= value <= most:
+                raise ValueError(f"data.augment.{name}={value}, but it lies between 0 and {most}")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,166 @@
+"""From words on a command line to captions: read, split, fit a processor, train a tokenizer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from weft.batch import Tokenizer
+from weft.data.captions.dataset import Captioned, Row, filled
+from weft.data.captions.given import TABLES, beside, column, read_pictures, read_table
+from weft.data.captions.made import made_captions
+from weft.data.captions.settings import CaptionSettings
+from weft.data.captions.split import split
+from weft.data.records import record_kind
+from weft.data.signals.pictures import Patches
+from weft.data.sources import Say, quiet
+from weft.data.tokenizers import named_tokenizer, train_tokenizer
+from weft.registry import Registry
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a source gives: pictures, uint8 [N, image, image, channels], the caption of each, and what else its row says
+    by column."""
+
+    signals: np.ndarray
+    texts: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Captions:
+    """Pairs to train on and pairs held out, what made them, and the prompts of each zero-shot class. digest: of all of
+    them and of the settings: equal digests mean equal rows. classes_held_out: int64 [N], which class each held-out row
+    is of; none where there are no classes."""
+
+    train: Captioned
+    held_out: Captioned
+    processor: Patches
+    tokenizer: Tokenizer
+    classes: dict[str, tuple[str, ...]]
+    classes_held_out: np.ndarray
+    digest: str
+
+
+CAPTION_SOURCES: Registry[Callable[[CaptionSettings, Patches, Say], Found]] = Registry(
+    "source of captions", "weft.caption_sources", ()
+)
+
+
+def open_captions(settings: CaptionSettings, fit: Patches, say: Say = quiet) -> Found:
+    """What a source gives. ValueError and DamagedFile name the file and the line of what is wrong."""
+    return CAPTION_SOURCES.get(settings.source)(settings, fit, say)
+
+
+def prepare_captions(
+    settings: CaptionSettings,
+    fit: Patches,
+    context: int,
+    *,
+    processor: Patches | None = None,
+    tokenizer: Tokenizer | None = None,
+    say: Say = quiet,
+) -> Captions:
+    """Pairs for a model that reads pictures as `fit` says and texts of at most `context` ids.
+
+    processor, tokenizer: those there are; None: one is fitted to, or trained on, what is trained on. ValueError for
+    settings and files that give none.
+    """
+    settings.check()
+    found = open_captions(settings, fit, say)
+    held = split(found.texts, settings.held_out, settings.alike, settings.seed)
+    if held.all() or not held.any():
+        raise ValueError(
+            f"of {len(held):,} captions {int(held.sum()):,} are held out: some are to be trained on, and some are not; "
+            f"set data.held_out={settings.held_out} so, or give more captions that differ"
+        )
+    own = tuple({**row, settings.text_column: text} for row, text in zip(found.rows, found.texts, strict=True))
+    learned, kept = ([own[at] for at in np.flatnonzero(side)] for side in (~held, held))
+    plain = (f"{{{settings.text_column}}}",)
+    templates, classes = settings.templates or plain, _classes(settings, learned)
+    texts = [*(filled(text, row) for row in learned for text in templates), *(one for all in classes.values() for one in all)]
+    tokenizer = tokenizer or named_tokenizer(settings.tokenizer, "data.tokenizer=")
+    tokenizer = tokenizer or train_tokenizer(settings.tokenizer, texts, settings.vocab)
+    processor = processor or Patches.of(fit, found.signals[~held])
+    train = Captioned(
+        found.signals[~held], learned, processor, tokenizer, context,
+        templates=templates, drop=settings.drop, augment=settings.augment, seed=settings.seed,
+    )  # fmt: skip
+    held_out = Captioned(found.signals[held], kept, processor, tokenizer, context, templates=plain)
+    say(f"{len(train):,} captions to train on, {len(held_out):,} held out; {tokenizer.vocab:,} ids")
+    digest = hashlib.sha256(repr((settings.augment, settings.drop, templates, classes, processor)).encode())
+    for part in (found.signals, held):
+        digest.update(np.ascontiguousarray(part).data)
+    digest.update(json.dumps([dict(row) for row in own]).encode())
+    return Captions(
+        train, held_out, processor, tokenizer, classes, _numbers(settings, kept, classes), digest.hexdigest()
+    )
+
+
+def _classes(settings: CaptionSettings, rows: Sequence[Row]) -> dict[str, tuple[str, ...]]:
+    """The prompts of each class, in the order of their names: every template filled from every row of the class."""
+    if not settings.class_column:
+        return {}
+    found = dict[str, dict[str, None]]()
+    for row in rows:
+        name = filled(f"{{{settings.class_column}}}", row)
+        found.setdefault(name, {}).update(dict.fromkeys(filled(prompt, row) for prompt in settings.prompts))
+    return {name: tuple(found[name]) for name in sorted(found)}
+
+
+def _numbers(settings: CaptionSettings, rows: Sequence[Row], classes: dict[str, tuple[str, ...]]) -> np.ndarray:
+    """Which class each row is of. ValueError for one that nothing is trained on."""
+    if not classes:
+        return np.zeros(0, np.int64)
+    names = list(classes)
+    for row in rows:
+        if row[settings.class_column] not in classes:
+            raise ValueError(
+                f"{settings.class_column} {row[settings.class_column]!r} is held out and never trained on, so that no "
+                "prompt tells it apart: give it more rows, or another data.seed"
+            )
+    return np.array([names.index(row[settings.class_column]) for row in rows], np.int64)
+
+
+def captions(settings: CaptionSettings, fit: Patches, say: Say) -> Found:
+    """A table with a picture and a text a row, a folder that holds one table, or a folder of pictures, each with its
+    text in a .txt beside it."""
+    if len(settings.paths) != 1 or not Path(settings.paths[0]).exists():
+        given = ", ".join(settings.paths) or "nothing"
+        raise ValueError(f"captions come from one table (.tsv, .csv, .jsonl) or folder (--data PATH), not {given}")
+    path = Path(settings.paths[0])
+    if path.is_dir():
+        tables = list(_tables(path))
+        if len(tables) > 1:
+            raise ValueError(f"{path} holds several tables ({tables[0].name}, {tables[1].name} …): name one of them")
+        if not tables:
+            lines, texts, pixels = beside(path, fit, say)
+            return Found(pixels, tuple(texts), tuple(line.row for line in lines))
+        path = tables[0]
+    lines = read_table(path)
+    texts = column(lines, settings.text_column, path, "set data.text_column")
+    pixels = read_pictures(path, lines, settings, fit, say)
+    return Found(pixels, tuple(texts), tuple(line.row for line in lines))
+
+
+def _tables(folder: Path) -> Iterator[Path]:
+    """The tables of a folder, but for those that are called as a test set."""
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and record_kind(path) in TABLES and not path.name.startswith("test"):
+            yield path
+
+
+def made(settings: CaptionSettings, fit: Patches, say: Say) -> Found:
+    """Pictures made on the spot, of shapes of some colour."""
+    signals, rows = made_captions(240, fit.image, fit.channels, settings.seed)
+    return Found(signals, tuple(row["text"] for row in rows), tuple(rows))
+
+
+CAPTION_SOURCES.register("captions", captions)
+CAPTION_SOURCES.register("made_captions", made)

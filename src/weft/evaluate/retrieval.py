@@ -1,0 +1,94 @@
+"""Texts held against images: how often the right one is among the nearest, and classes told apart by prompts alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from weft.batch import Batch, Dataset, Tokenizer
+from weft.data.captions import rows_of
+from weft.data.order import places
+from weft.evaluate.intervals import Bootstrap
+from weft.evaluate.metric import Score
+from weft.nn.towers import Towers
+from weft.objectives import layout
+from weft.objectives.matched import belongs
+
+ROWS = 256  # of a pass
+NEAREST = (1, 5)
+
+
+@torch.no_grad()
+def vectors_of_images(towers: Towers, rows: np.ndarray | Tensor) -> Tensor:
+    """A vector of length 1 for each row of patches [N, S, C], fp32 [N, E] on the CPU, of the towers as they stand."""
+    device = next(towers.parameters()).device
+    parts = torch.as_tensor(rows).split(ROWS)
+    return torch.cat([towers.encode_images(part.to(device)).float().cpu() for part in parts])
+
+
+@torch.no_grad()
+def vectors_of_texts(towers: Towers, texts: Sequence[str], tokenizer: Tokenizer, context: int) -> Tensor:
+    """The same of texts."""
+    device = next(towers.parameters()).device
+    parts = (rows_of(texts[at : at + ROWS], tokenizer, context).to(device) for at in range(0, len(texts), ROWS))
+    return torch.cat([towers.encode_texts(part.tokens, layout(part)).float().cpu() for part in parts])
+
+
+@torch.no_grad()
+def vectors_of_pairs(towers: Towers, dataset: Dataset[Batch]) -> tuple[Tensor, Tensor, np.ndarray]:
+    """Of all pairs of a data set: the texts' vectors and the images', fp32 [N, E], and which belong together, bool
+    [N, N]."""
+    device, batch = next(towers.parameters()).device, dataset.batch(places(0, range(len(dataset))))
+    assert batch.source is not None
+    texts, here = batch.tokens, batch.segments
+    made = list[Tensor]()
+    for at in range(0, len(texts), ROWS):
+        part = Batch(texts[at : at + ROWS], segments=None if here is None else here[at : at + ROWS]).to(device)
+        made.append(towers.encode_texts(part.tokens, layout(part)).float().cpu())
+    return torch.cat(made), vectors_of_images(towers, batch.source.tokens), belongs(batch).numpy()
+
+
+def ranks(cosines: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """How many wrong ones are at least as near as the nearest right one, int64 [N]: cosines [N, M], right bool [N, M],
+    one at least in each row. 0: it is the nearest."""
+    best = np.where(right, cosines, -np.inf).max(axis=1, keepdims=True)  # [N, 1]
+    return ((cosines >= best) & ~right).sum(axis=1)
+
+
+def recalls(texts: Tensor, images: Tensor, right: np.ndarray) -> dict[str, np.ndarray]:
+    """Whether the right one is among the nearest, bool [N] each: "image_to_text_recall_at_5" and so on."""
+    cosines = (images @ texts.mT).numpy()  # [N, N]
+    sides = {"image_to_text": ranks(cosines, right), "text_to_image": ranks(cosines.T, right.T)}
+    return {f"{side}_recall_at_{most}": found < most for most in reversed(NEAREST) for side, found in sides.items()}
+
+
+def prompted(
+    towers: Towers, classes: Mapping[str, Sequence[str]], tokenizer: Tokenizer, context: int
+) -> Tensor:
+    """A vector of length 1 for each class, fp32 [C, E]: the mean of its prompts' (Radford et al. 2021, §3.1.4)."""
+    means = [vectors_of_texts(towers, prompts, tokenizer, context).mean(dim=0) for prompts in classes.values()]
+    return functional.normalize(torch.stack(means), dim=-1)
+
+
+def share(name: str, hits: np.ndarray, of: str) -> Score:
+    """The share of hits, bool [N], with its definition and interval."""
+    found = Bootstrap().mean(hits.astype(float))
+    return Score(found.value, f"{of}; 95% interval {found.low:.3f} to {found.high:.3f}", name)
+
+
+def scored(hits: Mapping[str, np.ndarray], zero_shot: np.ndarray | None = None, classes: int = 0) -> dict[str, Score]:
+    """Recalls and, where there are any, right classes, each with its definition."""
+    told = dict[str, Score]()
+    for name, found in hits.items():
+        one, _, other = name.partition("_recall_at_")[0].partition("_to_")
+        most = name.rpartition("_")[2]
+        said = f"share of {len(found):,} {one}s whose own {other} is among the {most} nearest of theirs"
+        told[name] = share(name, found, said)
+    if zero_shot is not None:
+        said = f"share of {len(zero_shot):,} images nearest to the mean prompt of their class, of {classes}"
+        told["zero_shot_accuracy"] = share("zero_shot_accuracy", zero_shot, said)
+    return told
