@@ -1,6 +1,7 @@
 """The objectives weft brings, registered."""
 
 from weft.objectives.actions import Actions
+from weft.objectives.autoencode import Autoencode
 from weft.objectives.boundary import SpanBoundary
 from weft.objectives.classes import Classes
 from weft.objectives.contrast import Contrast
@@ -18,6 +19,7 @@ from weft.objectives.views import Views
 from weft.objectives.writing import NextToken, Translate
 
 OBJECTIVES.register("actions", Actions)
+OBJECTIVES.register("autoencode", Autoencode)
 OBJECTIVES.register("bert_style", BertStyle)
 OBJECTIVES.register("classes", Classes)
 OBJECTIVES.register("contrast", Contrast)

@@ -121,7 +121,7 @@ class Modality(ABC):
 MODALITIES: Registry[Modality] = Registry(
     "modality",
     "weft.modalities",
-    tuple(f"weft.recipes.modalities.{name}" for name in ("text", "pictures", "captions")),
+    tuple(f"weft.recipes.modalities.{name}" for name in ("text", "pictures", "captions", "codes")),
 )
 
 
