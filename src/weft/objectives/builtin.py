@@ -6,6 +6,7 @@ from weft.objectives.boundary import SpanBoundary
 from weft.objectives.classes import Classes
 from weft.objectives.contrast import Contrast
 from weft.objectives.ctc import CTC
+from weft.objectives.diffusion import Diffusion
 from weft.objectives.distil import Distil, DistilMasked
 from weft.objectives.loss import OBJECTIVES
 from weft.objectives.matched import ContrastPairs, SigmoidPairs
@@ -27,6 +28,7 @@ OBJECTIVES.register("contrast_pairs", ContrastPairs)
 OBJECTIVES.register("ctc", CTC)
 OBJECTIVES.register("denoise", Damaged)
 OBJECTIVES.register("deshuffle", Deshuffle)
+OBJECTIVES.register("diffusion", Diffusion)
 OBJECTIVES.register("distil", Distil)
 OBJECTIVES.register("distil_masked", DistilMasked)
 OBJECTIVES.register("drop_tokens", DropTokens)

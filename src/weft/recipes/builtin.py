@@ -4,7 +4,9 @@ from pathlib import Path
 
 from weft.recipes import (
     emoji_clip,
+    emoji_diffusion,
     fashion_codes,
+    fashion_diffusion,
     fashion_vit,
     fashion_vqgan,
     multi30k,
@@ -19,7 +21,9 @@ SHIPPED: dict[str, Path] = {}  # by the name it is registered under: what `weft 
 
 for module in (
     emoji_clip,
+    emoji_diffusion,
     fashion_codes,
+    fashion_diffusion,
     fashion_vit,
     fashion_vqgan,
     multi30k,

@@ -11,7 +11,6 @@ from torch import nn
 from weft.data.progress import counted
 from weft.data.signals import PROCESSOR, Patches, read_processor
 from weft.data.signals.codes import MADE, CodeSettings
-from weft.data.signals.grid import write_grid
 from weft.data.sources import Say, quiet
 from weft.generate import Sampling, generate, row_seeds
 from weft.hub import load
@@ -21,6 +20,7 @@ from weft.models.coding import Coder
 from weft.nn import Decoder, LMHead
 from weft.recipes.folder import QUANTISER, Existing
 from weft.recipes.modalities.code_feed import CodeFeed, open_codes, open_quantiser
+from weft.recipes.modalities.drawn import class_number, finished
 from weft.recipes.modality import MODALITIES, Changes, Drawn, Modality
 from weft.recipes.recipe import Recipe
 from weft.training.world import place
@@ -55,8 +55,7 @@ class Codes(Modality):
     def generate(self, folder: Path, asked: Drawn, out: Path, *, device: str = "auto", say: Say = quiet) -> str:
         """Write pictures of the classes that are asked for (none: of all) as a PNG, a line for each."""
         names, pictures = drawn_by_codes(folder, asked, device=device, say=say)
-        write_grid(out, pictures, asked.count, names)
-        return f"{len(pictures)} pictures, written to {out}"
+        return finished(folder, asked, names, pictures, out, say)
 
 
 def drawn_by_codes(
@@ -68,11 +67,13 @@ def drawn_by_codes(
     reads, model = read_processor(folder), load(folder, device=where)
     if reads is None or not isinstance(reads.processor, Patches) or not (folder / QUANTISER).is_dir():
         raise ValueError(f"{folder} has no {QUANTISER}/ beside its weights, which would paint what it draws")
-    if asked.tokens is not None:
-        raise ValueError("a picture has as many codes as it has: leave --tokens out")
+    if asked.tokens is not None or asked.guidance is not None or asked.steps is not None:
+        raise ValueError(
+            "a picture has as many codes as it has, and is drawn one by one: leave --tokens, --guidance and --steps out"
+        )
     quantiser = open_quantiser(str(folder / QUANTISER), where).module
-    names = [name for name in (asked.prompts or reads.classes) for _ in range(asked.count)]
-    numbers = [class_number(name, reads.classes) for name in names]
+    numbers = [class_number(name, reads.classes) for name in asked.prompts or reads.classes for _ in range(asked.count)]
+    names = [reads.classes[number] for number in numbers]
     writer, size = narrowed(model.module, quantiser.codes), (reads.processor.image // reads.processor.patch) ** 2
     seeds, advance, parts = row_seeds(asked.seed, len(names)), counted(say, "drawn", len(names)), list[np.ndarray]()
     for start in range(0, len(names), ROWS):
@@ -90,13 +91,6 @@ def painted(quantiser: Coder, processor: Patches, ids: list[tuple[int, ...]]) ->
     """The pictures of rows of codes, uint8 [N, image, image, channels]."""
     device = next(quantiser.parameters()).device
     return processor.pixels(quantiser.decode(torch.tensor(ids, device=device)).cpu().numpy())
-
-
-def class_number(name: str, classes: tuple[str, ...]) -> int:
-    """Which class is called so. ValueError where none is."""
-    if name not in classes:
-        raise ValueError(f"no class is called {name!r}; the model draws {', '.join(classes[:20])}")
-    return classes.index(name)
 
 
 def narrowed(module: nn.Module, count: int) -> Decoder:
