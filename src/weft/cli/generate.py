@@ -62,7 +62,7 @@ def command(
     `Drawn`; None where nobody said."""
     folder = find(name)
     if not (folder / PROCESSOR).is_file():
-        unheard("of signals, and this model writes text: leave it out", {"out": out, **signals})
+        unheard("signals, and this model writes text: leave it out", {"out": out, **signals})
         text(name, asked, tokens=200 if tokens is None else tokens, as_json=as_json)
         return
     if asked.chat or asked.beams != 1:
