@@ -49,12 +49,20 @@ class Asked:
 
 
 def command(
-    name: str, asked: Asked, *, tokens: int | None, count: int | None, out: Path | None, overwrite: bool, as_json: bool
+    name: str,
+    asked: Asked,
+    signals: Mapping[str, Any],
+    *,
+    tokens: int | None,
+    out: Path | None,
+    overwrite: bool,
+    as_json: bool,
 ) -> None:
-    """Print text, or write what a model of signals makes into a file."""
+    """Print text, or write what a model of signals makes into a file. signals: what is said of signals alone, fields of a
+    `Drawn`; None where nobody said."""
     folder = find(name)
     if not (folder / PROCESSOR).is_file():
-        unheard("of signals, and this model writes text: leave it out", {"out": out, "count": count})
+        unheard("signals, and this model writes text: leave it out", {"out": out, **signals})
         text(name, asked, tokens=200 if tokens is None else tokens, as_json=as_json)
         return
     if asked.chat or asked.beams != 1:
@@ -62,7 +70,7 @@ def command(
     if out is None:
         raise ValueError(f"{name} makes no text: say where what it makes is written, --out FILE")
     check_file(out, overwrite=overwrite)
-    said = {"count": count, "tokens": tokens, **asked.drawn}
+    said = {**signals, "tokens": tokens, **asked.drawn}
     made = of_folder(folder).generate(folder, Drawn(prompts=tuple(asked.prompts), **_said(said)), out, say=note)
     if as_json:
         print(json.dumps({"model": name, "out": str(out), "made": made}))

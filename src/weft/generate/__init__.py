@@ -2,6 +2,7 @@
 
 from weft.generate.beam import Beam, Beams, EarlyStopping, beam_search
 from weft.generate.ctc import collapse, say
+from weft.generate.denoise import Denoising, ddim, denoise
 from weft.generate.engine import Generated, Reason, Step, decode, generate
 from weft.generate.sampling import GREEDY, Sampling, choose, distribution, row_generators, row_seeds
 from weft.generate.streaming import TextStream
@@ -10,6 +11,7 @@ __all__ = [
     "GREEDY",
     "Beam",
     "Beams",
+    "Denoising",
     "EarlyStopping",
     "Generated",
     "Reason",
@@ -19,7 +21,9 @@ __all__ = [
     "beam_search",
     "choose",
     "collapse",
+    "ddim",
     "decode",
+    "denoise",
     "distribution",
     "generate",
     "row_generators",

@@ -78,10 +78,10 @@ def draw(module: nn.Module, config: Any) -> None:
 
 # fmt: off
 _FILES = (
-    "albert", "bart", "bert", "bloom", "cct", "clip", "conformer", "deberta", "decision", "deit", "distilbert",
+    "albert", "bart", "bert", "bloom", "cct", "clip", "conformer", "deberta", "decision", "deit", "distilbert", "dit",
     "electra", "falcon", "gemma", "gpt", "gpt_oss", "imagegpt", "llama", "llava", "mae", "modernbert", "music",
     "neox", "olmo2", "perceiver", "perceiver_text", "phi3", "qwen", "rnn", "roberta", "series", "siglip", "t5",
-    "transformer", "unit", "vit", "wav2vec2_conformer", "whisper",
+    "transformer", "unit", "vit", "vqgan", "wav2vec2_conformer", "whisper",
 )
 # fmt: on
 FAMILIES: Registry[Family] = Registry("family", "weft.families", tuple(f"weft.models.{name}" for name in _FILES))

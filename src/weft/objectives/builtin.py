@@ -1,10 +1,12 @@
 """The objectives weft brings, registered."""
 
 from weft.objectives.actions import Actions
+from weft.objectives.autoencode import Autoencode
 from weft.objectives.boundary import SpanBoundary
 from weft.objectives.classes import Classes
 from weft.objectives.contrast import Contrast
 from weft.objectives.ctc import CTC
+from weft.objectives.diffusion import Diffusion
 from weft.objectives.distil import Distil, DistilMasked
 from weft.objectives.loss import OBJECTIVES
 from weft.objectives.masked import MaskedTokens
@@ -18,6 +20,7 @@ from weft.objectives.views import Views
 from weft.objectives.writing import NextToken, Translate
 
 OBJECTIVES.register("actions", Actions)
+OBJECTIVES.register("autoencode", Autoencode)
 OBJECTIVES.register("bert_style", BertStyle)
 OBJECTIVES.register("classes", Classes)
 OBJECTIVES.register("contrast", Contrast)
@@ -25,6 +28,7 @@ OBJECTIVES.register("contrast_pairs", ContrastPairs)
 OBJECTIVES.register("ctc", CTC)
 OBJECTIVES.register("denoise", Damaged)
 OBJECTIVES.register("deshuffle", Deshuffle)
+OBJECTIVES.register("diffusion", Diffusion)
 OBJECTIVES.register("distil", Distil)
 OBJECTIVES.register("distil_masked", DistilMasked)
 OBJECTIVES.register("drop_tokens", DropTokens)

@@ -8,12 +8,16 @@ from weft.recipes.recipe import RECIPES
 
 _FILES = (
     "emoji_clip",
+    "emoji_diffusion",
     "emoji_siglip",
     "fashion_cct",
+    "fashion_codes",
+    "fashion_diffusion",
     "fashion_hidden",
     "fashion_imagegpt",
     "fashion_views",
     "fashion_vit",
+    "fashion_vqgan",
     "multi30k",
     "python_stdlib",
     "shakespeare_char",

@@ -29,6 +29,7 @@ from weft.training.watch.exporters import REPLACED, discard
 
 LOG, CURVE = log.NAME, "loss.png"
 TOKENS = "tokens"  # the folder of the token store, where data.store names no other
+QUANTISER = "quantiser"  # the folder of the model that makes what another goes on with, and turns it back
 # run.json is the first to be written and the last to go: where weft's is, the others are weft's own.
 WRITTEN = (CONFIG, TOKENIZER, MORE, PROCESSOR, "captions.json", *KEPT, WEIGHTS, LOG, CURVE, REPORT, PAGE, RUN)
 
@@ -54,7 +55,7 @@ def check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
             f"{out / RUN} is not what weft writes there, so {out} is not a run's folder, and nothing in it is "
             "replaced: choose another folder, or move that file away"
         )
-    strange = [name for name in (*WRITTEN, checkpoints.FOLDER, TOKENS, *REPLACED) if (out / name).exists()]
+    strange = [name for name in (*WRITTEN, checkpoints.FOLDER, TOKENS, QUANTISER, *REPLACED) if (out / name).exists()]
     if strange:
         raise ValueError(
             f"{out} holds {', '.join(strange)} and no {RUN}, so it is not a run's folder, and nothing in it is "
@@ -169,6 +170,8 @@ def clear(out: Path) -> None:
         return
     discard(out)
     remove_store(out / TOKENS)
+    if (out / QUANTISER).is_dir():
+        clear_model(out / QUANTISER)
     parent = out / checkpoints.FOLDER
     if parent.is_dir():
         sweep(parent)
@@ -176,6 +179,14 @@ def clear(out: Path) -> None:
             checkpoints.remove(folder)
     for name in WRITTEN:
         (out / name).unlink(missing_ok=True)
+
+
+def clear_model(folder: Path) -> None:
+    """Remove a model that was kept in a folder of its own, and the folder where nothing else is in it."""
+    for name in (CONFIG, PROCESSOR, WEIGHTS):
+        (folder / name).unlink(missing_ok=True)
+    if not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def check_same(out: Path, found: Existing, settings: Mapping[str, Any], digest: str) -> None:

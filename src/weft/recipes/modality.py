@@ -45,7 +45,8 @@ class Usual:
 class Drawn:
     """What a model is to make. prompts: as its modality reads them (a class, a caption, a file to go on from); count:
     of each; tokens: the most places, None: as many as a whole one has; temperature, top_k, top_p, seed: of what is
-    drawn."""
+    drawn. guidance, steps: of what is made out of noise, None: as usual. judge: the folder of a model of their classes,
+    which says what it takes pictures for."""
 
     prompts: tuple[str, ...] = ()
     count: int = 1
@@ -54,6 +55,9 @@ class Drawn:
     top_k: int = 0
     top_p: float = 1.0
     seed: int = 0
+    guidance: float | None = None
+    steps: int | None = None
+    judge: Path | None = None
 
 
 class Modality(ABC):
@@ -126,7 +130,7 @@ class Modality(ABC):
         raise ValueError(f"{folder} was trained on {self.called}, of which it makes no vectors")
 
 
-_FILES = ("captions", "pictures", "pixels", "text")
+_FILES = ("captions", "codes", "drawings", "pictures", "pixels", "text")
 MODALITIES: Registry[Modality] = Registry(
     "modality",
     "weft.modalities",

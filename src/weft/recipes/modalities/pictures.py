@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +41,7 @@ class Pictures(Modality):
 
     def check(self, recipe: Recipe) -> None:
         """ValueError for a model that has no pictures' sizes."""
-        known = {field.name for field in fields(recipe.model.config)}
+        known = dir(recipe.model.config)  # fields, and what is computed of them
         if lacks := [field for field in NEEDS if field not in known]:
             raise ValueError(
                 f"{recipe.model.family} has no {' and no '.join(lacks)}, and pictures with classes need them: choose "

@@ -1,0 +1,80 @@
+"""Pictures with what is said of each, for a model that draws: captions, or the name of a class for one."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from weft.batch import Tokenizer
+from weft.data.captions import CAPTION_SOURCES, Captioned, CaptionSettings, prepare_captions
+from weft.data.signals import SIGNAL_SOURCES, Patches, SignalSettings, prepare_signals
+from weft.data.sources import Say, quiet
+from weft.data.tokenizers import named_tokenizer, train_tokenizer
+from weft.registry import UnknownName, suggest
+
+TEXT = "{text}"
+
+
+@dataclass(frozen=True)
+class DrawingSettings(CaptionSettings):
+    """As captions. source: one of theirs, or one of pictures with classes, of which each one's caption is its class's
+    name, held_out what the files' names do not say, and `augment` alone is heard of the rest."""
+
+
+@dataclass(frozen=True)
+class Drawings:
+    """Pairs to train on and pairs held out, what made them, and the classes, where captions are their names. digest: of
+    all of them and of the settings."""
+
+    train: Captioned
+    held_out: Captioned
+    processor: Patches
+    tokenizer: Tokenizer
+    classes: tuple[str, ...]
+    digest: str
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What pictures with classes are read for."""
+
+    image: int
+    patch: int
+    channels: int
+    classes: int = 2**31
+
+
+def prepare_drawings(
+    settings: DrawingSettings,
+    fit: Patches,
+    context: int,
+    *,
+    processor: Patches | None = None,
+    tokenizer: Tokenizer | None = None,
+    say: Say = quiet,
+) -> Drawings:
+    """See `prepare_captions`. ValueError also for a source that is neither's."""
+    settings.check()
+    if settings.source in CAPTION_SOURCES.names():
+        found = prepare_captions(settings, fit, context, processor=processor, tokenizer=tokenizer, say=say)
+        return Drawings(found.train, found.held_out, found.processor, found.tokenizer, (), found.digest)
+    if settings.source not in SIGNAL_SOURCES.names():
+        known = [*CAPTION_SOURCES.names(), *SIGNAL_SOURCES.names()]
+        raise UnknownName(f"no source is called {settings.source!r}; {suggest(settings.source, known)}")
+    pictures = SignalSettings(
+        settings.source, settings.paths, settings.held_out, settings.seed, augment=settings.augment
+    )
+    signals = prepare_signals(pictures, Shape(fit.image, fit.patch, fit.channels), processor, say)
+    made = signals.processor
+    assert isinstance(made, Patches)
+    tokenizer = tokenizer or named_tokenizer(settings.tokenizer, "data.tokenizer=")
+    tokenizer = tokenizer or train_tokenizer(settings.tokenizer, signals.classes, settings.vocab)
+
+    def said(side: Any, **how: Any) -> Captioned:
+        rows = [{"text": signals.classes[label]} for label in side.labels]
+        return Captioned(side.signals, rows, made, tokenizer, context, templates=(TEXT,), **how)
+
+    train = said(signals.train, augment=settings.augment, seed=settings.seed)
+    digest = hashlib.sha256(f"{signals.digest}/{signals.classes}".encode()).hexdigest()
+    return Drawings(train, said(signals.held_out), made, tokenizer, signals.classes, digest)
