@@ -7,6 +7,8 @@ from weft.recipes import pretraining
 from weft.recipes.recipe import RECIPES
 
 _FILES = (
+    "digits_ctc",
+    "digits_whisper",
     "emoji_clip",
     "fashion_cct",
     "fashion_hidden",
@@ -14,6 +16,8 @@ _FILES = (
     "fashion_views",
     "fashion_vit",
     "multi30k",
+    "perceiver_digits",
+    "perceiver_fashion",
     "python_stdlib",
     "shakespeare_char",
     "shakespeare_half_hour",
