@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from weft.nn import Decoder, Encoder, EncoderDecoder, Layout, Writer
+from weft.nn.vectors import CTCHead
 
 
 def at_least_one(name: str, number: int) -> None:
@@ -35,8 +36,12 @@ def ragged(tokens: Tensor, lengths: Tensor | None) -> Layout | None:
 
 
 def written_vocab(module: nn.Module, config: Any) -> int:
-    """How many ids a model writes: those of an encoder–decoder's two sides may be of two languages."""
-    return module.stem.vocab if isinstance(module, Writer) else config.vocab
+    """How many ids a model writes: those of an encoder–decoder's two sides may be of two languages, and those of one
+    that hears are its labels."""
+    if isinstance(module, Writer):
+        return module.stem.vocab
+    heads = module.heads.values() if isinstance(module, Encoder) else ()
+    return next((head.labels for head in heads if isinstance(head, CTCHead)), config.vocab)
 
 
 def check_ids(vocab: int, **given: Tensor | None) -> None:

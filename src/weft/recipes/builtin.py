@@ -7,6 +7,8 @@ from weft.recipes import pretraining
 from weft.recipes.recipe import RECIPES
 
 _FILES = (
+    "digits_ctc",
+    "digits_whisper",
     "emoji_clip",
     "emoji_diffusion",
     "emoji_siglip",
@@ -19,6 +21,8 @@ _FILES = (
     "fashion_vit",
     "fashion_vqgan",
     "multi30k",
+    "perceiver_digits",
+    "perceiver_fashion",
     "python_stdlib",
     "shakespeare_char",
     "shakespeare_half_hour",

@@ -130,7 +130,7 @@ class Modality(ABC):
         raise ValueError(f"{folder} was trained on {self.called}, of which it makes no vectors")
 
 
-_FILES = ("captions", "codes", "drawings", "pictures", "pixels", "text")
+_FILES = ("captions", "codes", "drawings", "pictures", "pixels", "speech", "text")
 MODALITIES: Registry[Modality] = Registry(
     "modality",
     "weft.modalities",

@@ -11,9 +11,9 @@ from weft.batch import Batch, Place, Tokenizer
 from weft.data.blocks import check
 from weft.data.captions.settings import FIELD
 from weft.data.order import Shuffled, mix
-from weft.data.signals.varied import varied
 from weft.data.signals.processors import Processor
 from weft.data.signals.settings import Augment
+from weft.data.signals.varied import varied
 from weft.data.tokenizers import as_source, encode_many
 
 PICTURE, WORDS = 0xCA9, 0xCAA  # of the variations, among all that is drawn by seed, epoch and sample
