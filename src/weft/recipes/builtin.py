@@ -3,12 +3,16 @@
 from pathlib import Path
 
 from weft.recipes import (
+    cartpole_cloning,
+    cartpole_decision,
     fashion_cct,
     fashion_hidden,
     fashion_imagegpt,
     fashion_views,
     fashion_vit,
     multi30k,
+    pendulum_cloning,
+    pendulum_decision,
     pretraining,
     python_stdlib,
     shakespeare_char,
@@ -19,12 +23,16 @@ from weft.recipes.recipe import RECIPES
 SHIPPED: dict[str, Path] = {}  # by the name it is registered under: what `weft cp` copies
 
 for module in (
+    cartpole_cloning,
+    cartpole_decision,
     fashion_cct,
     fashion_hidden,
     fashion_imagegpt,
     fashion_views,
     fashion_vit,
     multi30k,
+    pendulum_cloning,
+    pendulum_decision,
     python_stdlib,
     shakespeare_char,
     shakespeare_half_hour,
