@@ -7,6 +7,8 @@ from weft.recipes import pretraining
 from weft.recipes.recipe import RECIPES
 
 _FILES = (
+    "cartpole_cloning",
+    "cartpole_decision",
     "digits_ctc",
     "digits_whisper",
     "emoji_clip",
@@ -21,6 +23,8 @@ _FILES = (
     "fashion_vit",
     "fashion_vqgan",
     "multi30k",
+    "pendulum_cloning",
+    "pendulum_decision",
     "perceiver_digits",
     "perceiver_fashion",
     "python_stdlib",

@@ -17,7 +17,7 @@ from weft.registry import Registry, UnknownName
 from weft.training.settings import TrainSettings
 
 if TYPE_CHECKING:
-    from weft.recipes.feed import Feed
+    from weft.recipes.feed import Feed, Told
     from weft.recipes.folder import Existing
     from weft.recipes.recipe import Recipe
 
@@ -114,6 +114,11 @@ class Modality(ABC):
         cannot."""
         raise ValueError(f"{folder} was trained on {self.called}, which are not held against texts: leave --among out")
 
+    def tell(self, folder: Path, seed: int, *, say: Say = quiet) -> Told:
+        """What is said of the model in a folder without any data: of one that acts, what comes of it. ValueError for a
+        model that is scored on data alone."""
+        raise ValueError(f"{folder} was trained on {self.called}, and is scored on some: name them, --data FILE")
+
     def generate(self, folder: Path, asked: Drawn, out: Path, *, device: str = "auto", say: Say = quiet) -> str:
         """Write what the model in a folder makes, and say what was written. ValueError for one that makes nothing."""
         raise ValueError(f"{folder} was trained on {self.called}, and makes none")
@@ -130,7 +135,7 @@ class Modality(ABC):
         raise ValueError(f"{folder} was trained on {self.called}, of which it makes no vectors")
 
 
-_FILES = ("captions", "codes", "drawings", "pictures", "pixels", "speech", "text")
+_FILES = ("captions", "codes", "drawings", "episodes", "pictures", "pixels", "speech", "text")
 MODALITIES: Registry[Modality] = Registry(
     "modality",
     "weft.modalities",

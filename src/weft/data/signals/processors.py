@@ -11,6 +11,7 @@ from weft.data.signals.colours import Colours
 from weft.data.signals.mel import LogMel
 from weft.data.signals.pictures import Patches
 from weft.data.signals.series import Series
+from weft.data.signals.steps import Steps
 from weft.data.signals.wave import Waveform
 from weft.files import DamagedFile, read_json, write_json
 from weft.named import named_from_data, named_to_data
@@ -45,6 +46,7 @@ class Reads(NamedTuple):
 
 PROCESSORS: dict[str, type[Any]] = {
     "colours": Colours,
+    "episodes": Steps,
     "log_mel": LogMel,
     "patches": Patches,
     "series": Series,
