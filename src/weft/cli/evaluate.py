@@ -55,9 +55,11 @@ def signals(name: str, folder: Path, data: tuple[str, ...], *, as_json: bool) ->
     if as_json:
         interval = None if found.interval is None else asdict(found.interval)
         said = {"model": name, "data": list(data), "examples": found.examples, "interval": interval}
-        print(json.dumps(said | {found.score.name: found.score.value}))
+        print(json.dumps(said | {score.name: score.value for score in (found.score, *found.beside)}))
         return
     printer().print(f"{found.score}, 95% interval {between(found.interval)}, of {found.examples:,} {modality.called}")
+    for score in found.beside:
+        printer().print(str(score))
 
 
 def trained_on(folder: Path) -> RowKind:

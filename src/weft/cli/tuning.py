@@ -132,4 +132,6 @@ def predict(
         return
     if done.score is not None:
         printer().print(f"{done.score}, 95% interval {between(done.interval)}")
+    for score in done.beside:
+        printer().print(str(score))
     printer().print(f"{done.examples:,} predictions: {out}", soft_wrap=True)

@@ -115,7 +115,7 @@ class Modality(ABC):
 MODALITIES: Registry[Modality] = Registry(
     "modality",
     "weft.modalities",
-    tuple(f"weft.recipes.modalities.{name}" for name in ("text", "pictures")),
+    tuple(f"weft.recipes.modalities.{name}" for name in ("text", "pictures", "music", "series")),
 )
 
 

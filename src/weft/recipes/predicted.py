@@ -10,8 +10,9 @@ from weft.evaluate import Interval, Score
 @dataclass(frozen=True)
 class Predicted:
     """How many examples were answered, and the metric of the task with its interval (see `Metric.interval`), where the
-    data say what is right."""
+    data say what is right. beside: other figures of the same answers."""
 
     examples: int
     score: Score | None
     interval: Interval | None
+    beside: tuple[Score, ...] = ()
