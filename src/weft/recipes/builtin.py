@@ -7,6 +7,7 @@ from weft.recipes import pretraining
 from weft.recipes.recipe import RECIPES
 
 _FILES = (
+    "bach",
     "cartpole_cloning",
     "cartpole_decision",
     "digits_ctc",

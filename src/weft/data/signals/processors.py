@@ -1,4 +1,4 @@
-"""Processors: from a signal to a row of vectors; what says which in a model's folder."""
+"""Processors: from a signal to a row of vectors, or of ids; what says which in a model's folder."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from weft.data.signals.colours import Colours
 from weft.data.signals.mel import LogMel
+from weft.data.signals.notation import Notation
 from weft.data.signals.pictures import Patches
 from weft.data.signals.series import Series
 from weft.data.signals.steps import Steps
@@ -25,7 +26,7 @@ class Processor(Protocol):
 
     @property
     def channels_of_place(self) -> int:
-        """How many numbers a place of a row has."""
+        """How many numbers a place of a row has; 0 where it is an id."""
         ...
 
     def read(self, path: Path) -> np.ndarray:
@@ -48,6 +49,7 @@ PROCESSORS: dict[str, type[Any]] = {
     "colours": Colours,
     "episodes": Steps,
     "log_mel": LogMel,
+    "notation": Notation,
     "patches": Patches,
     "series": Series,
     "waveform": Waveform,
