@@ -108,7 +108,8 @@ DEBUG: dict[str, Any] = dict(
         dict(name="objects", reads="image", classes=3, queries=5, boxes=True)],
 )
 FAMILIES.register("unit", Family(
-    name="unit", config=Unit, build=build, initialise=start, reads="both", modality="tasks", packs=False, swaps=(),
+    name="unit", config=Unit, build=build, initialise=start, objective="tasks",
+    reads="both", modality="tasks", packs=False, swaps=(),
     sizes={"debug": DEBUG, "base": {}},
     summary="two encoders of other families, and one decoder that tasks ask about texts, images and both",
 ))

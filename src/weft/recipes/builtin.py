@@ -8,6 +8,7 @@ from weft.recipes.recipe import RECIPES
 
 _FILES = (
     "emoji_clip",
+    "emoji_llava",
     "fashion_cct",
     "fashion_hidden",
     "fashion_imagegpt",
@@ -17,6 +18,7 @@ _FILES = (
     "python_stdlib",
     "shakespeare_char",
     "shakespeare_half_hour",
+    "unit_three",
 )
 SHIPPED: dict[str, Path] = {}  # by the name it is registered under: what `weft cp` copies
 

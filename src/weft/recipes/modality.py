@@ -125,7 +125,7 @@ class Modality(ABC):
         raise ValueError(f"{folder} was trained on {self.called}, of which it makes no vectors")
 
 
-_FILES = ("captions", "pictures", "pixels", "text")
+_FILES = ("captions", "pictures", "pixels", "questions", "tasks", "text")
 MODALITIES: Registry[Modality] = Registry(
     "modality",
     "weft.modalities",
