@@ -17,16 +17,7 @@ from weft.training.settings import TrainSettings
 
 recipe = Recipe(
     name="emoji_llava",
-    model=Blueprint.of(
-        "llava",
-        text=Blueprint.of("llama", vocab=1001, context=64, width=128, depth=3, heads=4, kv_heads=4, hidden=256),
-        image=Blueprint.of(
-            "cct", image=32, width=128, depth=3, heads=4, hidden=256, convolutions=3, inner=32, dropout=0.1, tasks=[]
-        ),
-        token=1000,
-        layer=-1,
-        skip=0,
-    ),
+    model=Blueprint.of("llava", "small"),
     data=QuestionSettings(vocab=1000, augment=Augment(flip=True, zoom=0.2, turn=10, colour=0.2, erase=0.1)),
     train=TrainSettings(
         minutes=15,

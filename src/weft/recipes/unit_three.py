@@ -24,17 +24,7 @@ recipe = Recipe(
     name="unit_three",
     model=Blueprint.of(
         "unit",
-        text=Blueprint.of(
-            "bert", vocab=4000, context=64, width=128, depth=2, heads=4, hidden=256, dropout=0.2, pooler=False, tasks=[]
-        ),
-        image=Blueprint.of(
-            "cct", image=28, width=128, depth=4, heads=4, hidden=256, convolutions=2, inner=64, tasks=[]
-        ),
-        width=128,
-        depth=2,
-        heads=4,
-        hidden=256,
-        dropout=0.1,
+        "small",
         tasks=[
             dict(name="clothes", reads="image", classes=10, names=list(CLOTHES)),
             dict(name="mood", reads="text"),

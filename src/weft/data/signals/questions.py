@@ -195,7 +195,7 @@ def of_emoji(emoji: Emoji, settings: QuestionSettings) -> Asked:
             ]
     pictures = held_back(emoji.captions, settings.held_out, settings.seed)
     held = pictures[[question.picture for question in asked]]
-    return Asked(emoji.pixels, emoji.captions, tuple(asked), held)
+    return Asked(emoji.pixels, emoji.files, tuple(asked), held)
 
 
 def of_classes(found: Found, settings: QuestionSettings) -> Asked:

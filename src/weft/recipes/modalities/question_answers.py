@@ -51,7 +51,9 @@ def scored(questions: Sequence[Question], given: Sequence[str]) -> Predicted:
     pictures = np.array([question.picture for question in questions])
 
     def part(at: np.ndarray) -> Part:
-        return Part(str(kinds[at][0]), len(right[at]), metric.said(float(right[at].mean())), over(pictures[at], right[at]))
+        return Part(
+            str(kinds[at][0]), len(right[at]), metric.said(float(right[at].mean())), over(pictures[at], right[at])
+        )
 
     names = dict.fromkeys(kinds.tolist())
     whole = part(np.ones(len(right), bool))
