@@ -76,11 +76,14 @@ def signals(name: str, folder: Path, data: tuple[str, ...], *, as_json: bool) ->
     if as_json:
         interval = None if found.interval is None else asdict(found.interval)
         said = {"model": name, "data": list(data), "examples": found.examples, "interval": interval}
-        print(json.dumps(said | {one.name: one.value for one in (found.score, *found.more)}))
+        parts = {"parts": {part.name: asdict(part) for part in found.parts}} if found.parts else {}
+        print(json.dumps(said | {one.name: one.value for one in (found.score, *found.more)} | parts))
         return
     printer().print(f"{found.score}, 95% interval {between(found.interval)}, of {found.examples:,} {modality.called}")
     for more in found.more:
         printer().print(str(more))
+    for part in found.parts:
+        printer().print(f"  {part.name}: {part.score.value:.4g}, {between(part.interval)}, of {part.examples:,}")
 
 
 def trained_on(folder: Path) -> RowKind:

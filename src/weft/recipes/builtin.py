@@ -14,6 +14,7 @@ _FILES = (
     "digits_whisper",
     "emoji_clip",
     "emoji_diffusion",
+    "emoji_llava",
     "emoji_siglip",
     "fashion_cct",
     "fashion_codes",
@@ -31,6 +32,7 @@ _FILES = (
     "python_stdlib",
     "shakespeare_char",
     "shakespeare_half_hour",
+    "unit_three",
 )
 SHIPPED: dict[str, Path] = {}  # by the name it is registered under: what `weft cp` copies
 

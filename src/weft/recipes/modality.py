@@ -135,7 +135,20 @@ class Modality(ABC):
         raise ValueError(f"{folder} was trained on {self.called}, of which it makes no vectors")
 
 
-_FILES = ("captions", "codes", "drawings", "episodes", "music", "pictures", "pixels", "series", "speech", "text")
+_FILES = (
+    "captions",
+    "codes",
+    "drawings",
+    "episodes",
+    "music",
+    "pictures",
+    "pixels",
+    "questions",
+    "series",
+    "speech",
+    "tasks",
+    "text",
+)
 MODALITIES: Registry[Modality] = Registry(
     "modality",
     "weft.modalities",
