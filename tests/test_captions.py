@@ -44,7 +44,8 @@ FIT = Patches(12, 4, 1)
 def data(count: int = 24, **changes: Any) -> Captioned:
     pictures, rows = made_captions(count, 12, 1, 0)
     words = train_tokenizer("word", [row["text"] for row in rows])
-    return Captioned(pictures, rows, FIT, words, 16, **({"templates": ("{text}",)} | changes))
+    settings: dict[str, Any] = {"templates": ("{text}",)} | changes
+    return Captioned(pictures, rows, FIT, words, 16, **settings)
 
 
 def built(family: str, seed: int = 1) -> Towers:
