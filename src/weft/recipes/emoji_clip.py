@@ -29,7 +29,9 @@ DATA = CaptionSettings(
     augment=Augment(flip=False, zoom=0.2, turn=10, colour=0.2, erase=0.1),
 )
 TEXT: dict[str, Any] = dict(width=128, depth=1, heads=4, hidden=256, context=24, attention_dropout=0.1)
-IMAGE: dict[str, Any] = dict(image=32, width=128, depth=3, heads=4, hidden=256, convolutions=3, inner=32, dropout=0.1, tasks=[])
+IMAGE: dict[str, Any] = dict(
+    image=32, width=128, depth=3, heads=4, hidden=256, convolutions=3, inner=32, dropout=0.1, tasks=[]
+)
 TRAIN = TrainSettings(
     minutes=10,
     batch=128,
