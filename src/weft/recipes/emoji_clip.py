@@ -50,6 +50,7 @@ TRAIN = TrainSettings(
 )
 DEBUG = (
     *DEBUG_STEPS,
+    ("model.width", "48"),
     ("data.source", "made_captions"),
     ("data.text_column", "text"),
     ("data.templates", "{text},a {colour} {shape}"),
