@@ -142,7 +142,8 @@ def test_a_model_of_pixels_trains_resumes_draws_and_is_judged(tmp_path: Path) ->
         assert made.size[0] == 3 * 60 + 4
     assert "leave --tokens out" in weft("generate", run, "--tokens", 3, "--out", grid, "--overwrite").err
     assert "no class is called" in weft("generate", run, "--prompt", "dog", "--out", grid, "--overwrite").err
-    assert "accuracy" in good("eval", run, "--data", data).out
+    scored = good("eval", run, "--data", data)
+    assert "of 10 pixels of" in scored.out and "what is called train is left out" in scored.err
     judge = tmp_path / "judge"
     good("train", "vit", "--data", data, "--out", judge, "--quiet", "--set", "model.size=debug", "--set",
          "model.image=12", "--set", "train.steps=3", "--set", "train.batch=8")  # fmt: skip
