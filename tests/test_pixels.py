@@ -99,7 +99,8 @@ def test_what_is_drawn_hangs_on_the_class_and_the_seed_alone() -> None:
     module = MODEL.build(seed=3)
     assert isinstance(module, Decoder)
     with torch.no_grad():
-        module.embed.weight.mul_(20)
+        for part in module.embed.parameters():
+            part.mul_(20)
     asked = openings(COLOURS, SHAPES, 8, ["disc", "cross", "disc"])
     assert asked == [[8, 1], [8, 2], [8, 1]]
     drawn = pictures_of(module, COLOURS, asked, Drawn(seed=4))
