@@ -57,6 +57,13 @@ class Codes(Modality):
         names, pictures = drawn_by_codes(folder, asked, device=device, say=say)
         return finished(folder, asked, names, pictures, out, say)
 
+    def draw(
+        self, folder: Path, asked: Drawn, *, device: str = "auto", say: Say = quiet
+    ) -> tuple[np.ndarray, tuple[str, ...] | None]:
+        """The same, as pixels."""
+        names, pictures = drawn_by_codes(folder, asked, device=device, say=say)
+        return pictures, tuple(names)
+
 
 def drawn_by_codes(
     folder: Path, asked: Drawn, *, device: str = "auto", say: Say = quiet

@@ -77,6 +77,13 @@ class WithDrawings(Modality):
         names, pictures = drawn_out_of_noise(folder, asked, device=device, say=say)
         return finished(folder, asked, names, pictures, out, say)
 
+    def draw(
+        self, folder: Path, asked: Drawn, *, device: str = "auto", say: Say = quiet
+    ) -> tuple[np.ndarray, tuple[str, ...] | None]:
+        """The same, as pixels."""
+        names, pictures = drawn_out_of_noise(folder, asked, device=device, say=say)
+        return pictures, tuple(names)
+
 
 def drawn_out_of_noise(
     folder: Path, asked: Drawn, *, device: str = "auto", say: Say = quiet

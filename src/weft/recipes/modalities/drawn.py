@@ -38,7 +38,7 @@ def finished(
 def judgement(folder: Path, judge: Path, names: Sequence[str], pictures: np.ndarray, say: Say = quiet) -> str:
     """How many pictures a judge takes for what was asked, and how far they are from those that the run in a folder held
     out. ValueError where these are no longer where they were."""
-    found = judged_by(judge, pictures, names, real_pictures(folder), say=say)
+    found = judged_by(judge, pictures, names, real_pictures(folder, judge), say=say)
     assert found.right is not None
     return (
         f"{100 * found.right:.1f}% are taken for what was asked, Fréchet distance {found.distance:.4g} (of held-out "
@@ -46,13 +46,15 @@ def judgement(folder: Path, judge: Path, names: Sequence[str], pictures: np.ndar
     )
 
 
-def real_pictures(folder: Path) -> np.ndarray:
-    """The pictures with classes that the run in a folder held out, uint8 [N, height, width, channels]. ValueError for a
-    run of captions, and for data that are gone."""
-    settings, reads = data_settings(folder), read_processor(folder)
-    if settings is None or reads is None or not isinstance(reads.processor, Patches) or not reads.classes:
+def real_pictures(folder: Path, judge: Path) -> np.ndarray:
+    """The pictures with classes that the run in a folder held out, as large as a judge reads them: uint8 [N, height,
+    width, channels]. ValueError for a run of captions, for data that are gone, and for a judge that is none."""
+    settings, reads, read = data_settings(folder), read_processor(folder), read_processor(judge)
+    if settings is None or reads is None or not reads.classes:
         raise ValueError(f"{folder} says of no pictures with classes that it held some out: leave --judge out")
+    if read is None or not isinstance(read.processor, Patches):
+        raise ValueError(f"{judge} reads no pictures: name a model that was trained to tell some apart")
     pictures = SignalSettings(settings.source, settings.paths, settings.held_out, settings.seed)
-    processor = reads.processor
+    processor = read.processor
     shape = Shape(processor.image, processor.patch, processor.channels)
     return prepare_signals(pictures, shape, processor).held_out.signals
