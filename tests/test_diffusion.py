@@ -214,6 +214,7 @@ def test_any_position_scheme_learns_saves_and_loads(scheme: str, tmp_path: Path)
     assert all(part.grad is not None and bool(part.grad.isfinite().all()) for part in module.parameters())
     save(Model(module.eval(), blueprint), tmp_path / "saved")
     again = load(tmp_path / "saved").module
+    assert isinstance(again, Denoiser)
     assert torch.equal(how.losses(again, batch)[TERM].sum, how.losses(module, batch)[TERM].sum)
 
 

@@ -48,13 +48,15 @@ class WithDrawings(Modality):
         """See `prepare_drawings`."""
         where = recipe.begin if found is None else out
         known = None if where is None else read_processor(where)
+        made = None if known is None else known.processor
+        assert made is None or isinstance(made, Patches), "its run read pictures"
         language = None if where is None else read_language(where) if found is None else found.language
         config = recipe.model.config
         drawings = prepare_drawings(
             recipe.data,
             Patches(config.image, config.patch, config.channels),
             config.context,
-            processor=None if known is None else known.processor,
+            processor=made,
             tokenizer=None if language is None else language.tokenizer,
             say=say,
         )

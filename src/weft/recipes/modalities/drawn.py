@@ -28,8 +28,8 @@ def class_number(name: str, classes: Sequence[str]) -> int:
 def finished(
     folder: Path, asked: Drawn, names: Sequence[str], pictures: np.ndarray, out: Path, say: Say = quiet
 ) -> str:
-    """Write the pictures, a line for each that was asked for, and say what was written and, where a judge is named, what
-    it says. ValueError where it cannot be asked."""
+    """Write the pictures, a line for each that was asked for, and say what was written and, where a judge is named,
+    what it says. ValueError where it cannot be asked."""
     said = "" if asked.judge is None else f"; {judgement(folder, asked.judge, names, pictures, say)}"
     write_grid(out, pictures, asked.count, names)
     return f"{len(pictures)} pictures, written to {out}{said}"
