@@ -17,6 +17,7 @@ SIGNALS = {
     "conforming.py",
     "convolution.py",
     "depth.py",
+    "forecasting.py",
     "labels.py",
     "latents.py",
     "llava.py",

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 import weft
 from weft.data.signals import Patches, write_processor
@@ -15,6 +14,7 @@ from weft.hub import Model
 from weft.models import Blueprint
 from weft.recipes.modalities.judge import judged_by
 
+Image = pytest.importorskip("PIL.Image", reason="pictures are written with pillow")
 VIT, PATCHES = Blueprint.of("vit", "debug", classes=5), Patches(12, 4, 1)
 
 

@@ -19,9 +19,9 @@ import weft as library
 from weft.batch import Place
 from weft.data.signals import Augment, Labelled, Patches, SignalSettings, prepare_signals, read_processor
 from weft.data.signals.idx import read_idx
-from weft.data.signals.labelled import varied
 from weft.data.signals.made import SHAPES, made_pictures
 from weft.data.signals.pictures import MOST_PIXELS, opened
+from weft.data.signals.varied import varied
 from weft.files import DamagedFile
 from weft.models import FAMILIES, Blueprint
 from weft.objectives import Classes
@@ -170,6 +170,32 @@ def test_each_variation_does_what_it_says(seed: int) -> None:
     assert 1 <= (erased == 0).sum() <= 45 and ((erased == picture) | (erased == 0)).all()
 
 
+@given(st.integers(0, 2**32 - 1), st.integers(5, 14), st.integers(5, 14), st.sampled_from([1, 3]))
+def test_cut_and_lit_pictures_stay_pictures(seed: int, height: int, width: int, channels: int) -> None:
+    picture = np.random.default_rng(seed).integers(0, 256, (height, width, channels)).astype(np.uint8)
+    how = Augment(crop=0.2, light=0.5)
+    one, again = (varied(picture, how, np.random.default_rng(seed)) for _ in range(2))
+    assert one.dtype == np.uint8 and one.shape == picture.shape and (one == again).all()
+    level = np.full_like(picture, 100)
+    assert (varied(level, Augment(crop=0.1), np.random.default_rng(seed)) == 100).all()
+    lit = varied(level, Augment(light=0.5), np.random.default_rng(seed))
+    assert len(np.unique(lit)) == 1 and 50 <= lit.flat[0] <= 150
+    ramp = np.tile(np.linspace(0, 250, width)[None, :, None], (height, 1, channels)).round().astype(np.uint8)
+    cut = varied(ramp, Augment(crop=0.2), np.random.default_rng(seed)).astype(int)
+    assert (np.diff(cut, axis=1) >= 0).all() and np.ptp(cut) <= 250 and (np.ptp(cut, axis=0) == 0).all()
+    dark = varied(picture, Augment(light=0.0001), np.random.default_rng(seed)).astype(int)
+    assert abs(dark - picture).max() <= 1
+
+
+def test_a_cutting_of_all_is_the_picture_and_less_is_a_part_of_it() -> None:
+    picture = np.arange(144, dtype=np.uint8).reshape(12, 12, 1)
+    nearly = varied(picture, Augment(crop=0.9999), np.random.default_rng(3))
+    assert nearly.shape == picture.shape
+    cuts = [varied(picture, Augment(crop=0.1), np.random.default_rng(seed)) for seed in range(50)]
+    spans = [int(cut.max()) - int(cut.min()) for cut in cuts]
+    assert min(spans) < 80 and max(spans) > 100 and len({cut.tobytes() for cut in cuts}) == 50
+
+
 def test_the_loss_with_smoothing_is_that_against_smoothed_labels() -> None:
     blueprint = Blueprint.of("vit", "debug")
     module = blueprint.build(seed=1)
@@ -223,6 +249,8 @@ def test_folders_and_idx_files_give_the_same_rows(tmp_path: Path) -> None:
         ("5 classes", SignalSettings(source="made_pictures"), {"classes": 3}),
         ("number of pixels", SignalSettings(augment=Augment(shift=-1)), {}),
         ("share of the pictures", SignalSettings(augment=Augment(erase=2)), {}),
+        ("share of each picture", SignalSettings(augment=Augment(crop=0)), {}),
+        ("share of the light", SignalSettings(augment=Augment(light=1)), {}),
     ],
 )
 def test_data_that_give_no_rows_are_refused(

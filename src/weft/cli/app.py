@@ -17,6 +17,7 @@ from weft.cli.compare import compare
 from weft.cli.datasets import data
 from weft.cli.folders import AsJson, Overwrite, attention, convert, embed, translate, verify
 from weft.cli.forebears import ngram, vectors
+from weft.cli.hear import transcribe
 from weft.cli.make import generate
 from weft.cli.tune import predict, tune
 
@@ -133,7 +134,21 @@ def cp(
 app.command("eval")(evaluate)
 
 
-for _verb in (generate, score, fill, translate, attention, tune, predict, compare, embed, ngram, convert, verify):
+for _verb in (
+    generate,
+    score,
+    fill,
+    translate,
+    transcribe,
+    attention,
+    tune,
+    predict,
+    compare,
+    embed,
+    ngram,
+    convert,
+    verify,
+):
     app.command()(_verb)
 
 

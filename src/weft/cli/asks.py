@@ -15,9 +15,12 @@ Folder = Annotated[str, typer.Argument(metavar="DIR", help="a model's folder, or
 def evaluate(
     name: Folder,
     data: Annotated[
-        list[str],
-        typer.Option("--data", help="held-out text, or a task's rows: file, folder or pattern; may be repeated"),
-    ],
+        list[str] | None,
+        typer.Option(
+            "--data",
+            help="held-out text, or a task's rows: file, folder or pattern; repeated. One that acts needs none",
+        ),
+    ] = None,
     rows: Annotated[
         str | None,
         typer.Option("--rows", help="stream, isolate or pack (data.rows); default: as in training"),
@@ -36,7 +39,8 @@ def evaluate(
     ] = None,
     shots: Annotated[int | None, typer.Option("--shots", help="examples in a prompt; default: the task's")] = None,
     seeds: Annotated[
-        str | None, typer.Option("--seeds", metavar="0,1,2", help="of the draws of examples; default: 0")
+        str | None,
+        typer.Option("--seeds", metavar="0,1,2", help="of the draws of examples, or of what acts; default: 0"),
     ] = None,
     random_labels: Annotated[
         str | None,
@@ -56,16 +60,26 @@ def evaluate(
         typer.Option("--metric", help="of what a translator writes of the sources: bleu, chrf …; may be repeated"),
     ] = None,
     to: Annotated[str | None, typer.Option("--to", help="with --metric: the language, of a model of several")] = None,
+    judge: Annotated[
+        str | None, typer.Option("--judge", metavar="DIR", help="of a model that draws: one that tells pictures apart")
+    ] = None,
+    count: Annotated[
+        int | None, typer.Option("--count", help="with --judge: pictures of each class; default: 50")
+    ] = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Held-out nats per token, perplexity and, where the tokenizer is lossless, bits per byte; with a task, its metric
-    when prompted, or fine-tuned, for it; with --metric, scores of translations, found as `weft translate` finds them.
+    when prompted, or fine-tuned, for it; with --metric, scores of translations, found as `weft translate` finds them;
+    with --judge, what another model makes of the pictures that this one draws. Of a model that acts, the
+    returns it is asked for and those it comes to.
 
     weft eval runs/notes --data held_out.txt --stride 64
     weft eval runs/notes --task mood.toml --data dev.tsv --shots 4 --seeds 0,1,2 --random-labels 0,1
     weft eval runs/mood --task classify --data dev.tsv
     weft eval runs/mt --data test.en --data test.de --metric tokenised_bleu --metric bleu
+    weft eval runs/drawn --judge runs/clothes --data clothes/
+    weft eval runs/cartpole --seeds 1,2
     """
     from weft.cli.prompting import Asked
     from weft.cli.prompting import command as prompted
@@ -74,6 +88,21 @@ def evaluate(
 
     asked = Asked(task or "", shots, seeds, random_labels, examples, cut, out, overwrite)
     of_text = {"rows": rows, "stride": stride}
+    if not data:
+        from weft.cli.evaluate import alone
+
+        others = {"task": task, "column": column, "metric": metric or None, "to": to, "out": out, "judge": judge}
+        unheard("what is scored on data: name some, --data", of_text | asked.of_prompts | others | {"seeds": None})
+        alone(name, seeds, as_json=as_json)
+        return
+    if judge is not None:
+        unheard("texts: leave out --judge", of_text | {"metric": metric or None, "to": to, "column": column})
+        unheard("--task", asked.of_prompts | {"task": task, "out": out, "overwrite": overwrite})
+        from weft.cli.judged import command as judged
+
+        judged(name, judge, tuple(data), count, as_json=as_json)
+        return
+    unheard("--judge", {"count": count})
     if task is not None:
         unheard("held-out likelihood: leave out --task", of_text)
         unheard("translations: leave out --task", {"metric": metric or None, "to": to})

@@ -64,16 +64,21 @@ def _figures(console: Console, recipe: Recipe, report: Report) -> None:
 
 
 def _right(console: Console, report: Report) -> None:
-    """How often a model of signals is right, and the loss of one guess for all."""
+    """How often a model of signals is right, and its loss beside those of baselines and of one guess for all."""
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     table.add_column()
     table.add_column(justify="right")
     for name, score in report.metrics.items():
         table.add_row(f"held-out {name.replace('_', ' ')}", _headline(score.value))
-    table.add_row("held-out nats", f"{report.figures['loss']:.3f}")
+    loss = report.figures["loss"]
+    table.add_row(f"held-out {report.loss}", f"{loss:.3f}" if report.metrics else _headline(loss))
+    for name, value in report.baselines.items():
+        table.add_row(f"  {name}", f"{value:.3f}")
     if report.constant is not None:
         table.add_row("  one guess for all, same labels", f"{report.constant:.3f}")
     console.print(table)
+    for name, score in report.metrics.items():
+        console.print(f"{name}: {score.signature}", style=MUTED, soft_wrap=True)
 
 
 def _headline(value: float) -> Text:
@@ -96,5 +101,7 @@ def _places(console: Console, report: Report) -> None:
         rows["go on"] = "the same command with --resume"
     elif report.writes:
         rows["write"] = f'weft generate {shlex.quote(str(report.out))} --prompt "…"'
+    elif report.makes:
+        rows["write"] = f"weft generate {shlex.quote(str(report.out))} --out {report.makes}"
     for name, text in rows.items():  # unbroken, to be copied
         console.print(Text.assemble((f"{name:<12}", MUTED), text), soft_wrap=True)

@@ -7,6 +7,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import get_args
 
+import typer
+
+from weft.cli.prompting import numbers
 from weft.cli.shared import between, note, opened, print_figures, printer, unheard
 from weft.data import RowKind
 from weft.data.signals import PROCESSOR
@@ -45,6 +48,24 @@ def command(
     print_figures(figures)
 
 
+def alone(name: str, seeds: str | None, *, as_json: bool) -> None:
+    """Print what is said of a model of signals without any data, for each of some seeds ("0,1,2"; None: 0)."""
+    if not (Path(name) / PROCESSOR).is_file():
+        raise typer.BadParameter("Missing option '--data', which names what the model is scored on")
+    folder = find(name)
+    modality = of_folder(folder)
+    for seed in numbers("--seeds", seeds or "0", int):
+        told = modality.tell(folder, seed, say=note)
+        if as_json:
+            scores = {metric: found.value for metric, found in told.metrics.items()}
+            print(json.dumps({"model": name, "seed": seed} | scores))
+            continue
+        for sample in told.samples:
+            printer().print(f"{sample.prompt} → {sample.text}")
+        for found in told.metrics.values():
+            printer().print(str(found), soft_wrap=True)
+
+
 def signals(name: str, folder: Path, data: tuple[str, ...], *, as_json: bool) -> None:
     """Print how well a model of signals answers for those in a folder or file."""
     if len(data) != 1:
@@ -55,9 +76,14 @@ def signals(name: str, folder: Path, data: tuple[str, ...], *, as_json: bool) ->
     if as_json:
         interval = None if found.interval is None else asdict(found.interval)
         said = {"model": name, "data": list(data), "examples": found.examples, "interval": interval}
-        print(json.dumps(said | {found.score.name: found.score.value}))
+        parts = {"parts": {part.name: asdict(part) for part in found.parts}} if found.parts else {}
+        print(json.dumps(said | {one.name: one.value for one in (found.score, *found.more)} | parts))
         return
     printer().print(f"{found.score}, 95% interval {between(found.interval)}, of {found.examples:,} {modality.called}")
+    for more in found.more:
+        printer().print(str(more))
+    for part in found.parts:
+        printer().print(f"  {part.name}: {part.score.value:.4g}, {between(part.interval)}, of {part.examples:,}")
 
 
 def trained_on(folder: Path) -> RowKind:

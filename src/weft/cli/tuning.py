@@ -139,4 +139,6 @@ def predict(
         return
     if done.score is not None:
         printer().print(f"{done.score}, 95% interval {between(done.interval)}")
+    for more in done.more:
+        printer().print(str(more))
     printer().print(f"{done.examples:,} predictions: {out}", soft_wrap=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from weft.evaluate import answers, bleu, calibration, classify, regress
+from weft.evaluate import answers, bleu, calibration, classify, edits, regress
 from weft.evaluate.entities import by_places, entity_scores, equal_tokens, iob2_chunks, token_accuracy
 from weft.evaluate.metric import METRICS, Metric, mean_of, ratio_of
 
@@ -84,6 +84,24 @@ for metric in (
     ),
     Metric("chrf", "texts", "chrF2", bleu.chrf, perfect=100.0),
     Metric("ter", "texts", "translation edit rate", bleu.ter, perfect=0.0, higher=False),
+    Metric(
+        "wer",
+        "texts",
+        "word error rate: words put in, left out or changed, for each word said; as they are, between white space",
+        edits.word_error_rate,
+        perfect=0.0,
+        higher=False,
+        places=ratio_of(edits.word_errors),
+    ),
+    Metric(
+        "cer",
+        "texts",
+        "character error rate: characters put in, left out or changed, for each one said, spaces included",
+        edits.character_error_rate,
+        perfect=0.0,
+        higher=False,
+        places=ratio_of(edits.character_errors),
+    ),
     Metric(
         "calibration_error",
         "probabilities",

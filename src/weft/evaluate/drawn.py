@@ -53,7 +53,9 @@ def drawn(
     ValueError for a judge that is none, for fewer than two pictures, and for a class that the judge does not know.
     """
     if not isinstance(module, Encoder) or "classes" not in module.heads or module.pooler is None:
-        raise ValueError("a judge of pictures tells classes apart: train a model on pictures with classes, and name its folder")
+        raise ValueError(
+            "a judge of pictures tells classes apart: train a model on pictures with classes, and name its folder"
+        )
     if asked is not None and (strange := [name for name in asked if name not in classes]):
         raise ValueError(f"the judge knows no class {strange[0]!r}; it tells {', '.join(classes[:20])} apart")
     if asked is not None and len(asked) != len(pictures):

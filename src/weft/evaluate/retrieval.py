@@ -20,6 +20,7 @@ from weft.objectives.matched import belongs
 
 ROWS = 256  # of a pass
 NEAREST = (1, 5)
+ASKED = "_with_columns"  # behind the name of a figure of texts that say more than a caption
 
 
 @torch.no_grad()
@@ -66,9 +67,7 @@ def recalls(texts: Tensor, images: Tensor, right: np.ndarray) -> dict[str, np.nd
     return {f"{side}_recall_at_{most}": found < most for most in reversed(NEAREST) for side, found in sides.items()}
 
 
-def prompted(
-    towers: Towers, classes: Mapping[str, Sequence[str]], tokenizer: Tokenizer, context: int
-) -> Tensor:
+def prompted(towers: Towers, classes: Mapping[str, Sequence[str]], tokenizer: Tokenizer, context: int) -> Tensor:
     """A vector of length 1 for each class, fp32 [C, E]: the mean of its prompts' (Radford et al. 2021, §3.1.4)."""
     means = [vectors_of_texts(towers, prompts, tokenizer, context).mean(dim=0) for prompts in classes.values()]
     return functional.normalize(torch.stack(means), dim=-1)
@@ -80,13 +79,17 @@ def share(name: str, hits: np.ndarray, of: str) -> Score:
     return Score(found.value, f"{of}; 95% interval {found.low:.3f} to {found.high:.3f}", name)
 
 
-def scored(hits: Mapping[str, np.ndarray], zero_shot: np.ndarray | None = None, classes: int = 0) -> dict[str, Score]:
-    """Recalls and, where there are any, right classes, each with its definition."""
+def scored(
+    hits: Mapping[str, np.ndarray], zero_shot: np.ndarray | None = None, classes: int = 0, *, beside: str = ""
+) -> dict[str, Score]:
+    """Recalls and, where there are any, right classes, each with its definition. beside: the template by which texts
+    are read in those recalls whose name ends in ASKED."""
     told = dict[str, Score]()
     for name, found in hits.items():
-        one, _, other = name.partition("_recall_at_")[0].partition("_to_")
-        most = name.rpartition("_")[2]
-        said = f"share of {len(found):,} {one}s whose own {other} is among the {most} nearest of theirs"
+        plain = name.removesuffix(ASKED)
+        one, _, other = plain.partition("_recall_at_")[0].partition("_to_")
+        most, read = plain.rpartition("_")[2], "" if plain == name else f", read as {beside!r}"
+        said = f"share of {len(found):,} {one}s whose own {other} is among the {most} nearest of theirs{read}"
         told[name] = share(name, found, said)
     if zero_shot is not None:
         said = f"share of {len(zero_shot):,} images nearest to the mean prompt of their class, of {classes}"

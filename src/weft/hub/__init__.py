@@ -3,6 +3,7 @@
 from weft.hub.error import LoadError
 from weft.hub.folder import read_blueprint, read_tokenizer, write_config, write_model
 from weft.hub.frames import as_ours
+from weft.hub.matching import scores
 from weft.hub.model import Model
 from weft.hub.prompting import prompt
 from weft.hub.sentences import Pooling

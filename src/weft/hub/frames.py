@@ -9,6 +9,7 @@ from weft.data import LibraryTokenizer, Template, template_of
 from weft.hub.sentences import Pooling
 from weft.models import Blueprint
 from weft.nn import Encoder, EncoderDecoder
+from weft.nn.towers import Towers
 
 
 def frame(module: nn.Module, tokenizer: Tokenizer) -> Template:
@@ -23,12 +24,12 @@ def as_ours(blueprint: Blueprint, tokenizer: LibraryTokenizer) -> LibraryTokeniz
 
 def _trained(module: nn.Module, tokenizer: Tokenizer) -> Template:
     """BEGIN text END for an encoder, and of a pair BEGIN a END b END, typed where it has types; text END for the source
-    of a decoder, END text for a decoder by itself."""
+    of a decoder and for a tower beside another, END text for a decoder by itself."""
     if isinstance(module, Encoder):
         template = Template.between(tokenizer.begin, tokenizer.end)
         return template.untyped() if module.embed.types is None else template
     end = tokenizer.end
-    return Template.around(None, end) if isinstance(module, EncoderDecoder) else Template.around(end, None)
+    return Template.around(None, end) if isinstance(module, EncoderDecoder | Towers) else Template.around(end, None)
 
 
 def framed(

@@ -24,8 +24,8 @@ def scores(model: Model, pictures: Pictures, texts: Sequence[str]) -> Tensor:
 
         scores(model, ["cat.png"], ["a cat", "a dog"]).softmax(-1)
 
-    pictures: files, or pixels uint8 [N, height, width, channels]. ValueError for a model without two towers, a tokenizer
-    or a processor, and naming a file that is no picture.
+    pictures: files, or pixels uint8 [N, height, width, channels]. ValueError for a model without two towers, a
+    tokenizer or a processor, and naming a file that is no picture.
     """
     towers = towers_of(model)
     images, vectors = image_vectors(model, pictures), text_vectors(model, texts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from weft.batch import Tokenizer
 from weft.data import ChatTemplate, Message, encode_many
 from weft.data.signals import Reads
-from weft.generate import GREEDY, Beams, Sampling, row_seeds
+from weft.generate import GREEDY, Beams, Sampling
 from weft.generate.cached import evaluating, writer
 from weft.hub.changed import changed, resized
 from weft.hub.frames import framed
-from weft.hub.inputs import check_ids, nothing, ragged
+from weft.hub.inputs import check_ids, check_rows, nothing, ragged
 from weft.hub.published import Origin
+from weft.hub.rows import Signals, rows_of
 from weft.hub.sentences import BATCH, Pooling, vectors
 from weft.hub.stops import Stops
 from weft.hub.writing import Prompt, Writing, Written
@@ -80,8 +81,10 @@ class Model:
             model.logits(tokens, lengths=None)                  # decoders, masked language models
             model.logits(source, target, source_lengths=None)   # encoder–decoders
             model.logits(tokens, types=types, head="next_sentence")
+            model.logits(model.rows(["shoe.png"]))              # models of pictures: of classes, [B, C]
 
-        tokens:  int64 [B, T], right-padded to `lengths` [B]. Of an encoder–decoder the source [B, S], right-padded to
+        tokens:  int64 [B, T], or vectors fp32 [B, T, C] of a model that reads those (`rows`), right-padded to
+                 `lengths` [B]. Of an encoder–decoder the source [B, S], right-padded to
                  `source_lengths` [B], and `target` the decoder's input ids [B, T], start token included.
         types:   token types int64 [B, T], of an encoder that has them; None: all 0.
         head:    of an encoder that has several, one by name; its scores may be a row's, [B, C]. None: the one that
@@ -90,7 +93,7 @@ class Model:
         """
         if target is not None and target.ndim == 1 and lengths is None and not self.translates:
             target, lengths = None, target
-        check_ids(self.config.vocab, tokens=tokens)
+        check_rows(self.module, self.config.vocab, tokens)
         with evaluating(list(self.module.modules())):
             if isinstance(self.module, EncoderDecoder):
                 check_ids(self.module.stem.vocab, target=target)
@@ -109,9 +112,10 @@ class Model:
             return self.module.logits(hidden)
 
     def encode(self, tokens: Tensor, lengths: Tensor | None = None, *, types: Tensor | None = None) -> Tensor:
-        """Hidden states [B, T, D], after the last norm, in evaluation mode. tokens int64 [B, T], right-padded to
-        `lengths` [B]; of an encoder–decoder the source. types: as in `logits`. Gradients are kept where enabled."""
-        check_ids(self.config.vocab, tokens=tokens)
+        """Hidden states [B, T, D], after the last norm, in evaluation mode. tokens int64 [B, T] or vectors [B, T, C],
+        right-padded to `lengths` [B]; of an encoder–decoder the source. types: as in `logits`. Gradients are kept where
+        enabled."""
+        check_rows(self.module, self.config.vocab, tokens)
         with evaluating(list(self.module.modules())):
             return self._states(tokens, lengths, types)
 
@@ -124,6 +128,16 @@ class Model:
         if isinstance(self.module, EncoderDecoder):
             return self.module.encode(tokens, here).states
         return self.module(tokens, here)[0]
+
+    def rows(self, signals: Signals) -> Tensor:
+        """What a model of signals reads of some, by their files or as its processor takes them (pictures uint8 [N,
+        height, width, channels]): vectors fp32 [N, T, C], or ids int64 [N, T], on the model's device.
+
+            model.encode(model.rows(["shoe.png", "shirt.png"]))
+
+        ValueError for a model without a processor, for what is no such signal, and for rows of unequal lengths.
+        """
+        return rows_of(self.reads, signals).to(next(self.module.parameters()).device)
 
     def change(self, path: str, text: str, *, seed: int = 0) -> Model:
         """The same model with one setting changed, as `weft train --set model.…` changes it, and the weights it had.
@@ -222,20 +236,7 @@ class Model:
         batch: prompts at once, those of about one length together; changes nothing but time and memory. advance: hears
         how many more are done. ValueError as from `generate`.
         """
-        writing = self._writing()
-        rows = [writing.ids(prompt) for prompt in prompts]
-        seeds = sampling.seed if isinstance(sampling.seed, tuple) else row_seeds(sampling.seed, len(rows))
-        if len(seeds) != len(rows):
-            raise ValueError(f"{len(seeds)} seeds for {len(rows)} prompts: give one number for all, or one for each")
-        order, found = sorted(range(len(rows)), key=lambda row: -len(rows[row])), [""] * len(rows)
-        for at in range(0, len(order), batch):
-            group = order[at : at + batch]
-            drawn = replace(sampling, seed=tuple(seeds[row] for row in group))
-            texts = writing.until([rows[row] for row in group], ends, drawn, tokens=tokens)
-            for row, text in zip(group, texts, strict=True):
-                found[row] = text
-            advance(len(group))
-        return found
+        return self._writing().until_all(prompts, ends, sampling, tokens=tokens, batch=batch, advance=advance)
 
     @property
     def begins(self) -> list[int]:

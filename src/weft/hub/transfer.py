@@ -82,7 +82,7 @@ def belongings(folder: Path, plan: Plan, origin: Origin) -> tuple[Tokenizer | No
     """The folder's tokenizer, and the origin with all that belongs to the model. LoadError for what is damaged, and for
     a tokenizer of another model."""
     tokenizer = published_tokenizer(folder) if plan.config else read_tokenizer(folder)
-    vocab = plan.blueprint.config.vocab
+    vocab = max(plan.blueprint.config.vocab, written_vocab(plan.blueprint.empty(), plan.blueprint.config))
     if tokenizer is not None and tokenizer.vocab > vocab:
         raise LoadError(
             f"{folder}: the tokenizer has {tokenizer.vocab} ids, the model's embedding {vocab}: "

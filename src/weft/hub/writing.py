@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import nn
 
 from weft.batch import Tokenizer
 from weft.data import as_prompt, as_source
-from weft.generate import Beams, Reason, Sampling, TextStream, beam_search, decode, generate
+from weft.generate import Beams, Reason, Sampling, TextStream, beam_search, decode, generate, row_seeds
 from weft.hub.inputs import at_least_one, written_vocab
 from weft.hub.stops import Stops
 from weft.nn import EncoderDecoder
@@ -93,6 +93,31 @@ class Writing:
             if all(text.ended or reason for text, reason in zip(texts, step.reasons, strict=True)):
                 break
         return [text.finish() for text in texts]
+
+    def until_all(
+        self,
+        prompts: Sequence[Prompt],
+        ends: Sequence[str],
+        sampling: Sampling,
+        *,
+        tokens: int,
+        batch: int,
+        advance: Callable[[int], None],
+    ) -> list[str]:
+        """See `Model.generate_until`."""
+        rows = [self.ids(prompt) for prompt in prompts]
+        seeds = sampling.seed if isinstance(sampling.seed, tuple) else row_seeds(sampling.seed, len(rows))
+        if len(seeds) != len(rows):
+            raise ValueError(f"{len(seeds)} seeds for {len(rows)} prompts: give one number for all, or one for each")
+        order, found = sorted(range(len(rows)), key=lambda row: -len(rows[row])), [""] * len(rows)
+        for at in range(0, len(order), batch):
+            group = order[at : at + batch]
+            drawn = replace(sampling, seed=tuple(seeds[row] for row in group))
+            texts = self.until([rows[row] for row in group], ends, drawn, tokens=tokens)
+            for row, text in zip(group, texts, strict=True):
+                found[row] = text
+            advance(len(group))
+        return found
 
     def ids(self, prompt: Prompt) -> list[int]:
         """The ids a prompt becomes, as its tokenizer declares it; weft's own say nothing: there a decoder continues END

@@ -64,11 +64,11 @@ def build(c: ImageGPT, *, position: Scheme | None = None, attention: type[Attent
 # fmt: off
 LAYERS = "stack.layers.*", "transformer.h.*"
 FAMILIES.register("imagegpt", Family(
-    name="imagegpt", config=ImageGPT, build=build, reads="signals", modality="pictures",
+    name="imagegpt", config=ImageGPT, build=build, reads="signals", modality="pixels",
     initialise=lambda module, c: normal(module, std=0.02, depth=c.depth),
     sizes={
         "debug": dict(vocab=9, context=16, width=48, depth=2, heads=4),
-        "small": dict(vocab=17, context=784, width=192, depth=6, heads=6),
+        "small": dict(vocab=17, context=198, width=192, depth=6, heads=6),
         "base": dict(), "medium": dict(width=1024, depth=36), "large": dict(width=1536, depth=48, heads=16),
     },
     weights=(

@@ -69,6 +69,12 @@ FAMILIES.register("llava", Family(
             image=dict(family="clip_vision", parts=dict(position=None, attention=None), config=dict(
                 image=12, patch=4, channels=1, width=40, depth=3, heads=4, hidden=80)),
             token=130),
+        "small": dict(
+            text=dict(family="llama", parts=dict(position=None, attention=None), config=dict(
+                vocab=1001, context=64, width=128, depth=3, heads=4, kv_heads=4, hidden=256)),
+            image=dict(family="cct", parts=dict(position=None, attention=None), config=dict(
+                image=32, width=128, depth=3, heads=4, hidden=256, convolutions=3, inner=32, dropout=0.1, tasks=[])),
+            token=1000, layer=-1, skip=0),
         "7b": {},
     },
     weights=(("project.{into,out}", "multi_modal_projector.{linear_1,linear_2}", ""),),

@@ -63,6 +63,7 @@ def build(c: Music, *, position: Scheme | None = None, attention: type[Attention
 
 FAMILIES.register("music", Family(
     name="music", config=Music, build=build, initialise=lambda module, c: normal(module, std=0.02, depth=c.depth),
+    reads="signals", modality="music",
     sizes={
         "debug": dict(vocab=131, context=64, width=48, depth=2, heads=4, hidden=96, dropout=0.0, distance=24),
         "small": dict(vocab=131, context=512, width=256, depth=4, heads=4, hidden=1024),

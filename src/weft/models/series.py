@@ -2,7 +2,8 @@
 
 `looks` says what a place sees: "back", itself and what came before, for the head "next", which tells the vector that
 follows; "both", all of its row, for "hidden", which tells vectors that were hidden (Zerveas et al. 2021, §3). Pre-LN,
-rotary positions; where we differ from Zerveas et al.: their layers have BatchNorm, and positions are trained.
+rotary positions; where we differ from Zerveas et al.: their layers have BatchNorm, and positions are trained. With
+`lags` the model tells how far a simpler answer is wrong, see `forecasting`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+from torch import nn
+
 from weft.models.family import FAMILIES, Family, draw
+from weft.models.forecasting import Autoregressive, Between, Departure, Forecaster
 from weft.models.signals import NoIds
 from weft.nn import MLP, Attention, Block, Causal, Encoder, Field, Full, LayerNorm, Residual, RopeScheme, Scheme, Stack
 from weft.nn.vectors import VectorHead, Vectors
@@ -27,15 +31,18 @@ class Series(NoIds):
     hidden: int = 1024
     act: str = "gelu"
     eps: float = 1e-5
-    looks: Literal["back", "both"] = "back"
+    looks: Literal["back", "both"] | None = None  # None: back where "next" is told, else both
     dropout: float = 0.1
     attention_dropout: float | None = None  # of the attention weights; None: dropout. Above 0 it takes slower kernels
     tasks: tuple[str, ...] = ("next",)
+    lags: int = 0  # vectors of the linear autoregression beside the stack; of "hidden", above 0: the line between
+    reads: Literal["values", "rises"] = "values"  # rises: by how much vectors are above their row's first
 
 
 # fmt: off
 def build(c: Series, *, position: Scheme | None = None, attention: type[Attention] = Attention) -> Encoder:
-    scheme, head_width, both = position or RopeScheme(), c.width // c.heads, c.looks == "both"
+    looks = c.looks or ("back" if "next" in c.tasks else "both")
+    scheme, head_width, both = position or RopeScheme(), c.width // c.heads, looks == "both"
     if unknown := [task for task in c.tasks if task not in ("next", "hidden")]:
         raise ValueError(f"tasks = {c.tasks}, but no task is called {unknown[0]!r}: there are next and hidden")
     norm, relative = partial(LayerNorm, c.width, eps=c.eps), partial(scheme.relative, c.heads, head_width)
@@ -48,12 +55,28 @@ def build(c: Series, *, position: Scheme | None = None, attention: type[Attentio
     ]
     field = Field(scheme.field(c.heads, head_width, bidirectional=both), Full() if both else Causal())
     stem = Vectors(c.channels, c.width, position=scheme.stem(c.width, c.context), dropout=c.dropout)
-    heads = {task: VectorHead(c.width, c.channels) for task in c.tasks}
-    return Encoder(stem, Stack(layers, fields={"self": field}, norm=norm()), heads)
+    stack = Stack(layers, fields={"self": field}, norm=norm())
+    if not c.lags:
+        if c.reads == "rises":
+            raise ValueError("reads = rises says nothing of how high a series is: let a line say it, lags = 1 or more")
+        return Encoder(stem, stack, {task: VectorHead(c.width, c.channels) for task in c.tasks})
+    if len(c.tasks) != 1 or (c.reads == "rises" and both):
+        raise ValueError(f"lags = {c.lags} is of one task, and rises are of next: tasks = {c.tasks}, looks = {looks}")
+    beside = Autoregressive(c.channels, c.lags) if c.tasks == ("next",) else Between()
+    heads = {task: Departure(c.width, c.channels) for task in c.tasks}
+    return Forecaster(stem, stack, heads, beside, since=c.reads == "rises")
+
+
+def start(module: nn.Module, c: Series) -> None:
+    """N(0, 0.02²); what begins at a simpler answer is 0."""
+    draw(module, c)
+    for part in module.modules():
+        if isinstance(part, Autoregressive | Departure):
+            part.reset()
 
 
 FAMILIES.register("series", Family(
-    name="series", config=Series, build=build, initialise=draw, objective="next_vector",
+    name="series", config=Series, build=build, initialise=start, objective="next_vector",
     reads="signals", modality="series",
     sizes={
         "debug": dict(channels=3, context=64, width=48, depth=2, heads=4, hidden=96, dropout=0.0),

@@ -52,7 +52,8 @@ class Interleave(Stem):
         times = order[:, ::3] // 3 if here.coords is None else here.coords[:, ::3]  # [B, T]
         if here.segments is not None:
             times = times.masked_fill(here.segments[:, ::3] == 0, 0)  # whatever padding says
-        self.check(times)
+        if here.coords is not None:  # else they are counted, from 0 to at most T - 1
+            self.check(times)
         lifts = zip((self.returns, self.states, self.actions), tokens.split(self.sizes, dim=-1), strict=True)
         parts = [self.position.add(lift(part), Layout(order=times)) for lift, part in lifts]
         x = self.norm(torch.stack(parts, dim=2).flatten(1, 2)) + self.shift.weight[0]  # [B, 3T, D]

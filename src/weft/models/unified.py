@@ -24,7 +24,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {"text": ("text",), "image": ("image",), 
 class Task:
     """reads: what is asked about. queries: how many vectors ask. classes: what the first query's state is one of, or,
     where there are `boxes`, each query's, with one more for nothing. words: all of a text's states are looked at; else
-    the first alone."""
+    the first alone. names: what the classes are called, by number, where somebody said it."""
 
     name: str
     reads: Literal["text", "image", "both"] = "both"
@@ -32,6 +32,7 @@ class Task:
     queries: int = 1
     boxes: bool = False
     words: bool = True
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier() or min(self.classes, self.queries) < 1:
@@ -39,6 +40,8 @@ class Task:
                 f"a task {self.name!r} of {self.classes} classes and {self.queries} queries: it has a word for a name, "
                 "and at least one of each"
             )
+        if self.names and len(self.names) != self.classes:
+            raise ValueError(f"the task {self.name!r} has {self.classes} classes and {len(self.names)} names of them")
 
 
 class ClassHead(nn.Module):
@@ -137,6 +140,10 @@ class Unified(nn.Module):
         if own.boxes is None:
             raise ValueError(f"the task {task!r} has no boxes: ask for its logits")
         return own.boxes(x)
+
+    def task(self, name: str) -> Task:
+        """What a task is. ValueError where none is called so."""
+        return self._own(name).task
 
     def _own(self, task: str) -> Asking:
         if task not in self.tasks:

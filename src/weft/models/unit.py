@@ -107,8 +107,16 @@ DEBUG: dict[str, Any] = dict(
         dict(name="sentiment", reads="text", words=False), dict(name="answer", classes=7, queries=2),
         dict(name="objects", reads="image", classes=3, queries=5, boxes=True)],
 )
+SMALL: dict[str, Any] = dict(
+    text=dict(family="bert", parts=NONE, config=dict(
+        vocab=4000, context=64, width=128, depth=2, heads=4, hidden=256, dropout=0.2, pooler=False, tasks=[])),
+    image=dict(family="cct", parts=NONE, config=dict(
+        image=28, width=128, depth=4, heads=4, hidden=256, convolutions=2, inner=64, tasks=[])),
+    width=128, depth=2, heads=4, hidden=256,
+)
 FAMILIES.register("unit", Family(
-    name="unit", config=Unit, build=build, initialise=start, reads="both", modality="tasks", packs=False, swaps=(),
-    sizes={"debug": DEBUG, "base": {}},
+    name="unit", config=Unit, build=build, initialise=start, objective="tasks",
+    reads="both", modality="tasks", packs=False, swaps=(),
+    sizes={"debug": DEBUG, "small": SMALL, "base": {}},
     summary="two encoders of other families, and one decoder that tasks ask about texts, images and both",
 ))

@@ -3,14 +3,15 @@
 from weft.objectives.actions import Actions
 from weft.objectives.autoencode import Autoencode
 from weft.objectives.boundary import SpanBoundary
+from weft.objectives.by_task import ByTask
 from weft.objectives.classes import Classes
 from weft.objectives.contrast import Contrast
 from weft.objectives.ctc import CTC
 from weft.objectives.diffusion import Diffusion
 from weft.objectives.distil import Distil, DistilMasked
 from weft.objectives.loss import OBJECTIVES
-from weft.objectives.matched import ContrastPairs, SigmoidPairs
 from weft.objectives.masked import MaskedTokens
+from weft.objectives.matched import ContrastPairs, SigmoidPairs
 from weft.objectives.patches_hidden import HiddenPatches
 from weft.objectives.replaced import ReplacedTokens
 from weft.objectives.sentences import NextSentence, SentenceOrder
@@ -46,5 +47,6 @@ OBJECTIVES.register("sentence_order", SentenceOrder)
 OBJECTIVES.register("sigmoid_pairs", SigmoidPairs)
 OBJECTIVES.register("span_boundary", SpanBoundary)
 OBJECTIVES.register("spans", Spans)
+OBJECTIVES.register("tasks", ByTask)
 OBJECTIVES.register("translate", Translate)
 OBJECTIVES.register("views", Views)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -30,9 +30,15 @@ def there(batch: Batch) -> Tensor:
 
 @dataclass(frozen=True)
 class Told(Reading):
-    """The squared error of vectors, each as the mean over its numbers."""
+    """The squared error of vectors, each as the mean over its numbers.
+
+    ahead: how many places behind the one that is asked its answer stands. past: the share of a row that is better seen
+    before anything is asked of it.
+    """
 
     of_signals = True
+    ahead: ClassVar[int] = 0
+    past: ClassVar[float] = 0.0
 
     @abstractmethod
     def wanted(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -76,6 +82,7 @@ class NextVector(Told):
     it. The last place of a document is not asked, nor one whose label is IGNORED."""
 
     asks = "next"
+    ahead, past = 1, 0.5
 
     def check(self, module: nn.Module) -> None:
         """Also ValueError for a model that would see what it is to tell."""
@@ -102,7 +109,7 @@ class MaskedVectors(Told):
     """The squared error of vectors that were hidden, told by the head "hidden" from those that were not.
 
     A row is cut into stretches of `stretch` places, from a drawn place on, and `share` of the stretches are hidden, at
-    least one. A hidden vector is 0, which is a normalised channel's mean (Zerveas et al. 2021, §3.3; there each channel
+    least one; of a row that has labels only places whose label is not IGNORED. A hidden vector is 0, which is a normalised channel's mean (Zerveas et al. 2021, §3.3; there each channel
     is hidden by itself).
     """
 
@@ -146,6 +153,8 @@ class HiddenVectors(Varied):
         """These samples, each with other places hidden in every epoch."""
         rows = self.data.batch(places)
         tokens, able = rows.tokens.clone(), there(rows)
+        if rows.labels is not None:
+            able = able & (rows.labels != IGNORED)
         labels = torch.full(able.shape, IGNORED)
         for row, place in enumerate(places):
             chosen = able[row].nonzero()[:, 0]

@@ -49,7 +49,7 @@ def begin(recipe: Recipe, out: Path, *, resume: bool, overwrite: bool, watch: Wa
     try:
         if found is not None:
             check_same(out, found, recipe.settings(feed.blueprint), feed.digest)
-        module = _built(recipe, feed.blueprint)
+        module = _built(recipe, feed)
         decided = kernels(recipe.train, module, recipe.model.config.context, out, resume=resume)
         if found is None:
             start(out, recipe, feed.blueprint, feed.digest, feed.write, overwrite)
@@ -65,7 +65,7 @@ def follow(recipe: Recipe, out: Path) -> Begun:
     if found is None:
         raise DamagedFile(f"{out} was not laid out by the main process: do all processes see the same folder?")
     feed = modality_of(recipe.data).open(recipe, found, out, quiet)
-    return Begun(feed.blueprint, _built(recipe, feed.blueprint), feed, {})
+    return Begun(feed.blueprint, _built(recipe, feed), feed, {})
 
 
 def check_model(recipe: Recipe) -> None:
@@ -81,11 +81,13 @@ def check_model(recipe: Recipe) -> None:
     modality_of(recipe.data).check(recipe)
 
 
-def _built(recipe: Recipe, blueprint: Blueprint) -> nn.Module:
-    """New weights, or those of the model the run begins with, and what the objective needs around them; on the device
+def _built(recipe: Recipe, feed: Feed) -> nn.Module:
+    """New weights, as the data let them begin, or those of the model the run begins with, and what the objective needs around them; on the device
     the run is asked for."""
-    begin, seed = recipe.begin, recipe.train.seed
+    begin, seed, blueprint = recipe.begin, recipe.train.seed, feed.blueprint
     module = blueprint.build(seed=seed) if begin is None else read_weights(begin, blueprint)
+    if begin is None:
+        feed.start(module)
     return recipe.minimised.wrap(module, blueprint, seed, opened).to(place(recipe.train.device))
 
 

@@ -19,19 +19,20 @@ DATA = CaptionSettings(
     image_column="file",
     text_column="caption",
     templates=("{caption}", "{subgroup}: {caption}", "{group}, {subgroup}"),
+    asked="{subgroup}: {caption}",
     drop=0.1,
     alike=TWINS,
     class_column="group",
     prompts=("{group}, {subgroup}",),
     augment=Augment(flip=False, zoom=0.2, turn=10, colour=0.2, erase=0.1),
 )
-TEXT = dict(width=128, depth=2, heads=4, hidden=256, context=24, attention_dropout=0.1)
-IMAGE = dict(image=32, width=128, depth=4, heads=4, hidden=256, convolutions=2, dropout=0.1, tasks=[])
+TEXT = dict(width=128, depth=1, heads=4, hidden=256, context=24, attention_dropout=0.1)
+IMAGE = dict(image=32, width=128, depth=3, heads=4, hidden=256, convolutions=3, inner=32, dropout=0.1, tasks=[])
 TRAIN = TrainSettings(
     minutes=10,
-    batch=256,
-    optimiser="adamw",
-    rate=1e-3,
+    batch=128,
+    optimiser="muon",
+    rate=3e-3,
     schedule="linear",
     floor=0.0,
     weight_decay=0.2,
@@ -44,6 +45,7 @@ DEBUG = (
     ("data.source", "made_captions"),
     ("data.text_column", "text"),
     ("data.templates", "{text},a {colour} {shape}"),
+    ("data.asked", "{shape}: {text}"),
     ("data.class_column", "shape"),
     ("data.prompts", "{shape}"),
 )

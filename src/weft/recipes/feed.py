@@ -27,6 +27,8 @@ class Told:
     metrics: dict[str, Score] = field(default_factory=dict)
     no_bytes: str = ""
     writes: bool = False
+    loss: str = "nats"
+    makes: str = ""
 
 
 class Feed(ABC):
@@ -46,6 +48,10 @@ class Feed(ABC):
     @abstractmethod
     def digest(self) -> str:
         """Of all that is read: equal digests mean equal rows."""
+
+    def start(self, module: nn.Module) -> None:
+        """Give a new model, before its first step, what the data say of its weights; of most they say nothing."""
+        return
 
     @abstractmethod
     def write(self, out: Path) -> None:

@@ -17,7 +17,7 @@ from weft.registry import Registry, UnknownName
 from weft.training.settings import TrainSettings
 
 if TYPE_CHECKING:
-    from weft.recipes.feed import Feed
+    from weft.recipes.feed import Feed, Told
     from weft.recipes.folder import Existing
     from weft.recipes.recipe import Recipe
 
@@ -110,22 +110,49 @@ class Modality(ABC):
     def among(
         self, folder: Path, data: Path, out: Path, choices: Path, *, device: str = "auto", say: Say = quiet
     ) -> Predicted:
-        """`predict`, where what is said of each is chosen from the lines of a file. ValueError for a model that cannot."""
+        """`predict`, where what is said of each is chosen from the lines of a file. ValueError for a model that
+        cannot."""
         raise ValueError(f"{folder} was trained on {self.called}, which are not held against texts: leave --among out")
+
+    def tell(self, folder: Path, seed: int, *, say: Say = quiet) -> Told:
+        """What is said of the model in a folder without any data: of one that acts, what comes of it. ValueError for a
+        model that is scored on data alone."""
+        raise ValueError(f"{folder} was trained on {self.called}, and is scored on some: name them, --data FILE")
 
     def generate(self, folder: Path, asked: Drawn, out: Path, *, device: str = "auto", say: Say = quiet) -> str:
         """Write what the model in a folder makes, and say what was written. ValueError for one that makes nothing."""
         raise ValueError(f"{folder} was trained on {self.called}, and makes none")
+
+    def draw(
+        self, folder: Path, asked: Drawn, *, device: str = "auto", say: Say = quiet
+    ) -> tuple[Any, tuple[str, ...] | None]:
+        """Pictures that the model in a folder draws, uint8 [N, height, width, channels], and the class that each was to
+        be of; None: none was asked for. ValueError for one that draws none."""
+        raise ValueError(f"{folder} was trained on {self.called}, and draws no pictures")
 
     def embed(self, folder: Path, data: Path, *, device: str = "auto", say: Say = quiet) -> tuple[Sequence[str], Any]:
         """What each of the data is called, and a vector of each, fp32 [N, D]. ValueError for a model without any."""
         raise ValueError(f"{folder} was trained on {self.called}, of which it makes no vectors")
 
 
+_FILES = (
+    "captions",
+    "codes",
+    "drawings",
+    "episodes",
+    "music",
+    "pictures",
+    "pixels",
+    "questions",
+    "series",
+    "speech",
+    "tasks",
+    "text",
+)
 MODALITIES: Registry[Modality] = Registry(
     "modality",
     "weft.modalities",
-    tuple(f"weft.recipes.modalities.{name}" for name in ("text", "pictures", "captions", "codes", "drawings")),
+    tuple(f"weft.recipes.modalities.{name}" for name in _FILES),
 )
 
 

@@ -8,10 +8,23 @@ from weft.evaluate import Interval, Score
 
 
 @dataclass(frozen=True)
+class Part:
+    """How well some of the examples were answered, which have a name: of one kind of question, say."""
+
+    name: str
+    examples: int
+    score: Score
+    interval: Interval | None
+
+
+@dataclass(frozen=True)
 class Predicted:
     """How many examples were answered, and the metric of the task with its interval (see `Metric.interval`), where the
-    data say what is right."""
+    data say what is right. more: other metrics of the same answers. parts: the metric of some of them, where they are
+    of several kinds."""
 
     examples: int
     score: Score | None
     interval: Interval | None
+    more: tuple[Score, ...] = ()
+    parts: tuple[Part, ...] = ()

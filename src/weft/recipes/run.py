@@ -27,7 +27,9 @@ from weft.training.world import World, join
 
 @dataclass(frozen=True)
 class Report:
-    """What a run came to: held-out figures, baselines in bits per byte, and where everything is."""
+    """What a run came to: held-out figures, baselines, and where everything is. baselines: in what the model is judged
+    by, bits per byte of text, else what its loss is. loss: what that is, for people. makes: of a model that makes
+    signals, what a file of one may be called; "" where it makes none."""
 
     out: Path
     figures: dict[str, float]
@@ -42,7 +44,9 @@ class Report:
     metrics: dict[str, Score] = field(default_factory=dict)  # of the translations of the held-out sources
     constant: float | None = None  # nats a token of the best constant predictor
     no_bytes: str = ""  # why there are no bits per byte
-    writes: bool = True  # it goes on with a text; False: it reads whole rows
+    writes: bool = True  # it goes on with a text; False: it reads whole rows, or makes other things
+    loss: str = "nats"
+    makes: str = ""
     notices: tuple[str, ...] = field(default=())
 
 
@@ -130,6 +134,8 @@ def _report(recipe: Recipe, begun: Begun, result: Result, out: Path, watch: Watc
         constant=constant,
         no_bytes=told.no_bytes,
         writes=told.writes,
+        loss=told.loss,
+        makes=told.makes,
         notices=notices,
     )
     facts = {

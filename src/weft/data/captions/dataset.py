@@ -11,9 +11,9 @@ from weft.batch import Batch, Place, Tokenizer
 from weft.data.blocks import check
 from weft.data.captions.settings import FIELD
 from weft.data.order import Shuffled, mix
-from weft.data.signals.labelled import varied
 from weft.data.signals.processors import Processor
 from weft.data.signals.settings import Augment
+from weft.data.signals.varied import varied
 from weft.data.tokenizers import as_source, encode_many
 
 PICTURE, WORDS = 0xCA9, 0xCAA  # of the variations, among all that is drawn by seed, epoch and sample
@@ -82,8 +82,8 @@ def filled(template: str, row: Row) -> str:
 
 
 def rows_of(texts: Sequence[str], tokenizer: Tokenizer, context: int) -> Batch:
-    """Texts as rows of ids, each with what its tokenizer puts around it, else END behind it; cut to `context`, padded on
-    the right: tokens and segments int64 [N, T]."""
+    """Texts as rows of ids, each with what its tokenizer puts around it, else END behind it; cut to `context`, padded
+    on the right: tokens and segments int64 [N, T]."""
     room = context - len(as_source(tokenizer, []))
     rows = [as_source(tokenizer, ids[:room].tolist()) for ids in encode_many(tokenizer, texts)]
     tokens = torch.full((len(rows), max(map(len, rows))), tokenizer.end)

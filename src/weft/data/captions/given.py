@@ -49,7 +49,7 @@ def read_table(path: Path) -> list[Line]:
             for line, row in rows:
                 if len(row) != len(header):
                     raise DamagedFile(
-                        f"{path}, line {line}: the row has {len(row)} values and the header {len(header)}: mend the line"
+                        f"{path}, line {line}: the row has {len(row)} values and the header {len(header)}: mend it"
                     )
                 found.append(Line(f"{path}, line {line}", dict(zip(header, row, strict=True))))
     if not found:
@@ -102,7 +102,9 @@ def _where(path: Path, lines: Sequence[Line], settings: CaptionSettings) -> Path
         return path.parent
     arrays = sorted({*path.parent.glob(f"{_stem(path)}*.npy"), *path.parent.glob(f"{_stem(path)}*.npy.gz")})
     if len(arrays) > 1:
-        raise ValueError(f"{path} has several arrays beside it ({arrays[0].name}, {arrays[1].name} …): set data.pictures")
+        raise ValueError(
+            f"{path} has several arrays beside it ({arrays[0].name}, {arrays[1].name} …): set data.pictures"
+        )
     return arrays[0] if arrays else path.parent
 
 
@@ -111,8 +113,8 @@ def _stem(path: Path) -> str:
 
 
 def read_array(path: Path) -> np.ndarray:
-    """Pictures in a .npy, also gzipped: uint8 [N, height, width, channels]. ValueError naming the file for what is none,
-    is cut short or larger than MOST_BYTES, which its head says before the rest is read."""
+    """Pictures in a .npy, also gzipped: uint8 [N, height, width, channels]. ValueError naming the file for what is
+    none, is cut short or larger than MOST_BYTES, which its head says before the rest is read."""
     try:
         with (gzip.open if packed(path) else open)(path, "rb") as file:
             version = np.lib.format.read_magic(file)

@@ -36,11 +36,13 @@ class Found:
 @dataclass(frozen=True)
 class Captions:
     """Pairs to train on and pairs held out, what made them, and the prompts of each zero-shot class. digest: of all of
-    them and of the settings: equal digests mean equal rows. classes_held_out: int64 [N], which class each held-out row
-    is of; none where there are no classes."""
+    them and of the settings: equal digests mean equal rows. asked: what is held out, read by `CaptionSettings.asked`;
+    None where that is "". classes_held_out: int64 [N], which class each held-out row is of; none where there are no
+    classes."""
 
     train: Captioned
     held_out: Captioned
+    asked: Captioned | None
     processor: Patches
     tokenizer: Tokenizer
     classes: dict[str, tuple[str, ...]]
@@ -84,7 +86,10 @@ def prepare_captions(
     learned, kept = ([own[at] for at in np.flatnonzero(side)] for side in (~held, held))
     plain = (f"{{{settings.text_column}}}",)
     templates, classes = settings.templates or plain, _classes(settings, learned)
-    texts = [*(filled(text, row) for row in learned for text in templates), *(one for all in classes.values() for one in all)]
+    texts = [
+        *(filled(text, row) for row in learned for text in templates),
+        *(one for all in classes.values() for one in all),
+    ]
     tokenizer = tokenizer or named_tokenizer(settings.tokenizer, "data.tokenizer=")
     tokenizer = tokenizer or train_tokenizer(settings.tokenizer, texts, settings.vocab)
     processor = processor or Patches.of(fit, found.signals[~held])
@@ -92,14 +97,20 @@ def prepare_captions(
         found.signals[~held], learned, processor, tokenizer, context,
         templates=templates, drop=settings.drop, augment=settings.augment, seed=settings.seed,
     )  # fmt: skip
-    held_out = Captioned(found.signals[held], kept, processor, tokenizer, context, templates=plain)
+    held_out, asked = (
+        Captioned(found.signals[held], kept, processor, tokenizer, context, templates=(text,)) if text else None
+        for text in (*plain, settings.asked)
+    )
+    assert held_out is not None
     say(f"{len(train):,} captions to train on, {len(held_out):,} held out; {tokenizer.vocab:,} ids")
-    digest = hashlib.sha256(repr((settings.augment, settings.drop, templates, classes, processor)).encode())
+    digest = hashlib.sha256(
+        repr((settings.augment, settings.drop, settings.asked, templates, classes, processor)).encode()
+    )
     for part in (found.signals, held):
         digest.update(np.ascontiguousarray(part).data)
     digest.update(json.dumps([dict(row) for row in own]).encode())
     return Captions(
-        train, held_out, processor, tokenizer, classes, _numbers(settings, kept, classes), digest.hexdigest()
+        train, held_out, asked, processor, tokenizer, classes, _numbers(settings, kept, classes), digest.hexdigest()
     )
 
 

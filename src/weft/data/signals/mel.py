@@ -16,6 +16,7 @@ from torch import Tensor
 from weft.data.signals.sound import read_sound
 from weft.data.signals.wave import Samples, one_channel
 
+_LEAST = 1e-5  # of a band's variance
 _FLOOR, _RANGE = 1e-10, 8.0  # the least power that is told apart from none; how many tenfolds below the loudest count
 
 
@@ -23,7 +24,8 @@ _FLOOR, _RANGE = 1e-10, 8.0  # the least power that is told apart from none; how
 class LogMel:
     """Log-mel frames of a sound, as Whisper hears it (Radford et al. 2023, §2.2, and its authors' code): the power
     spectrum of Hann windows, summed in bands of Slaney's mel scale, each of the same area, from 0 to `highest` Hz;
-    log10 of it, cut off 8 below the sound's loudest, then (x + 4) / 4.
+    log10 of it, cut off 8 below the sound's loudest, then (x + 4) / 4. normalise: then each band of a sound has mean 0
+    and variance 1, which is not Whisper's.
 
     rate: samples a second that it is given; it resamples nothing (see `read_sound`). mels: bands. window, step: samples
     of a window, and from one to the next. seconds: what every sound is filled up to with silence; None: nothing is
@@ -36,6 +38,7 @@ class LogMel:
     step: int = 160
     highest: int = 8000
     seconds: int | None = 30
+    normalise: bool = False
 
     def __post_init__(self) -> None:
         sizes = {"rate": self.rate, "mels": self.mels, "step": self.step, "highest": self.highest}
@@ -78,7 +81,11 @@ class LogMel:
         power = (spectrum[:, :-1].abs() ** 2).contiguous()  # [bins, frames]
         heard = (filters(self.mels, self.window, self.rate, self.highest) @ power).clamp(min=_FLOOR).log10()
         heard = torch.maximum(heard, heard.max() - _RANGE)
-        return ((heard + 4.0) / 4.0).T.contiguous()  # [frames, mels]
+        frames = ((heard + 4.0) / 4.0).T.contiguous()  # [frames, mels]
+        if self.normalise:
+            variance, mean = torch.var_mean(frames, dim=0, correction=0)
+            frames = (frames - mean) / (variance + _LEAST).sqrt()
+        return frames
 
     def read(self, path: Path) -> np.ndarray:
         """The sound in a file: see `read_sound`."""
@@ -170,7 +177,7 @@ def log_mel_from(data: Mapping[str, Any]) -> LogMel:
 
 def log_mel_to(made: LogMel) -> dict[str, Any] | None:
     """The preprocessor_config.json that means the same; None where none can say it."""
-    if made.seconds is None or made.highest != 8000:
+    if made.seconds is None or made.highest != 8000 or made.normalise:
         return None
     sizes = {theirs: getattr(made, ours) for theirs, ours in _NAMES.items()}
     derived = {"n_samples": made.seconds * made.rate, "nb_max_frames": made.places}

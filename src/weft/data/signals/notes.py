@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 END = 0  # ends a piece, and begins one
 PITCHES = 128  # as MIDI numbers them: 60 is the middle C
 
@@ -73,6 +75,10 @@ class Voices:
         """How many ids there are."""
         return self.first + PITCHES
 
+    def pitched(self, ids: np.ndarray) -> np.ndarray:
+        """Which ids stand for a pitch, bool as ids; those of a higher one are higher by as much."""
+        return ids >= self.first
+
     def encode(self, piece: Piece) -> list[int]:
         """The ids of a piece, none that ends it. ValueError for a voice that is not there, or sounds twice at once."""
         grid = [[self.rest] * self.voices for _ in range(piece.steps)]
@@ -121,6 +127,10 @@ class Events:
     def vocab(self) -> int:
         """How many ids there are."""
         return self.wait + self.longest + 1
+
+    def pitched(self, ids: np.ndarray) -> np.ndarray:
+        """Which ids stand for a pitch, bool as ids; those of a higher one are higher by as much."""
+        return (ids >= self.on) & (ids <= self.wait)
 
     def encode(self, piece: Piece) -> list[int]:
         """The ids of a piece, none that ends it. ValueError for a pitch that sounds twice at once (`Piece.settled`), or

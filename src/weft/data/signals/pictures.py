@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +13,28 @@ MOST_PIXELS = 50_000_000  # of a file that is decoded: a picture of 150 MB, thre
 
 Resample = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 Fit = Literal["squeeze", "crop"]
+
+
+@dataclass(frozen=True)
+class PictureSizes:
+    """What pictures are read for: `image` pixels wide and high, in patches of `patch`, of grey or colours, and how many
+    classes of them are told apart."""
+
+    image: int
+    patch: int
+    channels: int
+    classes: int
+
+    @staticmethod
+    def of(config: Any) -> PictureSizes | None:
+        """Of a model's settings; of one that reads the places of a square grid, of pixels. None for a model that reads
+        no pictures with classes."""
+        known = {one.name for one in fields(config)}
+        if {"image", "patch", "channels", "classes"} <= known:
+            return PictureSizes(config.image, config.patch, config.channels, config.classes)
+        if not {"grid", "channels", "classes"} <= known or len(config.grid) != 2 or config.grid[0] != config.grid[1]:
+            return None
+        return PictureSizes(config.grid[0], 1, config.channels, config.classes)
 
 
 @dataclass(frozen=True)

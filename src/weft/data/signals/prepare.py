@@ -54,8 +54,15 @@ SIGNAL_SOURCES: Registry[Callable[[SignalSettings, Any, Say], Found]] = Registry
 )
 
 
-def prepare_signals(settings: SignalSettings, config: Any, processor: Processor | None, say: Say = quiet) -> Signals:
-    """Rows for a model of these settings. processor: the one there is; None: one is fitted to what is trained on.
+def prepare_signals(
+    settings: SignalSettings,
+    config: Any,
+    processor: Processor | None,
+    say: Say = quiet,
+    fit: Callable[[Any, np.ndarray], Processor] = Patches.of,
+) -> Signals:
+    """Rows for a model of these settings. processor: the one there is; None: one is fitted (`fit`, of the model's
+    settings and of the pixels that are trained on).
     ValueError for settings and files that give none, and for more classes than the model tells apart."""
     settings.check()
     found = SIGNAL_SOURCES.get(settings.source)(settings, config, say)
@@ -74,7 +81,7 @@ def prepare_signals(settings: SignalSettings, config: Any, processor: Processor 
     if settings.examples:
         learned = learned[choose_some(found.labels[learned].tolist(), settings.examples, settings.seed)]
     signals, labels = found.signals[learned], found.labels[learned]
-    processor = processor or Patches.of(config, signals)
+    processor = processor or fit(config, signals)
     train = Labelled(signals, labels, processor, augment=settings.augment, seed=settings.seed)
     held_out = Labelled(found.signals[held], found.labels[held], processor)
     say(f"{len(train):,} samples of {len(found.classes)} classes to train on, {len(held_out):,} held out")

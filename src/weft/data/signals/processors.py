@@ -1,4 +1,4 @@
-"""Processors: from a signal to a row of vectors; what says which in a model's folder."""
+"""Processors: from a signal to a row of vectors, or of ids; what says which in a model's folder."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
+from weft.data.signals.colours import Colours
 from weft.data.signals.mel import LogMel
+from weft.data.signals.notation import Notation
 from weft.data.signals.pictures import Patches
 from weft.data.signals.series import Series
+from weft.data.signals.steps import Steps
 from weft.data.signals.wave import Waveform
 from weft.files import DamagedFile, read_json, write_json
 from weft.named import named_from_data, named_to_data
@@ -23,7 +26,7 @@ class Processor(Protocol):
 
     @property
     def channels_of_place(self) -> int:
-        """How many numbers a place of a row has."""
+        """How many numbers a place of a row has; 0 where it is an id."""
         ...
 
     def read(self, path: Path) -> np.ndarray:
@@ -31,7 +34,7 @@ class Processor(Protocol):
         ...
 
     def rows(self, signals: np.ndarray) -> np.ndarray:
-        """Signals as rows of vectors, fp32 [N, T, C]."""
+        """Signals as rows of vectors, fp32 [N, T, C]; or of ids, int64 [N, T]."""
         ...
 
 
@@ -42,7 +45,15 @@ class Reads(NamedTuple):
     classes: tuple[str, ...]
 
 
-PROCESSORS: dict[str, type[Any]] = {"log_mel": LogMel, "patches": Patches, "series": Series, "waveform": Waveform}
+PROCESSORS: dict[str, type[Any]] = {
+    "colours": Colours,
+    "episodes": Steps,
+    "log_mel": LogMel,
+    "notation": Notation,
+    "patches": Patches,
+    "series": Series,
+    "waveform": Waveform,
+}
 
 
 def write_processor(folder: Path, processor: Processor, classes: tuple[str, ...] = ()) -> None:

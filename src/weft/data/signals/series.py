@@ -20,15 +20,15 @@ LEAST = 1e-12  # of a deviation, beside the size of its channel's numbers: less 
 
 
 class Table(NamedTuple):
-    """columns: their names; values: fp64 [rows, columns], finite."""
+    """columns: their names; values: fp64 [rows, columns], finite but for NaN where a value is missing."""
 
     columns: tuple[str, ...]
     values: np.ndarray
 
 
-def read_table(path: Path, columns: Sequence[str] | None = None) -> Table:
+def read_table(path: Path, columns: Sequence[str] | None = None, *, gaps: bool = False) -> Table:
     """The numbers of a .csv or .tsv (also .gz) whose first row names the columns; of `columns` alone, in this order,
-    where they are given, so that others may hold anything.
+    where they are given, so that others may hold anything. gaps: a value that is empty is NaN.
 
     DamagedFile names line and column of what is no finite number, ValueError a column that is not there or there twice,
     a file without rows, and one of more than MOST_NUMBERS.
@@ -49,7 +49,7 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> Table:
                 raise DamagedFile(
                     f"{path}, line {line}: the row has {len(row)} values and the header {len(header)}: mend the line"
                 )
-            numbers.extend(_number(row[at], f"{path}, line {line}", header[at]) for at in places)
+            numbers.extend(_number(row[at], f"{path}, line {line}", header[at], gaps) for at in places)
             if len(numbers) > MOST_NUMBERS:
                 raise ValueError(f"{path} has more than the {MOST_NUMBERS:,} numbers that are read: part it")
     if not numbers:
@@ -57,16 +57,22 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> Table:
     return Table(names, np.frombuffer(numbers, np.float64).reshape(-1, len(names)).copy())
 
 
-def _number(text: str, where: str, column: str) -> float:
-    """A finite number, written as Python reads one; without _ between digits."""
+def _number(text: str, where: str, column: str, gaps: bool) -> float:
+    """A finite number, written as Python reads one; without _ between digits. gaps: NaN where there is none."""
+    if gaps and not text.strip():
+        return math.nan
     try:
         value = float(text) if "_" not in text else math.nan
     except ValueError:
         value = math.nan
     if math.isfinite(value):
         return value
-    said = "is empty" if not text.strip() else f"{text.strip()[:40]!r} is no finite number"
-    raise DamagedFile(f"{where}: {column!r} {said}: mend the line, or choose other columns")
+    said = (
+        "is empty (data.missing=interpolate fills such)"
+        if not text.strip()
+        else f"{text.strip()[:40]!r} is no finite number"
+    )
+    raise DamagedFile(f"{where}: {column!r} {said}: mend the line, or choose other columns (data.columns)")
 
 
 @dataclass(frozen=True)

@@ -18,17 +18,17 @@ _BLOCK = 2**16  # samples of each channel that are held at once, before they are
 _SIZES, _UNSAID = re.compile(r"(?:data|SSND|Data Size|riff|Riff size)\s*:\s*(\d+) \(should be (\d+)\)"), 2**31 - 2**16
 
 
-def read_sound(source: Path | str | bytes, *, rate: int = 16000, seconds: float = 3600.0) -> np.ndarray:
+def read_sound(source: Path | str | bytes, *, rate: int = 16000, seconds: float = 3600.0, name: str = "") -> np.ndarray:
     """The sound in a file, or in its bytes: fp32 [samples], about -1 to 1, the mean of its channels, at `rate` samples
     a second.
 
-    seconds: the longest sound that is read; of a longer one no more is decoded than tells that it is. ValueError,
-    naming the file, for what is no sound, is cut short, holds nothing or is too long, and where soundfile or soxr is
-    not installed.
+    seconds: the longest sound that is read; of a longer one no more is decoded than tells that it is. name: what errors
+    call it, where its file does not. ValueError, naming the file, for what is no sound, is cut short, holds nothing or
+    is too long, and where soundfile or soxr is not installed.
     """
     if rate < 1 or not seconds > 0:
         raise ValueError(f"rate = {rate}, seconds = {seconds}: both must be above 0")
-    name = "these bytes" if isinstance(source, bytes) else str(source)
+    name = name or ("these bytes" if isinstance(source, bytes) else str(source))
     if not isinstance(source, bytes) and not Path(source).is_file():
         raise ValueError(f"{name} is no file: name a sound")
     library = _library("soundfile")

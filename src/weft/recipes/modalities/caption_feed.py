@@ -14,7 +14,7 @@ from weft.batch import Batch, Dataset, Tokenizer
 from weft.data.captions import Captions
 from weft.data.signals import write_processor
 from weft.evaluate.judged import judged
-from weft.evaluate.retrieval import prompted, recalls, scored, vectors_of_pairs
+from weft.evaluate.retrieval import ASKED, prompted, recalls, scored, vectors_of_pairs
 from weft.files import DamagedFile, read_json, write_json
 from weft.hub import load, write_model
 from weft.models import Blueprint
@@ -77,7 +77,8 @@ class CaptionFeed(Feed):
         towers = load(out).module
         assert isinstance(towers, Towers)
         hits, zero_shot = found_by(towers, self.captions, self.blueprint.config.context)
-        return Told(metrics=scored(hits, zero_shot, len(self.captions.classes)))
+        beside = recipe.data.asked
+        return Told(metrics=scored(hits, zero_shot, len(self.captions.classes), beside=beside))
 
     def account(self) -> dict[str, Any]:
         """Samples, ids and classes."""
@@ -93,16 +94,19 @@ def found_by(towers: Towers, captions: Captions, context: int) -> tuple[dict[str
     """Whether each held-out picture and text finds its own, see `recalls`, and whether the nearest class is right, bool
     [N]; None where there are no classes."""
     texts, images, right = vectors_of_pairs(towers, captions.held_out)
+    hits = recalls(texts, images, right)
+    if captions.asked is not None:
+        hits |= {name + ASKED: found for name, found in recalls(*vectors_of_pairs(towers, captions.asked)).items()}
     if not captions.classes:
-        return recalls(texts, images, right), None
+        return hits, None
     classes = prompted(towers, captions.classes, captions.tokenizer, context)  # [C, E]
     nearest = (images @ classes.mT).argmax(dim=-1).numpy()  # [N]
-    return recalls(texts, images, right), nearest == captions.classes_held_out
+    return hits, nearest == captions.classes_held_out
 
 
 def fitted(model: Blueprint, tokenizer: Tokenizer, *, begun: bool) -> Blueprint:
-    """The model with a tokenizer's ids; one that a run begins with keeps rows it has to spare, and reads a text where it
-    did."""
+    """The model with a tokenizer's ids; one that a run begins with keeps rows it has to spare, and reads a text where
+    it did."""
     model = model.change("text.vocab", str(max(tokenizer.vocab, model.config.vocab if begun else 0)))
     reads_end = "end" in {field.name for field in fields(model.config.text.config)}
     return model.change("text.end", str(tokenizer.end)) if reads_end and not begun else model
@@ -116,4 +120,6 @@ def read_known(folder: Path) -> tuple[dict[str, list[str]], list[str]]:
     data = read_json(path)
     if not isinstance(data, dict) or data.keys() != {"classes", "captions"}:
         raise DamagedFile(f"{path} has classes and captions, and no more")
-    return {str(name): list(map(str, texts)) for name, texts in data["classes"].items()}, list(map(str, data["captions"]))
+    return {str(name): list(map(str, texts)) for name, texts in data["classes"].items()}, list(
+        map(str, data["captions"])
+    )

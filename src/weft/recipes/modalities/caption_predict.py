@@ -42,9 +42,10 @@ def predict_captions(
     """Write one JSON object for each picture: its name, the five nearest texts with their cosines and, of a model that
     was trained with classes, the likeliest class and the five likeliest's probabilities.
 
-    data: a picture, a folder of them, an array (.npy), or a table of captions, whose texts are then what is chosen from.
-    choices: a file of texts, one a line, to choose from in place of the captions that the run knew. labelled: data are
-    captions as they are trained on, and recalls among them are computed. ValueError or DamagedFile names what is wrong.
+    data: a picture, a folder of them, an array (.npy), or a table of captions, whose texts are then what is chosen
+    from. choices: a file of texts, one a line, to choose from in place of the captions that the run knew. labelled:
+    data are captions as they are trained on, and recalls among them are computed. ValueError or DamagedFile names what
+    is wrong.
     """
     model = load(folder, device=device if device != "auto" else place("auto"))
     classes, known = read_known(folder)
@@ -66,7 +67,9 @@ def predict_captions(
     return Predicted(len(names), score, interval)
 
 
-def embed_captions(folder: Path, data: Path, *, device: str = "auto", say: Say = quiet) -> tuple[Sequence[str], np.ndarray]:
+def embed_captions(
+    folder: Path, data: Path, *, device: str = "auto", say: Say = quiet
+) -> tuple[Sequence[str], np.ndarray]:
     """Vectors of length 1, fp32 [N, E]: of the lines of a .txt, else of pictures."""
     model = load(folder, device=device if device != "auto" else place("auto"))
     if data.suffix == ".txt":
@@ -93,18 +96,27 @@ def _score(images: Tensor, texts: Tensor, own: Sequence[str]) -> tuple[Score, In
     said = np.array(own)
     hits = recalls(texts, images, said[:, None] == said)
     told = scored(hits)
-    others = ", ".join(f"{name.replace('_', ' ')} {score.value:.3f}" for name, score in told.items() if name != HEADLINE)
+    others = ", ".join(
+        f"{name.replace('_', ' ')} {score.value:.3f}" for name, score in told.items() if name != HEADLINE
+    )
     signature = f"{told[HEADLINE].signature.partition(';')[0]}; {others}"
     return Score(told[HEADLINE].value, signature, HEADLINE), Bootstrap().mean(hits[HEADLINE].astype(float))
 
 
 def _lines(
-    model: Model, names: Sequence[str], images: Tensor, there: Tensor, texts: Sequence[str], classes: Mapping[str, list[str]]
+    model: Model,
+    names: Sequence[str],
+    images: Tensor,
+    there: Tensor,
+    texts: Sequence[str],
+    classes: Mapping[str, list[str]],
 ) -> list[dict[str, object]]:
     """What is said of each picture."""
     cosines = (images @ there.mT).numpy()  # [N, M]
     nearest = [{texts[at]: round(float(row[at]), 4) for at in np.argsort(-row)[:TOLD]} for row in cosines]
-    lines: list[dict[str, object]] = [{"file": name, "captions": near} for name, near in zip(names, nearest, strict=True)]
+    lines: list[dict[str, object]] = [
+        {"file": name, "captions": near} for name, near in zip(names, nearest, strict=True)
+    ]
     if not classes:
         return lines
     towers = towers_of(model)

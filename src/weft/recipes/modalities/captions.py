@@ -65,7 +65,7 @@ class WithCaptions(Modality):
     def plain(self) -> tuple[tuple[str, str], ...]:
         """What --debug changes of the data of a recipe whose columns are its own."""
         return (
-            ("data.source", self.made), ("data.text_column", "text"), ("data.templates", ""),
+            ("data.source", self.made), ("data.text_column", "text"), ("data.templates", ""), ("data.asked", ""),
             ("data.class_column", ""), ("data.prompts", ""), ("data.pictures", ""),
         )  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,10 @@ from weft.data.signals.given import given_pictures
 from weft.data.sources import Say, quiet
 from weft.evaluate import METRICS
 from weft.files import write_bytes
-from weft.hub import Model, load
+from weft.hub import Model
 from weft.nn import Encoder
+from weft.recipes.modalities.judge import opened
 from weft.recipes.predicted import Predicted
-from weft.training.world import place
 
 ROWS, LIKELIEST = 256, 5  # of a pass; of the classes whose probabilities are told
 
@@ -36,21 +37,37 @@ def predict_signals(
     data: a picture, a folder of them, or an idx file. out: None writes nothing. labelled: the pictures say what they
     are (see `given_pictures`), and the accuracy is computed. ValueError or DamagedFile names what is wrong.
     """
-    model = load(folder, device=device if device != "auto" else place("auto"))
-    reads = model.reads
-    if reads is None or not isinstance(reads.processor, Patches):
-        raise ValueError(f"{folder} reads no pictures: name a model that was trained on some")
-    given = given_pictures(Path(data), reads.processor, reads.classes, say)
+    model, processor, classes = opened(folder, device)
+
+    def ask(signals: np.ndarray) -> np.ndarray:
+        return probabilities(model, signals, processor, say)
+
+    return answered(data, out, processor, classes, ask, labelled=labelled, say=say)
+
+
+def answered(
+    data: Path | str,
+    out: Path | str | None,
+    processor: Patches,
+    classes: tuple[str, ...],
+    ask: Callable[[np.ndarray], np.ndarray],
+    *,
+    labelled: bool,
+    say: Say,
+) -> Predicted:
+    """What `predict_signals` writes, of whoever is asked. ask: pictures uint8 [N, image, image, channels] ->
+    p(class | picture), [N, classes]."""
+    given = given_pictures(Path(data), processor, classes, say)
     if labelled and (unknown := [n for n, known in zip(given.names, given.classes, strict=True) if known is None]):
         raise ValueError(
             f"nothing says what {len(unknown):,} of {len(given.names):,} pictures are, {unknown[0]} say: put each into "
-            f"a folder that is called as its class ({', '.join(reads.classes[:10])}), or leave --score out"
+            f"a folder that is called as its class ({', '.join(classes[:10])}), or leave --score out"
         )
-    found = probabilities(model, given.signals, reads.processor, say)
-    guesses = [reads.classes[number] for number in found.argmax(axis=1)]
+    found = ask(given.signals)
+    guesses = [classes[number] for number in found.argmax(axis=1)]
     if out is not None:
         lines = [
-            {"file": name, "class": guess, "probabilities": _likeliest(row, reads.classes)}
+            {"file": name, "class": guess, "probabilities": _likeliest(row, classes)}
             for name, guess, row in zip(given.names, guesses, found, strict=True)
         ]
         write_bytes(Path(out), "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode())
@@ -62,15 +79,42 @@ def predict_signals(
 
 def probabilities(model: Model, signals: np.ndarray, processor: Patches, say: Say = quiet) -> np.ndarray:
     """p(class | picture) of uint8 [N, image, image, channels], fp32 [N, classes]."""
-    module, parts = model.module, list[torch.Tensor]()
+    module = model.module
     if not isinstance(module, Encoder) or "classes" not in module.heads:
         raise ValueError("this model has no head for classes: train one, or take its states")
-    device, advance = next(module.parameters()).device, counted(say, "asked", len(signals))
+    return _passed(module, signals, processor, lambda x: module.logits(x, "classes").float().softmax(dim=-1), say)
+
+
+def embed_pictures(
+    folder: Path, data: Path, *, device: str = "auto", say: Say = quiet
+) -> tuple[tuple[str, ...], np.ndarray]:
+    """What each picture is called, and its vector, fp32 [N, D]: the model's pooled state, or the mean of its states
+    where it pools none. data: as in `predict_signals`. ValueError for a model that is no encoder of pictures."""
+    model, processor, classes = opened(folder, device)
+    module = model.module
+    if not isinstance(module, Encoder):
+        raise ValueError(f"{folder} is no encoder, and makes no vectors of pictures: name one of their encoders")
+    given = given_pictures(data, processor, classes, say)
+
+    def pooled(x: torch.Tensor) -> torch.Tensor:
+        return (x.mean(dim=1) if module.pooler is None else module.pool(x)).float()  # [B, D]
+
+    return given.names, _passed(module, given.signals, processor, pooled, say)
+
+
+def _passed(
+    module: Encoder,
+    signals: np.ndarray,
+    processor: Patches,
+    asked: Callable[[torch.Tensor], torch.Tensor],
+    say: Say,
+) -> np.ndarray:
+    """What is asked of the states [B, T, D] of all pictures, fp32 [N, …]."""
+    device, advance, parts = next(module.parameters()).device, counted(say, "asked", len(signals)), list[torch.Tensor]()
     with torch.inference_mode():
         for start in range(0, len(signals), ROWS):
             rows = torch.from_numpy(processor.rows(signals[start : start + ROWS])).to(device)  # [B, T, C]
-            states, _ = module(rows)
-            parts.append(module.logits(states, "classes").float().softmax(dim=-1).cpu())  # [B, classes]
+            parts.append(asked(module(rows)[0]).cpu())
             advance(len(rows))
     return torch.cat(parts).numpy()
 

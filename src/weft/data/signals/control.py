@@ -1,0 +1,177 @@
+"""From words on a command line to rows of episodes: read or played, split, a processor fitted."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from weft.data.order import mix
+from weft.data.signals.episodes import ENDINGS, Episodes, joined, read_episodes
+from weft.data.signals.played import play
+from weft.data.signals.steps import MOST_WINDOW, Scaling, Steps, Windows, fitted
+from weft.data.signals.worlds import Rules, open_world
+from weft.data.sources import Say, quiet
+from weft.registry import Registry
+
+MADE = 60  # episodes of --debug
+MOST_ROLLED = 10_000  # episodes in which a finished model acts
+
+
+@dataclass(frozen=True)
+class EpisodeSettings:
+    """What is read, and what the finished model is asked for.
+
+    source: a registered one ("episodes": files; "played": by a controller in `world`). paths: files and folders.
+    world: what is acted in, gymnasium's name; of files it may be left out, and then nothing is. returns: False, the
+    model is not told any, and clones. against: the folder of a model that clones, beside which this one is judged.
+    """
+
+    source: str = "episodes"
+    paths: tuple[str, ...] = ()
+    world: str = ""
+    count: int = 1000  # episodes that are played
+    window: int = 20  # steps of a row
+    returns: bool = True
+    held_out: float = 0.1  # share of the episodes that is never trained on
+    seed: int = 0  # of what is played, and of the split
+    targets: int = 10  # returns that are asked of the finished model, evenly spread
+    rollouts: int = 20  # episodes of each
+    against: str = ""
+
+    def check(self) -> None:
+        """ValueError, naming the setting, for what can be none."""
+        if not 0 < self.held_out < 1:
+            raise ValueError(
+                f"data.held_out={self.held_out}, but a share of the episodes is held out: above 0, below 1"
+            )
+        if not 1 <= self.window <= MOST_WINDOW:
+            raise ValueError(f"data.window={self.window}, but it is a number of steps: from 1 to {MOST_WINDOW:,}")
+        if self.targets < 2 or self.rollouts < 2 or self.targets * self.rollouts > MOST_ROLLED:
+            raise ValueError(
+                f"data.targets={self.targets} and data.rollouts={self.rollouts}, but at least 2 returns are asked for, "
+                f"each in at least 2 episodes, and in at most {MOST_ROLLED:,} together"
+            )
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a source gives: episodes, and what is known of their world."""
+
+    episodes: Episodes
+    known: Scaling
+
+
+@dataclass(frozen=True)
+class Control:
+    """Rows to train on and rows held out, and what made them. digest: of all of them: equal digests mean equal rows."""
+
+    train: Windows
+    held_out: Windows
+    processor: Steps
+    digest: str
+
+
+EPISODE_SOURCES: Registry[Callable[[EpisodeSettings, Any, Say], Found]] = Registry(
+    "source of episodes", "weft.episode_sources", ()
+)
+
+
+def prepare_episodes(settings: EpisodeSettings, config: Any, processor: Steps | None, say: Say = quiet) -> Control:
+    """Rows for a model of these settings. processor: the one there is; None: one is fitted to what is trained on.
+    ValueError for settings and files that give none, and for episodes that are not of the processor's world."""
+    settings.check()
+    found = EPISODE_SOURCES.get(settings.source)(settings, config, say)
+    episodes = found.episodes
+    held = np.array([mix(settings.seed, number, 2) >> 11 for number in range(len(episodes.lengths))]) / 2**53
+    held = held < settings.held_out
+    if held.all() or not held.any():
+        raise ValueError(
+            f"of {len(held):,} episodes {int(held.sum()):,} are held out: some are to be trained on, and some are not; "
+            f"set data.held_out={settings.held_out} so, or give more"
+        )
+    learned = episodes.some(~held)
+    if processor is None:
+        processor = fitted(learned, found.known, window=settings.window, returns=settings.returns)
+    _check(episodes, processor)
+    train, held_out = (Windows(part, processor, settings.seed) for part in (learned, episodes.some(held)))
+    low, high = episodes.returns.min(), episodes.returns.max()
+    say(
+        f"{len(learned.lengths):,} episodes to train on, {int(held.sum()):,} held out; {len(episodes.rewards):,} steps "
+        f"with returns of {low:,.4g} to {high:,.4g}"
+    )
+    digest = hashlib.sha256(repr((processor, episodes.discrete)).encode())
+    for part in (episodes.states, episodes.actions, episodes.rewards, episodes.lengths, held):
+        digest.update(np.ascontiguousarray(part).data)
+    return Control(train, held_out, processor, digest.hexdigest())
+
+
+def _check(episodes: Episodes, processor: Steps) -> None:
+    """ValueError where they are not the processor's."""
+    theirs = (episodes.states.shape[1], episodes.actions.shape[1], episodes.discrete)
+    ours = (processor.state, processor.action, processor.discrete)
+    for what, given, known in zip(("numbers of a state", "of an action", "one of several"), theirs, ours, strict=True):
+        if given != known:
+            raise ValueError(f"{what}: {given} in the episodes, and {known} in the model's: give it those of its world")
+
+
+def read(settings: EpisodeSettings, config: Any, say: Say) -> Found:
+    """Episodes from files, or from all files of folders."""
+    paths = [path for given in settings.paths for path in _files(Path(given))]
+    if not paths:
+        raise ValueError(f"episodes come from files (--data FILE: {', '.join(ENDINGS)}), and none is given")
+    rules = open_world(settings.world).rules if settings.world else None
+    parts = [episode for path in paths for episode in read_episodes(path)]
+    where = str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
+    episodes = joined(parts, where, rules.action if rules is not None and rules.discrete else None)
+    if rules is None:
+        return Found(episodes, Scaling())
+    theirs, ours = (
+        (episodes.states.shape[1], episodes.discrete, episodes.actions.shape[1]),
+        (rules.state, rules.discrete, rules.action),
+    )
+    if theirs != ours:
+        said = [
+            f"states of {state} numbers and {_said(action, discrete)}" for state, discrete, action in (theirs, ours)
+        ]
+        raise ValueError(f"{where} has {said[0]}, and data.world={settings.world} {said[1]}: name its own world")
+    return Found(episodes, _scaling(settings.world, rules))
+
+
+def _said(action: int, discrete: bool) -> str:
+    return f"actions that are one of {action}" if discrete else f"actions of {action} numbers"
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    found = sorted(one for one in path.iterdir() if one.name.endswith(ENDINGS))
+    if not found:
+        raise ValueError(f"{path} holds no episodes: they are read from {', '.join(ENDINGS)}")
+    return found
+
+
+def _scaling(name: str, rules: Rules) -> Scaling:
+    return Scaling(name, rules.low, rules.high, rules.steps)
+
+
+def played(settings: EpisodeSettings, config: Any, say: Say) -> Found:
+    """Episodes of the world that is named, played by its controller."""
+    world = open_world(settings.world)
+    return Found(play(world, settings.world, settings.count, settings.seed, say), _scaling(settings.world, world.rules))
+
+
+def made(settings: EpisodeSettings, config: Any, say: Say) -> Found:
+    """Episodes of a point on a line, which need no gymnasium; its actions are of the kind the model has."""
+    name = "points" if config.actions == "discrete" else "pushes"
+    world = open_world(name)
+    return Found(play(world, name, MADE, settings.seed, say), _scaling(name, world.rules))
+
+
+EPISODE_SOURCES.register("episodes", read)
+EPISODE_SOURCES.register("played", played)
+EPISODE_SOURCES.register("made_episodes", made)

@@ -1,0 +1,149 @@
+"""From words on a command line to rows of sounds with transcripts: read, split, fit a tokenizer and a processor."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from weft.batch import Tokenizer
+from weft.data.order import mix
+from weft.data.signals.mel import LogMel
+from weft.data.signals.recordings import SOUND_SOURCES, Recording
+from weft.data.signals.speech import SpeechSettings
+from weft.data.signals.utterances import Hearing, Utterances
+from weft.data.signals.wave import Waveform
+from weft.data.sources import Say, quiet
+from weft.data.tokenizers import train_tokenizer
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """Recordings to train on and held out, all with transcripts."""
+
+    train: list[Recording]
+    held_out: list[Recording]
+
+
+@dataclass(frozen=True)
+class Speech:
+    """Rows to train on and rows held out, what made them, and the names of their classes where these are asked. digest:
+    of all of them and of the settings: equal digests mean equal rows."""
+
+    train: Utterances
+    held_out: Utterances
+    hearing: Hearing
+    digest: str
+    notices: tuple[str, ...] = ()
+
+
+def read_spoken(settings: SpeechSettings, say: Say = quiet) -> Spoken:
+    """The recordings of a registered source, split. ValueError for a sound without a transcript, a speaker that there
+    is not, and where nothing is left to train on or to hold out."""
+    settings.check()
+    found = SOUND_SOURCES.get(settings.source)(settings, say)
+    if unsaid := [one.name for one in found if not one.text]:
+        raise ValueError(
+            f"nothing says what is said in {len(unsaid):,} of {len(found):,} sounds, {unsaid[0]} say: name them in a "
+            "table of files and transcripts (.tsv), or call each by what is said in it"
+        )
+    held = held_out(found, settings)
+    if held.all() or not held.any():
+        raise ValueError(
+            f"of {len(held):,} sounds {int(held.sum()):,} are held out: some are to be trained on, and some are not; "
+            f"set data.held_out={settings.held_out} so"
+        )
+    train, other = ([one for one, out in zip(found, held, strict=True) if out == side] for side in (False, True))
+    say(f"read {len(found):,} sounds; {len(other):,} of them held out")
+    return Spoken(train, other)
+
+
+def held_out(found: Sequence[Recording], settings: SpeechSettings) -> np.ndarray:
+    """Which recordings are held out, bool [N]: a speaker's; else those that are said to be; else a share, by the seed.
+    ValueError for a speaker that there is not."""
+    if settings.held_out_speaker:
+        there = sorted({one.speaker for one in found})
+        if settings.held_out_speaker not in there:
+            raise ValueError(
+                f"data.held_out_speaker={settings.held_out_speaker}, but those who speak are "
+                f"{', '.join(name or '(not said)' for name in there)}"
+            )
+        return np.array([one.speaker == settings.held_out_speaker for one in found])
+    if any(one.held_out for one in found):
+        return np.array([bool(one.held_out) for one in found])
+    bits = np.array([mix(settings.seed, number) >> 11 for number in range(len(found))]) / 2**53
+    return bits < settings.held_out
+
+
+def processor_for(settings: SpeechSettings, channels: int) -> LogMel | Waveform:
+    """What makes rows of `channels` numbers: log-mel frames, or, of one number, the samples themselves."""
+    if channels == 1:
+        return Waveform(settings.rate)
+    window = 2 * round(settings.window * settings.rate / 2)
+    step, highest = round(settings.step * settings.rate), min(8000, settings.rate // 2)
+    return LogMel(settings.rate, channels, window, step, highest, None, settings.normalise)
+
+
+def tokenizer_for(settings: SpeechSettings, texts: Sequence[str]) -> Tokenizer:
+    """A tokenizer of the settings' kind, trained on transcripts; where several are joined, by spaces."""
+    joined = [*texts, *([" ".join(texts[:2])] if settings.join > 1 else [])]
+    return train_tokenizer(settings.tokenizer, joined, settings.vocab)
+
+
+def prepare_speech(
+    settings: SpeechSettings,
+    spoken: Spoken,
+    hearing: Hearing,
+    fits: Callable[[int, str], bool],
+    say: Say = quiet,
+) -> Speech:
+    """Rows of recordings. fits: whether a model can hear so many places and say this of them; recordings of which it
+    cannot, played as fast and as slow as they are ever played, are left out, and it is said. ValueError where none are
+    left, and for a held-out transcript that the tokenizer cannot say."""
+    quick, sides, notices = 1 + settings.augment.speed, list[list[Recording]](), list[str]()
+    for side, most in ((spoken.train, quick), (spoken.held_out, 1.0)):
+        able = [one for one in side if all(fits(_places(one, hearing, by), one.text or "") for by in (most, 1 / most))]
+        if not able:
+            raise ValueError(
+                f"none of {len(side):,} sounds is of a length that this model can hear and say: {_why(side, hearing)}"
+            )
+        if left := len(side) - len(able):
+            notices.append(f"{left:,} sounds are left out: {_why([o for o in side if o not in able], hearing)}")
+        sides.append(able)
+    gap = round(settings.gap * settings.rate)
+    train = Utterances(
+        sides[0], hearing, join=settings.join, gap=gap, augment=settings.augment, seed=settings.seed,
+        alike=settings.alike,
+    )  # fmt: skip
+    other = Utterances(sides[1], hearing, join=settings.join, gap=gap, seed=settings.seed + 1)
+    seconds = sum(len(one.samples) for one in sides[0]) / settings.rate
+    say(f"{len(train):,} sounds of {seconds / 60:,.1f} minutes to train on, {len(other):,} held out")
+    return Speech(train, other, hearing, _digest(settings, hearing, sides), tuple(notices))
+
+
+def _places(one: Recording, hearing: Hearing, speed: float) -> int:
+    return int(len(one.samples) / speed) // hearing.step
+
+
+def _why(sounds: Sequence[Recording], hearing: Hearing) -> str:
+    """What is odd about the first of some sounds."""
+    one = sounds[0]
+    rate = hearing.processor.rate
+    most = "any length" if hearing.longest is None else f"at most {hearing.longest * hearing.step / rate:g} seconds"
+    return (
+        f"{one.name}, say, lasts {len(one.samples) / rate:g} seconds and says {one.text!r}; the model hears {most}, "
+        "and needs a place for each token, and one between two that are equal"
+    )
+
+
+def _digest(settings: SpeechSettings, hearing: Hearing, sides: Sequence[Sequence[Recording]]) -> str:
+    said = (settings.augment, settings.join, settings.gap, settings.seed, settings.alike, hearing.processor)
+    digest = hashlib.sha256(repr((said, hearing.form, hearing.classes, hearing.begins, hearing.longest)).encode())
+    for side in sides:
+        digest.update(str(len(side)).encode())
+        for one in side:
+            digest.update(f"{one.text}\n{one.speaker}\n{len(one.samples)}\n".encode())
+            digest.update(np.ascontiguousarray(one.samples).data)
+    return digest.hexdigest()

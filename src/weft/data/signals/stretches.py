@@ -1,0 +1,61 @@
+"""Stretches of a series as rows, with what is asked of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from weft.batch import IGNORED, Batch, Place
+from weft.data.blocks import check
+from weft.data.order import Shuffled
+
+
+class Stretches(Shuffled):
+    """A normalised series, fp32 [T, C], as rows of `length` places: sample n begins at starts[n], and is asked of the
+    places from firsts[n] to before stops[n] of the series: there its labels are 0, elsewhere IGNORED."""
+
+    def __init__(
+        self, values: np.ndarray, length: int, starts: np.ndarray, firsts: np.ndarray, stops: np.ndarray
+    ) -> None:
+        if not len(starts) or len(values) < length or starts.min() < 0 or starts.max() + length > len(values):
+            raise ValueError(f"{len(starts)} rows of {length} places from a series of {len(values)}")
+        self.values, self.length = values, length
+        self.starts, self.firsts, self.stops = starts, firsts, stops
+
+    def __len__(self) -> int:
+        """Samples in an epoch."""
+        return len(self.starts)
+
+    def batch(self, places: Sequence[Place]) -> Batch:
+        """These samples, the same in every epoch."""
+        rows = check(places, len(self))
+        at = self.starts[rows, None] + np.arange(self.length)  # [B, T]
+        asked = (at >= self.firsts[rows, None]) & (at < self.stops[rows, None])
+        return Batch(
+            tokens=torch.from_numpy(self.values[at]),  # [B, T, C]
+            labels=torch.from_numpy(np.where(asked, 0, IGNORED)),
+            samples=tuple(rows.tolist()),
+        )
+
+
+def learned(values: np.ndarray, length: int, *, ahead: int, past: float) -> Stretches:
+    """All stretches of a series, wherever they begin. ahead, past: of an objective, see `weft.objectives.series.Told`:
+    the first share of a row is not asked, but of the one that the series begins with."""
+    starts = np.arange(len(values) - length + 1)
+    firsts = starts + round(past * length)
+    firsts[0] = 0
+    return Stretches(values, length, starts, firsts, starts + length - ahead)
+
+
+def held_out(values: np.ndarray, first: int, length: int, *, ahead: int, past: float, times: int = 1) -> Stretches:
+    """Rows in which each vector from `first` on is asked for once, with what stands before it in sight, before `first`
+    too: at least a row's `past`, where the series has so much. times: so many copies of each row."""
+    begin, rows = first - ahead, list[tuple[int, int, int]]()
+    while begin < len(values) - ahead:
+        start = max(0, min(begin - round(past * length), len(values) - length))
+        rows.append((start, begin, start + length - ahead))
+        begin = start + length - ahead
+    starts, firsts, stops = np.repeat(np.array(rows), times, axis=0).T
+    return Stretches(values, length, starts, firsts, stops)

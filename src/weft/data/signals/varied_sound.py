@@ -1,0 +1,86 @@
+"""Sounds varied: played faster, louder, in noise, by another throat, with parts of what is heard left out."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from functools import cache
+
+import numpy as np
+
+from weft.data.signals.speech import SoundAugment
+
+_LOUDEST, _SOFTEST = 5.0, 30.0  # decibels that noise lies below a sound
+
+
+def speed_of(augment: SoundAugment, draw: np.random.Generator) -> float:
+    """How many times as fast a sound is played: from 1 / (1 + speed) to 1 + speed, ratios equally likely."""
+    most = np.log1p(augment.speed)
+    return float(np.exp(draw.uniform(-most, most)))
+
+
+def faster(samples: np.ndarray, factor: float) -> np.ndarray:
+    """A sound played `factor` times as fast, or up to a hundredth faster, fp32 [about samples / factor, never more]:
+    every frequency becomes as many times as high; what lies above the highest that there is, is lost. By its Fourier
+    transform, of sizes for which that is quick: its end, with silence behind, is next to its beginning."""
+    known = _quick()
+    size = known[min(bisect_left(known, len(samples)), len(known) - 1)]
+    if factor == 1 or size < len(samples):
+        return samples
+    count = known[max(0, bisect_right(known, int(size / factor)) - 1)]
+    spectrum = np.fft.rfft(samples, size)
+    made = np.zeros(count // 2 + 1, spectrum.dtype)
+    kept = min(len(made), len(spectrum))
+    made[:kept] = spectrum[:kept]
+    wave = np.fft.irfft(made, count) * (count / size)
+    return wave[: max(1, len(samples) * count // size)].astype(np.float32)
+
+
+@cache
+def _quick() -> list[int]:
+    """Numbers up to a minute's samples or so without a prime factor above 7."""
+    found = {1}
+    for prime in (2, 3, 5, 7):
+        found |= {number * prime**power for number in found for power in range(24) if number * prime**power <= 1 << 22}
+    return sorted(found)
+
+
+def varied_sound(samples: np.ndarray, augment: SoundAugment, draw: np.random.Generator) -> np.ndarray:
+    """A sound fp32 [samples] at another volume and in noise; the same draws give the same sound."""
+    if augment.volume:
+        samples = samples * np.float32(10 ** (draw.uniform(-augment.volume, augment.volume) / 20))
+    if augment.noise and draw.random() < augment.noise:
+        below = draw.uniform(_LOUDEST, _SOFTEST)
+        power = float(np.mean(np.square(samples, dtype=np.float64)))
+        level = (power * 10 ** (-below / 10)) ** 0.5
+        samples = samples + np.float32(level) * draw.standard_normal(len(samples), np.float32)
+    return samples
+
+
+def varied_frames(frames: np.ndarray, augment: SoundAugment, draw: np.random.Generator) -> np.ndarray:
+    """Frames fp32 [T, bands] as another throat would make them, and with stretches of bands and of frames that are the
+    mean of all; the same draws give the same frames."""
+    if augment.warp:
+        frames = warped(frames, 1 + draw.uniform(-augment.warp, augment.warp))
+    if not augment.bands and not augment.spans:
+        return frames
+    length, width = frames.shape
+    mean, frames = frames.mean(), frames.copy()
+    for _ in range(augment.bands):
+        wide = draw.integers(0, min(augment.band, width) + 1)
+        first = draw.integers(0, width - wide + 1)
+        frames[:, first : first + wide] = mean
+    for _ in range(augment.spans):
+        long = draw.integers(0, min(augment.span, int(augment.share * length)) + 1)
+        first = draw.integers(0, length - long + 1)
+        frames[first : first + long] = mean
+    return frames
+
+
+def warped(frames: np.ndarray, factor: float) -> np.ndarray:
+    """Frames [T, bands] whose band b holds what band b · factor did, between two bands a mixture of them; the last one
+    where there is none."""
+    last = frames.shape[1] - 1
+    at = np.minimum(np.arange(last + 1) * factor, last)
+    below = np.minimum(at.astype(np.int64), max(0, last - 1))
+    part = (at - below).astype(np.float32)
+    return frames[:, below] * (1 - part) + frames[:, np.minimum(below + 1, last)] * part

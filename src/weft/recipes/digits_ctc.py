@@ -1,0 +1,34 @@
+"""Spoken digits, told apart by a Conformer that never heard the speaker: five speakers, one of them left out.
+
+    weft train digits_ctc --data recordings.tar.gz --set data.held_out_speaker=george --out runs/george
+    weft predict runs/george --data more/ --out heard.jsonl
+    weft transcribe sound.wav runs/george
+
+Data: the recordings of the Free Spoken Digit Dataset, a folder or an archive of digit_speaker_index.wav. Each digit is
+one label (connectionist temporal classification). Every sound is played faster or slower, louder or softer, in noise,
+by another throat, and with parts left out, in each epoch otherwise.
+"""
+
+from weft.data.signals.speech import SoundAugment, SpeechSettings
+from weft.models import Blueprint
+from weft.recipes.modality import DEBUG_STEPS
+from weft.recipes.recipe import Recipe
+from weft.training.settings import TrainSettings
+
+recipe = Recipe(
+    name="digits_ctc",
+    model=Blueprint.of(
+        "conformer", "debug", mels=40, places=64, width=96, depth=4, heads=4, hidden=192, kernel=9, dropout=0.1,
+        attention_dropout=0.0,
+    ),
+    data=SpeechSettings(
+        source="spoken_digits", tokenizer="word", rate=8000, normalise=True, alike=64,
+        augment=SoundAugment(speed=0.2, volume=6, noise=0.5, warp=0.15, bands=2, band=8, spans=2, span=8),
+    ),
+    train=TrainSettings(
+        steps=900, batch=64, optimiser="muon", rate=4e-3, schedule="linear", floor=0.0, weight_decay=0.1,
+        checkpoint_every=0, log_every=10,
+    ),
+    debug=(*DEBUG_STEPS, ("data.source", "made_sounds"), ("data.held_out_speaker", "ben")),
+    story=__doc__ or "",
+)  # fmt: skip

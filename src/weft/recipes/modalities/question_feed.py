@@ -1,0 +1,167 @@
+"""Questions about pictures as the data of a run: their tokenizer and processor, their rows, what the model answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+from weft.batch import Batch, Dataset, Tokenizer
+from weft.data import named_tokenizer, train_tokenizer
+from weft.data.signals import Patches, read_processor, write_processor
+from weft.data.signals.question_rows import Form, QuestionRows
+from weft.data.signals.questions import Asked, QuestionSettings, read_questions
+from weft.data.sources import Say
+from weft.evaluate import check
+from weft.evaluate.judged import judged
+from weft.hub import load, read_language, write_model
+from weft.models import Blueprint
+from weft.models.seeing import Seeing
+from weft.recipes.feed import Feed, Told
+from weft.recipes.folder import Existing
+from weft.recipes.modalities.question_answers import LONGEST, answers, figures, scored
+from weft.recipes.recipe import Recipe
+from weft.training.watch import Watcher
+
+
+@dataclass(frozen=True)
+class QuestionFeed(Feed):
+    """Rows of a picture, a question and its answer."""
+
+    recipe: Recipe
+    blueprint: Blueprint
+    rows: tuple[QuestionRows, QuestionRows]  # to train on, held out
+    train: Dataset[Batch]
+    held_out: Dataset[Batch]
+    notices: tuple[str, ...]
+    headline = "loss"
+
+    @property
+    def digest(self) -> str:
+        """Of both."""
+        return "".join(rows.digest()[:32] for rows in self.rows)
+
+    def write(self, out: Path) -> None:
+        """The tokenizer and the processor."""
+        form = self.rows[0].form
+        form.tokenizer.save(out)
+        write_processor(out, form.processor)
+
+    def save(self, tensors: Mapping[str, Tensor], out: Path) -> None:
+        """The model, in weft's own layout."""
+        write_model(tensors, self.blueprint, self.rows[0].form.tokenizer, out)
+        self.write(out)
+
+    def figures(
+        self, module: nn.Module, share: tuple[int, int], total: Callable[[Sequence[float]], list[float]]
+    ) -> dict[str, float]:
+        """The mean of -log p of the answers' tokens, the right ones before each given."""
+        return judged(module, self.held_out, self.recipe.minimised, share=share, total=total)
+
+    def told(self, recipe: Recipe, out: Path, watch: Watcher, *, finished: bool) -> Told:
+        """Of the finished model, as it was saved, how many held-out questions it answers in the right words."""
+        if not finished or not recipe.minimised.alone:
+            return Told()
+        rows = self.rows[1]
+        given = answers(load(out).module, rows, longest=max(LONGEST, rows.longest), say=watch.notice)
+        return Told(metrics=figures(scored(rows.questions, given)))
+
+    def account(self) -> dict[str, Any]:
+        """Questions and pictures."""
+        return {
+            "questions": [len(rows) for rows in self.rows],
+            "pictures": [len({question.picture for question in rows.questions}) for rows in self.rows],
+            "vocabulary": self.rows[0].form.tokenizer.vocab,
+            "digest": self.digest,
+        }
+
+
+def open_questions(recipe: Recipe, found: Existing | None, out: Path, say: Say) -> QuestionFeed:
+    """See `Modality.open`."""
+    settings: QuestionSettings = recipe.data
+    settings.check()
+    where = recipe.begin if found is None else out
+    known = None if where is None else read_processor(where)
+    image = recipe.model.config.image.config
+    given = known.processor if known is not None and isinstance(known.processor, Patches) else None
+    asked = read_questions(settings, given or Patches(image.image, image.patch, image.channels), say)
+    assert asked.held is not None
+    processor = given or Patches.of(image, trained_on(asked))
+    tokenizer = known_tokenizer(recipe, found) or new_tokenizer(settings, asked)
+    blueprint = recipe.model if recipe.begin is not None else fitted(recipe.model, tokenizer)
+    form = form_of(blueprint, tokenizer, processor, blind=settings.blind)
+    sides = [[q for q, held in zip(asked.questions, asked.held, strict=True) if held == side] for side in (False, True)]
+    train = QuestionRows(asked.pixels, sides[0], form, augment=settings.augment, seed=settings.seed)
+    held_out = QuestionRows(asked.pixels, sides[1], form)
+    notices = list[str]()
+    if dropped := train.dropped + held_out.dropped:
+        notices.append(
+            f"{dropped:,} of {len(asked.questions):,} questions are left out: with a picture's {form.states} places "
+            f"they have more than {form.context} tokens (model.text.context)"
+        )
+    notices.append(
+        f"{len(train):,} questions to train on, {len(held_out):,} about other pictures held out; the words are "
+        f"{tokenizer.vocab:,} ids, a picture {form.states} places"
+    )
+    for text in notices:
+        say(text)
+    objective = recipe.minimised
+    rows = objective.turn_signals(held_out, 0)
+    check(rows, objective)
+    return QuestionFeed(
+        recipe, blueprint, (train, held_out), objective.turn_signals(train, recipe.train.seed), rows, tuple(notices)
+    )  # fmt: skip
+
+
+def trained_on(asked: Asked) -> np.ndarray:
+    """The pictures that are trained on, for a processor to be fitted to."""
+    assert asked.held is not None
+    pairs = zip(asked.questions, asked.held, strict=True)
+    return asked.pixels[sorted({question.picture for question, held in pairs if not held})]
+
+
+def known_tokenizer(recipe: Recipe, found: Existing | None) -> Tokenizer | None:
+    """That of the run that goes on, of the model that is begun with, or of the folder that data.tokenizer names; None:
+    one is to be trained."""
+    if found is not None:
+        return found.language.tokenizer
+    if recipe.begin is None:
+        return named_tokenizer(recipe.data.tokenizer, "data.tokenizer=")
+    tokenizer = read_language(recipe.begin).tokenizer
+    if tokenizer is None:
+        raise ValueError(f"{recipe.begin} has no tokenizer.json, so its weights say nothing of any text")
+    return tokenizer
+
+
+def new_tokenizer(settings: QuestionSettings, asked: Asked) -> Tokenizer:
+    """One of what is trained on."""
+    assert asked.held is not None
+    lines = [
+        text
+        for question, held in zip(asked.questions, asked.held, strict=True)
+        if not held
+        for text in (question.text, question.answer or "")
+    ]
+    return train_tokenizer(settings.tokenizer, lines, settings.vocab)
+
+
+def fitted(model: Blueprint, tokenizer: Tokenizer) -> Blueprint:
+    """The model with as many ids as there are, and one more for a picture's places."""
+    return model.change("text.vocab", str(tokenizer.vocab + 1)).change("token", str(tokenizer.vocab))
+
+
+def form_of(blueprint: Blueprint, tokenizer: Tokenizer, processor: Patches, *, blind: bool) -> Form:
+    """How rows of a model are made. ValueError for a processor of other patches than it reads."""
+    module, image = blueprint.empty(), blueprint.config.image.config
+    assert isinstance(module, Seeing)
+    if (processor.image, processor.channels_of_place) != (image.image, image.channels * image.patch**2):
+        raise ValueError(
+            f"the processor cuts {processor.image} x {processor.image} pixels into patches of {processor.patch}, "
+            f"and the model reads {image.image} x {image.image} in patches of {image.patch}"
+        )
+    states = module.tower.embed.extent(image.context) - module.skip
+    return Form(tokenizer, processor, blueprint.config.token, states, blueprint.config.context, blind)

@@ -1,0 +1,104 @@
+"""A series as the data of a run: its processor, its rows, and what simpler answers make of what is held out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from weft.batch import IGNORED, Batch, Dataset
+from weft.data.order import places
+from weft.data.signals import write_processor
+from weft.data.signals.tables import TimeSeries
+from weft.evaluate.forecasts import Autoregression, autoregression, line_between
+from weft.evaluate.judged import judged
+from weft.hub import write_model
+from weft.models import Blueprint
+from weft.models.forecasting import Autoregressive, Forecaster
+from weft.objectives.series import VECTORS, Told as Asked
+from weft.recipes.feed import Feed, Told
+from weft.recipes.recipe import Recipe
+from weft.training.watch import Watcher
+
+
+@dataclass(frozen=True)
+class SeriesFeed(Feed):
+    """Rows of a normalised series."""
+
+    recipe: Recipe
+    blueprint: Blueprint
+    series: TimeSeries
+    train: Dataset[Batch]
+    held_out: Dataset[Batch]
+    notices: tuple[str, ...]
+    headline = "loss"
+
+    @property
+    def digest(self) -> str:
+        """See `TimeSeries`."""
+        return self.series.digest
+
+    def start(self, module: nn.Module) -> None:
+        """A new model that has a linear autoregression beside it begins as the one that fits what it trains on."""
+        if isinstance(module, Forecaster) and isinstance(module.beside, Autoregressive):
+            found = autoregression(self._learned(), most=module.beside.lags)
+            module.beside.begin(torch.from_numpy(found.weights), torch.from_numpy(found.bias))
+
+    def write(self, out: Path) -> None:
+        """The processor."""
+        write_processor(out, self.series.processor)
+
+    def save(self, tensors: Mapping[str, Tensor], out: Path) -> None:
+        """The model, in weft's own layout."""
+        write_model(tensors, self.blueprint, None, out)
+        self.write(out)
+
+    def figures(
+        self, module: nn.Module, share: tuple[int, int], total: Callable[[Sequence[float]], list[float]]
+    ) -> dict[str, float]:
+        """ "loss": the squared error of what is held out, of normalised numbers, as the mean over columns."""
+        return judged(module, self.held_out, self.recipe.minimised, share=share, total=total)
+
+    def told(self, recipe: Recipe, out: Path, watch: Watcher, *, finished: bool) -> Told:
+        """What simpler answers make of the same held-out vectors."""
+        objective = recipe.minimised
+        assert isinstance(objective, Asked)
+        if not finished:
+            return Told(loss="squared error")
+        baselines = self._of_next() if objective.ahead else self._of_hidden()
+        return Told(baselines=baselines, loss="squared error", makes="ahead.csv" if objective.ahead else "")
+
+    def account(self) -> dict[str, Any]:
+        """Rows of the table, and of the model."""
+        series = self.series
+        return {
+            "columns": list(series.processor.columns),
+            "rows": [series.split, len(series.values) - series.split],
+            "samples": [len(self.train), len(self.held_out)],
+            "digest": self.digest,
+        }
+
+    def _learned(self) -> np.ndarray:
+        return self.series.values[: self.series.split].astype(np.float64)
+
+    def _of_next(self) -> dict[str, float]:
+        """The squared errors of a linear autoregression, and of the last vector."""
+        values, first = self.series.values.astype(np.float64), self.series.split
+        linear: Autoregression = autoregression(self._learned())
+        last = float(np.square(values[first:] - values[first - 1 : -1]).mean())
+        return {linear.title: linear.error(values, first), "the last value": last}
+
+    def _of_hidden(self) -> dict[str, float]:
+        """That of the line between what is seen, over the same hidden vectors."""
+        errors = list[np.ndarray]()
+        for number in range(len(self.held_out)):
+            batch = self.held_out.batch(places(0, [number]))
+            assert batch.labels is not None
+            hidden, whole = (batch.labels != IGNORED).numpy(), batch.asked[VECTORS].numpy()
+            errors.append(np.square(line_between(batch.tokens.numpy(), hidden) - whole)[hidden])
+        return {"the line between neighbours": float(np.concatenate(errors).mean(dtype=np.float64))}

@@ -1,0 +1,101 @@
+"""What a model hears in sounds, one by one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from weft.data.progress import counted
+from weft.data.signals import LogMel, Waveform
+from weft.data.signals.digits import RULE
+from weft.data.signals.prepare_speech import held_out
+from weft.data.signals.recordings import SOUND_SOURCES, Recording
+from weft.data.signals.speech import SpeechSettings
+from weft.data.sources import Say, quiet
+from weft.evaluate import METRICS
+from weft.files import write_bytes
+from weft.hub import load
+from weft.hub.hearing import check_hears, heard
+from weft.nn import Encoder
+from weft.recipes.folder import data_settings
+from weft.recipes.predicted import Predicted
+from weft.training.world import place
+
+
+def predict_sounds(
+    folder: Path | str,
+    data: Path | str,
+    out: Path | str | None,
+    *,
+    labelled: bool = False,
+    device: str = "auto",
+    say: Say = quiet,
+) -> Predicted:
+    """Write one JSON object for each sound: its name, and the text that is heard.
+
+    data: a sound, a folder of them, a table of files and transcripts, or an archive of spoken digits. out: None writes
+    nothing. labelled: they say what is said in them, and error rates are computed; where the data say which of them are
+    held out, by the rule of the run that trained the model, of these alone. ValueError or DamagedFile names what is
+    wrong.
+    """
+    model = load(folder, device=device if device != "auto" else place("auto"))
+    check_hears(model)
+    if model.reads is None or not isinstance(model.reads.processor, LogMel | Waveform):
+        raise ValueError(
+            f"{folder} does not say how it hears (processor.json): name a model that was trained on sounds"
+        )
+    processor = model.reads.processor
+    known = data_settings(Path(folder))
+    given = given_sounds(
+        Path(data), known if isinstance(known, SpeechSettings) else SpeechSettings(), processor.rate, say
+    )
+    if labelled:
+        given = _scored(given, known, say)
+    rows = [processor(one.samples) for one in given]
+    found = heard(model, rows, advance=counted(say, "heard", len(rows)))
+    if out is not None:
+        lines = [{"file": one.name, "text": text} for one, text in zip(given, found, strict=True)]
+        write_bytes(Path(out), "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode())
+    if not labelled:
+        return Predicted(len(found), None, None)
+    gold = [one.text or "" for one in given]
+    classes = isinstance(model.module, Encoder) and bool(model.reads.classes)
+    names = ("accuracy",) if classes else ("wer", "cer", "accuracy")
+    metric, *others = (METRICS.get(name) for name in names)
+    more = tuple(other.score(found, gold) for other in others)
+    return Predicted(len(found), metric.score(found, gold), metric.interval(found, gold, say), more)
+
+
+def given_sounds(path: Path, settings: SpeechSettings, rate: int, say: Say = quiet) -> list[Recording]:
+    """The sounds that a path names, at `rate` samples a second: spoken digits by their names, else as `sounds` reads
+    them. ValueError where there are none."""
+    named = path.is_dir() and any(RULE.fullmatch(one.name) for one in path.rglob("*.wav"))
+    digits = named or path.name.endswith((".tar", ".tar.gz", ".tgz")) or RULE.fullmatch(path.name) is not None
+    asked = replace(settings, source="spoken_digits" if digits else "sounds", paths=(str(path),), rate=rate)
+    if digits and path.is_file() and path.suffix == ".wav":
+        found = SOUND_SOURCES.get("sounds")(replace(asked, source="sounds"), say)
+        return [replace(one, text=None) for one in found]
+    return SOUND_SOURCES.get(asked.source)(asked, say)
+
+
+def _scored(given: list[Recording], known: object, say: Say) -> list[Recording]:
+    """Those that are scored. ValueError where nothing says what is said in some."""
+    if unsaid := [one.name for one in given if not one.text]:
+        raise ValueError(
+            f"nothing says what is said in {len(unsaid):,} of {len(given):,} sounds, {unsaid[0]} say: name them in a "
+            "table of files and transcripts, or call each by what is said in it"
+        )
+    settings = known if isinstance(known, SpeechSettings) else SpeechSettings()
+    speakers = {one.speaker for one in given}
+    if settings.held_out_speaker not in speakers:
+        settings = replace(settings, held_out_speaker="")
+    if not settings.held_out_speaker and not any(one.held_out for one in given):
+        return given
+    held = held_out(given, settings)
+    if held.any() and not np.all(held):
+        say(f"{int(held.sum()):,} of {len(given):,} sounds are held out by the rule of the model's run: of these")
+        return [one for one, out in zip(given, held, strict=True) if out]
+    return given
