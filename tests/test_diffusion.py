@@ -10,6 +10,7 @@ import torch
 from commands import good, weft
 from hypothesis import given
 from hypothesis import strategies as st
+from pages import shown
 from torch import Tensor
 
 from weft.batch import Batch, Dataset, Place
@@ -255,6 +256,7 @@ def test_what_cannot_be_is_refused(said: str, make: Any) -> None:
 def test_a_run_resumes_to_the_same_bits_and_draws(tmp_path: Path) -> None:
     whole, part, grid = tmp_path / "whole", tmp_path / "part", tmp_path / "grid.png"
     words = ["train", "fashion_diffusion", "--debug", "--quiet", "--set", "train.checkpoint_every=3"]
+    words += ["--set", "train.kernel=matmul"]  # two runs on a busy machine may measure otherwise
     good(*words, "--set", "train.steps=6", "--out", whole)
     good(*words, "--set", "train.steps=6", "--out", part)
     for step in sorted((part / "checkpoints").iterdir())[-1:]:
@@ -294,3 +296,12 @@ def test_captions_are_drawn_and_text_is_told_no_guidance(tmp_path: Path) -> None
     text = tmp_path / "text"
     good("train", "gpt2", "--debug", "--quiet", "--set", "train.steps=2", "--out", text)
     assert "--guidance is of signals" in weft("generate", text, "--prompt", "a", "--guidance", 2).err
+
+
+def test_the_guide_to_drawing_runs(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    run, names = tmp_path / "run", dict[str, Any]()
+    good("train", "fashion_diffusion", "--debug", "--quiet", "--set", "train.steps=2", "--out", run)
+    for block in shown("docs/drawing.md"):
+        exec(compile(block, "docs/drawing.md", "exec"), names)
+    names["draw"](str(run))
+    assert "(8, 12, 12, 1)" in capsys.readouterr().out
