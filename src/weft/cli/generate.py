@@ -58,8 +58,8 @@ def command(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Print text, or write what a model of signals makes into a file. signals: what is said of signals alone, fields of a
-    `Drawn`; None where nobody said."""
+    """Print text, or write what a model of signals makes into a file. signals: what is said of signals alone, fields of
+    a `Drawn`; None where nobody said."""
     folder = find(name)
     if not (folder / PROCESSOR).is_file():
         unheard("signals, and this model writes text: leave it out", {"out": out, **signals})

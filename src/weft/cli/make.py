@@ -42,10 +42,6 @@ def generate(
         typer.Option("--guidance", help="of pictures out of noise: how much more than usual the prompt counts"),
     ] = None,
     steps: Annotated[int | None, typer.Option("--steps", help="of pictures out of noise: levels visited")] = None,
-    judge: Annotated[
-        Path | None,
-        typer.Option("--judge", metavar="DIR", help="of pictures: a model of their classes, to judge them by"),
-    ] = None,
     count: Annotated[int | None, typer.Option("--count", help="of signals: how many for each prompt")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="of signals: the file, .png of pictures say")] = None,
     overwrite: Overwrite = False,
@@ -61,5 +57,5 @@ def generate(
     drawn = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
     searched = {"length_penalty": length_penalty, "early_stopping": early_stopping}
     asked = Asked(prompt or [], drawn, beams, searched, chat=chat)
-    signals = {"count": count, "guidance": guidance, "steps": steps, "judge": judge}
+    signals = {"count": count, "guidance": guidance, "steps": steps}
     command(name, asked, signals, tokens=tokens, out=out, overwrite=overwrite, as_json=as_json)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any
 
 from weft.batch import Tokenizer
 from weft.data.captions import CAPTION_SOURCES, Captioned, CaptionSettings, prepare_captions
-from weft.data.signals import SIGNAL_SOURCES, Patches, SignalSettings, prepare_signals
+from weft.data.signals import SIGNAL_SOURCES, Augment, Labelled, Patches, SignalSettings, prepare_signals
 from weft.data.sources import Say, quiet
 from weft.data.tokenizers import named_tokenizer, train_tokenizer
 from weft.registry import UnknownName, suggest
@@ -71,10 +70,12 @@ def prepare_drawings(
     tokenizer = tokenizer or named_tokenizer(settings.tokenizer, "data.tokenizer=")
     tokenizer = tokenizer or train_tokenizer(settings.tokenizer, signals.classes, settings.vocab)
 
-    def said(side: Any, **how: Any) -> Captioned:
+    def said(side: Labelled, augment: Augment | None) -> Captioned:
         rows = [{"text": signals.classes[label]} for label in side.labels]
-        return Captioned(side.signals, rows, made, tokenizer, context, templates=(TEXT,), **how)
+        return Captioned(
+            side.signals, rows, made, tokenizer, context, templates=(TEXT,), augment=augment, seed=settings.seed
+        )
 
-    train = said(signals.train, augment=settings.augment, seed=settings.seed)
+    train = said(signals.train, settings.augment)
     digest = hashlib.sha256(f"{signals.digest}/{signals.classes}".encode()).hexdigest()
-    return Drawings(train, said(signals.held_out), made, tokenizer, signals.classes, digest)
+    return Drawings(train, said(signals.held_out, None), made, tokenizer, signals.classes, digest)

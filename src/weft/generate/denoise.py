@@ -1,9 +1,11 @@
-"""The denoising loop: pictures out of noise, level by level (Song et al. 2021, DDIM), with guidance (Ho & Salimans 2022)."""
+"""The denoising loop: pictures out of noise, level by level (Song et al. 2021, DDIM), with guidance (Ho & Salimans
+2022)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -32,13 +34,13 @@ class Denoising:
     def __post_init__(self) -> None:
         if self.steps < 1 or not self.guidance >= 0 or not 0 <= self.eta <= 1:
             raise ValueError(
-                f"steps = {self.steps}, guidance = {self.guidance}, eta = {self.eta}: at least 1 step, a guidance of at "
-                "least 0, and a share of noise from 0 to 1"
+                f"steps = {self.steps}, guidance = {self.guidance}, eta = {self.eta}: at least 1 step, a guidance of "
+                "at least 0, and a share of noise from 0 to 1"
             )
 
 
 def levels(steps: int, count: int) -> list[int]:
-    """`count` levels of `steps`, evenly, from the last one down, and 0 behind them. ValueError for more than there are."""
+    """`count` levels of `steps`, evenly, from the last one down, and 0 behind. ValueError for more than there are."""
     if not 1 <= count <= steps:
         raise ValueError(f"{count} steps through {steps} levels of noise: at least 1, and no more than there are")
     return [round(steps * (count - at) / count) for at in range(count)] + [0]
@@ -49,7 +51,7 @@ def ddim(
 ) -> Tensor:
     """Pictures [B, P, C] out of noise (Song et al. 2021, eq. 12). draws: each row's own, for eta above 0."""
     x, visited = noise, levels(schedule.steps, how.steps)
-    for now, then in zip(visited, visited[1:], strict=False):
+    for now, then in pairwise(visited):
         level, after = (torch.full((len(x),), at, dtype=torch.int64, device=x.device) for at in (now, then))
         picture = schedule.picture(x, tell(x, level).float(), level)
         if how.least is not None or how.most is not None:

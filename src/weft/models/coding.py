@@ -1,5 +1,5 @@
-"""Pictures as rows of codes and back: convolutions, a codebook, convolutions (van den Oord et al. 2017, VQ-VAE; Esser et
-al. 2021, VQGAN, §3.1).
+"""Pictures as rows of codes and back: convolutions, a codebook, convolutions (van den Oord et al. 2017, VQ-VAE; Esser
+et al. 2021, VQGAN, §3.1).
 
 A row is a picture's patches, [B, P, C], as a ViT's is; each patch is one code. What goes in, and what comes out, are
 the same patches, so that one processor makes rows of pictures and pictures of rows.
@@ -8,6 +8,7 @@ the same patches, so that one processor makes rows of pictures and pictures of r
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -159,7 +160,7 @@ def lift(channels: int, widths: tuple[int, ...], heads: int, out: int) -> nn.Seq
     """Convolutions to a picture of a `2 ** (len(widths) - 1)`th of the side: at each halving as many numbers a place as
     `widths` says."""
     parts: list[nn.Module] = [convolution(channels, widths[0])]
-    for before, after in zip(widths, widths[1:], strict=False):
+    for before, after in pairwise(widths):
         parts += [convolution(before, after, kernel=4, stride=2), Mixed(after)]
     last = widths[-1]
     return nn.Sequential(
@@ -171,7 +172,7 @@ def paint(channels: int, widths: tuple[int, ...], heads: int, given: int) -> nn.
     """The way back of `lift`."""
     last = widths[-1]
     parts: list[nn.Module] = [convolution(given, last, kernel=1), Mixed(last), Wide(last, heads), Mixed(last)]
-    for after, before in zip(widths[-2::-1], widths[::-1], strict=False):
+    for before, after in pairwise(reversed(widths)):
         parts += [Up(before, after), Mixed(after)]
     return nn.Sequential(*parts, norm(widths[0]), nn.SiLU(), convolution(widths[0], channels))
 

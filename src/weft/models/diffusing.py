@@ -1,5 +1,5 @@
-"""Pictures out of noise: how much of one is left at a level of noise, and a model that tells the rest, given a text (Ho et
-al. 2020; Peebles & Xie 2023; Rombach et al. 2022, §3.3, for the text)."""
+"""Pictures out of noise: how much of one is left at a level of noise, and a model that tells the rest, given a text (Ho
+et al. 2020; Peebles & Xie 2023; Rombach et al. 2022, §3.3, for the text)."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ SHIFT, MOST = 0.008, 0.999  # Nichol & Dhariwal's s, and the most of a picture t
 
 @lru_cache
 def kept(steps: int) -> Tensor:
-    """ᾱ of the levels 0 .. steps, the share of a picture's variance that is left, fp64 [steps + 1], from 1 to about 0: a
-    cosine's square, of which no step takes more than 0.999 (Nichol & Dhariwal 2021, eq. 17)."""
+    """ᾱ of the levels 0 .. steps, the share of a picture's variance that is left, fp64 [steps + 1], from 1 to about 0:
+    a cosine's square, of which no step takes more than 0.999 (Nichol & Dhariwal 2021, eq. 17)."""
     at = torch.arange(steps + 1, dtype=torch.float64, device="cpu") / steps
     cosine = ((at + SHIFT) / (1 + SHIFT) * math.pi / 2).cos().square()
     taken = (1 - cosine[1:] / cosine[:-1]).clamp(max=MOST)
@@ -107,8 +107,8 @@ def level_of(ctx: Context) -> Tensor:
 
 
 class Level(nn.Module):
-    """out(silu(dense(waves))): a level of noise, int64 [B], of `steps`, as a state [B, D]; waves: D sines and cosines of
-    the level in thousandths (Vaswani et al. 2017, §3.5)."""
+    """out(silu(dense(waves))): a level of noise, int64 [B], of `steps`, as a state [B, D]; waves: D sines and cosines
+    of the level in thousandths (Vaswani et al. 2017, §3.5)."""
 
     def __init__(self, steps: int, width: int) -> None:
         super().__init__()

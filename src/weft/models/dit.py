@@ -1,5 +1,5 @@
-"""A diffusion transformer (Peebles & Xie 2023, DiT) that is told by a text what to draw: each layer's patches look at each
-other, then at the text's states (Rombach et al. 2022, §3.3), and are modulated by the level of noise.
+"""A diffusion transformer (Peebles & Xie 2023, DiT) that is told by a text what to draw: in each layer patches look at
+each other, then at the text's states (Rombach et al. 2022, §3.3), and are modulated by the level of noise.
 
     memory = module.read(tokens, here)                # texts int64 [B, T]
     told = module(noisy, level, memory)               # patches [B, P, C], levels int64 [B]

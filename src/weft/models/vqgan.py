@@ -38,8 +38,8 @@ class VQGAN(Picture):
 def build(c: VQGAN, *, position: Scheme | None = None, attention: type[Attention] = Attention) -> coding.Coder:
     if len(c.widths) < 2 or 2 ** (len(c.widths) - 1) != c.patch or c.image % c.patch:
         raise ValueError(
-            f"patch = {c.patch} of image = {c.image} pixels, and {len(c.widths)} widths: a picture is halved after each "
-            "but the last, until one place stands for a patch, and patches divide the image"
+            f"patch = {c.patch} of image = {c.image} pixels, and {len(c.widths)} widths: a picture is halved after "
+            "each but the last, until one place stands for a patch, and patches divide the image"
         )
     lift = coding.lift(c.channels, c.widths, c.heads, c.code_width)
     paint = coding.paint(c.channels, c.widths, c.heads, c.code_width)

@@ -28,9 +28,9 @@ class Autoencode(Objective):
     """Each a mean over a picture, summed over pictures, of patches x, what is told again x', vectors z, and the codes e
     that are nearest to them:
 
-    "loss", |x - x'|; "commitment", |z - sg e|² (van den Oord et al. 2017, eq. 3), "codebook", |sg z - e|² over a place's
-    numbers; "generator", -D'(x'), and "discriminator", the hinge max(0, 1 - D(x)) + max(0, 1 + D(sg x')), over patches
-    of the picture. e takes the place of z by a step straight through, whose gradient is z's own.
+    "loss", |x - x'|; "commitment", |z - sg e|² (van den Oord et al. 2017, eq. 3), "codebook", |sg z - e|²;
+    "generator", -D'(x'), and "discriminator", the hinge max(0, 1 - D(x)) + max(0, 1 + D(sg x')), over the picture's
+    patches. e takes the place of z by a step straight through, whose gradient is z's own.
 
     One optimiser trains all: D is beside the model, D' is D with its parameters held fast, so that each term reaches
     either the picture's painter or its judge. judged_from: the epoch from which D has its say (Esser et al. start it
@@ -66,8 +66,10 @@ class Autoencode(Objective):
     def counts(self, batch: Batch) -> dict[str, int]:
         """Pictures, and those that are judged."""
         rows = len(batch.tokens)
-        told = dict.fromkeys((TERM, COMMITMENT, CODEBOOK), rows)
-        return told | (dict.fromkeys((GENERATOR, DISCRIMINATOR), int(_judged(batch).sum())) if self.adversarial else {})
+        told: dict[str, int] = dict.fromkeys((TERM, COMMITMENT, CODEBOOK), rows)
+        if self.adversarial:
+            told |= dict.fromkeys((GENERATOR, DISCRIMINATOR), int(_judged(batch).sum()))
+        return told
 
     def answers(self, batch: Batch) -> None:
         """None: they are numbers."""

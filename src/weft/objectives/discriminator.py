@@ -8,9 +8,9 @@ from torch.nn import functional
 
 
 class Discriminator(nn.Module):
-    """How real each patch of a picture looks (Isola et al. 2017, §3.2.2, PatchGAN): [B, channels, height, width] -> [B, 1,
-    height / 4, width / 4], above 0: real. Two convolutions of half the side each and one that reads the patch; norms are
-    of one picture alone (theirs are of a batch)."""
+    """How real each patch of a picture looks (Isola et al. 2017, §3.2.2, PatchGAN): [B, channels, height, width] ->
+    [B, 1, height / 4, width / 4], above 0: real. Two convolutions of half the side each and one that reads the patch;
+    norms are of one picture alone (theirs are of a batch)."""
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()

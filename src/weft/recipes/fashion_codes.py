@@ -15,9 +15,7 @@ from weft.training.settings import TrainSettings
 
 recipe = Recipe(
     name="fashion_codes",
-    model=Blueprint.of(
-        "llama", "small", context=49, width=192, depth=6, heads=6, kv_heads=6, hidden=512, tied=False, dropout=0.1
-    ),
+    model=Blueprint.of("llama", "small", context=49, width=144, depth=5, heads=6, kv_heads=6, hidden=384, tied=False),
     data=CodeSettings(mirrored=True),
     train=TrainSettings(
         minutes=9,

@@ -1,4 +1,4 @@
-"""Clothes drawn out of noise by a diffusion transformer that is told the class: 28 x 28 grey pictures, patches of 4 x 4.
+"""Clothes drawn out of noise by a diffusion transformer that is told the class: 28 x 28 grey pixels, patches of 4 x 4.
 
     weft train fashion_diffusion --data FOLDER --out runs/clothes   # FOLDER: train-images-idx3-ubyte.gz, dev-…, labels
     weft generate runs/clothes --prompt 3 --count 8 --out dresses.png

@@ -45,8 +45,7 @@ class Usual:
 class Drawn:
     """What a model is to make. prompts: as its modality reads them (a class, a caption, a file to go on from); count:
     of each; tokens: the most places, None: as many as a whole one has; temperature, top_k, top_p, seed: of what is
-    drawn. guidance, steps: of what is made out of noise, None: as usual. judge: the folder of a model of their classes,
-    which says what it takes pictures for."""
+    drawn. guidance, steps: of what is made out of noise, None: as usual."""
 
     prompts: tuple[str, ...] = ()
     count: int = 1
@@ -57,7 +56,6 @@ class Drawn:
     seed: int = 0
     guidance: float | None = None
     steps: int | None = None
-    judge: Path | None = None
 
 
 class Modality(ABC):

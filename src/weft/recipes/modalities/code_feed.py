@@ -20,6 +20,7 @@ from weft.data.sources import Say
 from weft.evaluate import check
 from weft.evaluate.judged import judged
 from weft.hub import load, write_model
+from weft.hub.fill import Device
 from weft.models import Blueprint
 from weft.models.coding import Coder
 from weft.recipes.feed import Feed, Told
@@ -54,7 +55,7 @@ class Quantiser:
         write_processor(folder, processor)
 
 
-def open_quantiser(name: str, device: str | None = None) -> Quantiser:
+def open_quantiser(name: str, device: Device = None) -> Quantiser:
     """What a folder holds; "made": one that nobody trained. ValueError for a model that makes no codes of pictures."""
     if name == MADE:
         module = UNTRAINED.build(seed=0)

@@ -20,7 +20,7 @@ from weft.models.coding import Coder
 from weft.nn import Decoder, LMHead
 from weft.recipes.folder import QUANTISER, Existing
 from weft.recipes.modalities.code_feed import CodeFeed, open_codes, open_quantiser
-from weft.recipes.modalities.drawn import class_number, finished
+from weft.recipes.modalities.drawn import class_number, each_often, shown
 from weft.recipes.modality import MODALITIES, Changes, Drawn, Modality
 from weft.recipes.recipe import Recipe
 from weft.training.world import place
@@ -52,10 +52,15 @@ class Codes(Modality):
                 f"codes are gone on with by a decoder, and {recipe.model.family} is none: choose another (`weft list`)"
             )
 
+    def draw(
+        self, folder: Path, asked: Drawn, *, device: str = "auto", say: Say = quiet
+    ) -> tuple[np.ndarray, tuple[str, ...]]:
+        """Pictures of the classes that are asked for; without any, of each in turn."""
+        return drawn_by_codes(folder, asked, device=device, say=say)
+
     def generate(self, folder: Path, asked: Drawn, out: Path, *, device: str = "auto", say: Say = quiet) -> str:
-        """Write pictures of the classes that are asked for (none: of all) as a PNG, a line for each."""
-        names, pictures = drawn_by_codes(folder, asked, device=device, say=say)
-        return finished(folder, asked, names, pictures, out, say)
+        """A PNG: a line for each class."""
+        return shown(folder, asked, *self.draw(folder, asked, device=device, say=say), out, say)
 
     def draw(
         self, folder: Path, asked: Drawn, *, device: str = "auto", say: Say = quiet
@@ -67,8 +72,8 @@ class Codes(Modality):
 
 def drawn_by_codes(
     folder: Path, asked: Drawn, *, device: str = "auto", say: Say = quiet
-) -> tuple[list[str], np.ndarray]:
-    """What each picture was to show, and the pictures, uint8 [N, image, image, channels]. ValueError for a class that
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Pictures, uint8 [N, image, image, channels], and the class that each was to be of. ValueError for a class that
     the model does not know, and for a folder without the model that paints codes."""
     where = device if device != "auto" else place("auto")
     reads, model = read_processor(folder), load(folder, device=where)
@@ -79,8 +84,8 @@ def drawn_by_codes(
             "a picture has as many codes as it has, and is drawn one by one: leave --tokens, --guidance and --steps out"
         )
     quantiser = open_quantiser(str(folder / QUANTISER), where).module
-    numbers = [class_number(name, reads.classes) for name in asked.prompts or reads.classes for _ in range(asked.count)]
-    names = [reads.classes[number] for number in numbers]
+    numbers = [class_number(name, reads.classes) for name in each_often(asked, reads.classes)]
+    names = tuple(reads.classes[number] for number in numbers)
     writer, size = narrowed(model.module, quantiser.codes), (reads.processor.image // reads.processor.patch) ** 2
     seeds, advance, parts = row_seeds(asked.seed, len(names)), counted(say, "drawn", len(names)), list[np.ndarray]()
     for start in range(0, len(names), ROWS):
@@ -90,7 +95,7 @@ def drawn_by_codes(
         written = generate(writer, prompts, new=size, sampling=drawn, context=size + 1)
         parts.append(painted(quantiser, reads.processor, [row.ids for row in written]))
         advance(stop - start)
-    return names, np.concatenate(parts)
+    return np.concatenate(parts), names
 
 
 @torch.no_grad()

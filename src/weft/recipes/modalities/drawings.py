@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from weft.models.diffusing import Denoiser
 from weft.nn import Layout
 from weft.recipes.folder import Existing
 from weft.recipes.modalities.drawing_feed import DrawingFeed
-from weft.recipes.modalities.drawn import class_number, finished
+from weft.recipes.modalities.drawn import class_number, each_often, shown
 from weft.recipes.modality import MODALITIES, Changes, Drawn, Modality
 from weft.recipes.recipe import Recipe
 from weft.training.world import place
@@ -48,13 +49,15 @@ class WithDrawings(Modality):
         """See `prepare_drawings`."""
         where = recipe.begin if found is None else out
         known = None if where is None else read_processor(where)
+        made = None if known is None else known.processor
+        assert made is None or isinstance(made, Patches), "its run read pictures"
         language = None if where is None else read_language(where) if found is None else found.language
         config = recipe.model.config
         drawings = prepare_drawings(
             recipe.data,
             Patches(config.image, config.patch, config.channels),
             config.context,
-            processor=None if known is None else known.processor,
+            processor=made,
             tokenizer=None if language is None else language.tokenizer,
             say=say,
         )
@@ -72,10 +75,15 @@ class WithDrawings(Modality):
                 "data"
             )
 
+    def draw(
+        self, folder: Path, asked: Drawn, *, device: str = "auto", say: Say = quiet
+    ) -> tuple[np.ndarray, tuple[str, ...]]:
+        """Pictures of the captions or classes that are asked for; without any, of each class in turn."""
+        return drawn_out_of_noise(folder, asked, device=device, say=say)
+
     def generate(self, folder: Path, asked: Drawn, out: Path, *, device: str = "auto", say: Say = quiet) -> str:
-        """Write pictures of the captions or classes that are asked for (none: of all classes) as a PNG, a line each."""
-        names, pictures = drawn_out_of_noise(folder, asked, device=device, say=say)
-        return finished(folder, asked, names, pictures, out, say)
+        """A PNG: a line for each caption or class."""
+        return shown(folder, asked, *self.draw(folder, asked, device=device, say=say), out, say)
 
     def draw(
         self, folder: Path, asked: Drawn, *, device: str = "auto", say: Say = quiet
@@ -87,8 +95,8 @@ class WithDrawings(Modality):
 
 def drawn_out_of_noise(
     folder: Path, asked: Drawn, *, device: str = "auto", say: Say = quiet
-) -> tuple[list[str], np.ndarray]:
-    """What each picture was to show, and the pictures, uint8 [N, image, image, channels]. ValueError for a class that
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Pictures, uint8 [N, image, image, channels], and what each was to show. ValueError for a class that
     the model does not know, for no prompt where there are no classes, and for a folder whose model draws nothing."""
     model = load(folder, device=device if device != "auto" else place("auto"))
     reads, module, tokenizer = model.reads, model.module, model.need_tokenizer()
@@ -96,11 +104,11 @@ def drawn_out_of_noise(
         raise ValueError(f"{folder} draws no pictures out of noise: name the run of a model that does")
     if asked.tokens is not None or (asked.temperature, asked.top_k, asked.top_p) != (1.0, 0, 1.0):
         raise ValueError("pictures out of noise have no tokens: --guidance and --steps say how they are drawn")
-    names = [name for name in (asked.prompts or reads.classes) for _ in range(asked.count)]
+    names = each_often(asked, reads.classes)
     if not names:
         raise ValueError(f'{folder} draws what is asked for: give it --prompt "…"')
     if reads.classes:
-        names = [name and reads.classes[class_number(name, reads.classes)] for name in names]
+        names = tuple(name and reads.classes[class_number(name, reads.classes)] for name in names)
     processor, config = reads.processor, model.config
     least, most = bounds(processor)
     usual = Denoising()
@@ -117,10 +125,10 @@ def drawn_out_of_noise(
         rows = denoise(module, tokens, here, shape, how, seeds[start : start + ROWS])
         parts.append(processor.pixels(rows.cpu().numpy()))
         advance(len(rows))
-    return names, np.concatenate(parts)
+    return np.concatenate(parts), names
 
 
-def prompts_as_rows(prompts: list[str], tokenizer: Tokenizer, context: int) -> tuple[Tensor, Layout]:
+def prompts_as_rows(prompts: Sequence[str], tokenizer: Tokenizer, context: int) -> tuple[Tensor, Layout]:
     """Rows of ids, int64 [N, T], as they were trained on; a prompt that asks for nothing is all padding."""
     rows = rows_of(prompts, tokenizer, context)
     assert rows.segments is not None

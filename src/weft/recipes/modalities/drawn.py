@@ -1,4 +1,4 @@
-"""Drawn pictures: what was asked for, how they are shown, and what a judge makes of them."""
+"""Pictures that are drawn after classes: which is meant, and how they are shown."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
-from weft.data.drawings import Shape
-from weft.data.signals import Patches, SignalSettings, prepare_signals, read_processor
 from weft.data.signals.grid import write_grid
-from weft.data.sources import Say, quiet
-from weft.recipes.folder import data_settings
-from weft.recipes.modalities.judge import judged_by
 from weft.recipes.modality import Drawn
+
+
+def each_often(asked: Drawn, classes: Sequence[str]) -> tuple[str, ...]:
+    """What each picture is to show: every prompt (none: every class) as often as is asked for. ValueError for none of
+    each."""
+    if asked.count < 1:
+        raise ValueError(f"count = {asked.count}: at least 1 picture is drawn of each")
+    return tuple(name for name in asked.prompts or classes for _ in range(asked.count))
 
 
 def class_number(name: str, classes: Sequence[str]) -> int:
@@ -25,14 +28,21 @@ def class_number(name: str, classes: Sequence[str]) -> int:
     raise ValueError(f"no class is called {name!r}; the model draws {', '.join(classes[:20])}")
 
 
-def finished(
-    folder: Path, asked: Drawn, names: Sequence[str], pictures: np.ndarray, out: Path, say: Say = quiet
+def shown(
+    folder: Path,
+    asked: Drawn,
+    pictures: np.ndarray,
+    names: Sequence[str] | None,
+    out: Path,
+    say: Say = quiet,
 ) -> str:
-    """Write the pictures, a line for each that was asked for, and say what was written and, where a judge is named, what
-    it says. ValueError where it cannot be asked."""
-    said = "" if asked.judge is None else f"; {judgement(folder, asked.judge, names, pictures, say)}"
+    """Write the pictures as a PNG, a line for each prompt, and say so, with what a judge says where one is named.
+    ValueError where it cannot be asked."""
+    if names is None and asked.judge is not None:
+        raise ValueError(f"{folder} draws pictures of no class, so none was asked for: leave --judge out")
+    said = "" if asked.judge is None or names is None else f"; {judgement(folder, asked.judge, names, pictures, say)}"
     write_grid(out, pictures, asked.count, names)
-    return f"{len(pictures)} pictures, written to {out}{said}"
+    return f"{len(pictures):,} pictures, {asked.count} in a line: {out}{said}"
 
 
 def judgement(folder: Path, judge: Path, names: Sequence[str], pictures: np.ndarray, say: Say = quiet) -> str:

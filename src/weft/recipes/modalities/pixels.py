@@ -18,7 +18,7 @@ from weft.evaluate import check
 from weft.hub import load
 from weft.nn import Decoder
 from weft.recipes.folder import Existing
-from weft.recipes.modalities.drawn import finished
+from weft.recipes.modalities.drawn import shown
 from weft.recipes.modalities.picture_predict import answered
 from weft.recipes.modalities.pixel_feed import PixelFeed
 from weft.recipes.modalities.pixel_rows import ROWS, PixelRows, nats_by_class, openings, pictures_of
@@ -98,10 +98,7 @@ class Pixels(Modality):
 
     def generate(self, folder: Path, asked: Drawn, out: Path, *, device: str = "auto", say: Say = quiet) -> str:
         """A PNG: a line for each class."""
-        pictures, names = self.draw(folder, asked, device=device, say=say)
-        if names is None and asked.judge is not None:
-            raise ValueError(f"{folder} draws pictures of no class, so none was asked for: leave --judge out")
-        return finished(folder, asked, names or [""] * len(pictures), pictures, out, say)
+        return shown(folder, asked, *self.draw(folder, asked, device=device, say=say), out, say)
 
 
 class Writes(NamedTuple):

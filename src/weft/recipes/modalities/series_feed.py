@@ -20,7 +20,8 @@ from weft.evaluate.judged import judged
 from weft.hub import write_model
 from weft.models import Blueprint
 from weft.models.forecasting import Autoregressive, Forecaster
-from weft.objectives.series import VECTORS, Told as Asked
+from weft.objectives.series import VECTORS
+from weft.objectives.series import Told as Asked
 from weft.recipes.feed import Feed, Told
 from weft.recipes.recipe import Recipe
 from weft.training.watch import Watcher
