@@ -126,7 +126,8 @@ def _texts(model: Model, rows: list[Tensor]) -> list[str]:
     )
     with evaluating(list(module.modules())):
         scores = module.logits(module(tokens, here)[0], CLASSES)  # [B, classes]
-    classes: tuple[str, ...] = () if model.reads is None else model.reads.classes
+    assert model.reads is not None, "its processor made the rows"
+    classes = model.reads.classes
     return [classes[number] if number < len(classes) else str(number) for number in scores.argmax(dim=-1).tolist()]
 
 
