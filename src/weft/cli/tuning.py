@@ -11,12 +11,11 @@ from typing import get_args
 from rich.table import Table
 
 from weft.cli.shared import between, note, printer, unheard
-from weft.data.signals import PROCESSOR
 from weft.hub import find
 from weft.objectives.tasks_head import Pooling
 from weft.outputs import check_file
 from weft.recipes import tuning as recipes
-from weft.recipes.modality import of_folder
+from weft.recipes.modality import of_folder, reads_signals
 from weft.recipes.tuning import USUAL, Columns, Outcome, Tuning
 from weft.registry import suggest
 from weft.settings import SettingError, change
@@ -120,7 +119,7 @@ def predict(
     """Predict, and print how many and, where asked, the metric."""
     check_file(out, reads=(data,), overwrite=overwrite)
     folder = find(name)
-    if (folder / PROCESSOR).is_file():
+    if reads_signals(folder):
         if given.said:
             raise ValueError(f"{', '.join(given.said)} is said of columns, and {name} reads signals: leave it out")
         modality = of_folder(folder)
