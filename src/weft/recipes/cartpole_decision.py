@@ -39,6 +39,6 @@ recipe = Recipe(
         checkpoint_every=500,
         log_every=10,
     ),
-    debug=(*DEBUG_STEPS, ("model.actions", "discrete"), ("data.source", "made_episodes")),
+    debug=(*DEBUG_STEPS, ("model.actions", "discrete"), ("data.source", "made_episodes"), ("data.world", "")),
     story=__doc__ or "",
 )
