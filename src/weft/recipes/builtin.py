@@ -2,12 +2,21 @@
 
 from pathlib import Path
 
-from weft.recipes import bach, fashion_vit, multi30k, pretraining, python_stdlib, shakespeare_char, shakespeare_half_hour
+from weft.recipes import (
+    bach,
+    fashion_vit,
+    multi30k,
+    pretraining,
+    python_stdlib,
+    shakespeare_char,
+    shakespeare_half_hour,
+    sunspots,
+)
 from weft.recipes.recipe import RECIPES
 
 SHIPPED: dict[str, Path] = {}  # by the name it is registered under: what `weft cp` copies
 
-for module in (bach, fashion_vit, multi30k, python_stdlib, shakespeare_char, shakespeare_half_hour):
+for module in (bach, fashion_vit, multi30k, python_stdlib, shakespeare_char, shakespeare_half_hour, sunspots):
     RECIPES.register(module.recipe.name, module.recipe)
     SHIPPED[module.recipe.name] = Path(str(module.__file__))
 
