@@ -72,7 +72,9 @@ class SeriesFeed(Feed):
         if not finished:
             return Told(loss="squared error")
         baselines = self._of_next() if objective.ahead else self._of_hidden()
-        return Told(baselines=baselines, loss="squared error", makes="ahead.csv" if objective.ahead else "")
+        return Told(
+            baselines=baselines, loss="squared error", makes="ahead.csv --prompt table.csv" if objective.ahead else ""
+        )
 
     def account(self) -> dict[str, Any]:
         """Rows of the table, and of the model."""
