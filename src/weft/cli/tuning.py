@@ -140,4 +140,6 @@ def predict(
         printer().print(f"{done.score}, 95% interval {between(done.interval)}")
     for more in done.more:
         printer().print(str(more))
+    for part in done.parts:
+        printer().print(f"  {part.name}: {part.score.value:.4g}, {between(part.interval)}, of {part.examples:,}")
     printer().print(f"{done.examples:,} predictions: {out}", soft_wrap=True)
