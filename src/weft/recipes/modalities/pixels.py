@@ -98,7 +98,7 @@ class Pixels(Modality):
 
     def generate(self, folder: Path, asked: Drawn, out: Path, *, device: str = "auto", say: Say = quiet) -> str:
         """A PNG: a line for each class."""
-        return shown(folder, asked, *self.draw(folder, asked, device=device, say=say), out, say)
+        return shown(*self.draw(folder, asked, device=device, say=say), asked, out)
 
 
 class Writes(NamedTuple):

@@ -92,16 +92,21 @@ def predict_series(
             processor.values(values),
         )
         lines = [
-            {"row": row, "told": _named(line, processor)} | ({"was": _named(was[row - 1], processor)} if row <= len(was) else {})
+            {"row": row, "told": _named(line, processor)}
+            | ({"was": _named(was[row - 1], processor)} if row <= len(was) else {})
             for row, line in enumerate(made, 2)
         ]  # fmt: skip
         write_bytes(Path(out), "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode())
     if not labelled:
         return Predicted(len(told), None, None)
     errors = np.square(told.astype(np.float64) - values[1:])  # [T - 1, C]
-    how = "of what is told of each row by those before it; numbers less the mean, by the deviation, of what was trained on"
+    how = (
+        "of what is told of each row by those before it; numbers less the mean, by the deviation, of what was trained "
+        "on"
+    )
+    root = "root of the mean squared error of the next row, in the table's units"
     beside = tuple(
-        Score(float(np.sqrt(column.mean()) * std), "root of the mean squared error of the next row, in the table's units", name)
+        Score(float(np.sqrt(column.mean()) * std), root, name)
         for name, std, column in zip(processor.columns, processor.std, errors.T, strict=True)
     )  # fmt: skip
     interval = Bootstrap().mean(errors.mean(axis=1)) if len(errors) > 1 else None
