@@ -44,7 +44,8 @@ FIT = Patches(12, 4, 1)
 def data(count: int = 24, **changes: Any) -> Captioned:
     pictures, rows = made_captions(count, 12, 1, 0)
     words = train_tokenizer("word", [row["text"] for row in rows])
-    return Captioned(pictures, rows, FIT, words, 16, **({"templates": ("{text}",)} | changes))
+    settings: dict[str, Any] = {"templates": ("{text}",)} | changes
+    return Captioned(pictures, rows, FIT, words, 16, **settings)
 
 
 def built(family: str, seed: int = 1) -> Towers:
@@ -378,3 +379,13 @@ def test_emoji_are_held_out_with_their_twins() -> None:
     asked = replace(recipe.data, paths=("../shared/data/noto_emoji",))
     found = prepare_captions(asked, Patches(32, 1, 3), 24)
     assert (len(found.train), len(found.held_out), len(found.classes)) == (1511, 168, 9)
+
+
+def test_a_published_pair_says_how_pictures_are_read(tmp_path: Path) -> None:
+    blueprint = Blueprint.of("clip", "debug")
+    library.save(Model(blueprint.build(), blueprint), tmp_path)
+    said = {"size": {"shortest_edge": 12}, "crop_size": {"height": 12, "width": 12}, "do_center_crop": True}
+    said |= {"resample": 3, "image_mean": [0.4], "image_std": [0.3]}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(said))
+    reads = library.load(tmp_path).reads
+    assert reads is not None and reads.processor == Patches(12, 4, 1, (0.4,), (0.3,), "bicubic", "crop")

@@ -226,7 +226,8 @@ def test_debug_alone_trains_any_name_and_it_writes(name: str, tmp_path: Path):
     if "weft generate" in done.out:
         assert good("generate", tmp_path / "run", "--prompt", "", "--tokens", 3).out
     else:  # an encoder says nothing of writing, and does not
-        assert "reads whole rows" in weft("generate", tmp_path / "run", "--prompt", "").err
+        said = weft("generate", tmp_path / "run", "--prompt", "").err
+        assert "reads whole rows" in said or "makes no text" in said
     assert load(tmp_path / "run").config.width == 48
 
 

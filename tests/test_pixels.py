@@ -17,7 +17,7 @@ from weft.data.signals.colours import nearest, palette
 from weft.data.signals.made import SHAPES, made_pictures
 from weft.generate import generate
 from weft.models import Blueprint
-from weft.nn import Decoder
+from weft.nn import Decoder, Encoder
 from weft.objectives import NextToken
 from weft.recipes.modalities.pixel_rows import PixelRows, nats_by_class, openings, pictures_of
 from weft.recipes.modality import Drawn
@@ -99,7 +99,8 @@ def test_what_is_drawn_hangs_on_the_class_and_the_seed_alone() -> None:
     module = MODEL.build(seed=3)
     assert isinstance(module, Decoder)
     with torch.no_grad():
-        module.embed.weight.mul_(20)
+        for part in module.embed.parameters():
+            part.mul_(20)
     asked = openings(COLOURS, SHAPES, 8, ["disc", "cross", "disc"])
     assert asked == [[8, 1], [8, 2], [8, 1]]
     drawn = pictures_of(module, COLOURS, asked, Drawn(seed=4))
@@ -140,9 +141,10 @@ def test_a_model_of_pixels_trains_resumes_draws_and_is_judged(tmp_path: Path) ->
     good("generate", run, "--prompt", "disc", "--prompt", "cross", "--count", 3, "--out", grid)
     with Image.open(grid) as made:
         assert made.size[0] == 3 * 60 + 4
-    assert "leave --tokens out" in weft("generate", run, "--tokens", 3, "--out", grid, "--overwrite").err
+    assert "leave --tokens" in weft("generate", run, "--tokens", 3, "--out", grid, "--overwrite").err
     assert "no class is called" in weft("generate", run, "--prompt", "dog", "--out", grid, "--overwrite").err
-    assert "accuracy" in good("eval", run, "--data", data).out
+    scored = good("eval", run, "--data", data)
+    assert "of 10 pixels of" in scored.out and "what is called train is left out" in scored.err
     judge = tmp_path / "judge"
     good("train", "vit", "--data", data, "--out", judge, "--quiet", "--set", "model.size=debug", "--set",
          "model.image=12", "--set", "train.steps=3", "--set", "train.batch=8")  # fmt: skip
@@ -150,13 +152,15 @@ def test_a_model_of_pixels_trains_resumes_draws_and_is_judged(tmp_path: Path) ->
     assert found["pictures"] == 10 and 0 <= found["right"] <= 1 and found["frechet"] >= 0
     assert set(found["right_by_class"]) == set(SHAPES)
     assert "pictures are what was asked" in good("eval", run, "--judge", judge, "--data", data, "--count", 1).out
+    said = good("generate", run, "--judge", judge, "--count", 2, "--out", tmp_path / "judged.png").out
+    assert "are taken for what was asked" in said
     assert "draws no pictures" in weft("eval", judge, "--judge", judge, "--data", data).err
     vectors = tmp_path / "vectors.npy"
     good("embed", judge, "--input", data, "--out", vectors)
     model = library.load(judge)
     files = sorted(path for path in data.rglob("*.png"))
     states = model.encode(model.rows(files))
-    assert isinstance(model.module, library.nn.Encoder)
+    assert isinstance(model.module, Encoder)
     np.testing.assert_allclose(np.load(vectors), model.module.pool(states).detach(), rtol=1e-5, atol=1e-6)
     assert model.logits(model.rows(files[:2])).shape == (2, 5)
     assert "it makes no vectors" in weft("embed", run, "--input", data, "--out", tmp_path / "x.npy").err

@@ -21,10 +21,13 @@ from weft.data.signals.made import made_pictures
 from weft.data.signals.question_rows import Form, QuestionRows
 from weft.data.signals.questions import Question, QuestionSettings, of_file, read_questions
 from weft.files import DamagedFile
+from weft.hub import Model
 from weft.models import Blueprint
+from weft.models.seeing import Seeing
 from weft.objectives import TERM
 from weft.objectives.writing import NextToken
 from weft.recipes.modalities.question_answers import answers, scored
+from weft.recipes.modalities.question_feed import form_of
 
 Image = pytest.importorskip("PIL.Image", reason="pictures are read with pillow")
 PROCESSOR = Patches(12, 4, 1)
@@ -47,9 +50,11 @@ def batch_of(rows: QuestionRows, *samples: int, epoch: int = 0) -> Batch:
     return rows.batch([Place(epoch, sample) for sample in samples])
 
 
-def model_for(rows: QuestionRows) -> torch.nn.Module:
+def model_for(rows: QuestionRows) -> Seeing:
     ids = rows.form.token
-    return Blueprint.of("llava", "debug").change("text.vocab", str(ids + 1)).change("token", str(ids)).build(seed=1)
+    module = Blueprint.of("llava", "debug").change("text.vocab", str(ids + 1)).change("token", str(ids)).build(seed=1)
+    assert isinstance(module, Seeing)
+    return module
 
 
 def test_the_answer_and_its_end_are_asked_for_and_nothing_else() -> None:
@@ -304,3 +309,19 @@ def test_a_model_goes_on_with_its_own_words_and_pixels(tmp_path: Path) -> None:
     good("train", first, "--debug", *short, "--out", second)
     for name in ("tokenizer.json", "processor.json"):
         assert (first / name).read_bytes() == (second / name).read_bytes()
+
+
+@pytest.mark.parametrize("size", ["debug", "small"])
+def test_a_picture_has_as_many_places_as_its_tower_makes_states(size: str, tmp_path: Path) -> None:
+    model = Blueprint.of("llava", size)
+    image = model.config.image.config
+    processor = Patches(image.image, image.patch, image.channels)
+    pixels, _ = made_pictures(2, image.image, image.channels, 0)
+    form = form_of(model, rows_of().form.tokenizer, processor, blind=False)
+    module = model.build(seed=0)
+    assert isinstance(module, Seeing)
+    assert module.look(torch.from_numpy(processor.rows(pixels))).shape[1] == form.states
+    library.save(Model(module, model), tmp_path)
+    assert library.load(tmp_path).blueprint == model
+    with pytest.raises(ValueError, match="the processor cuts 6 x 6"):
+        form_of(model, form.tokenizer, Patches(6, 3), blind=False)

@@ -12,12 +12,11 @@ import typer
 from weft.cli.prompting import numbers
 from weft.cli.shared import between, note, opened, print_figures, printer, unheard
 from weft.data import RowKind
-from weft.data.signals import PROCESSOR
 from weft.hub import find
 from weft.hub.score import score
 from weft.nn import Decoder
 from weft.recipes.folder import text_settings, trained_with
-from weft.recipes.modality import of_folder
+from weft.recipes.modality import of_folder, reads_signals
 
 
 def command(
@@ -25,7 +24,7 @@ def command(
 ) -> None:
     """Print the held-out likelihood. rows: None asks the folder how the model was trained."""
     folder = find(name)
-    if (folder / PROCESSOR).is_file():
+    if reads_signals(folder):
         unheard("text, and this model reads signals: leave it out", {"rows": rows, "stride": stride})
         signals(name, folder, data, as_json=as_json)
         return

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from weft.cli.shared import note, opened, printer
 from weft.data.progress import counted
-from weft.data.signals import LogMel, Waveform, read_sound
+from weft.data.signals import read_sound
 from weft.files import write_bytes
 from weft.hub import find
+from weft.hub.hearing import processor_of
 from weft.hub.spoken import FORMATS
 from weft.hub.transcribe import How, transcribe
 from weft.outputs import check_file
@@ -24,9 +25,7 @@ def command(files: Sequence[Path], name: str, how: How, out: Path | None, form: 
     for target in targets.values():
         check_file(target, reads=tuple(files), overwrite=overwrite)
     model = opened(find(name))
-    processor = None if model.reads is None else model.reads.processor
-    if not isinstance(processor, LogMel | Waveform):
-        raise ValueError(f"{name} hears no sounds: name a model that was trained on some")
+    processor = processor_of(model)
     for file in files:
         samples = read_sound(file, rate=processor.rate)
         seconds = len(samples) / processor.rate

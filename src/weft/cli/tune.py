@@ -137,5 +137,14 @@ def predict(
     from weft.cli import tuning
 
     given = tuning.Columns(text, pair, label, tuple(choices or ()), header)
-    asked = dict(score=score, overwrite=overwrite, as_json=as_json)
-    tuning.predict(name, data, out, given, device or "auto", among=among, **asked)
+    tuning.predict(
+        name,
+        data,
+        out,
+        given,
+        device or "auto",
+        among=among,
+        score=score,
+        overwrite=overwrite,
+        as_json=as_json,
+    )

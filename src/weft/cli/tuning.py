@@ -11,12 +11,11 @@ from typing import get_args
 from rich.table import Table
 
 from weft.cli.shared import between, note, printer, unheard
-from weft.data.signals import PROCESSOR
 from weft.hub import find
 from weft.objectives.tasks_head import Pooling
 from weft.outputs import check_file
 from weft.recipes import tuning as recipes
-from weft.recipes.modality import of_folder
+from weft.recipes.modality import of_folder, reads_signals
 from weft.recipes.tuning import USUAL, Columns, Outcome, Tuning
 from weft.registry import suggest
 from weft.settings import SettingError, change
@@ -120,7 +119,7 @@ def predict(
     """Predict, and print how many and, where asked, the metric."""
     check_file(out, reads=(data,), overwrite=overwrite)
     folder = find(name)
-    if (folder / PROCESSOR).is_file():
+    if reads_signals(folder):
         if given.said:
             raise ValueError(f"{', '.join(given.said)} is said of columns, and {name} reads signals: leave it out")
         modality = of_folder(folder)
@@ -141,4 +140,6 @@ def predict(
         printer().print(f"{done.score}, 95% interval {between(done.interval)}")
     for more in done.more:
         printer().print(str(more))
+    for part in done.parts:
+        printer().print(f"  {part.name}: {part.score.value:.4g}, {between(part.interval)}, of {part.examples:,}")
     printer().print(f"{done.examples:,} predictions: {out}", soft_wrap=True)

@@ -26,7 +26,7 @@ class Autoregression:
     @property
     def title(self) -> str:
         """For people."""
-        own = " of each column" if self.apart else ""
+        own = " of each column" if self.apart and len(self.bias) > 1 else ""
         return f"linear autoregression of the last {self.order}{own}"
 
     @classmethod

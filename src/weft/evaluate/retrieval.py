@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from weft.batch import Batch, Dataset, Tokenizer
 from weft.data.captions import rows_of
@@ -67,10 +66,22 @@ def recalls(texts: Tensor, images: Tensor, right: np.ndarray) -> dict[str, np.nd
     return {f"{side}_recall_at_{most}": found < most for most in reversed(NEAREST) for side, found in sides.items()}
 
 
-def prompted(towers: Towers, classes: Mapping[str, Sequence[str]], tokenizer: Tokenizer, context: int) -> Tensor:
-    """A vector of length 1 for each class, fp32 [C, E]: the mean of its prompts' (Radford et al. 2021, §3.1.4)."""
-    means = [vectors_of_texts(towers, prompts, tokenizer, context).mean(dim=0) for prompts in classes.values()]
-    return functional.normalize(torch.stack(means), dim=-1)
+@torch.no_grad()
+def classified(
+    towers: Towers,
+    images: Tensor,
+    classes: Mapping[str, Sequence[str]],
+    tokenizer: Tokenizer,
+    context: int,
+) -> Tensor:
+    """p(class | picture), fp32 [N, C], of vectors [N, E]: a softmax over all prompts of all classes, of which a class
+    has the sum of its own. (Radford et al. 2021, §3.1.4, take the mean of the prompts' vectors: theirs say one thing in
+    many ways, and a class's here may be many things.)"""
+    texts = [prompt for prompts in classes.values() for prompt in prompts]
+    vectors, device = vectors_of_texts(towers, texts, tokenizer, context), towers.scale.device
+    shares = towers.scores(vectors.to(device), images.to(device)).mT.softmax(dim=-1).cpu()  # [N, prompts]
+    parts = shares.split([len(prompts) for prompts in classes.values()], dim=-1)
+    return torch.stack([part.sum(dim=-1) for part in parts], dim=-1)
 
 
 def share(name: str, hits: np.ndarray, of: str) -> Score:
@@ -92,6 +103,6 @@ def scored(
         said = f"share of {len(found):,} {one}s whose own {other} is among the {most} nearest of theirs{read}"
         told[name] = share(name, found, said)
     if zero_shot is not None:
-        said = f"share of {len(zero_shot):,} images nearest to the mean prompt of their class, of {classes}"
+        said = f"share of {len(zero_shot):,} images whose class has the likeliest prompts, of {classes}"
         told["zero_shot_accuracy"] = share("zero_shot_accuracy", zero_shot, said)
     return told

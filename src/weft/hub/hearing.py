@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from weft.data.signals import LogMel, Waveform
 from weft.data.tokenizers import PieceTable, Speech
 from weft.generate import GREEDY, generate
 from weft.generate.cached import evaluating, padded
@@ -55,6 +57,40 @@ def check_hears(model: Model) -> None:
     )
 
 
+def row_of(model: Model, name: str, samples: np.ndarray) -> Tensor:
+    """A sound fp32 [samples], at the rate of the model's processor, as a row [T, C] that the model can read.
+
+    ValueError, with its name, for one that is too short or too long, and where the model does not say how it hears.
+    """
+    processor = processor_of(model)
+    try:
+        row = processor(samples)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+    module = model.module
+    assert isinstance(module, Encoder | EncoderDecoder)
+    embed, seconds = module.embed, len(samples) / processor.rate
+    if embed.extent(len(row)) < 1:
+        raise ValueError(f"{name} lasts {seconds:g} seconds, which is too short for this model to hear anything")
+    if embed.context is not None and len(row) > embed.context:
+        raise ValueError(
+            f"{name} lasts {seconds:g} seconds, and this model hears at most "
+            f"{seconds * embed.context / len(row):.3g} at once: write it down in pieces (weft transcribe)"
+        )
+    return row
+
+
+def processor_of(model: Model) -> LogMel | Waveform:
+    """How a model hears. ValueError where it does not say it."""
+    processor = None if model.reads is None else model.reads.processor
+    if not isinstance(processor, LogMel | Waveform):
+        raise ValueError(
+            "this model does not say how it hears sounds (processor.json, preprocessor_config.json): name one that was "
+            "trained on some"
+        )
+    return processor
+
+
 @torch.inference_mode()
 def heard(
     model: Model, rows: Sequence[Tensor], *, batch: int = ROWS, advance: Callable[[int], None] = lambda more: None
@@ -90,7 +126,8 @@ def _texts(model: Model, rows: list[Tensor]) -> list[str]:
     )
     with evaluating(list(module.modules())):
         scores = module.logits(module(tokens, here)[0], CLASSES)  # [B, classes]
-    classes: tuple[str, ...] = () if model.reads is None else model.reads.classes
+    assert model.reads is not None, "its processor made the rows"
+    classes = model.reads.classes
     return [classes[number] if number < len(classes) else str(number) for number in scores.argmax(dim=-1).tolist()]
 
 

@@ -16,7 +16,7 @@ from weft.data.tokenizers import PieceTable, Speech
 from weft.files import DamagedFile
 from weft.generate.ctc import say_at
 from weft.generate.timed import Rules, TimeRules, likeliest_first, write_down
-from weft.hub.hearing import CTC, begins_of, check_hears, heard, speech_of
+from weft.hub.hearing import CTC, begins_of, check_hears, heard, processor_of, row_of, speech_of
 from weft.hub.model import Model
 from weft.hub.spoken import Said, Transcript, Word, lined
 from weft.hub.stops import FILE
@@ -26,7 +26,7 @@ from weft.nn.vectors import CTCHead
 
 LONGEST = 30.0  # seconds that a model is given at once, where it does not say
 _MIDDLE = 2 / 3  # of a piece: behind it the quietest moment is where it is cut
-_MOMENT = 0.02  # seconds
+_MOMENT, _LEAST = 0.02, 0.1  # seconds: what is called quiet, and the shortest piece
 _SILENCE = ("<|nospeech|>", "<|nocaptions|>")
 
 
@@ -51,9 +51,7 @@ def transcribe(
     advance: hears of each second that is done. ValueError for a model that hears nothing, and for what it cannot be
     told."""
     check_hears(model)
-    processor = None if model.reads is None else model.reads.processor
-    if not isinstance(processor, LogMel | Waveform):
-        raise ValueError("this model does not say how it hears sounds (processor.json, preprocessor_config.json)")
+    processor = processor_of(model)
     asked, module = how or How(), model.module
     seconds = len(samples) / processor.rate
     speech = speech_of(model) if isinstance(module, EncoderDecoder) else None
@@ -62,11 +60,11 @@ def transcribe(
     if how is not None and (how.language is not None or how.translate):
         begins_of(model, how.language, translate=how.translate)  # which says that it is not told
     if isinstance(module, Encoder) and CTC in module.heads:
-        words = _words(model, module, processor, samples, advance)
+        words = _words(model, module, name, samples, advance)
         return Transcript(name, seconds, lined(words), words)
     said = list[Said]()
     for start, piece in pieces(samples, processor.rate, _longest(module, processor)):
-        text = heard(model, [processor(piece)])[0]
+        text = heard(model, [row_of(model, name, piece)])[0]
         said.append(Said(text, start / processor.rate, (start + len(piece)) / processor.rate))
         advance(len(piece) / processor.rate)
     return Transcript(name, seconds, tuple(one for one in said if one.text))
@@ -83,12 +81,12 @@ def _longest(module: nn.Module, processor: LogMel | Waveform) -> float:
 
 def pieces(samples: np.ndarray, rate: int, longest: float) -> Iterator[tuple[int, np.ndarray]]:
     """A sound of any length in pieces of at most `longest` seconds, each with its first sample's number, cut where its
-    last third is quietest; a last one too short to be heard goes to the one before, which is then cut shorter."""
+    last third is quietest, and so that the last one is no shorter than a tenth of a second."""
     start, most, moment = 0, int(longest * rate), max(1, int(_MOMENT * rate))
     while len(samples) - start > most:
         first = start + int(_MIDDLE * most)
-        count = (start + most - first) // moment
-        stop = start + most
+        stop = max(first, min(start + most, len(samples) - int(_LEAST * rate)))
+        count = (stop - first) // moment
         if count:
             power = np.square(samples[first : first + count * moment]).reshape(count, moment).mean(axis=1)
             stop = first + (int(power.argmin()) + 1) * moment
@@ -98,15 +96,15 @@ def pieces(samples: np.ndarray, rate: int, longest: float) -> Iterator[tuple[int
 
 
 def _words(
-    model: Model, module: Encoder, processor: LogMel | Waveform, samples: np.ndarray, advance: Callable[[float], None]
+    model: Model, module: Encoder, name: str, samples: np.ndarray, advance: Callable[[float], None]
 ) -> tuple[Word, ...]:
     """Words with their times, by the places whose labels say them."""
     assert isinstance(module.heads[CTC], CTCHead)
-    tokenizer, found = model.need_tokenizer(), list[Word]()
+    tokenizer, processor, found = model.need_tokenizer(), processor_of(model), list[Word]()
     stride = module.embed.needs(3) - module.embed.needs(2) if isinstance(module.embed, Convolved) else 1
     step = (processor.step if isinstance(processor, LogMel) else 1) * stride / processor.rate  # seconds of a place
     for start, piece in pieces(samples, processor.rate, _longest(module, processor)):
-        at, begin = say_at(module, [processor(piece)])[0], start / processor.rate
+        at, begin = say_at(module, [row_of(model, name, piece)])[0], start / processor.rate
         at = [one for one in at if one.label < tokenizer.vocab]
         last = begin + len(piece) / processor.rate
         held, times = b"", (begin, begin)

@@ -82,7 +82,9 @@ def belongings(folder: Path, plan: Plan, origin: Origin) -> tuple[Tokenizer | No
     """The folder's tokenizer, and the origin with all that belongs to the model. LoadError for what is damaged, and for
     a tokenizer of another model."""
     tokenizer = published_tokenizer(folder) if plan.config else read_tokenizer(folder)
-    vocab = max(plan.blueprint.config.vocab, written_vocab(plan.blueprint.empty(), plan.blueprint.config))
+    vocab = plan.blueprint.config.vocab
+    if tokenizer is not None and tokenizer.vocab > vocab:
+        vocab = max(vocab, written_vocab(plan.blueprint.empty(), plan.blueprint.config))  # labels, of one that hears
     if tokenizer is not None and tokenizer.vocab > vocab:
         raise LoadError(
             f"{folder}: the tokenizer has {tokenizer.vocab} ids, the model's embedding {vocab}: "

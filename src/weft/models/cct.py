@@ -66,6 +66,7 @@ class Convolved(Stem):
     def __init__(self, c: CCT, position: StemPosition) -> None:
         super().__init__()
         self.image, self.channels, self.stride, self.places = c.image, c.channels, c.stride, c.image**2
+        self.tokens = c.side**2
         self.weight, self.types, self.position = None, None, position
         sizes = [c.channels, *[c.inner] * (c.convolutions - 1), c.width]
         self.kernels = nn.ParameterList([torch.empty(b, a, c.kernel, c.kernel) for a, b in pairwise(sizes)])
@@ -81,6 +82,10 @@ class Convolved(Stem):
     def context(self) -> int:
         """Pixels of an image."""
         return self.places
+
+    def extent(self, length: int) -> int:
+        """Tokens of an image."""
+        return self.tokens
 
     def lay(self, here: Layout, length: int) -> Layout:
         """Tokens stand where convolutions put them. ValueError for less than an image, and for pixels elsewhere."""

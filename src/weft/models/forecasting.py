@@ -12,23 +12,16 @@ from torch.nn import functional
 from weft.nn import Auxiliary, Encoder, Layout, Linear, Stack
 from weft.nn.encoder import Head
 from weft.nn.stem import Stem
+from weft.nn.vectors import VectorHead
 
 
-class Departure(Head):
+class Departure(VectorHead):
     """A simpler answer, which stands behind the state, and by how much it is wrong: x [.., D + C] -> out(x[: D]) +
     x[D :], [.., C]. It begins at the simpler answer."""
-
-    def __init__(self, width: int, channels: int) -> None:
-        super().__init__()
-        self.out = Linear(width, channels)
 
     def forward(self, x: Tensor, table: Tensor | None = None) -> Tensor:
         width = self.out.width_in
         return self.out(x[..., :width]) + x[..., width:]  # [.., C]
-
-    def nats(self, x: Tensor, labels: Tensor, table: Tensor | None = None, *, ignored: int = -100) -> Tensor:
-        """ValueError: it gives no probabilities."""
-        raise ValueError("this head tells numbers, of which there is no -log p: hold its vectors against others")
 
     def reset(self) -> None:
         for parameter in self.out.parameters():

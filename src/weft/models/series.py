@@ -35,7 +35,7 @@ class Series(NoIds):
     dropout: float = 0.1
     attention_dropout: float | None = None  # of the attention weights; None: dropout. Above 0 it takes slower kernels
     tasks: tuple[str, ...] = ("next",)
-    lags: int = 0  # vectors of the linear autoregression beside the stack; of "hidden", above 0: the line between
+    lags: int | None = None  # vectors of a linear autoregression beside the stack (of "hidden": a line); None: none
     reads: Literal["values", "rises"] = "values"  # rises: by how much vectors are above their row's first
 
 
@@ -56,7 +56,7 @@ def build(c: Series, *, position: Scheme | None = None, attention: type[Attentio
     field = Field(scheme.field(c.heads, head_width, bidirectional=both), Full() if both else Causal())
     stem = Vectors(c.channels, c.width, position=scheme.stem(c.width, c.context), dropout=c.dropout)
     stack = Stack(layers, fields={"self": field}, norm=norm())
-    if not c.lags:
+    if c.lags is None:
         if c.reads == "rises":
             raise ValueError("reads = rises says nothing of how high a series is: let a line say it, lags = 1 or more")
         return Encoder(stem, stack, {task: VectorHead(c.width, c.channels) for task in c.tasks})

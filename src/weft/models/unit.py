@@ -111,7 +111,7 @@ SMALL: dict[str, Any] = dict(
     text=dict(family="bert", parts=NONE, config=dict(
         vocab=4000, context=64, width=128, depth=2, heads=4, hidden=256, dropout=0.2, pooler=False, tasks=[])),
     image=dict(family="cct", parts=NONE, config=dict(
-        image=28, width=128, depth=4, heads=4, hidden=256, convolutions=2, inner=64, tasks=[])),
+        image=28, width=128, depth=3, heads=4, hidden=256, convolutions=3, inner=32, tasks=[])),
     width=128, depth=2, heads=4, hidden=256,
 )
 FAMILIES.register("unit", Family(

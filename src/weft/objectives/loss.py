@@ -41,13 +41,15 @@ class Objective(ABC):
 
     carriers: the bare modules that it can be asked of. of_signals: its rows are signals', not texts'. pairs: its data
     are pairs of texts, not texts. likelihood: its term "loss" is -log p of all of the text, which may be said in bits
-    per byte. alone: a saved model can be asked; nothing else was trained beside it.
+    per byte. unit: what the term "loss" is, for people. alone: a saved model can be asked; nothing else was trained
+    beside it.
     """
 
     carriers: ClassVar[tuple[type[nn.Module], ...]] = (nn.Module,)
     of_signals: ClassVar[bool] = False
     pairs: ClassVar[bool] = False
     likelihood: ClassVar[bool] = True
+    unit: ClassVar[str] = "nats"
     alone: ClassVar[bool] = True
 
     @abstractmethod

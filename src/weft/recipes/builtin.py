@@ -32,6 +32,7 @@ _FILES = (
     "python_stdlib",
     "shakespeare_char",
     "shakespeare_half_hour",
+    "sunspots",
     "unit_three",
 )
 SHIPPED: dict[str, Path] = {}  # by the name it is registered under: what `weft cp` copies

@@ -2,7 +2,7 @@
 
     weft train cartpole_cloning --out runs/cartpole_cloning
 
-Cost: about four minutes on two cores. What it comes to is about the mean return of what it saw: what
+Cost: about three minutes on two cores. What it comes to is about the mean return of what it saw: what
 `cartpole_decision` is held against.
 """
 

@@ -1,15 +1,21 @@
 """Spoken digits, told apart by a Conformer that never heard the speaker: five speakers, one of them left out.
 
-    weft train digits_ctc --data recordings.tar.gz --set data.held_out_speaker=george --out runs/george
+    for who in george jackson lucas nicolas yweweler; do
+      weft train digits_ctc --data recordings.tar.gz --set data.held_out_speaker=$who --out runs/$who
+    done
     weft predict runs/george --data more/ --out heard.jsonl
     weft transcribe sound.wav runs/george
 
 Data: the recordings of the Free Spoken Digit Dataset, a folder or an archive of digit_speaker_index.wav. Each digit is
 one label (connectionist temporal classification). Every sound is played faster or slower, louder or softer, in noise,
-by another throat, and with parts left out, in each epoch otherwise.
+by another throat, and with parts left out, in each epoch otherwise. Without a speaker that is left out, the first five
+recordings of each digit and speaker are held out.
+
+Cost: 4 minutes of training on two cores are asked for, of each speaker. Expect an accuracy (the share of the speaker's
+recordings that are heard as the digit) of at least 0.95 in the mean of the five, and of at least 0.88 of each.
 """
 
-from weft.data.signals.speech import SoundAugment, SpeechSettings
+from weft.data.signals import SoundAugment, SpeechSettings
 from weft.models import Blueprint
 from weft.recipes.modality import DEBUG_STEPS
 from weft.recipes.recipe import Recipe
@@ -22,12 +28,12 @@ recipe = Recipe(
         attention_dropout=0.0,
     ),
     data=SpeechSettings(
-        source="spoken_digits", tokenizer="word", rate=8000, normalise=True, alike=64,
+        source="spoken_digits", tokenizer="word", rate=8000, normalise=True, alike=32,
         augment=SoundAugment(speed=0.2, volume=6, noise=0.5, warp=0.15, bands=2, band=8, spans=2, span=8),
     ),
     train=TrainSettings(
-        steps=900, batch=64, optimiser="muon", rate=4e-3, schedule="linear", floor=0.0, weight_decay=0.1,
-        checkpoint_every=0, log_every=10,
+        minutes=4, batch=32, optimiser="muon", rate=4e-3, schedule="linear", floor=0.0, weight_decay=0.1, workers=1,
+        checkpoint_every=0, log_every=20,
     ),
     debug=(*DEBUG_STEPS, ("data.source", "made_sounds"), ("data.held_out_speaker", "ben")),
     story=__doc__ or "",

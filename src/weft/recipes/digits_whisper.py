@@ -10,7 +10,7 @@ is of sequences of his. Rows are as long as a sequence, at most 8 seconds, of 50
 Cost: 13 minutes of training on two cores are asked for. Expect a word error rate of at most 12%.
 """
 
-from weft.data.signals.speech import SoundAugment, SpeechSettings
+from weft.data.signals import SoundAugment, SpeechSettings
 from weft.models import Blueprint
 from weft.recipes.modality import DEBUG_STEPS
 from weft.recipes.recipe import Recipe
@@ -24,12 +24,12 @@ recipe = Recipe(
     ),
     data=SpeechSettings(
         source="spoken_digits", held_out_speaker="yweweler", tokenizer="word", rate=8000, window=0.032, step=0.02,
-        normalise=True, join=8, gap=0.3, alike=64,
+        normalise=True, join=8, gap=0.3, alike=32,
         augment=SoundAugment(speed=0.2, volume=6, noise=0.5, warp=0.15, bands=2, band=8, spans=2, span=10),
     ),
     train=TrainSettings(
-        minutes=13, batch=64, optimiser="muon", rate=4e-3, schedule="linear", floor=0.0, weight_decay=0.1,
-        checkpoint_every=200, log_every=10,
+        minutes=13, batch=32, optimiser="muon", rate=4e-3, schedule="linear", floor=0.0, weight_decay=0.1, workers=1,
+        checkpoint_every=500, log_every=20,
     ),
     debug=(*DEBUG_STEPS, ("data.source", "made_sounds"), ("data.held_out_speaker", "ben"), ("data.join", "2"),
            ("data.gap", "0.1")),

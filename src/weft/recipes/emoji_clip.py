@@ -3,8 +3,13 @@
     weft train emoji_clip --data noto_emoji/ --out runs/emoji   # the folder with train.tsv and train_32x32_rgb.npy.gz
     weft predict runs/emoji --data pictures/ --out found.jsonl
 
-Cost: 10 minutes of training on two cores are asked for.
+Cost: 12 minutes of training on two cores are asked for. 168 rows are held out, with their twins (see data.alike). A
+text to train on is the caption, the caption behind its subgroup, or group and subgroup: train.tsv's own columns, and
+no other source. Recalls are of the held-out captions alone; those "with columns" read "subgroup: caption", and know
+more. A picture's group is told by the prompts "group, subgroup", with a subgroup from each of the 98 there are.
 """
+
+from typing import Any
 
 from weft.data.captions import CaptionSettings
 from weft.data.captions.settings import SEXES
@@ -20,28 +25,32 @@ DATA = CaptionSettings(
     text_column="caption",
     templates=("{caption}", "{subgroup}: {caption}", "{group}, {subgroup}"),
     asked="{subgroup}: {caption}",
-    drop=0.1,
+    drop=0.2,
     alike=TWINS,
     class_column="group",
     prompts=("{group}, {subgroup}",),
-    augment=Augment(flip=False, zoom=0.2, turn=10, colour=0.2, erase=0.1),
+    augment=Augment(flip=True, zoom=0.25, turn=12, colour=0.2, erase=0.2),
 )
-TEXT = dict(width=128, depth=1, heads=4, hidden=256, context=24, attention_dropout=0.1)
-IMAGE = dict(image=32, width=128, depth=3, heads=4, hidden=256, convolutions=3, inner=32, dropout=0.1, tasks=[])
+TEXT: dict[str, Any] = dict(width=128, depth=1, heads=4, hidden=256, context=24, attention_dropout=0.1)
+IMAGE: dict[str, Any] = dict(
+    image=32, width=128, depth=3, heads=4, hidden=256, convolutions=3, inner=32, dropout=0.1, tasks=[]
+)
 TRAIN = TrainSettings(
-    minutes=10,
+    minutes=12,
     batch=128,
     optimiser="muon",
     rate=3e-3,
     schedule="linear",
     floor=0.0,
     weight_decay=0.2,
-    evaluate_every=50,
-    checkpoint_every=0,
+    evaluate_every=250,
+    checkpoint_every=250,
     log_every=10,
+    workers=1,
 )
 DEBUG = (
     *DEBUG_STEPS,
+    ("model.width", "48"),
     ("data.source", "made_captions"),
     ("data.text_column", "text"),
     ("data.templates", "{text},a {colour} {shape}"),

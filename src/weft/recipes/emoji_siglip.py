@@ -3,7 +3,7 @@
     weft train emoji_siglip --data noto_emoji/ --out runs/emoji_siglip
     weft eval runs/emoji_siglip --data pictures.tsv
 
-Cost: 10 minutes of training on two cores are asked for. The data, the towers and the figures are those of emoji_clip.
+Cost: 12 minutes of training on two cores are asked for. The data, the towers and the figures are those of emoji_clip.
 """
 
 from weft.models import Blueprint

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from weft.data.signals import PROCESSOR
 from weft.data.sources import Say, quiet
 from weft.hub import read_blueprint
+from weft.hub.preprocessor import FILE, WHOLE
 from weft.models import FAMILIES, Blueprint
 from weft.recipes.predicted import Predicted
 from weft.registry import Registry, UnknownName
@@ -185,3 +186,12 @@ def of_folder(folder: Path) -> Modality:
 
     data = data_settings(folder)
     return of_family(read_blueprint(folder).family) if data is None else modality_of(data)
+
+
+def reads_signals(folder: Path) -> bool:
+    """Whether the model in a folder reads signals alone, and the folder says how they become rows: as weft or as others
+    publish it."""
+    if (folder / PROCESSOR).is_file():
+        return True
+    said = any((folder / name).is_file() for name in (FILE, WHOLE))
+    return said and FAMILIES.get(read_blueprint(folder).family).reads == "signals"

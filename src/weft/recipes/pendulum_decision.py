@@ -20,7 +20,7 @@ recipe = Recipe(
     model=Blueprint.of("decision_transformer", "small", width=64, depth=2, heads=4, dropout=0.1, attention_dropout=0.0),
     data=EpisodeSettings(source="played", world="Pendulum-v1", count=1000, window=10),
     train=TrainSettings(
-        steps=3000,
+        steps=2500,
         batch=128,
         rate=2e-3,
         weight_decay=1e-2,
@@ -29,6 +29,6 @@ recipe = Recipe(
         checkpoint_every=500,
         log_every=10,
     ),
-    debug=(*DEBUG_STEPS, ("data.source", "made_episodes")),
+    debug=(*DEBUG_STEPS, ("data.source", "made_episodes"), ("data.world", "")),
     story=__doc__ or "",
 )

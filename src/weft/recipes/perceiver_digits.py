@@ -8,7 +8,7 @@ first five recordings of each digit and speaker. Cost: 5 minutes of training on 
 accuracy of at least 0.85.
 """
 
-from weft.data.signals.speech import SoundAugment, SpeechSettings
+from weft.data.signals import SoundAugment, SpeechSettings
 from weft.models import Blueprint
 from weft.objectives import Classes
 from weft.recipes.modality import DEBUG_STEPS
@@ -18,7 +18,7 @@ from weft.training.settings import TrainSettings
 recipe = Recipe(
     name="perceiver_digits",
     model=Blueprint.of(
-        "perceiver", "small", latents=32, latent_width=96, blocks=1, depth=4, heads=4, cross_heads=1, qk_width=96,
+        "perceiver", "small", latents=32, latent_width=96, blocks=1, depth=4, heads=4, cross_heads=4, qk_width=96,
         channels=40, grid=[160], bands=16, classes=10,
     ),
     objective=Classes(smoothing=0.1),
@@ -28,7 +28,7 @@ recipe = Recipe(
     ),
     train=TrainSettings(
         minutes=5, batch=64, optimiser="muon", rate=4e-3, schedule="linear", floor=0.0, weight_decay=0.1,
-        checkpoint_every=200, log_every=10,
+        checkpoint_every=500, log_every=20, workers=1,
     ),
     debug=(*DEBUG_STEPS, ("model.channels", "8"), ("model.grid", "64"), ("model.classes", "10"),
            ("data.source", "made_sounds"), ("data.normalise", "false"), ("objective.smoothing", "0")),

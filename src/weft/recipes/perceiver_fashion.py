@@ -17,7 +17,7 @@ from weft.training.settings import TrainSettings
 recipe = Recipe(
     name="perceiver_fashion",
     model=Blueprint.of(
-        "perceiver", "small", latents=32, latent_width=96, blocks=1, depth=4, heads=4, cross_heads=1, qk_width=96,
+        "perceiver", "small", latents=32, latent_width=96, blocks=1, depth=4, heads=4, cross_heads=4, qk_width=96,
         channels=1, grid=[28, 28], bands=8, classes=10,
     ),
     objective=Classes(smoothing=0.1),

@@ -96,7 +96,7 @@ def act(
         past = np.concatenate((past, now[:, None]), axis=1)[:, -processor.window :]  # [n, up to window, C]
         told = next_actions(model, processor, past, time)  # [n, A]
         if processor.discrete:
-            told = _drawn(told, [draws[row] for row in still])
+            told = _drawn(told, [draws[row] for row in still.tolist()])
         past[:, -1, 1 + processor.state :] = told
         steps = [worlds[row].act(action) for row, action in zip(still, told.astype(np.float32), strict=True)]
         got[still] += [step.reward for step in steps]

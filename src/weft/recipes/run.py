@@ -29,7 +29,7 @@ from weft.training.world import World, join
 class Report:
     """What a run came to: held-out figures, baselines, and where everything is. baselines: in what the model is judged
     by, bits per byte of text, else what its loss is. loss: what that is, for people. makes: of a model that makes
-    signals, what a file of one may be called; "" where it makes none."""
+    signals, what may stand behind --out; "" where it makes none."""
 
     out: Path
     figures: dict[str, float]

@@ -9,6 +9,7 @@ from weft.data.signals.prepare import SIGNAL_SOURCES, Signals, prepare_signals
 from weft.data.signals.processors import PROCESSOR, PROCESSORS, Processor, Reads, read_processor, write_processor
 from weft.data.signals.settings import Augment, PixelSettings, SignalSettings
 from weft.data.signals.sound import read_sound
+from weft.data.signals.speech import SoundAugment, SpeechSettings
 from weft.data.signals.steps import Steps, Windows
 from weft.data.signals.wave import Waveform
 
@@ -29,6 +30,8 @@ __all__ = [
     "Reads",
     "SignalSettings",
     "Signals",
+    "SoundAugment",
+    "SpeechSettings",
     "Steps",
     "Waveform",
     "Windows",

@@ -130,8 +130,11 @@ def read_episodes(path: Path) -> list[Episode]:
 def write_episodes(path: Path, episodes: Iterable[Episode]) -> None:
     """Write a .npz that `read_episodes` reads."""
     parts = list(episodes)
-    arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ARRAYS[:3]}
-    np.savez_compressed(path, lengths=np.array([len(part.states) for part in parts], np.int64), **arrays)
+    states, actions, rewards = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("states", "actions", "rewards")
+    )
+    lengths = np.array([len(part.states) for part in parts], np.int64)
+    np.savez_compressed(path, states=states, actions=actions, rewards=rewards, lengths=lengths)
 
 
 def _of_lines(path: Path) -> Iterator[Episode]:

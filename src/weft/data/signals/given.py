@@ -11,7 +11,7 @@ import numpy as np
 from weft.data.progress import counted
 from weft.data.signals.idx import read_idx
 from weft.data.signals.pictures import Patches, opened
-from weft.data.signals.prepare import ENDINGS
+from weft.data.signals.prepare import ENDINGS, TRAIN
 from weft.data.sources import Say, quiet
 
 
@@ -25,19 +25,24 @@ class Given:
     classes: tuple[str | None, ...]
 
 
-def given_pictures(path: Path, processor: Patches, classes: Sequence[str], say: Say = quiet) -> Given:
+def given_pictures(
+    path: Path, processor: Patches, classes: Sequence[str], say: Say = quiet, *, scored: bool = False
+) -> Given:
     """The pictures in a file, or in a folder and those below it, in the order of their names. A picture's class is that
-    of its folder, where this is called as one of `classes`; of an idx file its labels' file beside it says it.
-    ValueError where there is none, and naming a file that is damaged."""
+    of its folder, where this is called as one of `classes`; of an idx file its labels' file beside it says it. scored:
+    what is called train, as a file or folder, is left out where there is anything else. ValueError where there is none,
+    and naming a file that is damaged."""
     if path.is_file() and "-idx" in path.name:
         return _of_idx(path, processor, classes)
     if path.is_dir():
         idx = sorted(path.glob("*-images-idx3-ubyte*"))
         if idx:
+            idx = untrained(idx, [one.name.partition("-")[0] for one in idx], say) if scored else idx
             return _joined([_of_idx(one, processor, classes) for one in idx])
         files = sorted(found for found in path.rglob("*") if found.suffix.lower() in ENDINGS)
         if not files:
             raise ValueError(f"{path} holds no pictures ({', '.join(ENDINGS)}) and no idx files")
+        files = untrained(files, [file.relative_to(path).parts[0] for file in files], say) if scored else files
     else:
         files = [path]
     advance, made = counted(say, "read", len(files)), list[np.ndarray]()
@@ -47,6 +52,14 @@ def given_pictures(path: Path, processor: Patches, classes: Sequence[str], say: 
     said = (file.parent.name for file in files)
     names = tuple(str(file.relative_to(path)) if path.is_dir() else str(file) for file in files)
     return Given(names, np.stack(made), tuple(name if name in classes else None for name in said))
+
+
+def untrained(files: list[Path], sides: list[str], say: Say) -> list[Path]:
+    """Those of another side than train; all where there is none."""
+    others = [file for file, side in zip(files, sides, strict=True) if side not in TRAIN]
+    if others and len(others) < len(files):
+        say("what is called train is left out: it is no test of what was trained on it")
+    return others or files
 
 
 def _of_idx(path: Path, processor: Patches, classes: Sequence[str]) -> Given:

@@ -16,7 +16,7 @@ from torch import Tensor
 from weft.data.signals.sound import read_sound
 from weft.data.signals.wave import Samples, one_channel
 
-_LEAST = 1e-5  # of a band's variance
+_LEAST = 1e-5  # of a variance
 _FLOOR, _RANGE = 1e-10, 8.0  # the least power that is told apart from none; how many tenfolds below the loudest count
 
 
@@ -24,8 +24,8 @@ _FLOOR, _RANGE = 1e-10, 8.0  # the least power that is told apart from none; how
 class LogMel:
     """Log-mel frames of a sound, as Whisper hears it (Radford et al. 2023, §2.2, and its authors' code): the power
     spectrum of Hann windows, summed in bands of Slaney's mel scale, each of the same area, from 0 to `highest` Hz;
-    log10 of it, cut off 8 below the sound's loudest, then (x + 4) / 4. normalise: then each band of a sound has mean 0
-    and variance 1, which is not Whisper's.
+    log10 of it, cut off 8 below the sound's loudest, then (x + 4) / 4. normalise: then each band of a sound has mean 0,
+    and all of them together variance 1, which is not Whisper's.
 
     rate: samples a second that it is given; it resamples nothing (see `read_sound`). mels: bands. window, step: samples
     of a window, and from one to the next. seconds: what every sound is filled up to with silence; None: nothing is
@@ -83,8 +83,8 @@ class LogMel:
         heard = torch.maximum(heard, heard.max() - _RANGE)
         frames = ((heard + 4.0) / 4.0).T.contiguous()  # [frames, mels]
         if self.normalise:
-            variance, mean = torch.var_mean(frames, dim=0, correction=0)
-            frames = (frames - mean) / (variance + _LEAST).sqrt()
+            frames = frames - frames.mean(dim=0)
+            frames = frames / (frames.square().mean() + _LEAST).sqrt()
         return frames
 
     def read(self, path: Path) -> np.ndarray:

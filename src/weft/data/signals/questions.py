@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from weft.data.labelled import read_columns
+from weft.data.labelled.columns import Row
 from weft.data.progress import counted
 from weft.data.records import NoColumn
 from weft.data.signals.emoji import Emoji, as_read, drawn, held_back, is_emoji, read_emoji
@@ -145,14 +146,7 @@ def joined(parts: Sequence[Asked]) -> Asked:
 
 def of_file(path: Path, processor: Patches, say: Say = quiet) -> Asked:
     """The questions in a file. ValueError and DamagedFile name file and line."""
-    for more in (("answer", "kind"), ("answer",), ("kind",), ()):
-        try:
-            rows = list(read_columns(path, (*NEEDS, *more)))
-        except NoColumn as error:
-            if error.column in NEEDS:
-                raise
-            continue
-        break
+    more, rows = _rows(path)
     places, made, asked = dict[str, int](), list[np.ndarray](), list[Question]()
     advance = counted(say, "read", len(rows))
     for row in rows:
@@ -172,6 +166,17 @@ def of_file(path: Path, processor: Patches, say: Say = quiet) -> Asked:
     side = path.name.split(".")[0].split("-")[0].split("_")[0]
     held = np.full(len(asked), True) if side in DEV else np.full(len(asked), False) if side == "train" else None
     return Asked(np.stack(made), tuple(places), tuple(asked), held)
+
+
+def _rows(path: Path) -> tuple[tuple[str, ...], list[Row]]:
+    """The columns that a file has beside those that it needs, and its rows."""
+    for more in (("answer", "kind"), ("answer",), ("kind",)):
+        try:
+            return more, list(read_columns(path, (*NEEDS, *more)))
+        except NoColumn as error:
+            if error.column in NEEDS:
+                raise
+    return (), list(read_columns(path, NEEDS))
 
 
 def of_emoji(emoji: Emoji, settings: QuestionSettings) -> Asked:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from weft.data.labelled import Row, read_columns
+from weft.data.labelled import read_columns
+from weft.data.labelled.columns import Row
 from weft.data.made import sentences
 from weft.data.records import NoColumn, record_kind
 from weft.data.signals.emoji import drawn, held_back, is_emoji, read_emoji

@@ -83,9 +83,9 @@ def erased(picture: np.ndarray, draw: np.random.Generator) -> np.ndarray:
 
 
 def resampled(picture: np.ndarray, size: float, angle: float, place: np.ndarray) -> np.ndarray:
-    """A window of a picture, uint8 [height, width, channels], as large as the picture: `size` times its sides, turned by
-    `angle` in radians; place [2]: how far its middle lies from the picture's, in shares of |1 - size| sides. Bilinear;
-    beyond its edge the picture is as at the edge."""
+    """A window of a picture, uint8 [height, width, channels], as large as the picture: `size` times its sides, turned
+    by `angle` in radians; place [2]: how far its middle lies from the picture's, in shares of |1 - size| sides.
+    Bilinear; beyond its edge the picture is as at the edge."""
     height, width, channels = picture.shape
     down, right = _grid(height, width)
     cos, sin, slack = np.float32(np.cos(angle) * size), np.float32(np.sin(angle) * size), abs(1 - size) * place

@@ -14,7 +14,7 @@ from weft.batch import Batch, Dataset, Tokenizer
 from weft.data.captions import Captions
 from weft.data.signals import write_processor
 from weft.evaluate.judged import judged
-from weft.evaluate.retrieval import ASKED, prompted, recalls, scored, vectors_of_pairs
+from weft.evaluate.retrieval import ASKED, classified, recalls, scored, vectors_of_pairs
 from weft.files import DamagedFile, read_json, write_json
 from weft.hub import load, write_model
 from weft.models import Blueprint
@@ -91,17 +91,16 @@ class CaptionFeed(Feed):
 
 
 def found_by(towers: Towers, captions: Captions, context: int) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
-    """Whether each held-out picture and text finds its own, see `recalls`, and whether the nearest class is right, bool
-    [N]; None where there are no classes."""
+    """Whether each held-out picture and text finds its own, see `recalls`, and whether the likeliest class is right,
+    bool [N]; None where there are no classes."""
     texts, images, right = vectors_of_pairs(towers, captions.held_out)
     hits = recalls(texts, images, right)
     if captions.asked is not None:
         hits |= {name + ASKED: found for name, found in recalls(*vectors_of_pairs(towers, captions.asked)).items()}
     if not captions.classes:
         return hits, None
-    classes = prompted(towers, captions.classes, captions.tokenizer, context)  # [C, E]
-    nearest = (images @ classes.mT).argmax(dim=-1).numpy()  # [N]
-    return hits, nearest == captions.classes_held_out
+    likely = classified(towers, images, captions.classes, captions.tokenizer, context)  # [N, C]
+    return hits, likely.argmax(dim=-1).numpy() == captions.classes_held_out
 
 
 def fitted(model: Blueprint, tokenizer: Tokenizer, *, begun: bool) -> Blueprint:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from weft.data.captions import CaptionSettings, open_captions, read_images, read_lines
@@ -15,7 +14,7 @@ from weft.data.sources import Say, quiet
 from weft.evaluate import Interval
 from weft.evaluate.intervals import Bootstrap
 from weft.evaluate.metric import Score
-from weft.evaluate.retrieval import prompted, recalls, scored
+from weft.evaluate.retrieval import classified, recalls, scored
 from weft.files import write_bytes
 from weft.hub import Model, load
 from weft.hub.matching import image_vectors, patches_of, text_vectors, towers_of
@@ -119,11 +118,8 @@ def _lines(
     ]
     if not classes:
         return lines
-    towers = towers_of(model)
-    vectors = prompted(towers, classes, model.need_tokenizer(), model.config.context)  # [C, E]
-    with torch.no_grad():
-        device = towers.scale.device
-        shares = towers.scores(vectors.to(device), images.to(device)).mT.softmax(dim=-1).cpu().numpy()  # [N, C]
+    towers, words = towers_of(model), model.need_tokenizer()
+    shares = classified(towers, images, classes, words, model.config.context).numpy()  # [N, C]
     called = list(classes)
     for line, row in zip(lines, shares, strict=True):
         best = np.argsort(-row)[:TOLD]

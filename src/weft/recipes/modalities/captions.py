@@ -39,12 +39,14 @@ class WithCaptions(Modality):
         where = recipe.begin if found is None else out
         known = None if where is None else read_processor(where)
         language = None if where is None else read_language(where) if found is None else found.language
-        config = recipe.model.config.image.config
+        config, processor = recipe.model.config.image.config, None if known is None else known.processor
+        if processor is not None and not isinstance(processor, Patches):
+            raise ValueError(f"{where} says in {PROCESSOR} how sounds or series are read, and captions are of pictures")
         captions = prepare_captions(
             recipe.data,
             Patches(config.image, config.patch, config.channels),
             recipe.model.config.context,
-            processor=None if known is None else known.processor,
+            processor=processor,
             tokenizer=None if language is None else language.tokenizer,
             say=say,
         )

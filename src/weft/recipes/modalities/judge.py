@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from weft.data.drawings import Shape
 from weft.data.progress import counted
 from weft.data.signals import SIGNAL_SOURCES, Patches, SignalSettings
 from weft.data.sources import Say, quiet
@@ -43,7 +43,7 @@ def judge_drawing(
     `Modality.draw`. ValueError for one that draws no pictures, and for a judge that is none."""
     _, processor, _ = opened(judge, device)
     read = SignalSettings(paths=(str(data),))
-    found = SIGNAL_SOURCES.get(read.source)(read, _Sized(processor.image, processor.patch, processor.channels), say)
+    found = SIGNAL_SOURCES.get(read.source)(read, Shape(processor.image, processor.patch, processor.channels), say)
     real = found.signals if found.held_out is None else found.signals[found.held_out]
     pictures, asked = of_folder(folder).draw(folder, how, device=device, say=say)
     return judged_by(judge, pictures, asked, real, device=device, say=say)
@@ -55,12 +55,3 @@ def opened(folder: Path | str, device: str) -> tuple[Model, Patches, tuple[str, 
     if model.reads is None or not isinstance(model.reads.processor, Patches):
         raise ValueError(f"{folder} reads no pictures: name a model that was trained on some")
     return model, model.reads.processor, model.reads.classes
-
-
-@dataclass(frozen=True)
-class _Sized:
-    """What a source of pictures asks of a model's settings."""
-
-    image: int
-    patch: int
-    channels: int

@@ -57,7 +57,8 @@ def answered(
 ) -> Predicted:
     """What `predict_signals` writes, of whoever is asked. ask: pictures uint8 [N, image, image, channels] ->
     p(class | picture), [N, classes]."""
-    given = given_pictures(Path(data), processor, classes, say)
+    scored = labelled and out is None  # a figure is asked for, and nothing else
+    given = given_pictures(Path(data), processor, classes, say, scored=scored)
     if labelled and (unknown := [n for n, known in zip(given.names, given.classes, strict=True) if known is None]):
         raise ValueError(
             f"nothing says what {len(unknown):,} of {len(given.names):,} pictures are, {unknown[0]} say: put each into "

@@ -16,7 +16,7 @@ from weft.recipes.modalities.signal_feed import SignalFeed
 from weft.recipes.recipe import Recipe
 from weft.training.watch import Watcher
 
-BITS = "bits_per_pixel"
+BITS, NATS = "bits_per_pixel", "nats a pixel"
 DEFINITION = "-log2 p of a held-out picture's pixels, as the nearest colours, over their number; given its class if any"
 
 
@@ -34,6 +34,6 @@ class PixelFeed(SignalFeed):
     def told(self, recipe: Recipe, out: Path, watch: Watcher, *, finished: bool) -> Told:
         """Of the finished model, as it was saved, the bits with their definition."""
         if not finished:
-            return Told()
+            return Told(loss=NATS)
         found = self.figures(load(out).module, (0, 1), list)
-        return Told(metrics={BITS: Score(found[BITS], DEFINITION, BITS)})
+        return Told(metrics={BITS: Score(found[BITS], DEFINITION, BITS)}, loss=NATS, makes="grid.png")

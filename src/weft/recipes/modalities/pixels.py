@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from weft.data.drawings import Shape
 from weft.data.progress import counted
 from weft.data.signals import Colours, PixelSettings, Signals, prepare_signals, read_processor
-from weft.data.signals.grid import write_grid
 from weft.data.sources import Say, quiet
 from weft.evaluate import check
 from weft.hub import load
 from weft.nn import Decoder
 from weft.recipes.folder import Existing
+from weft.recipes.modalities.drawn import shown
 from weft.recipes.modalities.picture_predict import answered
 from weft.recipes.modalities.pixel_feed import PixelFeed
 from weft.recipes.modalities.pixel_rows import ROWS, PixelRows, nats_by_class, openings, pictures_of
@@ -27,17 +28,6 @@ from weft.recipes.recipe import Recipe
 from weft.training.world import place
 
 NEEDS = ("vocab", "context")  # settings of a model that pixels are read for
-
-
-@dataclass(frozen=True)
-class Read:
-    """How pictures are read for a model of pixels, as the sources of pictures ask for it: pixels of a side, each alone,
-    and any number of classes."""
-
-    image: int
-    channels: int
-    patch: int = 1
-    classes: int = 1 << 30
 
 
 class Pixels(Modality):
@@ -54,7 +44,7 @@ class Pixels(Modality):
         by_class = data.by_class if known is None else known.by_class
         side = data.image or math.isqrt(max(1, model.context - 1 - by_class))
         fit = partial(_fitted, count=model.vocab - 1, by_class=by_class)
-        signals = prepare_signals(data, Read(side, data.channels), known, say, fit)
+        signals = prepare_signals(data, Shape(side, 1, data.channels), known, say, fit)
         _fits(signals, model)
         for text in signals.notices:
             say(text)
@@ -95,8 +85,8 @@ class Pixels(Modality):
         self, folder: Path, asked: Drawn, *, device: str = "auto", say: Say = quiet
     ) -> tuple[np.ndarray, tuple[str, ...] | None]:
         """Pictures of the classes that are asked for; without any, of each in turn."""
-        if asked.tokens is not None:
-            raise ValueError("a picture is drawn whole, whatever its pixels: leave --tokens out")
+        if asked.tokens is not None or asked.guidance is not None or asked.steps is not None:
+            raise ValueError("a picture is drawn whole, pixel by pixel: leave --tokens, --guidance and --steps out")
         if asked.count < 1:
             raise ValueError(f"count = {asked.count}: at least 1 picture is drawn of each class")
         module, begin, processor, classes = opened(folder, device)
@@ -108,9 +98,7 @@ class Pixels(Modality):
 
     def generate(self, folder: Path, asked: Drawn, out: Path, *, device: str = "auto", say: Say = quiet) -> str:
         """A PNG: a line for each class."""
-        pictures, names = self.draw(folder, asked, device=device, say=say)
-        write_grid(out, pictures, asked.count, names)
-        return f"{len(pictures):,} pictures, {asked.count} in a line: {out}"
+        return shown(folder, asked, *self.draw(folder, asked, device=device, say=say), out, say)
 
 
 class Writes(NamedTuple):

@@ -58,7 +58,7 @@ def scored(questions: Sequence[Question], given: Sequence[str]) -> Predicted:
     names = dict.fromkeys(kinds.tolist())
     whole = part(np.ones(len(right), bool))
     parts = tuple(part(kinds == name) for name in names) if len(names) > 1 else ()
-    return Predicted(len(questions), whole.score, whole.interval, parts)
+    return Predicted(len(questions), whole.score, whole.interval, parts=parts)
 
 
 def over(groups: np.ndarray, values: np.ndarray) -> Interval | None:

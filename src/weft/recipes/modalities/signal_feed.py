@@ -54,15 +54,13 @@ class SignalFeed(Feed):
 
     def told(self, recipe: Recipe, out: Path, watch: Watcher, *, finished: bool) -> Told:
         """Of the finished model, as it was saved, the accuracy with its definition."""
-        if not finished:
-            return Told()
-        metric = METRICS.get("accuracy")
-        if not recipe.minimised.alone:
-            return Told()
+        metric, unit = METRICS.get("accuracy"), recipe.minimised.unit
+        if not finished or not recipe.minimised.alone:
+            return Told(loss=unit)
         found = judged(load(out).module, self.held_out, recipe.minimised)
         if metric.name not in found:
-            return Told()
-        return Told(metrics={metric.name: metric.said(found[metric.name])})
+            return Told(loss=unit)
+        return Told(metrics={metric.name: metric.said(found[metric.name])}, loss=unit)
 
     def account(self) -> dict[str, Any]:
         """Samples and classes."""

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from weft.data.progress import counted
-from weft.data.signals import LogMel, Waveform
 from weft.data.signals.digits import RULE
 from weft.data.signals.prepare_speech import held_out
 from weft.data.signals.recordings import SOUND_SOURCES, Recording
@@ -18,7 +17,7 @@ from weft.data.sources import Say, quiet
 from weft.evaluate import METRICS
 from weft.files import write_bytes
 from weft.hub import load
-from weft.hub.hearing import check_hears, heard
+from weft.hub.hearing import check_hears, heard, processor_of, row_of
 from weft.nn import Encoder
 from weft.recipes.folder import data_settings
 from weft.recipes.predicted import Predicted
@@ -43,18 +42,14 @@ def predict_sounds(
     """
     model = load(folder, device=device if device != "auto" else place("auto"))
     check_hears(model)
-    if model.reads is None or not isinstance(model.reads.processor, LogMel | Waveform):
-        raise ValueError(
-            f"{folder} does not say how it hears (processor.json): name a model that was trained on sounds"
-        )
-    processor = model.reads.processor
+    processor = processor_of(model)
     known = data_settings(Path(folder))
     given = given_sounds(
         Path(data), known if isinstance(known, SpeechSettings) else SpeechSettings(), processor.rate, say
     )
     if labelled:
         given = _scored(given, known, say)
-    rows = [processor(one.samples) for one in given]
+    rows = [row_of(model, one.name, one.samples) for one in given]
     found = heard(model, rows, advance=counted(say, "heard", len(rows)))
     if out is not None:
         lines = [{"file": one.name, "text": text} for one, text in zip(given, found, strict=True)]
@@ -62,7 +57,7 @@ def predict_sounds(
     if not labelled:
         return Predicted(len(found), None, None)
     gold = [one.text or "" for one in given]
-    classes = isinstance(model.module, Encoder) and bool(model.reads.classes)
+    classes = isinstance(model.module, Encoder) and model.reads is not None and bool(model.reads.classes)
     names = ("accuracy",) if classes else ("wer", "cer", "accuracy")
     metric, *others = (METRICS.get(name) for name in names)
     more = tuple(other.score(found, gold) for other in others)
