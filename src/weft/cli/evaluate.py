@@ -12,6 +12,7 @@ import typer
 from weft.cli.prompting import numbers
 from weft.cli.shared import between, note, opened, print_figures, printer, unheard
 from weft.data import RowKind
+from weft.data.signals import PROCESSOR
 from weft.hub import find
 from weft.hub.score import score
 from weft.nn import Decoder
