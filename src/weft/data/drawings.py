@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from weft.batch import Tokenizer
 from weft.data.captions import CAPTION_SOURCES, Captioned, CaptionSettings, prepare_captions
 from weft.data.signals import SIGNAL_SOURCES, Augment, Labelled, Patches, SignalSettings, prepare_signals
+from weft.data.signals.pictures import PictureSizes
 from weft.data.sources import Say, quiet
 from weft.data.tokenizers import named_tokenizer, train_tokenizer
 from weft.registry import UnknownName, suggest
 
-TEXT = "{text}"
+TEXT, ANY = "{text}", 2**31  # a row's caption; classes there may be
 
 
 @dataclass(frozen=True)
@@ -32,16 +33,6 @@ class Drawings:
     tokenizer: Tokenizer
     classes: tuple[str, ...]
     digest: str
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What pictures with classes are read for."""
-
-    image: int
-    patch: int
-    channels: int
-    classes: int = 2**31
 
 
 def prepare_drawings(
@@ -64,7 +55,7 @@ def prepare_drawings(
     pictures = SignalSettings(
         settings.source, settings.paths, settings.held_out, settings.seed, augment=settings.augment
     )
-    signals = prepare_signals(pictures, Shape(fit.image, fit.patch, fit.channels), processor, say)
+    signals = prepare_signals(pictures, PictureSizes(fit.image, fit.patch, fit.channels, ANY), processor, say)
     made = signals.processor
     assert isinstance(made, Patches)
     tokenizer = tokenizer or named_tokenizer(settings.tokenizer, "data.tokenizer=")

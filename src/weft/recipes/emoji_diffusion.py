@@ -20,7 +20,6 @@ recipe = Recipe(
         image_column="file",
         text_column="caption",
         templates=("{caption}", "{subgroup}: {caption}"),
-        held_out=0.05,
         augment=Augment(flip=True, shift=1),
     ),
     train=TrainSettings(

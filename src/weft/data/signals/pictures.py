@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,7 +29,7 @@ class PictureSizes:
     def of(config: Any) -> PictureSizes | None:
         """Of a model's settings; of one that reads the places of a square grid, of pixels. None for a model that reads
         no pictures with classes."""
-        known = {one.name for one in fields(config)}
+        known = set(dir(config))  # fields, and what is computed of them
         if {"image", "patch", "channels", "classes"} <= known:
             return PictureSizes(config.image, config.patch, config.channels, config.classes)
         if not {"grid", "channels", "classes"} <= known or len(config.grid) != 2 or config.grid[0] != config.grid[1]:

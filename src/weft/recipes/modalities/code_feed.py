@@ -115,8 +115,8 @@ class CodeFeed(Feed):
         return judged(module, self.held_out, self.recipe.minimised, share=share, total=total)
 
     def told(self, recipe: Recipe, out: Path, watch: Watcher, *, finished: bool) -> Told:
-        """Nothing more."""
-        return Told()
+        """What it makes."""
+        return Told(loss="nats a code", makes="pictures.png")
 
     def account(self) -> dict[str, Any]:
         """Samples, classes, codes."""

@@ -54,8 +54,9 @@ class DrawingFeed(Feed):
         return judged(module, self.held_out, self.recipe.minimised, share=share, total=total)
 
     def told(self, recipe: Recipe, out: Path, watch: Watcher, *, finished: bool) -> Told:
-        """Nothing more."""
-        return Told()
+        """What it makes, and of what."""
+        asks = "" if self.drawings.classes else ' --prompt "…"'
+        return Told(loss="squared error", makes=f"pictures.png{asks}")
 
     def account(self) -> dict[str, Any]:
         """Samples, ids and classes."""
