@@ -27,8 +27,10 @@ GRID = Notation(voices=3)
 def chorales(path: Path, train: int = 6, valid: int = 2) -> Path:
     """Pieces of three voices that wander."""
     draw = np.random.default_rng(0)
+
     def piece() -> list[list[int]]:
         return [[int(low + draw.integers(0, 12)) for low in (60, 50, 40)] for _ in range(int(draw.integers(20, 60)))]
+
     data = {part: [piece() for _ in range(count)] for part, count in (("train", train), ("valid", valid), ("test", 1))}
     path.write_bytes(gzip.compress(json.dumps(data).encode()))
     return path
@@ -43,7 +45,7 @@ def moved(piece: Piece, by: int) -> Piece:
 def test_ids_are_moved_as_the_piece_is(piece: Piece, notation: Notation, by: int) -> None:
     low, high = shifts([piece, Piece((Note(0, 0, 1), Note(1, 127, 2)), 2)], down=5, up=6)[0]
     pitches = [note.pitch for note in piece.notes]
-    if not pitches or 0 <= min(pitches) + by and max(pitches) + by < 128:
+    if not pitches or (min(pitches) + by >= 0 and max(pitches) + by < 128):
         ids = notation.encode(piece)
         np.testing.assert_array_equal(notation.moved(ids, by), notation.encode(moved(piece, by)))
         assert ids[0] == ids[-1] == END and notation.decode(ids.tolist()) == notation.fitted(piece)
@@ -203,9 +205,10 @@ def test_a_model_plays_midi_files_and_piano_rolls(player: Path, tmp_path: Path) 
     assert (tmp_path / "roll.png").read_bytes().startswith(b"\x89PNG")
     assert "name the file so" in weft("generate", player, "--out", tmp_path / "x.wav").err
     (tmp_path / "empty.mid").write_bytes(b"")
-    assert "empty.mid is empty" in weft(
-        "generate", player, "--prompt", tmp_path / "empty.mid", "--out", tmp_path / "y.mid"
-    ).err
+    assert (
+        "empty.mid is empty"
+        in weft("generate", player, "--prompt", tmp_path / "empty.mid", "--out", tmp_path / "y.mid").err
+    )
     assert "--out FILE" in weft("generate", player, "--prompt", "").err
 
 

@@ -58,8 +58,8 @@ def signals(name: str, folder: Path, data: tuple[str, ...], *, as_json: bool) ->
         print(json.dumps(said | {score.name: score.value for score in (found.score, *found.beside)}))
         return
     printer().print(f"{found.score}, 95% interval {between(found.interval)}, of {found.examples:,} {modality.called}")
-    for score in found.beside:
-        printer().print(str(score))
+    for beside in found.beside:
+        printer().print(str(beside))
 
 
 def trained_on(folder: Path) -> RowKind:

@@ -85,9 +85,7 @@ MUSIC_SOURCES: Registry[Callable[[MusicSettings, Say], list[Named]]] = Registry(
 )
 
 
-def prepare_music(
-    settings: MusicSettings, context: int, notation: Notation | None = None, say: Say = quiet
-) -> Music:
+def prepare_music(settings: MusicSettings, context: int, notation: Notation | None = None, say: Say = quiet) -> Music:
     """Rows of at most `context` places. notation: the one there is; None: the settings'. ValueError for settings and
     files that give none, naming the piece that cannot be written."""
     settings.check()
@@ -178,7 +176,10 @@ def made_music(settings: MusicSettings, say: Say) -> list[Named]:
             for voice in range(settings.voices):
                 pitch = root + (24, 16, 7, -5)[voice % 4]
                 start, half = 4 * bar * quarter, 2 * quarter
-                notes += [Note(start, pitch, start + half, voice), Note(start + half, pitch + 2, start + 2 * half, voice)]
+                notes += [
+                    Note(start, pitch, start + half, voice),
+                    Note(start + half, pitch + 2, start + 2 * half, voice),
+                ]
         pieces.append(Named(f"made piece {number + 1}", Piece(tuple(notes), 32 * quarter, quarter)))
     return pieces
 

@@ -7,7 +7,7 @@ import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -45,7 +45,8 @@ class SeriesSettings:
         """The one file, or name."""
         if len(self.paths) != 1:
             raise ValueError(
-                f"a series comes from one file, or is one set: --data FILE.csv, not {', '.join(self.paths) or 'nothing'}"
+                f"a series comes from one file, or is one set: --data FILE.csv, not "
+                f"{', '.join(self.paths) or 'nothing'}"
             )
         return self.paths[0]
 

@@ -66,7 +66,9 @@ def play(folder: Path, asked: Drawn, out: Path, *, device: str = "auto", say: Sa
         else:
             write_midi(piece, file)
     quarters = ", ".join(f"{piece.steps / piece.per_quarter:g}" for piece in pieces)
-    return f"{', '.join(map(str, files))}: {quarters} quarters, {', '.join(str(len(one.notes)) for one in pieces)} notes"
+    return (
+        f"{', '.join(map(str, files))}: {quarters} quarters, {', '.join(str(len(one.notes)) for one in pieces)} notes"
+    )
 
 
 def composed(

@@ -20,7 +20,8 @@ from weft.evaluate.judged import judged
 from weft.hub import write_model
 from weft.models import Blueprint
 from weft.models.forecasting import Autoregressive, Forecaster
-from weft.objectives.series import VECTORS, Told as Asked
+from weft.objectives.series import VECTORS
+from weft.objectives.series import Told as Asked
 from weft.recipes.feed import Feed, Told
 from weft.recipes.recipe import Recipe
 from weft.training.watch import Watcher
@@ -71,7 +72,9 @@ class SeriesFeed(Feed):
         if not finished:
             return Told(loss="squared error")
         baselines = self._of_next() if objective.ahead else self._of_hidden()
-        return Told(baselines=baselines, loss="squared error", makes="ahead.csv --prompt table.csv" if objective.ahead else "")
+        return Told(
+            baselines=baselines, loss="squared error", makes="ahead.csv --prompt table.csv" if objective.ahead else ""
+        )
 
     def account(self) -> dict[str, Any]:
         """Rows of the table, and of the model."""
