@@ -259,7 +259,7 @@ def test_bad_tables_and_words_are_named(run: Path, tmp_path: Path) -> None:
 
 
 def test_hidden_rows_are_told_and_held_against_the_line(tmp_path: Path) -> None:
-    words = ("--objective", "masked_vectors", *TINY, *FOUR)
+    words = ("--debug", "--objective", "masked_vectors", *TINY[2:], *FOUR)
     data = table(tmp_path / "some.csv")
     done = good("train", "series", "--data", data, "--out", tmp_path / "run", *words)
     assert "the line between neighbours" in done.out
