@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from weft.data.drawings import Shape
 from weft.data.progress import counted
 from weft.data.signals import Colours, PixelSettings, Signals, prepare_signals, read_processor
+from weft.data.signals.pictures import ANY, PictureSizes
 from weft.data.sources import Say, quiet
 from weft.evaluate import check
 from weft.hub import load
@@ -44,7 +44,7 @@ class Pixels(Modality):
         by_class = data.by_class if known is None else known.by_class
         side = data.image or math.isqrt(max(1, model.context - 1 - by_class))
         fit = partial(_fitted, count=model.vocab - 1, by_class=by_class)
-        signals = prepare_signals(data, Shape(side, 1, data.channels), known, say, fit)
+        signals = prepare_signals(data, PictureSizes(side, 1, data.channels, ANY), known, say, fit)
         _fits(signals, model)
         for text in signals.notices:
             say(text)
