@@ -60,14 +60,7 @@ class Codes(Modality):
 
     def generate(self, folder: Path, asked: Drawn, out: Path, *, device: str = "auto", say: Say = quiet) -> str:
         """A PNG: a line for each class."""
-        return shown(folder, asked, *self.draw(folder, asked, device=device, say=say), out, say)
-
-    def draw(
-        self, folder: Path, asked: Drawn, *, device: str = "auto", say: Say = quiet
-    ) -> tuple[np.ndarray, tuple[str, ...] | None]:
-        """The same, as pixels."""
-        names, pictures = drawn_by_codes(folder, asked, device=device, say=say)
-        return pictures, tuple(names)
+        return shown(*self.draw(folder, asked, device=device, say=say), asked, out)
 
 
 def drawn_by_codes(

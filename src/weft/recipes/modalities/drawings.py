@@ -83,14 +83,7 @@ class WithDrawings(Modality):
 
     def generate(self, folder: Path, asked: Drawn, out: Path, *, device: str = "auto", say: Say = quiet) -> str:
         """A PNG: a line for each caption or class."""
-        return shown(folder, asked, *self.draw(folder, asked, device=device, say=say), out, say)
-
-    def draw(
-        self, folder: Path, asked: Drawn, *, device: str = "auto", say: Say = quiet
-    ) -> tuple[np.ndarray, tuple[str, ...] | None]:
-        """The same, as pixels."""
-        names, pictures = drawn_out_of_noise(folder, asked, device=device, say=say)
-        return pictures, tuple(names)
+        return shown(*self.draw(folder, asked, device=device, say=say), asked, out)
 
 
 def drawn_out_of_noise(

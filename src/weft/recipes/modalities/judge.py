@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from weft.data.drawings import Shape
+from weft.data.drawings import ANY
 from weft.data.progress import counted
 from weft.data.signals import SIGNAL_SOURCES, Patches, SignalSettings
+from weft.data.signals.pictures import PictureSizes
 from weft.data.sources import Say, quiet
 from weft.evaluate.drawn import Drawing, drawn
 from weft.hub import Model, load
@@ -43,7 +44,8 @@ def judge_drawing(
     `Modality.draw`. ValueError for one that draws no pictures, and for a judge that is none."""
     _, processor, _ = opened(judge, device)
     read = SignalSettings(paths=(str(data),))
-    found = SIGNAL_SOURCES.get(read.source)(read, Shape(processor.image, processor.patch, processor.channels), say)
+    sizes = PictureSizes(processor.image, processor.patch, processor.channels, ANY)
+    found = SIGNAL_SOURCES.get(read.source)(read, sizes, say)
     real = found.signals if found.held_out is None else found.signals[found.held_out]
     pictures, asked = of_folder(folder).draw(folder, how, device=device, say=say)
     return judged_by(judge, pictures, asked, real, device=device, say=say)

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from weft.data.drawings import Shape
+from weft.data.drawings import ANY
 from weft.data.progress import counted
 from weft.data.signals import Colours, PixelSettings, Signals, prepare_signals, read_processor
+from weft.data.signals.pictures import PictureSizes
 from weft.data.sources import Say, quiet
 from weft.evaluate import check
 from weft.hub import load
@@ -44,7 +45,7 @@ class Pixels(Modality):
         by_class = data.by_class if known is None else known.by_class
         side = data.image or math.isqrt(max(1, model.context - 1 - by_class))
         fit = partial(_fitted, count=model.vocab - 1, by_class=by_class)
-        signals = prepare_signals(data, Shape(side, 1, data.channels), known, say, fit)
+        signals = prepare_signals(data, PictureSizes(side, 1, data.channels, ANY), known, say, fit)
         _fits(signals, model)
         for text in signals.notices:
             say(text)
@@ -98,7 +99,7 @@ class Pixels(Modality):
 
     def generate(self, folder: Path, asked: Drawn, out: Path, *, device: str = "auto", say: Say = quiet) -> str:
         """A PNG: a line for each class."""
-        return shown(folder, asked, *self.draw(folder, asked, device=device, say=say), out, say)
+        return shown(*self.draw(folder, asked, device=device, say=say), asked, out)
 
 
 class Writes(NamedTuple):
