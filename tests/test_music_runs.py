@@ -45,7 +45,7 @@ def moved(piece: Piece, by: int) -> Piece:
 def test_ids_are_moved_as_the_piece_is(piece: Piece, notation: Notation, by: int) -> None:
     low, high = shifts([piece, Piece((Note(0, 0, 1), Note(1, 127, 2)), 2)], down=5, up=6)[0]
     pitches = [note.pitch for note in piece.notes]
-    if not pitches or 0 <= min(pitches) + by and max(pitches) + by < 128:
+    if not pitches or (min(pitches) + by >= 0 and max(pitches) + by < 128):
         ids = notation.encode(piece)
         np.testing.assert_array_equal(notation.moved(ids, by), notation.encode(moved(piece, by)))
         assert ids[0] == ids[-1] == END and notation.decode(ids.tolist()) == notation.fitted(piece)

@@ -12,7 +12,6 @@ import typer
 from weft.cli.prompting import numbers
 from weft.cli.shared import between, note, opened, print_figures, printer, unheard
 from weft.data import RowKind
-from weft.data.signals import PROCESSOR
 from weft.hub import find
 from weft.hub.score import score
 from weft.nn import Decoder
@@ -50,7 +49,7 @@ def command(
 
 def alone(name: str, seeds: str | None, *, as_json: bool) -> None:
     """Print what is said of a model of signals without any data, for each of some seeds ("0,1,2"; None: 0)."""
-    if not (Path(name) / PROCESSOR).is_file():
+    if not reads_signals(Path(name)):
         raise typer.BadParameter("Missing option '--data', which names what the model is scored on")
     folder = find(name)
     modality = of_folder(folder)

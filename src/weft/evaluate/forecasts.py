@@ -61,9 +61,9 @@ def lagged(values: np.ndarray, order: int) -> np.ndarray:
 
 
 def autoregression(values: np.ndarray, *, most: int = MOST, share: float = 0.15) -> Autoregression:
-    """The linear autoregression of a series [T, C]: how many rows it reads, at most `most`, and whether it reads columns
-    apart is chosen by the error on the last `share` of them when it is fitted to the others; then it is fitted to all.
-    A fit has at least twice as many rows as numbers for each column. ValueError for fewer than 8 rows."""
+    """The linear autoregression of a series [T, C]. How many rows it reads, at most `most`, and whether columns are
+    read apart are chosen by its error on the last `share` of the rows when fitted to the others; then it is fitted to
+    all. A fit has at least twice as many rows as numbers for each column. ValueError for fewer than 8 rows."""
     length, channels = values.shape
     cut = length - max(1, round(share * length))
     if length < 8:

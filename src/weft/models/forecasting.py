@@ -1,5 +1,5 @@
-"""An encoder of series that tells how far its answer is from a simpler one: a linear autoregression of what follows, the
-straight line between what is seen of what is hidden. Lai et al. 2018 (LSTNet), §3.6, has the first beside its network."""
+"""An encoder of series that tells how far a simpler answer is wrong: of what follows a linear autoregression, as Lai et
+al. 2018 (LSTNet, §3.6) have one beside their network; of what is hidden the line between what is seen beside it."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class Objective(ABC):
 
     carriers: the bare modules that it can be asked of. of_signals: its rows are signals', not texts'. pairs: its data
     are pairs of texts, not texts. likelihood: its term "loss" is -log p of all of the text, which may be said in bits
-    per byte. unit: what the term "loss" is, for people. alone: a saved model can be asked; nothing else was trained
+    per byte. loss_unit: what the term "loss" is, for people. alone: a saved model can be asked; nothing else was trained
     beside it.
     """
 
@@ -49,7 +49,7 @@ class Objective(ABC):
     of_signals: ClassVar[bool] = False
     pairs: ClassVar[bool] = False
     likelihood: ClassVar[bool] = True
-    unit: ClassVar[str] = "nats"
+    loss_unit: ClassVar[str] = "nats"
     alone: ClassVar[bool] = True
 
     @abstractmethod

@@ -59,7 +59,7 @@ class HiddenPatches(Objective):
     carriers = (Encoder,)
     of_signals = True
     likelihood = False
-    unit = "squared error"
+    loss_unit = "squared error"
     alone = False
 
     def __post_init__(self) -> None:

@@ -109,8 +109,8 @@ class MaskedVectors(Told):
     """The squared error of vectors that were hidden, told by the head "hidden" from those that were not.
 
     A row is cut into stretches of `stretch` places, from a drawn place on, and `share` of the stretches are hidden, at
-    least one; of a row that has labels only places whose label is not IGNORED. A hidden vector is 0, which is a normalised channel's mean (Zerveas et al. 2021, §3.3; there each channel
-    is hidden by itself).
+    least one; of a row that has labels only places whose label is not IGNORED. A hidden vector is 0, which is a
+    normalised channel's mean (Zerveas et al. 2021, §3.3; there each channel is hidden by itself).
     """
 
     share: float = 0.15

@@ -82,8 +82,8 @@ def check_model(recipe: Recipe) -> None:
 
 
 def _built(recipe: Recipe, feed: Feed) -> nn.Module:
-    """New weights, as the data let them begin, or those of the model the run begins with, and what the objective needs around them; on the device
-    the run is asked for."""
+    """New weights, as the data let them begin, or those of the model the run begins with, and what the objective needs
+    around them; on the device the run is asked for."""
     begin, seed, blueprint = recipe.begin, recipe.train.seed, feed.blueprint
     module = blueprint.build(seed=seed) if begin is None else read_weights(begin, blueprint)
     if begin is None:

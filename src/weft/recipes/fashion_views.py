@@ -1,8 +1,10 @@
 """What a ViT learns of clothes without labels: two views of one picture are nearest to each other (SimCLR).
 
     weft train fashion_views --data FOLDER --out runs/views
+    weft train runs/views --objective classes --data FOLDER --out runs/few --set data.examples=600 --set train.rate=1e-3
 
-Cost: 15 minutes of training on two cores are asked for.
+Cost: 15 minutes of training on two cores are asked for. The last line goes on with 600 labels; docs/pictures.md has
+the rest of its settings, and the same from scratch.
 """
 
 from weft.data.signals import Augment, SignalSettings

@@ -44,7 +44,7 @@ def learned(values: np.ndarray, length: int, *, ahead: int, past: float) -> Stre
     """All stretches of a series, wherever they begin. ahead, past: of an objective, see `weft.objectives.series.Told`:
     the first share of a row is not asked, but of the one that the series begins with."""
     starts = np.arange(len(values) - length + 1)
-    firsts = starts + round(past * length)
+    firsts = starts + _context(length, ahead, past)
     firsts[0] = 0
     return Stretches(values, length, starts, firsts, starts + length - ahead)
 
@@ -52,10 +52,17 @@ def learned(values: np.ndarray, length: int, *, ahead: int, past: float) -> Stre
 def held_out(values: np.ndarray, first: int, length: int, *, ahead: int, past: float, times: int = 1) -> Stretches:
     """Rows in which each vector from `first` on is asked for once, with what stands before it in sight, before `first`
     too: at least a row's `past`, where the series has so much. times: so many copies of each row."""
-    begin, rows = first - ahead, list[tuple[int, int, int]]()
+    begin, seen, rows = first - ahead, _context(length, ahead, past), list[tuple[int, int, int]]()
     while begin < len(values) - ahead:
-        start = max(0, min(begin - round(past * length), len(values) - length))
+        start = max(0, min(begin - seen, len(values) - length))
         rows.append((start, begin, start + length - ahead))
         begin = start + length - ahead
     starts, firsts, stops = np.repeat(np.array(rows), times, axis=0).T
     return Stretches(values, length, starts, firsts, stops)
+
+
+def _context(length: int, ahead: int, past: float) -> int:
+    """How many of a row's places are not asked. ValueError for a row in which nothing can be."""
+    if length <= ahead:
+        raise ValueError(f"a row of {length} places has none that follows: set model.context to at least {ahead + 1}")
+    return min(round(past * length), length - ahead - 1)

@@ -45,7 +45,8 @@ class SeriesSettings:
         """The one file, or name."""
         if len(self.paths) != 1:
             raise ValueError(
-                f"a series comes from one file, or is one set: --data FILE.csv, not {', '.join(self.paths) or 'nothing'}"
+                f"a series comes from one file, or is one set: --data FILE.csv, not "
+                f"{', '.join(self.paths) or 'nothing'}"
             )
         return self.paths[0]
 

@@ -1,4 +1,4 @@
-"""Pictures that are drawn after classes: which is meant, and how they are shown."""
+"""Drawn pictures: what was asked for, and how they are shown."""
 
 from __future__ import annotations
 

@@ -87,23 +87,20 @@ def predict_series(
     values, context = given(Path(data), processor, say), model.config.context
     told = following(module, values, context, say)
     if out is not None:
-        made, was = (
-            processor.values(np.concatenate((told, ahead(module, values, context, AHEAD)))),
-            processor.values(values),
-        )
-        lines = [
-            {"row": row, "told": _named(line, processor)} | ({"was": _named(was[row - 1], processor)} if row <= len(was) else {})
-            for row, line in enumerate(made, 2)
-        ]  # fmt: skip
+        made = processor.values(np.concatenate((told, ahead(module, values, context, AHEAD))))  # [T - 1 + 12, C]
+        lines = [{"row": row, "told": _named(line, processor)} for row, line in enumerate(made, 2)]
+        for line, was in zip(lines, processor.values(values[1:]), strict=False):
+            line["was"] = _named(was, processor)
         write_bytes(Path(out), "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode())
     if not labelled:
         return Predicted(len(told), None, None)
     errors = np.square(told.astype(np.float64) - values[1:])  # [T - 1, C]
-    how = "of what is told of each row by those before it; numbers less the mean, by the deviation, of what was trained on"
+    how = "of each row, told from those before it; of numbers less the mean, by the deviation, of what was trained on"
+    own = "root of the mean squared error of the next row, in the table's units"
     beside = tuple(
-        Score(float(np.sqrt(column.mean()) * std), "root of the mean squared error of the next row, in the table's units", name)
+        Score(float(np.sqrt(column.mean()) * std), own, name)
         for name, std, column in zip(processor.columns, processor.std, errors.T, strict=True)
-    )  # fmt: skip
+    )
     interval = Bootstrap().mean(errors.mean(axis=1)) if len(errors) > 1 else None
     return Predicted(len(told), Score(float(errors.mean()), how, "squared_error"), interval, beside)
 

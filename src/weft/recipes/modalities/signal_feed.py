@@ -54,7 +54,7 @@ class SignalFeed(Feed):
 
     def told(self, recipe: Recipe, out: Path, watch: Watcher, *, finished: bool) -> Told:
         """Of the finished model, as it was saved, the accuracy with its definition."""
-        metric, unit = METRICS.get("accuracy"), recipe.minimised.unit
+        metric, unit = METRICS.get("accuracy"), recipe.minimised.loss_unit
         if not finished or not recipe.minimised.alone:
             return Told(loss=unit)
         found = judged(load(out).module, self.held_out, recipe.minimised)
