@@ -30,6 +30,11 @@ class VQGAN(Picture):
     heads: int = 4
 
     @property
+    def width(self) -> int:
+        """Numbers of a place where it becomes a code."""
+        return self.widths[-1]
+
+    @property
     def classes(self) -> int:
         """It tells none apart: data may have any number."""
         return 2**31

@@ -42,8 +42,8 @@ def judge_drawing(
     folder: those that the files' names hold out, or all of them where they hold out none. how: what is drawn, see
     `Modality.draw`. ValueError for one that draws no pictures, and for a judge that is none."""
     _, processor, _ = opened(judge, device)
-    sizes = PictureSizes(processor.image, processor.patch, processor.channels, ANY)
     read = SignalSettings(paths=(str(data),))
+    sizes = PictureSizes(processor.image, processor.patch, processor.channels, ANY)
     found = SIGNAL_SOURCES.get(read.source)(read, sizes, say)
     real = found.signals if found.held_out is None else found.signals[found.held_out]
     pictures, asked = of_folder(folder).draw(folder, how, device=device, say=say)
