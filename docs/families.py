@@ -67,6 +67,16 @@ OWN = {
         "tests/test_bert_kin.py::test_a_span_is_told_from_the_states_just_outside_it",
     ),
     "transformer": ("torch.nn.Transformer", "tests/test_parity.py::test_the_transformer_of_2017"),
+    "vqgan": (
+        "the nearest code by brute force, a step straight through, and the papers' terms",
+        "tests/test_codes.py::test_the_terms_are_those_of_the_papers "
+        "tests/test_codes.py::test_the_nearest_code_is_that_of_brute_force",
+    ),
+    "dit": (
+        "the papers' schedule and loss, and a loop that finds the picture when it is told the noise",
+        "tests/test_diffusion.py::test_the_loss_is_that_of_the_paper_and_of_parts_that_of_the_whole "
+        "tests/test_diffusion.py::test_the_loop_finds_the_picture_of_one_who_knows_it",
+    ),
     "unit": (
         "the paper's equations for one row at a time, with torch's attention",
         "tests/test_unit.py::test_a_task_is_asked_as_the_paper_says",
