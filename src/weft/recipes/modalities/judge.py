@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from weft.data.drawings import ANY
 from weft.data.progress import counted
 from weft.data.signals import SIGNAL_SOURCES, Patches, SignalSettings
-from weft.data.signals.pictures import PictureSizes
+from weft.data.signals.pictures import ANY, PictureSizes
 from weft.data.sources import Say, quiet
 from weft.evaluate.drawn import Drawing, drawn
 from weft.hub import Model, load

@@ -10,10 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from weft.data.drawings import ANY
 from weft.data.progress import counted
 from weft.data.signals import Colours, PixelSettings, Signals, prepare_signals, read_processor
-from weft.data.signals.pictures import PictureSizes
+from weft.data.signals.pictures import ANY, PictureSizes
 from weft.data.sources import Say, quiet
 from weft.evaluate import check
 from weft.hub import load
