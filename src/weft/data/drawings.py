@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from weft.batch import Tokenizer
 from weft.data.captions import CAPTION_SOURCES, Captioned, CaptionSettings, prepare_captions
 from weft.data.signals import SIGNAL_SOURCES, Augment, Labelled, Patches, SignalSettings, prepare_signals
-from weft.data.signals.pictures import PictureSizes
+from weft.data.signals.pictures import ANY, PictureSizes
 from weft.data.sources import Say, quiet
 from weft.data.tokenizers import named_tokenizer, train_tokenizer
 from weft.registry import UnknownName, suggest
 
-TEXT, ANY = "{text}", 2**31  # a row's caption; classes there may be
+TEXT = "{text}"  # a row's caption
 
 
 @dataclass(frozen=True)

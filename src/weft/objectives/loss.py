@@ -41,8 +41,8 @@ class Objective(ABC):
 
     carriers: the bare modules that it can be asked of. of_signals: its rows are signals', not texts'. pairs: its data
     are pairs of texts, not texts. likelihood: its term "loss" is -log p of all of the text, which may be said in bits
-    per byte. loss_unit: what the term "loss" is, for people. alone: a saved model can be asked; nothing else was trained
-    beside it.
+    per byte. loss_unit: what the term "loss" is, for people. alone: a saved model can be asked; nothing else was
+    trained beside it.
     """
 
     carriers: ClassVar[tuple[type[nn.Module], ...]] = (nn.Module,)

@@ -1,7 +1,8 @@
 """What a ViT learns of clothes without labels: three of four patches are hidden, and told from the rest (MAE).
 
     weft train fashion_hidden --data FOLDER --out runs/hidden
-    weft train runs/hidden --objective classes --data FOLDER --out runs/few --set data.examples=600 --set train.rate=1e-3
+    weft train runs/hidden --objective classes --data FOLDER --out runs/few --set data.examples=600 \
+        --set train.rate=1e-3
 
 Cost: 15 minutes of training on two cores are asked for. The last line goes on with 600 labels; docs/pictures.md has
 the rest of its settings, and the same from scratch.

@@ -15,6 +15,9 @@ Resample = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 Fit = Literal["squeeze", "crop"]
 
 
+ANY = 2**31  # classes that there may be, where a model tells none apart
+
+
 @dataclass(frozen=True)
 class PictureSizes:
     """What pictures are read for: `image` pixels wide and high, in patches of `patch`, of grey or colours, and how many
