@@ -54,9 +54,8 @@ class DrawingFeed(Feed):
         return judged(module, self.held_out, self.recipe.minimised, share=share, total=total)
 
     def told(self, recipe: Recipe, out: Path, watch: Watcher, *, finished: bool) -> Told:
-        """What it makes, and of what."""
-        asks = "" if self.drawings.classes else ' --prompt "…"'
-        return Told(loss="squared error", makes=f"pictures.png{asks}")
+        """What it makes where nothing is asked for: of captions, nothing."""
+        return Told(loss="squared error", makes="pictures.png" if self.drawings.classes else "")
 
     def account(self) -> dict[str, Any]:
         """Samples, ids and classes."""
