@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor, nn
+from torch import nn
 
-from weft.batch import Batch, Dataset, Tokenizer
+from weft.batch import Tokenizer
 from weft.data.captions import Captions
 from weft.data.signals import write_processor
 from weft.evaluate.judged import judged
 from weft.evaluate.retrieval import ASKED, classified, recalls, scored, vectors_of_pairs
 from weft.files import DamagedFile, read_json, write_json
-from weft.hub import load, write_model
+from weft.hub import load
 from weft.models import Blueprint
 from weft.nn.towers import Towers
 from weft.objectives import bare
-from weft.recipes.feed import Feed, Told
+from weft.recipes.feed import Told
+from weft.recipes.modalities.signal_feed import SignalFeed
 from weft.recipes.recipe import Recipe
 from weft.training.watch import Watcher
 
@@ -28,16 +29,10 @@ CLASSES, MOST_KEPT = "captions.json", 10_000  # what a model's folder says of it
 
 
 @dataclass(frozen=True)
-class CaptionFeed(Feed):
+class CaptionFeed(SignalFeed):
     """Rows of ids and rows of patches."""
 
-    recipe: Recipe
-    blueprint: Blueprint
     captions: Captions
-    train: Dataset[Batch]
-    held_out: Dataset[Batch]
-    notices: tuple[str, ...]
-    headline = "loss"
 
     @property
     def digest(self) -> str:
@@ -54,10 +49,10 @@ class CaptionFeed(Feed):
         classes = {name: list(prompts) for name, prompts in found.classes.items()}
         write_json(out / CLASSES, {"classes": classes, "captions": list(known)[:MOST_KEPT]})
 
-    def save(self, tensors: Mapping[str, Tensor], out: Path) -> None:
-        """The model, in weft's own layout."""
-        write_model(tensors, self.blueprint, self.captions.tokenizer, out)
-        self.write(out)
+    @property
+    def tokenizer(self) -> Tokenizer | None:
+        """Of the texts."""
+        return self.captions.tokenizer
 
     def figures(
         self, module: nn.Module, share: tuple[int, int], total: Callable[[Sequence[float]], list[float]]

@@ -52,7 +52,7 @@ class WithCaptions(Modality):
         )
         check(captions.held_out, recipe.minimised)
         model = fitted(recipe.model, captions.tokenizer, begun=recipe.begin is not None)
-        return CaptionFeed(recipe, model, captions, captions.train, captions.held_out, ())
+        return CaptionFeed(recipe, model, captions.train, captions.held_out, (), captions)
 
     def usual(self, model: Blueprint) -> Usual:
         """Of a new model."""

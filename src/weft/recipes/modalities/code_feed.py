@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from weft.batch import Batch, Dataset
 from weft.data.progress import counted
 from weft.data.signals import Patches, SignalSettings, prepare_signals, write_processor
 from weft.data.signals.codes import MADE, CodeRows, CodeSettings
 from weft.data.sources import Say
 from weft.evaluate import check
-from weft.evaluate.judged import judged
 from weft.hub import load, write_model
 from weft.hub.fill import Device
 from weft.models import Blueprint
 from weft.models.coding import Coder
-from weft.recipes.feed import Feed, Told
+from weft.recipes.feed import Told
 from weft.recipes.folder import QUANTISER, Existing
+from weft.recipes.modalities.signal_feed import SignalFeed
 from weft.recipes.recipe import Recipe
 from weft.training.watch import Watcher
 
@@ -79,19 +77,13 @@ def coded(quantiser: Quantiser, processor: Patches, signals: np.ndarray, say: Sa
 
 
 @dataclass(frozen=True)
-class CodeFeed(Feed):
+class CodeFeed(SignalFeed):
     """Rows of codes, each behind its class."""
 
-    recipe: Recipe
-    blueprint: Blueprint
     quantiser: Quantiser
     processor: Patches
     classes: tuple[str, ...]
-    train: Dataset[Batch]
-    held_out: Dataset[Batch]
     digest_of_rows: str
-    notices: tuple[str, ...]
-    headline = "loss"
 
     @property
     def digest(self) -> str:
@@ -102,17 +94,6 @@ class CodeFeed(Feed):
         """What makes rows of pictures, the names of the classes, and the model that makes codes of rows."""
         write_processor(out, self.processor, self.classes)
         self.quantiser.write(out / QUANTISER, self.processor)
-
-    def save(self, tensors: Mapping[str, Tensor], out: Path) -> None:
-        """The model, in weft's own layout."""
-        write_model(tensors, self.blueprint, None, out)
-        self.write(out)
-
-    def figures(
-        self, module: nn.Module, share: tuple[int, int], total: Callable[[Sequence[float]], list[float]]
-    ) -> dict[str, float]:
-        """ "loss": nats a code."""
-        return judged(module, self.held_out, self.recipe.minimised, share=share, total=total)
 
     def told(self, recipe: Recipe, out: Path, watch: Watcher, *, finished: bool) -> Told:
         """What it makes."""
@@ -153,4 +134,4 @@ def open_codes(recipe: Recipe, found: Existing | None, out: Path, say: Say) -> C
         )
     check(held_out, recipe.minimised)
     digest = hashlib.sha256(f"{signals.digest}/{quantiser.digest}/{settings.mirrored}".encode()).hexdigest()
-    return CodeFeed(recipe, blueprint, quantiser, processor, signals.classes, train, held_out, digest, signals.notices)
+    return CodeFeed(recipe, blueprint, train, held_out, signals.notices, quantiser, processor, signals.classes, digest)

@@ -65,7 +65,7 @@ class WithDrawings(Modality):
         held_out = objective.turn_signals(drawings.held_out, 0)
         check(held_out, objective)
         train = objective.turn_signals(drawings.train, recipe.train.seed)
-        return DrawingFeed(recipe, recipe.fitted(drawings.tokenizer.vocab), drawings, train, held_out, ())
+        return DrawingFeed(recipe, recipe.fitted(drawings.tokenizer.vocab), train, held_out, (), drawings)
 
     def check(self, recipe: Recipe) -> None:
         """ValueError for a model that draws nothing."""

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
-
-from weft.batch import Batch, Dataset
 from weft.data.signals import Control, EpisodeSettings, write_processor
 from weft.data.sources import Say, quiet
-from weft.evaluate.judged import judged
-from weft.hub import load, write_model
-from weft.models import Blueprint
+from weft.hub import load
 from weft.recipes.account import Sample
-from weft.recipes.feed import Feed, Told
+from weft.recipes.feed import Told
+from weft.recipes.modalities.signal_feed import SignalFeed
 from weft.recipes.recipe import Recipe
 from weft.recipes.rollouts import Rolled, clone, reader_of, roll
 from weft.recipes.rollouts import judged as scored
@@ -24,16 +19,10 @@ from weft.training.watch import Watcher
 
 
 @dataclass(frozen=True)
-class EpisodeFeed(Feed):
+class EpisodeFeed(SignalFeed):
     """Rows of steps."""
 
-    recipe: Recipe
-    blueprint: Blueprint
     control: Control
-    train: Dataset[Batch]
-    held_out: Dataset[Batch]
-    notices: tuple[str, ...]
-    headline = "loss"
 
     @property
     def digest(self) -> str:
@@ -43,17 +32,6 @@ class EpisodeFeed(Feed):
     def write(self, out: Path) -> None:
         """The processor."""
         write_processor(out, self.control.processor)
-
-    def save(self, tensors: Mapping[str, Tensor], out: Path) -> None:
-        """The model, in weft's own layout."""
-        write_model(tensors, self.blueprint, None, out)
-        self.write(out)
-
-    def figures(
-        self, module: nn.Module, share: tuple[int, int], total: Callable[[Sequence[float]], list[float]]
-    ) -> dict[str, float]:
-        """The mean loss of the held-out steps."""
-        return judged(module, self.held_out, self.recipe.minimised, share=share, total=total)
 
     def told(self, recipe: Recipe, out: Path, watch: Watcher, *, finished: bool) -> Told:
         """Of the finished model, as it was saved, what comes of the returns that are asked in its world."""

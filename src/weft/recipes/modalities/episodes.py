@@ -41,7 +41,7 @@ class Episodes(Modality):
         held_out = objective.turn_signals(control.held_out, 0)
         check(held_out, objective)
         train = objective.turn_signals(control.train, recipe.train.seed)
-        return EpisodeFeed(recipe, blueprint, control, train, held_out, ())
+        return EpisodeFeed(recipe, blueprint, train, held_out, (), control)
 
     def usual(self, model: Blueprint) -> Usual:
         """Short rows: which kernel is fastest on them needs no measuring."""

@@ -40,7 +40,7 @@ class Music(Modality):
         held_out = objective.turn_signals(music.held_out, 0)
         check(held_out, objective)
         train = objective.turn_signals(music.train, recipe.train.seed)
-        return MusicFeed(recipe, fitted(recipe, music.notation.vocab), music, train, held_out, music.notices)
+        return MusicFeed(recipe, fitted(recipe, music.notation.vocab), train, held_out, music.notices, music)
 
     def usual(self, model: Blueprint) -> Usual:
         """Of a new model."""

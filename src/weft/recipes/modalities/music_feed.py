@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
-from weft.batch import Batch, Dataset
 from weft.data.signals import write_processor
 from weft.data.signals.notation import Notation
 from weft.data.signals.scores import Music
 from weft.evaluate import Score, likelihood
-from weft.hub import load, write_model
-from weft.models import Blueprint
-from weft.recipes.feed import Feed, Told
+from weft.hub import load
+from weft.recipes.feed import Told
+from weft.recipes.modalities.signal_feed import SignalFeed
 from weft.recipes.recipe import Recipe
 from weft.training.watch import Watcher
 
@@ -24,16 +23,10 @@ EVENTS, EVENT, STEP = "nats of an event", "nats_per_event", "nats_per_step"
 
 
 @dataclass(frozen=True)
-class MusicFeed(Feed):
+class MusicFeed(SignalFeed):
     """Rows of ids."""
 
-    recipe: Recipe
-    blueprint: Blueprint
     music: Music
-    train: Dataset[Batch]
-    held_out: Dataset[Batch]
-    notices: tuple[str, ...]
-    headline = "loss"
 
     @property
     def digest(self) -> str:
@@ -43,11 +36,6 @@ class MusicFeed(Feed):
     def write(self, out: Path) -> None:
         """The notation."""
         write_processor(out, self.music.notation)
-
-    def save(self, tensors: Mapping[str, Tensor], out: Path) -> None:
-        """The model, in weft's own layout."""
-        write_model(tensors, self.blueprint, None, out)
-        self.write(out)
 
     def figures(
         self, module: nn.Module, share: tuple[int, int], total: Callable[[Sequence[float]], list[float]]

@@ -11,8 +11,8 @@ from weft.data.signals.pictures import PictureSizes
 from weft.data.sources import Say, quiet
 from weft.evaluate import check
 from weft.recipes.folder import Existing
+from weft.recipes.modalities.labelled_feed import LabelledFeed
 from weft.recipes.modalities.picture_predict import embed_pictures, predict_signals
-from weft.recipes.modalities.signal_feed import SignalFeed
 from weft.recipes.modality import MODALITIES, Modality
 from weft.recipes.predicted import Predicted
 from weft.recipes.recipe import Recipe
@@ -27,7 +27,7 @@ class Pictures(Modality):
     made = "made_pictures"
     called = "pictures"
 
-    def open(self, recipe: Recipe, found: Existing | None, out: Path, say: Say) -> SignalFeed:
+    def open(self, recipe: Recipe, found: Existing | None, out: Path, say: Say) -> LabelledFeed:
         """See `prepare_signals`."""
         where = recipe.begin if found is None else out
         known = None if where is None else read_processor(where)
@@ -39,7 +39,7 @@ class Pictures(Modality):
         held_out = objective.turn_signals(signals.held_out, 0)
         check(held_out, objective)
         train = objective.turn_signals(signals.train, recipe.train.seed)
-        return SignalFeed(recipe, recipe.model, signals, train, held_out, signals.notices)
+        return LabelledFeed(recipe, recipe.model, train, held_out, signals.notices, signals)
 
     def check(self, recipe: Recipe) -> None:
         """ValueError for a model that has no pictures' sizes."""

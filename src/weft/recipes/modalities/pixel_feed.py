@@ -12,7 +12,7 @@ from torch import nn
 from weft.evaluate import Score, likelihood
 from weft.hub import load
 from weft.recipes.feed import Told
-from weft.recipes.modalities.signal_feed import SignalFeed
+from weft.recipes.modalities.labelled_feed import LabelledFeed
 from weft.recipes.recipe import Recipe
 from weft.training.watch import Watcher
 
@@ -21,7 +21,7 @@ DEFINITION = "-log2 p of a held-out picture's pixels, as the nearest colours, ov
 
 
 @dataclass(frozen=True)
-class PixelFeed(SignalFeed):
+class PixelFeed(LabelledFeed):
     """Rows of ids."""
 
     def figures(

@@ -52,7 +52,7 @@ class Pixels(Modality):
             PixelRows(part, model.vocab - 1, by_class=by_class) for part in (signals.train, signals.held_out)
         )
         check(held_out, recipe.minimised)
-        return PixelFeed(recipe, recipe.model, signals, train, held_out, signals.notices)
+        return PixelFeed(recipe, recipe.model, train, held_out, signals.notices, signals)
 
     def check(self, recipe: Recipe) -> None:
         """ValueError for a model that reads no ids."""

@@ -2,43 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor, nn
 
-from weft.batch import Batch, Dataset, Tokenizer
+from weft.batch import Tokenizer
 from weft.data import named_tokenizer, train_tokenizer
 from weft.data.signals import Patches, read_processor, write_processor
 from weft.data.signals.question_rows import Form, QuestionRows
 from weft.data.signals.questions import Asked, QuestionSettings, read_questions
 from weft.data.sources import Say
 from weft.evaluate import check
-from weft.evaluate.judged import judged
-from weft.hub import load, read_language, write_model
+from weft.hub import load, read_language
 from weft.models import Blueprint
 from weft.models.seeing import Seeing
-from weft.recipes.feed import Feed, Told
+from weft.recipes.feed import Told
 from weft.recipes.folder import Existing
 from weft.recipes.modalities.question_answers import LONGEST, answers, figures, scored
+from weft.recipes.modalities.signal_feed import SignalFeed
 from weft.recipes.recipe import Recipe
 from weft.training.watch import Watcher
 
 
 @dataclass(frozen=True)
-class QuestionFeed(Feed):
+class QuestionFeed(SignalFeed):
     """Rows of a picture, a question and its answer."""
 
-    recipe: Recipe
-    blueprint: Blueprint
     rows: tuple[QuestionRows, QuestionRows]  # to train on, held out
-    train: Dataset[Batch]
-    held_out: Dataset[Batch]
-    notices: tuple[str, ...]
-    headline = "loss"
 
     @property
     def digest(self) -> str:
@@ -51,16 +43,10 @@ class QuestionFeed(Feed):
         form.tokenizer.save(out)
         write_processor(out, form.processor)
 
-    def save(self, tensors: Mapping[str, Tensor], out: Path) -> None:
-        """The model, in weft's own layout."""
-        write_model(tensors, self.blueprint, self.rows[0].form.tokenizer, out)
-        self.write(out)
-
-    def figures(
-        self, module: nn.Module, share: tuple[int, int], total: Callable[[Sequence[float]], list[float]]
-    ) -> dict[str, float]:
-        """The mean of -log p of the answers' tokens, the right ones before each given."""
-        return judged(module, self.held_out, self.recipe.minimised, share=share, total=total)
+    @property
+    def tokenizer(self) -> Tokenizer | None:
+        """Of the texts."""
+        return self.rows[0].form.tokenizer
 
     def told(self, recipe: Recipe, out: Path, watch: Watcher, *, finished: bool) -> Told:
         """Of the finished model, as it was saved, how many held-out questions it answers in the right words."""
@@ -113,7 +99,7 @@ def open_questions(recipe: Recipe, found: Existing | None, out: Path, say: Say) 
     rows = objective.turn_signals(held_out, 0)
     check(rows, objective)
     return QuestionFeed(
-        recipe, blueprint, (train, held_out), objective.turn_signals(train, recipe.train.seed), rows, tuple(notices)
+        recipe, blueprint, objective.turn_signals(train, recipe.train.seed), rows, tuple(notices), (train, held_out)
     )  # fmt: skip
 
 

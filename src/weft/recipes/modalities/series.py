@@ -42,7 +42,7 @@ class Series(Modality):
         train = objective.turn_signals(series.learned(length, ahead=ahead, past=past), recipe.train.seed)
         held_out = objective.turn_signals(series.held_out(length, ahead=ahead, past=past, times=times), 0)
         check(held_out, objective)
-        return SeriesFeed(recipe, fitted(recipe, series.processor), series, train, held_out, series.notices)
+        return SeriesFeed(recipe, fitted(recipe, series.processor), train, held_out, series.notices, series)
 
     def usual(self, model: Blueprint) -> Usual:
         """Of a new model."""

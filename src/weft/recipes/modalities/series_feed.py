@@ -2,42 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from weft.batch import IGNORED, Batch, Dataset
+from weft.batch import IGNORED
 from weft.data.order import places
 from weft.data.signals import write_processor
 from weft.data.signals.tables import TimeSeries
 from weft.evaluate.forecasts import Autoregression, autoregression, line_between
-from weft.evaluate.judged import judged
-from weft.hub import write_model
-from weft.models import Blueprint
 from weft.models.forecasting import Autoregressive, Forecaster
 from weft.objectives.series import VECTORS
 from weft.objectives.series import Told as Asked
-from weft.recipes.feed import Feed, Told
+from weft.recipes.feed import Told
+from weft.recipes.modalities.signal_feed import SignalFeed
 from weft.recipes.recipe import Recipe
 from weft.training.watch import Watcher
 
 
 @dataclass(frozen=True)
-class SeriesFeed(Feed):
+class SeriesFeed(SignalFeed):
     """Rows of a normalised series."""
 
-    recipe: Recipe
-    blueprint: Blueprint
     series: TimeSeries
-    train: Dataset[Batch]
-    held_out: Dataset[Batch]
-    notices: tuple[str, ...]
-    headline = "loss"
 
     @property
     def digest(self) -> str:
@@ -53,17 +44,6 @@ class SeriesFeed(Feed):
     def write(self, out: Path) -> None:
         """The processor."""
         write_processor(out, self.series.processor)
-
-    def save(self, tensors: Mapping[str, Tensor], out: Path) -> None:
-        """The model, in weft's own layout."""
-        write_model(tensors, self.blueprint, None, out)
-        self.write(out)
-
-    def figures(
-        self, module: nn.Module, share: tuple[int, int], total: Callable[[Sequence[float]], list[float]]
-    ) -> dict[str, float]:
-        """ "loss": the squared error of what is held out, of normalised numbers, as the mean over columns."""
-        return judged(module, self.held_out, self.recipe.minimised, share=share, total=total)
 
     def told(self, recipe: Recipe, out: Path, watch: Watcher, *, finished: bool) -> Told:
         """What simpler answers make of the same held-out vectors."""

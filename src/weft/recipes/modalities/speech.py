@@ -70,7 +70,7 @@ class Speaking(Modality):
         for text in speech.notices:
             say(text)
         check(speech.held_out, recipe.minimised)
-        return SpeechFeed(recipe, blueprint, speech, language, speech.train, speech.held_out, speech.notices)
+        return SpeechFeed(recipe, blueprint, speech.train, speech.held_out, speech.notices, speech, language)
 
     def check(self, recipe: Recipe) -> None:
         """ValueError for a model that hears no sounds, and for an objective that asks nothing of transcripts."""

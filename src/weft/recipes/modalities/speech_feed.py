@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
-from weft.batch import Batch, Dataset
+from weft.batch import Tokenizer
 from weft.data.order import places
 from weft.data.progress import counted
 from weft.data.signals import write_processor
 from weft.data.signals.prepare_speech import Speech
 from weft.evaluate import METRICS, Score
 from weft.evaluate.judged import judged
-from weft.hub import Language, load, write_model
+from weft.hub import Language, load
 from weft.hub.hearing import heard
-from weft.models import Blueprint
 from weft.recipes.account import Sample
-from weft.recipes.feed import Feed, Told
+from weft.recipes.feed import Told
+from weft.recipes.modalities.signal_feed import SignalFeed
 from weft.recipes.recipe import Recipe
 from weft.training.watch import Watcher
 
@@ -28,17 +28,11 @@ SAMPLES = 3  # held-out transcripts that are shown
 
 
 @dataclass(frozen=True)
-class SpeechFeed(Feed):
+class SpeechFeed(SignalFeed):
     """Rows of frames or samples, of any length, with what is said in them."""
 
-    recipe: Recipe
-    blueprint: Blueprint
     speech: Speech
     language: Language
-    train: Dataset[Batch]
-    held_out: Dataset[Batch]
-    notices: tuple[str, ...]
-    headline = "loss"
 
     @property
     def digest(self) -> str:
@@ -53,10 +47,10 @@ class SpeechFeed(Feed):
             hearing.tokenizer.save(out)
         self.language.write(out)
 
-    def save(self, tensors: Mapping[str, Tensor], out: Path) -> None:
-        """The model, in weft's own layout."""
-        write_model(tensors, self.blueprint, self.speech.hearing.tokenizer, out)
-        self.write(out)
+    @property
+    def tokenizer(self) -> Tokenizer | None:
+        """Of the texts."""
+        return self.speech.hearing.tokenizer
 
     def figures(
         self, module: nn.Module, share: tuple[int, int], total: Callable[[Sequence[float]], list[float]]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor, nn
+from torch import nn
 
-from weft.batch import Batch, Dataset, Tokenizer
+from weft.batch import Tokenizer
 from weft.data import named_tokenizer, train_tokenizer
 from weft.data.signals import Patches, read_processor, write_processor
 from weft.data.signals.task_rows import Form, TaskMix, TaskRows
@@ -19,26 +19,21 @@ from weft.data.signals.tasks import read_tasks
 from weft.data.sources import Say
 from weft.evaluate import METRICS, Score, check
 from weft.evaluate.judged import judged
-from weft.hub import load, read_language, write_model
+from weft.hub import load, read_language
 from weft.models import Blueprint
 from weft.models.unified import Task
-from weft.recipes.feed import Feed, Told
+from weft.recipes.feed import Told
 from weft.recipes.folder import Existing
+from weft.recipes.modalities.signal_feed import SignalFeed
 from weft.recipes.recipe import Recipe
 from weft.training.watch import Watcher
 
 
 @dataclass(frozen=True)
-class TaskFeed(Feed):
+class TaskFeed(SignalFeed):
     """Rows of several tasks."""
 
-    recipe: Recipe
-    blueprint: Blueprint
     mixes: tuple[TaskMix, TaskMix]  # to train on, held out
-    train: Dataset[Batch]
-    held_out: Dataset[Batch]
-    notices: tuple[str, ...]
-    headline = "loss"
 
     @property
     def digest(self) -> str:
@@ -52,10 +47,10 @@ class TaskFeed(Feed):
         form.tokenizer.save(out)
         write_processor(out, form.processor)
 
-    def save(self, tensors: Mapping[str, Tensor], out: Path) -> None:
-        """The model, in weft's own layout."""
-        write_model(tensors, self.blueprint, self.mixes[0].rows[0].form.tokenizer, out)
-        self.write(out)
+    @property
+    def tokenizer(self) -> Tokenizer | None:
+        """Of the texts."""
+        return self.mixes[0].rows[0].form.tokenizer
 
     def figures(
         self, module: nn.Module, share: tuple[int, int], total: Callable[[Sequence[float]], list[float]]
@@ -124,7 +119,7 @@ def open_tasks(recipe: Recipe, found: Existing | None, out: Path, say: Say) -> T
     rows = objective.turn_signals(held_out, 0)
     check(rows, objective)
     turned = objective.turn_signals(train, recipe.train.seed)
-    return TaskFeed(recipe, blueprint, (train, held_out), turned, rows, notices)
+    return TaskFeed(recipe, blueprint, turned, rows, notices, (train, held_out))
 
 
 def task_of(samples: Samples, known: Task | None, *, fixed: bool) -> Task:
