@@ -37,9 +37,9 @@ class SeriesFeed(SignalFeed):
 
     def start(self, module: nn.Module) -> None:
         """A new model that has a linear autoregression beside it begins as the one that fits what it trains on."""
-        if isinstance(module, Forecaster) and isinstance(module.more, Autoregressive):
-            found = autoregression(self._learned(), most=module.more.lags)
-            module.more.begin(torch.from_numpy(found.weights), torch.from_numpy(found.bias))
+        if isinstance(module, Forecaster) and isinstance(module.beside, Autoregressive):
+            found = autoregression(self._learned(), most=module.beside.lags)
+            module.beside.begin(torch.from_numpy(found.weights), torch.from_numpy(found.bias))
 
     def write(self, out: Path) -> None:
         """The processor."""
