@@ -278,7 +278,7 @@ def shared_with(run: Path) -> list[str]:
     changes = [
         f"data.tokenizer={run}",
         f"objective.smoothing={told['objective']['smoothing']}",
-        *changed(told["data"], usual["data"], "data.", but=("paths", "tokenizer", "vocab")),
+        *changed(told["data"], usual["data"], "data.", but=("modality", "paths", "tokenizer", "vocab")),
         *changed(train, usual["train"], "train."),
     ]
     return [*words, "--objective", "translate", *(word for change in changes for word in ("--set", change))]

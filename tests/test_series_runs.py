@@ -74,16 +74,16 @@ def test_nothing_of_what_is_held_out_is_trained_on(tmp_path: Path) -> None:
 
 def test_missing_values_are_filled_by_side_or_refused(tmp_path: Path) -> None:
     values = np.array([[np.nan], [1.0], [np.nan], [3.0], [np.nan]])
-    assert filled(values, ("a",))[0].tolist() == [[1], [1], [2], [3], [3]] and filled(values, ("a",))[1] == 3
+    assert filled(values, ("a",))[0].tolist() == [[1], [1], [1], [3], [3]] and filled(values, ("a",))[1] == 3
     with pytest.raises(ValueError, match="'a' has no value"):
         filled(values[:1], ("a",))
     path = table(tmp_path / "some.csv", columns=("a",))
     lines = path.read_text().splitlines()
     lines[4], lines[80] = '""', '""'
     path.write_text("\n".join(lines) + "\n")
-    with pytest.raises(ValueError, match="line 5: 'a' is empty .*data.missing=interpolate"):
+    with pytest.raises(ValueError, match="line 5: 'a' is empty .*data.missing=last"):
         prepare_series(SeriesSettings(paths=(str(path),)))
-    found = prepare_series(SeriesSettings(paths=(str(path),), held_out=0.2, missing="interpolate"))
+    found = prepare_series(SeriesSettings(paths=(str(path),), held_out=0.2, missing="last"))
     assert [notice.split(" of ")[1].split(" are")[0] for notice in found.notices] == [
         "what is to train on",
         "what is held out",
@@ -272,7 +272,7 @@ def test_hidden_rows_are_told_and_held_against_the_line(tmp_path: Path) -> None:
 def test_the_sets_of_statsmodels_are_read() -> None:
     found = prepare_series(SeriesSettings(source="statsmodels", paths=("sunspots",)))
     assert len(found.values) == 309 and found.processor.columns == ("SUNACTIVITY",)
-    filled_ones = prepare_series(SeriesSettings(source="statsmodels", paths=("co2",), missing="interpolate"))
+    filled_ones = prepare_series(SeriesSettings(source="statsmodels", paths=("co2",), missing="last"))
     assert len(filled_ones.values) == 2284 and "59 missing" in filled_ones.notices[0]
     with pytest.raises(ValueError, match="no set 'sunspot'.*did you mean"):
         prepare_series(SeriesSettings(source="statsmodels", paths=("sunspot",)))

@@ -18,7 +18,8 @@ def generate(
     ] = None,
     tokens: Annotated[int | None, typer.Option("--tokens", help="most tokens to add; default of text: 200")] = None,
     temperature: Annotated[
-        float | None, typer.Option("--temperature", help="0 takes the likeliest token; default: 0.8")
+        float | None,
+        typer.Option("--temperature", help="0 takes the likeliest token; default: 0.8 of text, 1 of signals"),
     ] = None,
     top_k: Annotated[int | None, typer.Option("--top-k", help="draw from the k likeliest; default: all")] = None,
     top_p: Annotated[

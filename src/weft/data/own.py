@@ -17,7 +17,7 @@ _RUN = (
     "additional_chat_templates/tool_use.jinja", "modules.json", "1_Pooling", "1_Pooling/config.json",
     "sentence_bert_config.json", "config_sentence_transformers.json", "processor.json", "preprocessor_config.json",
     "processor_config.json",
-    "run.json", "log.jsonl", "loss.png", "report.json", "report.html",
+    "captions.json", "run.json", "log.jsonl", "loss.png", "report.json", "report.html",
     "checkpoints", "tokens", "tensorboard", "wandb", "wandb.json",
 )
 # fmt: on

@@ -62,8 +62,8 @@ def drawn(
         raise ValueError(f"{len(asked)} classes were asked for and {len(pictures)} pictures drawn: one each")
     if min(len(pictures), len(real) // 2) < 2:
         raise ValueError(f"{len(pictures)} drawn and {len(real)} real pictures: at least 2 drawn and 4 real ones")
-    mine, guesses = looked_at(module, processor, pictures, advance)
-    theirs, _ = looked_at(module, processor, real, advance)
+    mine, guesses = looked_at(module, processor, pictures, len(classes), advance)
+    theirs, _ = looked_at(module, processor, real, len(classes), advance)
     hits: dict[str, list[bool]] = {}
     for name, guess in zip(asked or (), guesses, strict=False):
         hits.setdefault(name, []).append(classes[guess] == name)
@@ -74,10 +74,15 @@ def drawn(
 
 @torch.no_grad()
 def looked_at(
-    module: Encoder, processor: Patches, pictures: np.ndarray, advance: Callable[[int], None] = lambda more: None
+    module: Encoder,
+    processor: Patches,
+    pictures: np.ndarray,
+    classes: int,
+    advance: Callable[[int], None] = lambda more: None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Pooled states of pictures uint8 [N, height, width, channels], fp64 [N, D], and their likeliest classes, int64
-    [N]. Pictures of another size, or grey for coloured, are made as the model reads them."""
+    """Pooled states of pictures uint8 [N, height, width, channels], fp64 [N, D], and the likeliest of the first
+    `classes`, int64 [N]: a head may have more than the data named. Pictures of another size, or grey for coloured, are
+    made as the model reads them."""
     was, device = module.training, next(module.parameters()).device
     vectors, guesses = list[torch.Tensor](), list[torch.Tensor]()
     module.eval()
@@ -86,7 +91,7 @@ def looked_at(
             signals = np.stack([processor.fitted(as_read(one, processor)) for one in pictures[start : start + ROWS]])
             states, _ = module(torch.from_numpy(processor.rows(signals)).to(device))
             vectors.append(module.pool(states).double().cpu())  # [B, D]
-            guesses.append(module.logits(states, "classes").argmax(dim=-1).cpu())  # [B]
+            guesses.append(module.logits(states, "classes")[:, :classes].argmax(dim=-1).cpu())  # [B]
             advance(len(signals))
     finally:
         module.train(was)

@@ -51,11 +51,12 @@ def ddim(
 ) -> Tensor:
     """Pictures [B, P, C] out of noise (Song et al. 2021, eq. 12). draws: each row's own, for eta above 0."""
     x, visited = noise, levels(schedule.steps, how.steps)
+    least, most = (side.to(x.device) if isinstance(side, Tensor) else side for side in (how.least, how.most))
     for now, then in pairwise(visited):
         level, after = (torch.full((len(x),), at, dtype=torch.int64, device=x.device) for at in (now, then))
         picture = schedule.picture(x, tell(x, level).float(), level)
-        if how.least is not None or how.most is not None:
-            picture = picture.clamp(how.least, how.most)  # type: ignore[arg-type]  # of one kind each
+        if least is not None or most is not None:
+            picture = picture.clamp(least, most)  # type: ignore[arg-type]  # of one kind each
         told = schedule.noise(x, picture, level)
         (left, added), (left_then, added_then) = schedule.shares(level), schedule.shares(after)
         fresh = how.eta * added_then / added * (1 - (left / left_then).square()).clamp(min=0).sqrt()  # [B, 1, 1]

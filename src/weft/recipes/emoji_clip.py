@@ -12,21 +12,18 @@ more. A picture's group is told by the prompts "group, subgroup", with a subgrou
 from typing import Any
 
 from weft.data.captions import CaptionSettings
-from weft.data.captions.settings import SEXES
 from weft.data.signals import Augment
 from weft.models import Blueprint
 from weft.recipes.modality import DEBUG_STEPS
 from weft.recipes.recipe import Recipe
 from weft.training.settings import TrainSettings
 
-TWINS = (*SEXES, "mermaid", "merman", "merperson", "prince", "princess", "old", "older", "mrs", "mx", "santa")
 DATA = CaptionSettings(
     image_column="file",
     text_column="caption",
     templates=("{caption}", "{subgroup}: {caption}", "{group}, {subgroup}"),
     asked="{subgroup}: {caption}",
     drop=0.2,
-    alike=TWINS,
     class_column="group",
     prompts=("{group}, {subgroup}",),
     augment=Augment(flip=True, zoom=0.25, turn=12, colour=0.2, erase=0.2),

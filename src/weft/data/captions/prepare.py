@@ -104,7 +104,7 @@ def prepare_captions(
     assert held_out is not None
     say(f"{len(train):,} captions to train on, {len(held_out):,} held out; {tokenizer.vocab:,} ids")
     digest = hashlib.sha256(
-        repr((settings.augment, settings.drop, settings.asked, templates, classes, processor)).encode()
+        repr((settings.augment, settings.drop, settings.seed, settings.asked, templates, classes, processor)).encode()
     )
     for part in (found.signals, held):
         digest.update(np.ascontiguousarray(part).data)

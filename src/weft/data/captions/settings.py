@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 
 from weft.data.signals.settings import Augment
 
-SEXES = ("man", "men", "woman", "women", "person", "people", "boy", "girl", "child", "and")
+TWINS = (
+    "man", "men", "woman", "women", "person", "people", "boy", "girl", "child", "and", "mermaid", "merman", "merperson",
+    "prince", "princess", "old", "older", "mrs", "mx", "santa",
+)  # fmt: skip
 FIELD = re.compile(r"\{([^{}]+)\}")  # of a template: a column's name
 
 
@@ -16,7 +19,7 @@ class CaptionSettings:
     """What is read. source: a registered one. paths: files and folders; a source says what it makes of them.
 
     image_column, text_column: of a table; where it has no column of pictures, `pictures` holds one for each row.
-    pictures: where they lie: a folder, a .tar, or a .npy (also .gz), uint8 [rows, height, width, channels]; "": beside
+    pictures: where they lie: a folder, or a .npy (also .gz), uint8 [rows, height, width, channels]; "": beside
     the table.
     templates: what is read of a row, columns in braces; one is drawn each time a row is trained on. Held-out rows have
     the text column alone; none: that is what is trained on, too. asked: a template by which held-out rows are asked for
@@ -34,7 +37,7 @@ class CaptionSettings:
     asked: str = ""
     drop: float = 0.0
     held_out: float = 0.1
-    alike: tuple[str, ...] = SEXES  # words that do not tell two captions apart when rows are held out
+    alike: tuple[str, ...] = TWINS  # words that do not tell two captions apart when rows are held out
     seed: int = 0  # of the split
     class_column: str = ""
     prompts: tuple[str, ...] = ()

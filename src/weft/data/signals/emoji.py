@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from weft.data.captions.given import column, read_pictures, read_table
-from weft.data.captions.settings import SEXES, CaptionSettings
+from weft.data.captions.settings import TWINS, CaptionSettings
 from weft.data.captions.split import split
 from weft.data.signals.pictures import Patches
 from weft.data.sources import Say, quiet
@@ -74,7 +74,7 @@ def as_read(pixels: Sequence[np.ndarray] | np.ndarray, processor: Patches) -> np
 
 def held_back(captions: Sequence[str], share: float, seed: int) -> np.ndarray:
     """Which are held out, bool [N]: see `split`; those that differ only in who is shown are on one side."""
-    return split(captions, share, SEXES, seed)
+    return split(captions, share, TWINS, seed)
 
 
 def drawn(text: str, seed: int) -> float:

@@ -85,7 +85,7 @@ def prepare_signals(
     train = Labelled(signals, labels, processor, augment=settings.augment, seed=settings.seed)
     held_out = Labelled(found.signals[held], found.labels[held], processor)
     say(f"{len(train):,} samples of {len(found.classes)} classes to train on, {len(held_out):,} held out")
-    digest = hashlib.sha256(repr((settings.augment, settings.examples, processor)).encode())
+    digest = hashlib.sha256(repr((settings.augment, settings.examples, settings.seed, processor)).encode())
     for part in (found.signals, found.labels, held):
         digest.update(np.ascontiguousarray(part).data)
     return Signals(train, held_out, processor, found.classes, digest.hexdigest(), found.notices)

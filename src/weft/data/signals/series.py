@@ -68,9 +68,7 @@ def _number(text: str, where: str, column: str, gaps: bool) -> float:
     if math.isfinite(value):
         return value
     said = (
-        "is empty (data.missing=interpolate fills such)"
-        if not text.strip()
-        else f"{text.strip()[:40]!r} is no finite number"
+        "is empty (data.missing=last fills such)" if not text.strip() else f"{text.strip()[:40]!r} is no finite number"
     )
     raise DamagedFile(f"{where}: {column!r} {said}: mend the line, or choose other columns (data.columns)")
 

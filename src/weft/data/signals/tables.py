@@ -25,15 +25,15 @@ class SeriesSettings:
     brings, by its name.
 
     columns: of the file, in their order; none: all of them. held_out: the share of the rows, at the end of the time,
-    that is never trained on. missing: what an empty value is: an error; or the line between its neighbours, of either
-    part by itself.
+    that is never trained on. missing: what an empty value is: an error; or the last one before it, in either part
+    by itself.
     """
 
     source: str = "series"
     paths: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     held_out: float = 0.1
-    missing: Literal["refuse", "interpolate"] = "refuse"
+    missing: Literal["refuse", "last"] = "refuse"
 
     def check(self) -> None:
         """ValueError, naming the setting, for what can be none."""
@@ -95,7 +95,7 @@ def prepare_series(settings: SeriesSettings, processor: Series | None = None, sa
     for part, called in ((slice(0, split), "to train on"), (slice(split, count), "held out")):
         values[part], missing = filled(values[part], table.columns)
         if missing:
-            notices.append(f"{missing:,} missing values of what is {called} are the line between their neighbours")
+            notices.append(f"{missing:,} missing values of what is {called} are as the last one before them")
     processor = processor or Series.of(Table(table.columns, values[:split]))
     digest = hashlib.sha256(repr((processor, split)).encode() + values.tobytes()).hexdigest()
     say(f"{count:,} rows of {len(table.columns)} columns: the first {split:,} to train on, {count - split:,} held out")
@@ -103,22 +103,23 @@ def prepare_series(settings: SeriesSettings, processor: Series | None = None, sa
 
 
 def filled(values: np.ndarray, columns: tuple[str, ...]) -> tuple[np.ndarray, int]:
-    """Numbers [T, C], NaN where one is missing, with these on the line between their neighbours, at an edge the nearest
-    one; and how many there were. ValueError naming a column that has nothing else."""
+    """Numbers [T, C], NaN where one is missing, with the last one before it in its place, at the beginning the first
+    one behind it; and how many there were. A line to the next one would tell what follows. ValueError naming a column
+    that has nothing else."""
     found, missing = values.copy(), np.isnan(values)
     for number, name in enumerate(columns):
         gaps = missing[:, number]
         if gaps.all():
             raise ValueError(f"{name!r} has no value in {len(values):,} rows: leave it out (data.columns)")
         if gaps.any():
-            at = np.arange(len(values))
-            found[gaps, number] = np.interp(at[gaps], at[~gaps], values[~gaps, number])
+            last = np.maximum.accumulate(np.where(gaps, -1, np.arange(len(values))))  # [T], of the last one there is
+            found[:, number] = values[np.where(last < 0, np.argmin(gaps), last), number]
     return found, int(missing.sum())
 
 
 def series(settings: SeriesSettings) -> Table:
     """The columns of a file."""
-    return read_table(Path(settings.path), settings.columns or None, gaps=settings.missing == "interpolate")
+    return read_table(Path(settings.path), settings.columns or None, gaps=settings.missing == "last")
 
 
 def shipped(settings: SeriesSettings) -> Table:
@@ -132,7 +133,7 @@ def shipped(settings: SeriesSettings) -> Table:
     if name not in files:
         raise ValueError(f"statsmodels has no set {name!r} (data.paths); {suggest(name, files)}")
     columns = settings.columns or COLUMNS.get(name)
-    return read_table(files[name], columns, gaps=settings.missing == "interpolate")
+    return read_table(files[name], columns, gaps=settings.missing == "last")
 
 
 def made(settings: SeriesSettings) -> Table:

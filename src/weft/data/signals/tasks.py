@@ -90,7 +90,8 @@ def samples_of(
     if reads == "text":
         found = of_texts(name, path, settings)
     elif reads == "both":
-        asked = of_kinds(of_path(path, settings.questions, processor, say), settings.kinds)
+        kinds = settings.kinds if path.is_dir() else ()  # of a file, whatever it asks
+        asked = of_kinds(of_path(path, settings.questions, processor, say), kinds)
         found = of_questions(name, asked, settings)
     elif is_emoji(path):
         emoji = read_emoji(path, processor)

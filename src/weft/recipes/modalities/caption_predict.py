@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from weft.data.captions import CaptionSettings, open_captions, read_images, read_lines
+from weft.data.records import record_kind
 from weft.data.sources import Say, quiet
 from weft.evaluate import Interval
 from weft.evaluate.intervals import Bootstrap
@@ -25,7 +26,6 @@ from weft.training.world import place
 
 TOLD = 5  # of the nearest
 HEADLINE = "image_to_text_recall_at_5"
-TABLES = (".tsv", ".csv", ".jsonl", ".gz")
 
 
 def predict_captions(
@@ -49,7 +49,7 @@ def predict_captions(
     model = load(folder, device=device if device != "auto" else place("auto"))
     classes, known = read_known(folder)
     own = list[str]()
-    if labelled or data.suffix in (".tsv", ".csv", ".jsonl"):
+    if labelled or record_kind(data) is not None:
         names, pixels, own = _captions(model, folder, data, say)
     else:
         names, pixels = read_images(data, patches_of(model), say)

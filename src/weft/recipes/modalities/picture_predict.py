@@ -64,7 +64,7 @@ def answered(
             f"nothing says what {len(unknown):,} of {len(given.names):,} pictures are, {unknown[0]} say: put each into "
             f"a folder that is called as its class ({', '.join(classes[:10])}), or leave --score out"
         )
-    found = ask(given.signals)
+    found = ask(given.signals)[:, : len(classes)]  # a head may have more than the data named
     guesses = [classes[number] for number in found.argmax(axis=1)]
     if out is not None:
         lines = [

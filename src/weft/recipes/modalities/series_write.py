@@ -43,7 +43,7 @@ def given(data: Path, processor: Series, say: Say) -> np.ndarray:
     """A table's rows, normalised, fp32 [T, C]. ValueError for fewer than two, and for what is no table."""
     values, missing = filled(read_table(data, processor.columns, gaps=True).values, processor.columns)
     if missing:
-        say(f"{missing:,} missing values are the line between their neighbours")
+        say(f"{missing:,} missing values are as the last one before them")
     if len(values) < 2:
         raise ValueError(f"{data} has {len(values)} row, and what follows one is told from at least 2")
     return processor.rows(values[None])[0]

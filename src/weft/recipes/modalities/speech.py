@@ -50,6 +50,8 @@ class Speaking(Modality):
         """See `prepare_speech`."""
         settings, where = recipe.data, recipe.begin if found is None else out
         form, module = form_of(recipe), recipe.model.empty()
+        if form == "class" and settings.join > 1:
+            raise ValueError(f"data.join={settings.join}, but a class is of one sound: set data.join=1")
         spoken = read_spoken(settings, say)
         language = Language(None, Stops(), {}, {}) if where is None else read_language(where)
         processor = _processor(recipe, where, module)
@@ -57,7 +59,7 @@ class Speaking(Modality):
         tokenizer = None
         if form != "class":
             tokenizer = language.tokenizer or named_tokenizer(settings.tokenizer, "data.tokenizer=")
-            tokenizer = tokenizer or tokenizer_for(settings, texts)
+            tokenizer = tokenizer or tokenizer_for(settings, [one.text or "" for one in spoken.train])
         classes = _classes(recipe, where, texts) if form == "class" else ()
         begins = _begins(language, tokenizer) if form == "target" else ()
         longest = _embed(module).context
