@@ -59,7 +59,7 @@ class Speaking(Modality):
         tokenizer = None
         if form != "class":
             tokenizer = language.tokenizer or named_tokenizer(settings.tokenizer, "data.tokenizer=")
-            tokenizer = tokenizer or tokenizer_for(settings, [one.text or "" for one in spoken.train])
+            tokenizer = tokenizer or tokenizer_for(settings, texts)
         classes = _classes(recipe, where, texts) if form == "class" else ()
         begins = _begins(language, tokenizer) if form == "target" else ()
         longest = _embed(module).context
