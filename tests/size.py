@@ -14,9 +14,13 @@ ROOMS = ("nn", "models")
 ALL, FAMILY = 8150, 150
 SIGNALS = {
     "along.py",
+    "coding.py",
     "conforming.py",
     "convolution.py",
     "depth.py",
+    "diffusing.py",
+    "dit.py",
+    "forecasting.py",
     "forecasting.py",
     "labels.py",
     "latents.py",

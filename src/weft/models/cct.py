@@ -1,9 +1,9 @@
 """CCT (Hassani et al. 2021), the compact convolutional transformer: convolutions make the tokens of an image, and its
 class is read of a mean of states that the model weighs (§3.2); for sets of few and small images.
 
-A row is an image's pixels, one by one (`patch` is 1), all of them. Behind each convolution, whose output at stride 1 is
-as large as its input, stand relu and a maximum over 3 x 3, every second one. As in the authors' code attention is
-normed before it and again behind the sum, and the feed-forward reads that as it is.
+A row is all of an image's pixels, one by one (`patch` is 1). Behind each convolution stand relu and a maximum over
+3 x 3, every second one. As in the authors' code attention is normed before it and again behind the sum, and the
+feed-forward reads that as it is.
 """
 
 from __future__ import annotations
@@ -54,8 +54,7 @@ class CCT(Picture):
         """Tokens of a side of an image."""
         side = self.image
         for _ in range(self.convolutions):
-            side = (side + self.kernel // 2 * 2 - self.kernel) // self.stride + 1
-            side = (side - 1) // 2 + 1
+            side = (side + self.kernel // 2 * 2 - self.kernel) // self.stride // 2 + 1
         return side
 
 
@@ -65,8 +64,8 @@ class Convolved(Stem):
 
     def __init__(self, c: CCT, position: StemPosition) -> None:
         super().__init__()
-        self.image, self.channels, self.stride, self.places = c.image, c.channels, c.stride, c.image**2
-        self.tokens = c.side**2
+        self.image, self.channels, self.stride = c.image, c.channels, c.stride
+        self.places, self.tokens = c.image**2, c.side**2
         self.weight, self.types, self.position = None, None, position
         sizes = [c.channels, *[c.inner] * (c.convolutions - 1), c.width]
         self.kernels = nn.ParameterList([torch.empty(b, a, c.kernel, c.kernel) for a, b in pairwise(sizes)])
@@ -121,34 +120,30 @@ def build(c: CCT, *, position: Scheme | None = None, attention: type[Attention] 
     rate = c.dropout if c.attention_dropout is None else c.attention_dropout
     relative = partial(scheme.relative, c.heads, head_width, bidirectional=True)
     attn = partial(attention, c.width, c.heads, bias="o", dropout=rate)
-
     def block(layer: int) -> Block:
         residual = partial(Residual, drop=c.dropout, post=DropBranch.at(c.branch_dropout, layer, c.depth))
         return Block(attn=residual(attn(relative=relative()), pre=norm(), after=norm()),
                      mlp=residual(MLP(c.width, c.hidden, act=c.act, dropout=c.dropout)))
-
     fields = {"self": Field(scheme.field(c.heads, head_width, bidirectional=True), Full())}
     stack = Stack([block(layer) for layer in range(c.depth)], fields=fields, norm=norm())
-    heads = {task: RowHead(c.width, c.classes) for task in c.tasks}
-    return Encoder(Convolved(c, scheme.stem(c.width, c.side**2)), stack, heads, pooler=Weighed(c.width))
+    stem, heads = Convolved(c, scheme.stem(c.width, c.side**2)), {task: RowHead(c.width, c.classes) for task in c.tasks}
+    return Encoder(stem, stack, heads, pooler=Weighed(c.width))
 
 
 def start(module: nn.Module, c: CCT) -> None:
     """Positions begin ten times as large as the rest, as the authors have them."""
     draw(module, c)
-    for part in module.modules():
-        if isinstance(part, Learned):
-            nn.init.normal_(part.weight, std=0.2)
+    for part in (part for part in module.modules() if isinstance(part, Learned)):
+        nn.init.normal_(part.weight, std=0.2)
 
 
 FAMILIES.register("cct", Family(
-    name="cct", config=CCT, build=build, initialise=start, objective="classes",
-    reads="signals", modality="pictures", packs=False,
-    sizes={
+    name="cct", config=CCT, build=build, initialise=start, objective="classes", reads="signals",
+    modality="pictures", packs=False, sizes={
         "debug": dict(image=12, channels=1, width=48, depth=2, heads=4, hidden=96, convolutions=2, inner=16, classes=5),
         "small": dict(image=28, channels=1, width=128, depth=4, heads=2, hidden=128, convolutions=2),
-        "2-3x2": dict(width=128, depth=2, heads=2, hidden=128, convolutions=2),
-        "base": dict(), "14-7x2": dict(image=224, width=384, depth=14, heads=6, hidden=1152, convolutions=2, kernel=7,
+        "2-3x2": dict(width=128, depth=2, heads=2, hidden=128, convolutions=2), "base": dict(),
+        "14-7x2": dict(image=224, width=384, depth=14, heads=6, hidden=1152, convolutions=2, kernel=7,
                                        stride=2, classes=1000),
     },
     summary="encoder of what convolutions make of an image's pixels, learned positions, a weighed mean for its class",
