@@ -28,7 +28,6 @@ class Music(Modality):
     settings = MusicSettings
     made = "made_music"
     called = "music"
-    apart = False
 
     def open(self, recipe: Recipe, found: Existing | None, out: Path, say: Say) -> MusicFeed:
         """See `prepare_music`; the model takes as many ids as there are."""
