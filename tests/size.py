@@ -21,7 +21,6 @@ SIGNALS = {
     "diffusing.py",
     "dit.py",
     "forecasting.py",
-    "forecasting.py",
     "labels.py",
     "latents.py",
     "llava.py",

@@ -323,7 +323,7 @@ def test_a_run_on_captions_trains_resumes_and_answers(tmp_path: Path) -> None:
         "train.checkpoint_every=3",
         "--quiet",
     ]
-    words += ["--set", "train.steps=8", "--set", "data.vocab=300"]
+    words += ["--set", "train.steps=8", "--set", "data.vocab=300", "--set", "train.kernel=sdpa"]
     whole, again = tmp_path / "whole", tmp_path / "again"
     said = good(*words, "--out", whole).out
     assert "image to text recall at 5" in said and "zero shot accuracy" in said
