@@ -224,6 +224,7 @@ def test_debug_alone_trains_any_name_and_it_writes(name: str, tmp_path: Path):
     done = good("train", name, "--out", tmp_path / "run", *TINY)
     if (tmp_path / "run" / "processor.json").is_file():  # what it makes, if anything, is no text
         assert "makes no text" in weft("generate", tmp_path / "run", "--prompt", "").err
+        assert load(tmp_path / "run").blueprint.to_data()["config"].get("width", 48) < 64  # the debug size
         return
     if "--prompt" in done.out:
         assert good("generate", tmp_path / "run", "--prompt", "", "--tokens", 3).out

@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 
 from weft.batch import Tokenizer
-from weft.data import named_tokenizer, train_tokenizer
+from weft.data import train_tokenizer
 from weft.data.signals import Patches, read_processor, write_processor
 from weft.data.signals.question_rows import Form, QuestionRows
 from weft.data.signals.questions import Asked, QuestionSettings, read_questions
 from weft.data.sources import Say
 from weft.evaluate import check
-from weft.hub import load, read_language
+from weft.hub import load
 from weft.models import Blueprint
 from weft.models.seeing import Seeing
 from weft.recipes.feed import Told
 from weft.recipes.folder import Existing
 from weft.recipes.modalities.question_answers import LONGEST, answers, figures, scored
-from weft.recipes.modalities.signal_feed import SignalFeed
+from weft.recipes.modalities.signal_feed import SignalFeed, known_tokenizer
 from weft.recipes.recipe import Recipe
 from weft.training.watch import Watcher
 
@@ -108,19 +108,6 @@ def trained_on(asked: Asked) -> np.ndarray:
     assert asked.held is not None
     pairs = zip(asked.questions, asked.held, strict=True)
     return asked.pixels[sorted({question.picture for question, held in pairs if not held})]
-
-
-def known_tokenizer(recipe: Recipe, found: Existing | None) -> Tokenizer | None:
-    """That of the run that goes on, of the model that is begun with, or of the folder that data.tokenizer names; None:
-    one is to be trained."""
-    if found is not None:
-        return found.language.tokenizer
-    if recipe.begin is None:
-        return named_tokenizer(recipe.data.tokenizer, "data.tokenizer=")
-    tokenizer = read_language(recipe.begin).tokenizer
-    if tokenizer is None:
-        raise ValueError(f"{recipe.begin} has no tokenizer.json, so its weights say nothing of any text")
-    return tokenizer
 
 
 def new_tokenizer(settings: QuestionSettings, asked: Asked) -> Tokenizer:

@@ -9,10 +9,12 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from weft.batch import Batch, Dataset, Tokenizer
+from weft.data import named_tokenizer
 from weft.evaluate.judged import judged
-from weft.hub import write_model
+from weft.hub import read_language, write_model
 from weft.models import Blueprint
 from weft.recipes.feed import Feed
+from weft.recipes.folder import Existing
 from weft.recipes.recipe import Recipe
 
 
@@ -43,3 +45,16 @@ class SignalFeed(Feed):
     ) -> dict[str, float]:
         """The mean loss and, where the objective answers, the share of right answers."""
         return judged(module, self.held_out, self.recipe.minimised, share=share, total=total)
+
+
+def known_tokenizer(recipe: Recipe, found: Existing | None) -> Tokenizer | None:
+    """That of the run that goes on, of the model that is begun with, or of the folder that data.tokenizer names; None:
+    one is to be trained."""
+    if found is not None:
+        return found.language.tokenizer
+    if recipe.begin is None:
+        return named_tokenizer(recipe.data.tokenizer, "data.tokenizer=")
+    tokenizer = read_language(recipe.begin).tokenizer
+    if tokenizer is None:
+        raise ValueError(f"{recipe.begin} has no tokenizer.json, so its weights say nothing of any text")
+    return tokenizer

@@ -11,7 +11,7 @@ import numpy as np
 from torch import nn
 
 from weft.batch import Tokenizer
-from weft.data import named_tokenizer, train_tokenizer
+from weft.data import train_tokenizer
 from weft.data.signals import Patches, read_processor, write_processor
 from weft.data.signals.task_rows import Form, TaskMix, TaskRows
 from weft.data.signals.task_samples import Samples, TaskSettings
@@ -19,12 +19,12 @@ from weft.data.signals.tasks import read_tasks
 from weft.data.sources import Say
 from weft.evaluate import METRICS, Score, check
 from weft.evaluate.judged import judged
-from weft.hub import load, read_language
+from weft.hub import load
 from weft.models import Blueprint
 from weft.models.unified import Task
 from weft.recipes.feed import Told
 from weft.recipes.folder import Existing
-from weft.recipes.modalities.signal_feed import SignalFeed
+from weft.recipes.modalities.signal_feed import SignalFeed, known_tokenizer
 from weft.recipes.recipe import Recipe
 from weft.training.watch import Watcher
 
@@ -162,19 +162,6 @@ def fitted_processor(image: Any, samples: Sequence[Samples]) -> Patches:
     if not parts:
         return Patches(image.image, image.patch, image.channels)
     return Patches.of(image, np.concatenate(parts))
-
-
-def known_tokenizer(recipe: Recipe, found: Existing | None) -> Tokenizer | None:
-    """That of the run that goes on, of the model that is begun with, or of the folder that data.tokenizer names; None:
-    one is to be trained."""
-    if found is not None:
-        return found.language.tokenizer
-    if recipe.begin is None:
-        return named_tokenizer(recipe.data.tokenizer, "data.tokenizer=")
-    tokenizer = read_language(recipe.begin).tokenizer
-    if tokenizer is None:
-        raise ValueError(f"{recipe.begin} has no tokenizer.json, so its weights say nothing of any text")
-    return tokenizer
 
 
 def new_tokenizer(settings: TaskSettings, samples: Sequence[Samples]) -> Tokenizer:
