@@ -389,3 +389,22 @@ def test_a_published_pair_says_how_pictures_are_read(tmp_path: Path) -> None:
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(said))
     reads = library.load(tmp_path).reads
     assert reads is not None and reads.processor == Patches(12, 4, 1, (0.4,), (0.3,), "bicubic", "crop")
+
+
+def test_a_published_pair_is_asked_by_the_commands(tmp_path: Path) -> None:
+    pictures, rows = made_captions(6, 12, 1, 0)
+    words = train_tokenizer("word", [row["text"] for row in rows])
+    blueprint = Blueprint.of("clip", "debug").change("text.end", str(words.end)).change("text.vocab", str(words.vocab))
+    model, shown, found = tmp_path / "model", tmp_path / "shown", tmp_path / "vectors.npy"
+    library.save(Model(blueprint.build(), blueprint), model)
+    words.save(model)
+    (model / "preprocessor_config.json").write_text(json.dumps({"size": {"height": 12, "width": 12}}))
+    shown.mkdir()
+    for number, picture in enumerate(pictures):
+        Image.fromarray(picture[..., 0]).save(shown / f"{number}.png")
+    texts = tmp_path / "texts.txt"
+    texts.write_text("\n".join(row["text"] for row in rows))
+    good("embed", model, "--input", shown, "--out", found)
+    assert np.load(found).shape[0] == 6
+    good("predict", model, "--data", shown, "--out", tmp_path / "said.jsonl", "--among", texts)
+    assert len((tmp_path / "said.jsonl").read_text().splitlines()) == 6

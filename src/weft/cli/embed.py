@@ -15,11 +15,10 @@ from weft.cli.shared import note, opened, printer, unheard
 from weft.data.progress import counted
 from weft.data.reading import read_text
 from weft.data.records import read_records, record_kind
-from weft.data.signals import PROCESSOR
 from weft.files import write_bytes
 from weft.hub import Pooling, find
 from weft.outputs import check_file
-from weft.recipes.modality import of_folder
+from weft.recipes.modality import of_folder, reads_signals
 from weft.registry import suggest
 
 
@@ -33,7 +32,7 @@ def command(
         raise ValueError(f"--pooling {pooling}: {suggest(pooling, POOLINGS)}")
     check_file(out, reads=() if source.is_dir() else (source,), overwrite=overwrite)
     folder = find(name)
-    if (folder / PROCESSOR).is_file():
+    if reads_signals(folder):
         unheard("text, and this model reads signals: leave it out", {"pooling": pooling})
         began = time.perf_counter()
         modality = of_folder(folder)

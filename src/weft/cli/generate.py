@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from weft.cli.shared import note, opened, printer, unheard
-from weft.data.signals import PROCESSOR
 from weft.generate import Beams, Sampling
 from weft.hub import USUAL, Model, Written, find
 from weft.outputs import check_file
-from weft.recipes.modality import Drawn, of_folder
+from weft.recipes.modality import Drawn, of_folder, reads_signals
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ def command(
     """Print text, or write what a model of signals makes into a file. signals: what is said of signals alone, fields of
     a `Drawn`; None where nobody said."""
     folder = find(name)
-    if not (folder / PROCESSOR).is_file():
+    if not reads_signals(folder):
         unheard("signals, and this model writes text: leave it out", {"out": out, **signals})
         text(name, asked, tokens=200 if tokens is None else tokens, as_json=as_json)
         return

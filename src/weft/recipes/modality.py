@@ -190,9 +190,9 @@ def of_folder(folder: Path) -> Modality:
 
 
 def reads_signals(folder: Path) -> bool:
-    """Whether the model in a folder reads signals alone, and the folder says how they become rows: as weft or as others
-    publish it."""
+    """Whether the model in a folder reads signals, alone or beside text, and the folder says how they become rows: as
+    weft or as others publish it."""
     if (folder / PROCESSOR).is_file():
         return True
     said = any((folder / name).is_file() for name in (FILE, WHOLE))
-    return said and FAMILIES.get(read_blueprint(folder).family).reads == "signals"
+    return said and FAMILIES.get(read_blueprint(folder).family).reads != "text"
