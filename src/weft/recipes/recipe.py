@@ -16,7 +16,7 @@ from weft.objectives import (
     objective_from_text,
     objective_to_data,
 )
-from weft.recipes.modality import DEBUG_STEPS, name_of
+from weft.recipes.modality import DEBUG_STEPS, modality_of, name_of
 from weft.registry import Registry, nearest
 from weft.settings import SettingError, change, to_data
 from weft.training.settings import LENGTHS, TrainSettings
@@ -112,12 +112,11 @@ class Recipe:
         return replace(self, objective=objective, model=model, data=data)
 
     def _other_data(self, name: str, text: str) -> Any:
-        """The data settings with one changed; SettingError for a tokenizer where the model has its own."""
+        """The data settings with one changed; SettingError for one that the model which a run begins with decided."""
         data = change(self.data, name, text)
-        if not isinstance(data, DataSettings):
-            return data
-        if self.begin is not None and (data.tokenizer, data.vocab) != (self.data.tokenizer, self.data.vocab):
-            raise SettingError(f"{name}={text}: {self.begin} keeps the tokenizer it was trained with: leave it out")
+        if self.begin is not None and data != self.data and name in modality_of(data).fixed:
+            kept = "tokenizer" if name == "vocab" else name
+            raise SettingError(f"{name}={text}: {self.begin} keeps the {kept} it was trained with: leave it out")
         return data
 
     def _meant(self, head: str, rest: str) -> str:

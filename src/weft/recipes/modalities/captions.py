@@ -34,6 +34,7 @@ class WithCaptions(Modality):
     called = "captions"
     apart = False
     keeps = (PROCESSOR, TOKENIZER)
+    fixed = ("tokenizer", "vocab")
 
     def open(self, recipe: Recipe, found: Existing | None, out: Path, say: Say) -> CaptionFeed:
         """See `prepare_captions`."""

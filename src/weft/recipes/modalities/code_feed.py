@@ -110,11 +110,13 @@ class CodeFeed(SignalFeed):
 
 
 def open_codes(recipe: Recipe, found: Existing | None, out: Path, say: Say) -> CodeFeed:
-    """The pictures, and codes of them. found: the run that goes on, whose own quantiser stays."""
+    """The pictures, and codes of them. found: the run that goes on, whose own quantiser stays, as does that of a
+    model that is begun with."""
     settings = recipe.data
     assert isinstance(settings, CodeSettings)
     settings.check()
-    quantiser = open_quantiser(settings.quantiser if found is None else str(out / QUANTISER))
+    where = recipe.begin if found is None else out
+    quantiser = open_quantiser(settings.quantiser if where is None else str(where / QUANTISER))
     pictures = SignalSettings(settings.source, settings.paths, settings.held_out, settings.seed)
     signals = prepare_signals(pictures, quantiser.blueprint.config, quantiser.processor, say)
     processor, count = signals.processor, quantiser.module.codes

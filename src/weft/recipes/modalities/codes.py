@@ -35,6 +35,7 @@ class Codes(Modality):
     made = "made_pictures"
     called = "codes of pictures"
     keeps = (PROCESSOR, f"{QUANTISER}/{CONFIG}", f"{QUANTISER}/{WEIGHTS}")
+    fixed = ("quantiser",)
 
     @property
     def debug(self) -> Changes:

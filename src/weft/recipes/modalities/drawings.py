@@ -39,6 +39,7 @@ class WithDrawings(Modality):
     made = "made_captions"
     called = "drawings"
     keeps = (PROCESSOR, TOKENIZER)
+    fixed = ("tokenizer", "vocab")
 
     @property
     def debug(self) -> Changes:

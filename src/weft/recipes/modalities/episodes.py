@@ -28,6 +28,7 @@ class Episodes(Modality):
     settings = EpisodeSettings
     made = "made_episodes"
     called = "episodes"
+    fixed = ("window", "returns")
     apart = False
 
     def open(self, recipe: Recipe, found: Existing | None, out: Path, say: Say) -> EpisodeFeed:

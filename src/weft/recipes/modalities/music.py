@@ -28,6 +28,7 @@ class Music(Modality):
     settings = MusicSettings
     made = "made_music"
     called = "music"
+    fixed = ("encoding", "voices", "longest", "per_quarter")
 
     def open(self, recipe: Recipe, found: Existing | None, out: Path, say: Say) -> MusicFeed:
         """See `prepare_music`; the model takes as many ids as there are."""

@@ -36,6 +36,7 @@ class Pixels(Modality):
     settings = PixelSettings
     made = "made_pictures"
     called = "pixels of pictures"
+    fixed = ("image", "channels", "by_class")
 
     def open(self, recipe: Recipe, found: Existing | None, out: Path, say: Say) -> PixelFeed:
         """See `prepare_signals`. ValueError for a model that has not the places or the ids."""

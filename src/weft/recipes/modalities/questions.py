@@ -33,6 +33,7 @@ class Questions(Modality):
     made = "made_questions"
     called = "questions"
     keeps = (PROCESSOR, TOKENIZER)
+    fixed = ("tokenizer", "vocab")
 
     @property
     def debug(self) -> Changes:

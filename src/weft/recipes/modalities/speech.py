@@ -41,6 +41,7 @@ class Speaking(Modality):
     made = "made_sounds"
     called = "sounds"
     keeps = (PROCESSOR,)
+    fixed = ("tokenizer", "vocab", "window", "step", "normalise")
 
     def usual(self, model: Blueprint) -> Usual:
         """Of a new model."""

@@ -44,6 +44,7 @@ class Tasks(Modality):
     made = "made_tasks"
     called = "samples"
     keeps = (PROCESSOR, TOKENIZER)
+    fixed = ("tokenizer", "vocab")
 
     @property
     def debug(self) -> Changes:

@@ -25,6 +25,7 @@ class Text(Modality):
     made = "made"
     called = "text"
     keeps = (TOKENIZER,)
+    fixed = ("tokenizer", "vocab")
 
     def open(self, recipe: Recipe, found: Existing | None, out: Path, say: Say) -> TextFeed:
         """See `open_text`."""
