@@ -64,7 +64,8 @@ class Modality(ABC):
 
     settings: the frozen dataclass that a recipe of it has as its data, with `source` and `paths` among its fields, and
     `check()`. made: the source that needs no file. called: what a person calls such data. keeps: the files of a run's
-    folder that say what its model reads. fixed: the settings that are decided where a run begins with a model. apart: a model scored on its run's own data is scored on what that held out.
+    folder that say what its model reads. fixed: the settings that are decided where a run begins with a model. apart: a
+    model scored on its run's own data is scored on what that held out.
     """
 
     settings: type[Any]
