@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 IGNORED = -100  # a label that is not counted; never a token id
+KNOWN = "known"  # in what is asked of rows of vectors: which of their numbers are known, bool [B, T, C]; without: all
 
 
 # Compared by identity: tensors have no truth value, so a field-by-field comparison would raise.

@@ -49,9 +49,24 @@ class Autoregression:
         flat = self.weights.swapaxes(1, 2).reshape(inputs.shape[1], -1)  # [order · C, C]
         return self.bias + inputs @ flat
 
-    def error(self, values: np.ndarray, first: int) -> float:
-        """Its mean squared error from row `first` on."""
-        return float(np.square(self.told(values, first) - values[first:]).mean())
+    def error(self, values: np.ndarray, first: int, known: np.ndarray | None = None) -> float:
+        """Its mean squared error from row `first` on. known: see `squared_errors`, of all rows."""
+        return squared_error(self.told(values, first), values[first:], None if known is None else known[first:])
+
+
+def squared_errors(told: np.ndarray, was: np.ndarray, known: np.ndarray | None = None) -> np.ndarray:
+    """The mean squared error of each row's numbers, [.., C] -> [N]. known: which of them count, bool as they are; None:
+    all. A row of which none does is left out."""
+    squares = np.square(told - was)
+    if known is None:
+        return squares.mean(axis=-1).ravel()
+    counts = known.sum(axis=-1)
+    return (squares * known).sum(axis=-1)[counts > 0] / counts[counts > 0]
+
+
+def squared_error(told: np.ndarray, was: np.ndarray, known: np.ndarray | None = None) -> float:
+    """The mean of those, as a model's held-out loss is."""
+    return float(squared_errors(told, was, known).mean())
 
 
 def lagged(values: np.ndarray, order: int) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from weft.batch import IGNORED, Batch, Dataset, Place
+from weft.batch import IGNORED, KNOWN, Batch, Dataset, Place
 from weft.nn import Encoder
 from weft.nn.vectors import VectorHead
 from weft.objectives.loss import TERM, Loss
@@ -30,7 +30,8 @@ def there(batch: Batch) -> Tensor:
 
 @dataclass(frozen=True)
 class Told(Reading):
-    """The squared error of vectors, each as the mean over its numbers.
+    """The squared error of vectors, each as the mean over its numbers; over those that are known, where the batch says
+    which are (KNOWN).
 
     ahead: how many places behind the one that is asked its answer stands. past: the share of a row that is better seen
     before anything is asked of it.
@@ -44,15 +45,25 @@ class Told(Reading):
     def wanted(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Of each place the vector that it is to tell, [B, T, C], and whether it is asked, bool [B, T]."""
 
+    def known(self, batch: Batch) -> Tensor | None:
+        """Which numbers of those vectors are known, bool [B, T, C]; None: all."""
+        found = batch.asked.get(KNOWN)
+        return None if found is None else found.roll(-self.ahead, dims=1)
+
     def check(self, module: nn.Module) -> None:
         """Also ValueError for a model of ids."""
         super().check(module)
-        head = module.heads[self.asks] if isinstance(module, Encoder) and self.asks in module.heads else None
-        if not isinstance(head, VectorHead):
-            raise ValueError(
-                f"{self.title} asks a head {self.asks!r} that tells vectors, which this model does not have: choose a "
-                "family of series"
-            )
+        heads = dict(module.heads.items()) if isinstance(module, Encoder) else {}
+        if isinstance(heads.get(self.asks), VectorHead):
+            return
+        others = [name for name, head in heads.items() if isinstance(head, VectorHead)]
+        way = "choose a family of series"
+        if others:
+            own = " and ".join(map(repr, others))
+            way = f"it has {own}, and keeps them; train a new one of its family, by the family's name"
+        raise ValueError(
+            f"{self.title} asks a head {self.asks!r} that tells vectors, which this model does not have: {way}"
+        )
 
     def counts(self, batch: Batch) -> dict[str, int]:
         """The vectors that are asked."""
@@ -63,17 +74,34 @@ class Told(Reading):
 
     def constant(self, module: Any, batches: Iterable[Batch]) -> float | None:
         """What the mean of all that is asked pays."""
-        asked = [vectors[places] for vectors, places in map(self.wanted, batches)]  # [n, C] each
-        vectors = torch.cat(asked).double() if asked else torch.zeros(0, 1)  # [N, C]
-        return float((vectors - vectors.mean(dim=0)).square().mean()) if len(vectors) else None
+        asked, known = list[Tensor](), list[Tensor]()
+        for batch in batches:
+            (vectors, places), which = self.wanted(batch), self.known(batch)
+            asked.append(vectors[places].double())  # [n, C]
+            known.append(torch.ones_like(asked[-1]) if which is None else which[places].double())
+        if not sum(map(len, asked)):
+            return None
+        vectors, weights = torch.cat(asked), torch.cat(known)  # [N, C] both
+        mean = (vectors * weights).sum(dim=0) / weights.sum(dim=0).clamp(min=1)
+        return float(errors(mean.expand_as(vectors), vectors, weights).mean())
 
     def terms(self, module: Encoder | Headed, x: Tensor, batch: Batch) -> dict[str, Loss]:
         """The term "loss"."""
         encoder = bare(module)
         assert isinstance(encoder, Encoder)
         vectors, places = self.wanted(batch)
-        told = encoder.logits(x, self.asks)[places].float()  # [N, C]
-        return {TERM: Loss((told - vectors[places].float()).square().mean(dim=-1).sum(), int(places.sum()))}
+        told, known = encoder.logits(x, self.asks)[places].float(), self.known(batch)  # [N, C]
+        found = errors(told, vectors[places].float(), None if known is None else known[places])
+        return {TERM: Loss(found.sum(), int(places.sum()))}
+
+
+def errors(told: Tensor, vectors: Tensor, known: Tensor | None) -> Tensor:
+    """The mean squared error of each vector's numbers, [N, C] -> [N]. known: 1 or True where a number counts, at least
+    one of each vector; None: all."""
+    squares = (told - vectors).square()
+    if known is None:
+        return squares.mean(dim=-1)
+    return (squares * known).sum(dim=-1) / known.sum(dim=-1)
 
 
 @dataclass(frozen=True)

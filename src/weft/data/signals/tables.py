@@ -7,7 +7,7 @@ import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -25,8 +25,8 @@ class SeriesSettings:
     brings, by its name.
 
     columns: of the file, in their order; none: all of them. held_out: the share of the rows, at the end of the time,
-    that is never trained on. missing: what an empty value is: an error; or the last one before it, in either part
-    by itself.
+    that is never trained on. missing: what an empty value is: an error; or read as the last one before it (`filled`),
+    and never asked for.
     """
 
     source: str = "series"
@@ -53,14 +53,15 @@ class SeriesSettings:
 
 @dataclass(frozen=True)
 class TimeSeries:
-    """values: normalised, fp32 [T, C], of which the first `split` rows are trained on. digest: of the numbers, of the
-    split, and of the processor."""
+    """values: normalised, fp32 [T, C], of which the first `split` rows are trained on. known: which of them stood in
+    the table, bool [T, C]; None: all. digest: of the numbers, of what is known, of the split, and of the processor."""
 
     values: np.ndarray
     split: int
     processor: Series
     digest: str
     notices: tuple[str, ...] = ()
+    known: np.ndarray | None = None
 
     def learned(self, length: int, *, ahead: int, past: float) -> Stretches:
         """Rows to train on. ValueError where the part is shorter than a row."""
@@ -69,11 +70,12 @@ class TimeSeries:
                 f"the series has {len(self.values):,} rows, {self.split:,} to train on, and a row of the model has "
                 f"{length} places: too few; give more, or set model.context lower (data.held_out is the rest)"
             )
-        return learned(self.values[: self.split], length, ahead=ahead, past=past)
+        known = None if self.known is None else self.known[: self.split]
+        return learned(self.values[: self.split], length, ahead=ahead, past=past, known=known)
 
     def held_out(self, length: int, *, ahead: int, past: float, times: int) -> Stretches:
         """Rows that ask for what is held out."""
-        return held_out(self.values, self.split, length, ahead=ahead, past=past, times=times)
+        return held_out(self.values, self.split, length, ahead=ahead, past=past, times=times, known=self.known)
 
 
 SERIES_SOURCES: Registry[Callable[[SeriesSettings], Table]] = Registry("source of series", "weft.series_sources", ())
@@ -91,20 +93,49 @@ def prepare_series(settings: SeriesSettings, processor: Series | None = None, sa
         )
     count = len(table.values)
     split = count - max(1, round(count * settings.held_out))
-    values, notices = table.values.copy(), list[str]()
-    for part, called in ((slice(0, split), "to train on"), (slice(split, count), "held out")):
-        values[part], missing = filled(values[part], table.columns)
-        if missing:
-            notices.append(f"{missing:,} missing values of what is {called} are as the last one before them")
-    processor = processor or Series.of(Table(table.columns, values[:split]))
-    digest = hashlib.sha256(repr((processor, split)).encode() + values.tobytes()).hexdigest()
+    whole = filled(table.values, table.columns)
+    known = None if whole.known.all() else whole.known
+    if known is not None:
+        _check_known(known, split, table.columns)
+    processor = processor or Series.of(Table(table.columns, whole.values[:split]))
+    digest = hashlib.sha256(repr((processor, split)).encode() + whole.values.tobytes())
+    digest.update(b"" if known is None else known.tobytes())
     say(f"{count:,} rows of {len(table.columns)} columns: the first {split:,} to train on, {count - split:,} held out")
-    return TimeSeries(processor.rows(values[None])[0], split, processor, digest, tuple(notices))
+    rows, said = processor.rows(whole.values[None])[0], (whole.said(split),) if known is not None else ()
+    return TimeSeries(rows, split, processor, digest.hexdigest(), said, known)
 
 
-def filled(values: np.ndarray, columns: tuple[str, ...]) -> tuple[np.ndarray, int]:
-    """Numbers [T, C], NaN where one is missing, with the last one before it in its place, at the beginning the first
-    one behind it; and how many there were. A line to the next one would tell what follows. ValueError naming a column
+def _check_known(known: np.ndarray, split: int, columns: tuple[str, ...]) -> None:
+    """ValueError for a column of which nothing is known in what is trained on, where only what is held out could fill
+    it; and where nothing at all is known of what is held out."""
+    for name, there in zip(columns, known[:split].T, strict=True):
+        if not there.any():
+            raise ValueError(
+                f"{name!r} has no value in the first {split:,} rows, which are trained on: leave it out (data.columns)"
+            )
+    if not known[split:].any():
+        raise ValueError(
+            f"the last {len(known) - split:,} rows, which are held out, have no value: set data.held_out higher"
+        )
+
+
+class Filled(NamedTuple):
+    """values: fp64 [T, C] without gaps; known: where there was none, bool [T, C]."""
+
+    values: np.ndarray
+    known: np.ndarray
+
+    def said(self, split: int | None = None) -> str:
+        """How many gaps there were, and what stands in them. split: the row from which on rows are held out."""
+        missing, first = int((~self.known).sum()), int((~np.maximum.accumulate(self.known, axis=0)).sum())
+        held = "" if split is None else f", {int((~self.known[split:]).sum()):,} of them held out,"
+        begin = f", {first:,} before any other as the first one behind" if first else ""
+        return f"{missing:,} missing values{held} are as the last one before them{begin}; none of them is scored"
+
+
+def filled(values: np.ndarray, columns: tuple[str, ...]) -> Filled:
+    """Numbers [T, C], NaN where one is missing, with the last one before it in its place; before a column's first with
+    that first one, as there is no other. A line to the next one would tell what follows. ValueError naming a column
     that has nothing else."""
     found, missing = values.copy(), np.isnan(values)
     for number, name in enumerate(columns):
@@ -114,7 +145,7 @@ def filled(values: np.ndarray, columns: tuple[str, ...]) -> tuple[np.ndarray, in
         if gaps.any():
             last = np.maximum.accumulate(np.where(gaps, -1, np.arange(len(values))))  # [T], of the last one there is
             found[:, number] = values[np.where(last < 0, np.argmin(gaps), last), number]
-    return found, int(missing.sum())
+    return Filled(found, ~missing)
 
 
 def series(settings: SeriesSettings) -> Table:

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from weft.batch import IGNORED
+from weft.batch import IGNORED, KNOWN
 from weft.data.order import places
 from weft.data.signals import write_processor
 from weft.data.signals.tables import TimeSeries
-from weft.evaluate.forecasts import Autoregression, autoregression, line_between
+from weft.evaluate.forecasts import Autoregression, autoregression, line_between, squared_error, squared_errors
 from weft.models.forecasting import Autoregressive, Forecaster
 from weft.objectives.series import VECTORS
 from weft.objectives.series import Told as Asked
@@ -71,10 +71,10 @@ class SeriesFeed(SignalFeed):
 
     def _of_next(self) -> dict[str, float]:
         """The squared errors of a linear autoregression, and of the last vector."""
-        values, first = self.series.values.astype(np.float64), self.series.split
+        values, first, known = self.series.values.astype(np.float64), self.series.split, self.series.known
         linear: Autoregression = autoregression(self._learned())
-        last = float(np.square(values[first:] - values[first - 1 : -1]).mean())
-        return {linear.title: linear.error(values, first), "the last value": last}
+        last = squared_error(values[first - 1 : -1], values[first:], None if known is None else known[first:])
+        return {linear.title: linear.error(values, first, known), "the last value": last}
 
     def _of_hidden(self) -> dict[str, float]:
         """That of the line between what is seen, over the same hidden vectors."""
@@ -83,5 +83,6 @@ class SeriesFeed(SignalFeed):
             batch = self.held_out.batch(places(0, [number]))
             assert batch.labels is not None
             hidden, whole = (batch.labels != IGNORED).numpy(), batch.asked[VECTORS].numpy()
-            errors.append(np.square(line_between(batch.tokens.numpy(), hidden) - whole)[hidden])
+            known = batch.asked[KNOWN].numpy()[hidden] if KNOWN in batch.asked else None
+            errors.append(squared_errors(line_between(batch.tokens.numpy(), hidden)[hidden], whole[hidden], known))
         return {"the line between neighbours": float(np.concatenate(errors).mean(dtype=np.float64))}

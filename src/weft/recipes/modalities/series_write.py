@@ -12,9 +12,10 @@ import torch
 from weft.data.progress import counted
 from weft.data.signals.series import Series, read_table
 from weft.data.signals.stretches import held_out
-from weft.data.signals.tables import filled
+from weft.data.signals.tables import Filled, filled
 from weft.data.sources import Say, quiet
 from weft.evaluate import Bootstrap, Score
+from weft.evaluate.forecasts import squared_errors
 from weft.files import write_bytes
 from weft.hub import Model, load
 from weft.nn import Encoder
@@ -39,14 +40,15 @@ def opened(folder: Path | str, device: str) -> tuple[Model, Encoder, Series]:
     return model, model.module, processor
 
 
-def given(data: Path, processor: Series, say: Say) -> np.ndarray:
-    """A table's rows, normalised, fp32 [T, C]. ValueError for fewer than two, and for what is no table."""
-    values, missing = filled(read_table(data, processor.columns, gaps=True).values, processor.columns)
-    if missing:
-        say(f"{missing:,} missing values are as the last one before them")
-    if len(values) < 2:
-        raise ValueError(f"{data} has {len(values)} row, and what follows one is told from at least 2")
-    return processor.rows(values[None])[0]
+def given(data: Path, processor: Series, say: Say) -> Filled:
+    """A table's rows, normalised, fp32 [T, C], and which of their numbers stood there. ValueError for fewer than two,
+    and for what is no table."""
+    found = filled(read_table(data, processor.columns, gaps=True).values, processor.columns)
+    if not found.known.all():
+        say(found.said())
+    if len(found.values) < 2:
+        raise ValueError(f"{data} has {len(found.values)} row, and what follows one is told from at least 2")
+    return Filled(processor.rows(found.values[None])[0], found.known)
 
 
 @torch.inference_mode()
@@ -79,30 +81,45 @@ def predict_series(
     folder: Path | str, data: Path | str, out: Path | str | None, *, labelled: bool, device: str, say: Say = quiet
 ) -> Predicted:
     """Write one JSON object for each row of a table but the first, {"row", "told", "was"}, told from those before it,
-    and one for each of the 12 that follow the last, {"row", "told"}; rows are counted from 1, numbers are the table's.
+    and one for each of the 12 that follow the last, {"row", "told"}; rows are counted from 1, numbers are the table's,
+    and null is what is missing there.
 
-    labelled: the squared error of normalised numbers is computed, and for each column the root of it in its own units.
+    labelled: the squared error of normalised numbers is computed, and for each column the root of it in its own units,
+    of what is not missing. ValueError where nothing is to be scored.
     """
     model, module, processor = opened(folder, device)
-    values, context = given(Path(data), processor, say), model.config.context
+    (values, known), context = given(Path(data), processor, say), model.config.context
     told = following(module, values, context, say)
     if out is not None:
         made = processor.values(np.concatenate((told, ahead(module, values, context, AHEAD))))  # [T - 1 + 12, C]
         lines = [{"row": row, "told": _named(line, processor)} for row, line in enumerate(made, 2)]
-        for line, was in zip(lines, processor.values(values[1:]), strict=False):
-            line["was"] = _named(was, processor)
+        for line, was, there in zip(lines, processor.values(values[1:]), known[1:], strict=False):
+            line["was"] = {
+                name: number if measured else None
+                for (name, number), measured in zip(_named(was, processor).items(), there, strict=True)
+            }
         write_bytes(Path(out), "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode())
     if not labelled:
         return Predicted(len(told), None, None)
-    errors = np.square(told.astype(np.float64) - values[1:])  # [T - 1, C]
+    if not known[1:].any():
+        raise ValueError(f"{data} has no value behind its first row: there is nothing to score")
+    return _scored(told.astype(np.float64), values[1:], known[1:], processor)
+
+
+def _scored(told: np.ndarray, was: np.ndarray, known: np.ndarray, processor: Series) -> Predicted:
+    """Of rows that were told, normalised [N, C], where they are known."""
+    errors = squared_errors(told, was, known)  # [n], of rows of which something is
     how = "of each row, told from those before it; of numbers less the mean, by the deviation, of what was trained on"
     own = "root of the mean squared error of the next row, in the table's units"
     beside = tuple(
-        Score(float(np.sqrt(column.mean()) * std), own, name)
-        for name, std, column in zip(processor.columns, processor.std, errors.T, strict=True)
+        Score(float(np.sqrt(column[there].mean()) * std), own, name)
+        for name, std, column, there in zip(
+            processor.columns, processor.std, np.square(told - was).T, known.T, strict=True
+        )
+        if there.any()
     )
-    interval = Bootstrap().mean(errors.mean(axis=1)) if len(errors) > 1 else None
-    return Predicted(len(told), Score(float(errors.mean()), how, "squared_error"), interval, beside)
+    interval = Bootstrap().mean(errors) if len(errors) > 1 else None
+    return Predicted(len(errors), Score(float(errors.mean()), how, "squared_error"), interval, beside)
 
 
 def roll(folder: Path, asked: Drawn, out: Path, *, device: str = "auto", say: Say = quiet) -> str:
@@ -113,7 +130,7 @@ def roll(folder: Path, asked: Drawn, out: Path, *, device: str = "auto", say: Sa
     if len(asked.prompts) != 1 or asked.count != 1:
         raise ValueError("what follows is told of one table, once: --prompt FILE.csv")
     model, module, processor = opened(folder, device)
-    values, count = given(Path(asked.prompts[0]), processor, say), asked.tokens or AHEAD
+    values, count = given(Path(asked.prompts[0]), processor, say).values, asked.tokens or AHEAD
     made = processor.values(ahead(module, values, model.config.context, count))
     lines = [",".join(processor.columns), *(",".join(f"{number:.10g}" for number in row) for row in made)]
     write_bytes(out, ("\n".join(lines) + "\n").encode())
