@@ -131,6 +131,14 @@ def test_every_kind_of_file_gives_the_same_episodes(discrete: bool, tmp_path: Pa
         ("2 states, 1 actions and 2 rewards", {"states": [[1], [2]], "actions": [0], "rewards": [0, 0]}),
         ("rewards hold what is no finite number", {"states": [[1]], "actions": [0], "rewards": [float("nan")]}),
         ("states hold what is no finite number", {"states": [["x"]], "actions": [0], "rewards": [0]}),
+        (
+            "line 1, step 1, number 0 of states is 1e.39",
+            {"states": [[1], [1e39]], "actions": [0, 1], "rewards": [0, 0]},
+        ),
+        ("line 1, step 0 of rewards is -1e.300", {"states": [[1]], "actions": [0], "rewards": [-1e300]}),
+        ("step 1 has the action 1000000000", {"states": [[1], [1]], "actions": [0, 10**9], "rewards": [0, 0]}),
+        ("step 0 has the action -1", {"states": [[1]], "actions": [-1], "rewards": [0]}),
+        ("asked is '1e.40'", {"states": [[1]], "actions": [0], "rewards": [0], "asked": 1e40}),
         ("whole numbers", {"states": [[1]], "actions": [0.5], "rewards": [0]}),
         ("asked is 'much'", {"states": [[1]], "actions": [0], "rewards": [0], "asked": "much"}),
         ("an object with states, actions, rewards", {"states": [[1]], "actions": [0]}),
@@ -363,7 +371,14 @@ def test_sizes_are_the_datas_and_others_are_refused(run: Path, tmp_path: Path) -
     assert "model.state=7, but of the episodes it is 2: leave model.state out" in done.err
     write_episodes(tmp_path / "a.npz", [checked(one._asdict(), "here") for one in episodes(*range(3, 20))])
     good("train", "decision_transformer", "--debug", "--quiet", "--data", tmp_path / "a.npz", "--out", tmp_path / "own")
-    assert "nobody said what world" in weft("eval", tmp_path / "own").err
+    said = weft("eval", tmp_path / "own").err
+    assert "nobody said what world" in said and "CartPole" not in said and "states are 2 numbers" in said
+    other = [Episode(np.tile(one.states, 2)[:, :3], one.actions, one.rewards) for one in episodes(*range(3, 20))]
+    write_episodes(tmp_path / "three.npz", other)
+    words = ("train", "decision_transformer", "--debug", "--quiet", "--set", "train.steps=1")
+    good(*words, "--data", tmp_path / "three.npz", "--out", tmp_path / "three")
+    done = weft("train", tmp_path / "three", "--debug", "--quiet", "--out", tmp_path / "more")
+    assert done.status == 1 and "name data of its own kind, --data" in done.err
     assert good("eval", tmp_path / "own", "--data", tmp_path / "a.npz", "--json").data["mse"] > 0
     assert (
         "give it episodes of its own world"

@@ -56,6 +56,7 @@ def test_a_table_is_its_columns(name: str, text: str, tmp_path: Path) -> None:
         ("a,b\n1, \n", None, "line 2: 'b' is empty"),
         ("a,b\n1,nan\n", None, "'nan' is no finite number"),
         ("a,b\n1,1e999\n", None, "'1e999' is no finite number"),
+        ("a,b\n1,-1e39\n", None, "line 2: 'b' '-1e39' is beyond the 3.4e.38"),
         ("a,b\n1,1_0\n", None, "'1_0' is no finite number"),
         ("a,a\n1,2\n", None, "2 columns called 'a'"),
         ("a,b\n1,2\n", ["c"], "no column 'c'.*there are: 'a', 'b'"),
@@ -108,6 +109,8 @@ def test_each_channel_is_normalised_and_goes_back(values: np.ndarray) -> None:
 def test_what_cannot_be_normalised_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="'b' is 3 throughout"):
         Series.of(Table(("a", "b"), np.array([[1.0, 3.0], [2.0, 3.0]])))
+    with pytest.raises(ValueError, match="a, row 2, lies 1e.46 deviations"):
+        Series(("a",), (0.0,), (1e-8,)).rows(np.array([[[0.0], [1e38]]]))
     processor = Series(("a", "b"), (0.0, 1.0), (1.0, 2.0))
     with pytest.raises(ValueError, match=r"series of 2 channels are \[N, T, C\], not \[3, 2\]"):
         processor.rows(np.zeros((3, 2)))

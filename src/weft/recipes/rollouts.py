@@ -54,7 +54,11 @@ def roll(model: Model, processor: Steps, settings: EpisodeSettings, seed: int, s
     that clones acts in as many episodes, each with a beginning of its own. ValueError where no world is known, or it
     has other states or actions than the model."""
     if not processor.world:
-        raise ValueError("nobody said what world this model is to act in: train it with data.world=CartPole-v1, say")
+        actions = f"one of {processor.action}" if processor.discrete else f"{processor.action} numbers"
+        raise ValueError(
+            f"nobody said what world this model is to act in: train it with data.world=NAME, one whose states are "
+            f"{processor.state} numbers and whose actions are {actions}"
+        )
     rules = open_world(processor.world).rules
     ours, theirs = (processor.state, processor.action, processor.discrete), (rules.state, rules.action, rules.discrete)
     if ours != theirs:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,12 +12,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from weft.data.reading import open_text
+from weft.data.signals.series import LARGEST
 from weft.files import DamagedFile
 
 MOST_NUMBERS = 50_000_000  # of a file: 400 MB
 ENDINGS = (".npz", ".jsonl", ".jsonl.gz")
 ARRAYS = ("states", "actions", "rewards", "lengths")
 FIELDS = ("states", "actions", "rewards", "asked")
+MOST_ACTIONS = 4096  # that one of is chosen: a row has a number for each
 Array = np.ndarray
 
 
@@ -162,8 +163,8 @@ def _of_object(text: str, where: str) -> Episode:
             f"{where}: an episode is an object with {', '.join(FIELDS[:3])} and at most asked beside them"
         )
     asked = data.get("asked")
-    if asked is not None and (type(asked) not in (int, float) or not math.isfinite(asked)):
-        raise DamagedFile(f"{where}: asked is {str(asked)[:40]!r}, and a return is a finite number")
+    if asked is not None and (type(asked) not in (int, float) or not abs(asked) <= LARGEST):
+        raise DamagedFile(f"{where}: asked is {str(asked)[:40]!r}, and a return is a number of at most {LARGEST:.2g}")
     arrays = {name: _numbers(data[name], f"{where}: {name}") for name in FIELDS[:3]}
     return checked(arrays, where, None if asked is None else float(asked))
 
@@ -194,12 +195,30 @@ def checked(arrays: Mapping[str, Array], where: str, asked: float | None = None)
     for name, array in (("states", states), ("actions", actions), ("rewards", rewards)):
         if array.size and (array.dtype.kind not in "biuf" or not np.isfinite(array).all()):
             raise DamagedFile(f"{where}: {name} hold what is no finite number: mend the file")
+        _check_sizes(name, array, where)
     if actions.ndim == 1 and actions.size and actions.dtype.kind == "f":
         raise DamagedFile(
             f"{where}: actions [T] are whole numbers, which one of several each is; write others as [T, A]"
         )
+    if actions.ndim == 1:
+        for step in np.flatnonzero((actions < 0) | (actions >= MOST_ACTIONS))[:1].tolist():
+            raise DamagedFile(
+                f"{where}, step {step} has the action {actions[step]}: they are numbered from 0, to at most "
+                f"{MOST_ACTIONS - 1:,}"
+            )
     actions = actions.astype(np.int64 if actions.ndim == 1 else np.float32)
     return Episode(states.astype(np.float32), actions, rewards.astype(np.float64), asked)
+
+
+def _check_sizes(name: str, array: Array, where: str) -> None:
+    """DamagedFile for a number beyond what fp32, in which a model reads them, can say."""
+    large = np.argwhere(np.abs(array.astype(np.float64)) > LARGEST)
+    for at in large[:1].tolist():
+        place = f", number {at[1]}" if len(at) > 1 else ""
+        raise DamagedFile(
+            f"{where}, step {at[0]}{place} of {name} is {array[tuple(at)]:g}, and numbers are read up to "
+            f"{LARGEST:.2g} either way: mend the file"
+        )
 
 
 def _of_npz(path: Path) -> Iterator[Episode]:

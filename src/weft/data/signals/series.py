@@ -16,6 +16,7 @@ from weft.data.records import FIRST_ROW, no_column, table_rows
 from weft.files import DamagedFile
 
 MOST_NUMBERS = 50_000_000  # of a table: 400 MB
+LARGEST = float(np.finfo(np.float32).max)  # of a number, either way: models read fp32
 LEAST = 1e-12  # of a deviation, beside the size of its channel's numbers: less is rounding
 
 
@@ -30,8 +31,8 @@ def read_table(path: Path, columns: Sequence[str] | None = None, *, gaps: bool =
     """The numbers of a .csv or .tsv (also .gz) whose first row names the columns; of `columns` alone, in this order,
     where they are given, so that others may hold anything. gaps: a value that is empty is NaN.
 
-    DamagedFile names line and column of what is no finite number, ValueError a column that is not there or there twice,
-    a file without rows, and one of more than MOST_NUMBERS.
+    DamagedFile names line and column of what is no finite number, or beyond LARGEST; ValueError a column that is not
+    there or there twice, a file without rows, and one of more than MOST_NUMBERS.
     """
     tabs = ".tsv" in path.suffixes[-2:]
     with open_text(path, newline="") as lines:
@@ -58,18 +59,21 @@ def read_table(path: Path, columns: Sequence[str] | None = None, *, gaps: bool =
 
 
 def _number(text: str, where: str, column: str, gaps: bool) -> float:
-    """A finite number, written as Python reads one; without _ between digits. gaps: NaN where there is none."""
+    """A finite number up to LARGEST, written as Python reads one; without _ between digits. gaps: NaN where there is
+    none."""
     if gaps and not text.strip():
         return math.nan
     try:
         value = float(text) if "_" not in text else math.nan
     except ValueError:
         value = math.nan
-    if math.isfinite(value):
+    if abs(value) <= LARGEST:
         return value
-    said = (
-        "is empty (data.missing=last fills such)" if not text.strip() else f"{text.strip()[:40]!r} is no finite number"
-    )
+    said = f"{text.strip()[:40]!r} is no finite number"
+    if not text.strip():
+        said = "is empty (data.missing=last fills such)"
+    elif math.isfinite(value):
+        said = f"{text.strip()[:40]!r} is beyond the {LARGEST:.2g} that are read"
     raise DamagedFile(f"{where}: {column!r} {said}: mend the line, or choose other columns (data.columns)")
 
 
@@ -113,14 +117,25 @@ class Series:
         return read_table(path, self.columns).values
 
     def rows(self, signals: np.ndarray) -> np.ndarray:
-        """Numbers [N, T, C] -> fp32 [N, T, C]. ValueError for another number of channels."""
+        """Numbers [N, T, C] -> fp32 [N, T, C]. ValueError for another number of channels, and see `fp32`."""
         if signals.ndim != 3 or signals.shape[-1] != len(self.columns):
             raise ValueError(f"series of {len(self.columns)} channels are [N, T, C], not {list(signals.shape)}")
-        return ((signals - np.asarray(self.mean)) / np.asarray(self.std)).astype(np.float32)
+        return fp32((signals - np.asarray(self.mean)) / np.asarray(self.std), self.columns)
 
     def values(self, rows: np.ndarray) -> np.ndarray:
         """The way back: fp32 [.., C] -> fp64 [.., C], in the table's units."""
         return rows.astype(np.float64) * np.asarray(self.std) + np.asarray(self.mean)
+
+
+def fp32(scaled: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """Normalised numbers [.., C] as fp32. names: of the C, for errors. ValueError for one that fp32 cannot say."""
+    for at in np.argwhere(np.abs(scaled) > LARGEST)[:1]:
+        where = "" if len(at) < 2 else f", row {at[-2] + 1},"
+        raise ValueError(
+            f"{names[at[-1]]}{where} lies {abs(scaled[tuple(at)]):.2g} deviations of what was trained on from its "
+            f"mean, and a model reads at most {LARGEST:.2g}: mend the data"
+        )
+    return scaled.astype(np.float32)
 
 
 def windows(values: np.ndarray, length: int, *, step: int | None = None) -> np.ndarray:

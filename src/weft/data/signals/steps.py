@@ -13,6 +13,7 @@ from weft.batch import Batch, Place
 from weft.data.blocks import check
 from weft.data.order import Shuffled, mix
 from weft.data.signals.episodes import Episode, Episodes, one_of, read_episodes
+from weft.data.signals.series import fp32
 
 LEAST = 1e-6  # of a deviation, beside the size of its numbers: less is no variation
 MOST_WINDOW = 4096
@@ -114,7 +115,8 @@ class Steps:
         return made
 
     def rows(self, signals: np.ndarray) -> np.ndarray:
-        """Steps [.., 1 + S + A] in the world's units -> fp32, scaled. ValueError for another number of channels."""
+        """Steps [.., 1 + S + A] in the world's units -> fp32, scaled. ValueError for another number of channels, and
+        see `fp32`."""
         if signals.shape[-1] != self.channels_of_place:
             raise ValueError(
                 f"a step has {self.channels_of_place} numbers, a return, {self.state} of a state and {self.action} of "
@@ -124,7 +126,8 @@ class Steps:
         scaled = (signals - mean) / std
         if not self.returns:
             scaled[..., 0] = 0
-        return scaled.astype(np.float32)
+        states = (f"number {number} of a state" for number in range(self.state))
+        return fp32(scaled, ("the return", *states, *("an action" for _ in range(self.action))))
 
     def actions(self, told: np.ndarray) -> np.ndarray:
         """Numbers of actions as rows have them, [.., A], in the world's units and within its bounds."""
@@ -149,6 +152,7 @@ class Windows(Shuffled):
     def __init__(self, episodes: Episodes, processor: Steps, seed: int) -> None:
         self.episodes, self.processor, self.seed = episodes, processor, seed
         self.signals = np.concatenate((episodes.to_go[:, None], episodes.states, episodes.actions), axis=1)
+        processor.rows(np.stack((self.signals.min(axis=0), self.signals.max(axis=0))))  # says what cannot be read
         span = processor.window
         parts = -(-(episodes.lengths + span - 1) // span)  # [E]
         self.owner = np.repeat(np.arange(len(parts)), parts)  # [samples] whose window it is
