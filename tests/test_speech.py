@@ -29,6 +29,7 @@ from weft.models import Blueprint
 from weft.nn import Layout
 from weft.objectives import Translate
 from weft.objectives.ctc import CTC
+from weft.recipes.modalities.speech_predict import given_sounds, source_of
 
 RATE = 8000
 FRAMES = LogMel(rate=RATE, mels=8, window=200, step=80, highest=4000, seconds=None, normalise=True)
@@ -353,6 +354,31 @@ def test_of_several_references_the_nearest_counts() -> None:
     assert METRICS.get("wer").score(["a b", "c"], ["a b", "c d"]).value == 0.25
 
 
+@pytest.mark.parametrize(
+    ("own", "names", "source"),
+    [
+        (None, ("0_ann_0.wav", "1_ann_0.wav"), "spoken_digits"),
+        (None, ("0_ann_0.wav", "high.wav"), "sounds"),
+        ("made_sounds", ("0_ann_0.wav",), "spoken_digits"),
+        ("sounds", ("0_ann_0.wav", "1_ann_0.wav"), "sounds"),
+        ("spoken_digits", ("0_ann_0.wav", "notes.wav"), "spoken_digits"),
+        ("spoken_digits", ("high.wav",), "sounds"),
+    ],
+)
+def test_sounds_are_read_as_the_model_s_run_read_its_own(
+    own: str | None, names: tuple[str, ...], source: str, tmp_path: Path
+) -> None:
+    for name in names:
+        wav(tmp_path / name, tone(0.2, RATE), RATE)
+    assert source_of(tmp_path, own) == source
+    given_settings = None if own is None else SpeechSettings(source=own, join=2)
+    found = {one.name: one.text for one in given_sounds(tmp_path, given_settings, RATE)}
+    if "0_ann_0.wav" in names:
+        assert found["0_ann_0.wav"] == ("zero" if source == "spoken_digits" else "0 ann")
+        alone = given_sounds(tmp_path / "0_ann_0.wav", given_settings, RATE)
+        assert [one.text for one in alone] == ["0 ann" if own == "sounds" else None]
+
+
 # --- runs
 
 
@@ -401,6 +427,18 @@ def test_sounds_that_a_model_cannot_hear_are_left_out_and_said(tmp_path: Path) -
     folder = table(tmp_path / "a", "audio\ttext\n0.wav\tso it is\n1.wav\tit was\n2.wav\tnot so\n")
     wav(folder / "0.wav", tone(0.02, RATE), RATE)
     words = ["train", "conformer", "--debug", "--data", folder, "--set", "data.rate=8000"]
+    own = ["--set", "data.held_out=0.4", "--set", "train.steps=1", "--set", "data.join=1", "--out", tmp_path / "one"]
+    for name, said in (("0.wav", "a"), ("1.wav", "b"), ("2.wav", "c")):
+        (folder / name).with_suffix(".txt").write_text(said)
+    (folder / "all.tsv").rename(tmp_path / "all.tsv")
+    wav(folder / "0.wav", tone(0.5, RATE), RATE)
+    good(*words, *own)
+    more = ["train", tmp_path / "one", "--data", folder, "--set", "data.join=3", "--out", tmp_path / "more"]
+    done = weft(*more)
+    assert done.status == 1 and "data.join=3, but what is said in joined sounds has spaces" in done.err
+    assert not (tmp_path / "more").exists()
+    (tmp_path / "all.tsv").rename(folder / "all.tsv")
+    wav(folder / "0.wav", tone(0.02, RATE), RATE)
     said = good(*words, "--set", "data.held_out=0.4", "--set", "train.steps=1", "--out", tmp_path / "run")
     assert "1 sounds are left out: 0.wav" in " ".join((said.out + said.err).split())
 

@@ -61,6 +61,7 @@ class Speaking(Modality):
         if form != "class":
             tokenizer = language.tokenizer or named_tokenizer(settings.tokenizer, "data.tokenizer=")
             tokenizer = tokenizer or tokenizer_for(settings, texts)
+            _check_joins(settings, tokenizer, texts)
         classes = _classes(recipe, where, texts) if form == "class" else ()
         begins = _begins(language, tokenizer) if form == "target" else ()
         longest = _embed(module).context
@@ -101,6 +102,22 @@ def form_of(recipe: Recipe) -> Form:
     raise ValueError(
         f"{objective.title} asks nothing of what is said in sounds: choose another objective (ctc, translate, classes)"
     )
+
+
+def _check_joins(settings: SpeechSettings, tokenizer: Tokenizer, texts: list[str]) -> None:
+    """ValueError for a tokenizer that can say transcripts, and not two of them with a space between, where some are
+    joined."""
+    if settings.join == 1:
+        return
+    for text in texts[:1]:
+        tokenizer.encode(text)  # what it cannot say of one is no matter of joining
+        try:
+            tokenizer.encode(f"{text} {text}")
+        except ValueError as error:
+            raise ValueError(
+                f"data.join={settings.join}, but what is said in joined sounds has spaces between, and this model's "
+                f"tokenizer has none: set data.join=1, or train a new model ({error})"
+            ) from error
 
 
 class _Fits:

@@ -23,6 +23,9 @@ from weft.recipes.folder import data_settings
 from weft.recipes.predicted import Predicted
 from weft.training.world import place
 
+DIGITS, SOUNDS, MADE = "spoken_digits", "sounds", "made_sounds"  # sources
+ARCHIVES = (".tar", ".tar.gz", ".tgz")
+
 
 def predict_sounds(
     folder: Path | str,
@@ -44,9 +47,7 @@ def predict_sounds(
     check_hears(model)
     processor = processor_of(model)
     known = data_settings(Path(folder))
-    given = given_sounds(
-        Path(data), known if isinstance(known, SpeechSettings) else SpeechSettings(), processor.rate, say
-    )
+    given = given_sounds(Path(data), known if isinstance(known, SpeechSettings) else None, processor.rate, say)
     if labelled:
         given = _scored(given, known, say)
     rows = [row_of(model, one.name, one.samples) for one in given]
@@ -64,16 +65,31 @@ def predict_sounds(
     return Predicted(len(found), metric.score(found, gold), metric.interval(found, gold, say), more)
 
 
-def given_sounds(path: Path, settings: SpeechSettings, rate: int, say: Say = quiet) -> list[Recording]:
-    """The sounds that a path names, at `rate` samples a second: spoken digits by their names, else as `sounds` reads
-    them. ValueError where there are none."""
-    named = path.is_dir() and any(RULE.fullmatch(one.name) for one in path.rglob("*.wav"))
-    digits = named or path.name.endswith((".tar", ".tar.gz", ".tgz")) or RULE.fullmatch(path.name) is not None
-    asked = replace(settings, source="spoken_digits" if digits else "sounds", paths=(str(path),), rate=rate)
-    if digits and path.is_file() and path.suffix == ".wav":
-        found = SOUND_SOURCES.get("sounds")(replace(asked, source="sounds"), say)
+def given_sounds(path: Path, settings: SpeechSettings | None, rate: int, say: Say = quiet) -> list[Recording]:
+    """The sounds that a path names, at `rate` samples a second, as `source_of` has them read. settings: of the run that
+    trained the model; None: none says. A sound that is called as a spoken digit is says nothing of what is said in it,
+    but where the run read names. ValueError where there are none."""
+    source = source_of(path, None if settings is None else settings.source)
+    asked = replace(settings or SpeechSettings(), source=source, paths=(str(path),), rate=rate)
+    found = SOUND_SOURCES.get(source)(asked, say)
+    named = settings is not None and settings.source == SOUNDS
+    if path.is_file() and RULE.fullmatch(path.name) and not named:
         return [replace(one, text=None) for one in found]
-    return SOUND_SOURCES.get(asked.source)(asked, say)
+    return found
+
+
+def source_of(path: Path, own: str | None) -> str:
+    """Which source reads what a path names. own: that of the model's run, which reads files as the run read its own;
+    None, or one that makes sounds on the spot: spoken digits where all names say so, else sounds. An archive is of
+    spoken digits alone, and a sound, or a folder that holds none of them, never is."""
+    if path.name.endswith(ARCHIVES):
+        return DIGITS
+    if own not in (None, DIGITS, MADE):
+        return own
+    names = [one.name for one in path.rglob("*.wav")] if path.is_dir() else []
+    are = [RULE.fullmatch(name) is not None for name in names]
+    digits = any(are) if own == DIGITS else bool(are) and all(are)
+    return DIGITS if digits else SOUNDS
 
 
 def _scored(given: list[Recording], known: object, say: Say) -> list[Recording]:
