@@ -230,6 +230,16 @@ def test_a_midi_file_is_the_piece(tmp_path_factory: pytest.TempPathFactory, piec
     assert read_midi(path, per_quarter=per_quarter) == piece
 
 
+def test_a_file_of_drums_alone_says_that_they_are_left_out(tmp_path: Path) -> None:
+    symusic = pytest.importorskip("symusic")
+    score, drums = symusic.Score(100), symusic.Track(is_drum=True)
+    drums.notes.append(symusic.Note(0, 500, 35, 90))
+    score.tracks.append(drums)
+    (tmp_path / "drums.mid").write_bytes(score.dumps_midi())
+    with pytest.raises(DamagedFile, match=r"drums\.mid has notes of drums alone, and drums are left out"):
+        read_midi(tmp_path / "drums.mid")
+
+
 def test_times_go_to_the_nearest_step(tmp_path: Path) -> None:
     symusic = pytest.importorskip("symusic")
     score = symusic.Score(100)

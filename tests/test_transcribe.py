@@ -248,6 +248,7 @@ def test_the_command_writes_to_a_file_a_folder_and_the_terminal(tmp_path: Path) 
         ((sounds[0], model, "--out", tmp_path / "a.json"), "is there already"),
         ((sounds[0],), "name at least one sound"),
         ((sounds[0], model, "--format", "ass"), "it is one of txt"),
+        ((sounds[0], model, "--format", "json", "--out", tmp_path / "b.srt"), "which is srt: leave one of them out"),
         ((tmp_path / "gone.wav", model), "gone.wav is no file"),
         ((sounds[0], tmp_path), "config.json is missing"),
     ):

@@ -18,9 +18,13 @@ from weft.outputs import check_file
 
 def command(files: Sequence[Path], name: str, how: How, out: Path | None, form: str | None, *, overwrite: bool) -> None:
     """Write down each sound: to standard output, into one file, or, of several, into a folder."""
-    form = form or (out.suffix[1:] if out is not None and out.suffix[1:] in FORMATS and len(files) == 1 else "txt")
+    ending = out.suffix[1:] if out is not None and not out.is_dir() and len(files) == 1 else ""
+    called = ending if ending in FORMATS else None
+    form = form or called or "txt"
     if form not in FORMATS:
         raise ValueError(f"--format {form}: it is one of {', '.join(FORMATS)}")
+    if called not in (None, form):
+        raise ValueError(f"--format {form} is not what --out {out} is called, which is {called}: leave one of them out")
     targets = _targets(files, out, form)
     for target in targets.values():
         check_file(target, reads=tuple(files), overwrite=overwrite)

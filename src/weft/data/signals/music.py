@@ -47,7 +47,10 @@ def _piece(steps: Any, voices: int | None, where: str) -> Piece:
         if wrong := [pitch for pitch in step if not (-1 if voices else 0) <= pitch < PITCHES]:
             raise DamagedFile(f"{where}, step {number + 1} has the pitch {wrong[0]}: there are 0 to {PITCHES - 1}")
         if voices is not None and len(step) != voices:
-            raise DamagedFile(f"{where}, step {number + 1} has {len(step)} voices, not {voices}: say how many")
+            raise DamagedFile(
+                f"{where}, step {number + 1} has {len(step)} voices, not {voices}: say how many (data.voices), "
+                "or, where steps hold whatever pitches sound, set data.per_quarter=1"
+            )
         for voice, pitch in enumerate(step) if voices else ((pitch, pitch) for pitch in step):
             lanes.setdefault(voice, [-1] * len(steps))[number] = pitch
     notes = tuple(
@@ -101,6 +104,8 @@ def read_midi(path: Path, *, per_quarter: int = 4) -> Piece:
     if (count := sum(map(len, tracks))) > MOST_NOTES:
         raise DamagedFile(f"{path} has {count:,} notes, and at most {MOST_NOTES:,} are read: cut it into pieces")
     if not count:
+        if any(len(track.notes) for track in score.tracks):
+            raise DamagedFile(f"{path} has notes of drums alone, and drums are left out: name another")
         raise DamagedFile(f"{path} has no notes")
     notes = list[Note]()
     for voice, track in enumerate(tracks):
