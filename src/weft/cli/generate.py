@@ -68,9 +68,11 @@ def command(
         raise ValueError("--chat and --beams are of text, and this model makes signals: leave them out")
     if out is None:
         raise ValueError(f"{name} makes no text: say where what it makes is written, --out FILE")
-    check_file(out, overwrite=overwrite)
-    said = {**signals, "tokens": tokens, **asked.drawn}
-    made = of_folder(folder).generate(folder, Drawn(prompts=tuple(asked.prompts), **_said(said)), out, say=note)
+    modality = of_folder(folder)
+    drawn = Drawn(prompts=tuple(asked.prompts), **_said({**signals, "tokens": tokens, **asked.drawn}))
+    for file in modality.written(drawn, out):
+        check_file(file, overwrite=overwrite)
+    made = modality.generate(folder, drawn, out, say=note)
     if as_json:
         print(json.dumps({"model": name, "out": str(out), "made": made}))
         return

@@ -45,7 +45,7 @@ def begin(recipe: Recipe, out: Path, *, resume: bool, overwrite: bool, watch: Wa
     if resume or overwrite:
         sweep(out)
     found = existing(out) if resume else None
-    feed = modality_of(recipe.data).open(recipe, found, out, watch.notice)
+    feed = modality_of(recipe.data).feed(recipe, found, out, watch.notice)
     try:
         if found is not None:
             check_same(out, found, recipe.settings(feed.blueprint), feed.digest)
@@ -64,7 +64,7 @@ def follow(recipe: Recipe, out: Path) -> Begun:
     found = existing(out)
     if found is None:
         raise DamagedFile(f"{out} was not laid out by the main process: do all processes see the same folder?")
-    feed = modality_of(recipe.data).open(recipe, found, out, quiet)
+    feed = modality_of(recipe.data).feed(recipe, found, out, quiet)
     return Begun(feed.blueprint, _built(recipe, feed), feed, {})
 
 

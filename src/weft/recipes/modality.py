@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from weft.data.signals import PROCESSOR
 from weft.data.sources import Say, quiet
+from weft.files import DamagedFile
 from weft.hub import read_blueprint
 from weft.hub.preprocessor import FILE, WHOLE
 from weft.models import FAMILIES, Blueprint
@@ -46,7 +47,7 @@ class Usual:
 class Drawn:
     """What a model is to make. prompts: as its modality reads them (a class, a caption, a file to go on from); count:
     of each; tokens: the most places, None: as many as a whole one has; temperature, top_k, top_p, seed: of what is
-    drawn. guidance, steps: of what is made out of noise, None: as usual."""
+    drawn. guidance, steps: of what is made out of noise, None: as usual. ValueError for a number of them below 1."""
 
     prompts: tuple[str, ...] = ()
     count: int = 1
@@ -58,6 +59,12 @@ class Drawn:
     guidance: float | None = None
     steps: int | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("count", "tokens", "steps"):
+            number = getattr(self, name)
+            if number is not None and number < 1:
+                raise ValueError(f"{name} = {number}, but at least 1 is made: give more, or leave it out")
+
 
 class Modality(ABC):
     """One kind of data.
@@ -65,7 +72,8 @@ class Modality(ABC):
     settings: the frozen dataclass that a recipe of it has as its data, with `source` and `paths` among its fields, and
     `check()`. made: the source that needs no file. called: what a person calls such data. keeps: the files of a run's
     folder that say what its model reads. fixed: the settings that are decided where a run begins with a model. apart: a
-    model scored on its run's own data is scored on what that held out.
+    model scored on its run's own data is scored on what that held out. hears: the fields of a `Drawn` that say what its
+    models make; the others are refused.
     """
 
     settings: type[Any]
@@ -74,11 +82,32 @@ class Modality(ABC):
     keeps: tuple[str, ...] = (PROCESSOR,)
     fixed: tuple[str, ...] = ()
     apart: bool = True
+    hears: tuple[str, ...] = ()
+
+    @property
+    def examples(self) -> str:
+        """What is counted where a model is scored, for people."""
+        return self.called
 
     @abstractmethod
     def open(self, recipe: Recipe, found: Existing | None, out: Path, say: Say) -> Feed:
         """The data of a recipe, opened, and the model fitted to them. found: the run in `out` that goes on, whose
         processor or tokenizer stays; None: a new one."""
+
+    def feed(self, recipe: Recipe, found: Existing | None, out: Path, say: Say) -> Feed:
+        """`open`. Where a saved model goes on with what is made on the spot, of which it may not be able to read any,
+        the ValueError says so."""
+        try:
+            return self.open(recipe, found, out, say)
+        except DamagedFile:
+            raise
+        except ValueError as error:
+            if recipe.begin is None or recipe.data.source != self.made:
+                raise
+            raise ValueError(
+                f"{recipe.begin} cannot go on with what data.source={self.made} makes on the spot: name data of its "
+                f"own kind, --data ({error})"
+            ) from error
 
     def usual(self, model: Blueprint) -> Usual:
         """Of a new model."""
@@ -121,6 +150,21 @@ class Modality(ABC):
         model that is scored on data alone."""
         raise ValueError(f"{folder} was trained on {self.called}, and is scored on some: name them, --data FILE")
 
+    def heard(self, asked: Drawn) -> None:
+        """ValueError for what is said of what is made, where models of such data do not hear it (`hears`)."""
+        usual = Drawn()
+        for field in fields(Drawn):
+            if field.name not in self.hears and getattr(asked, field.name) != getattr(usual, field.name):
+                known = ", ".join(option(name) for name in self.hears)
+                raise ValueError(
+                    f"{option(field.name)} {getattr(asked, field.name)} is not heard by models of {self.called}, and "
+                    f"{known} are: leave {option(field.name)} out"
+                )
+
+    def written(self, asked: Drawn, out: Path) -> tuple[Path, ...]:
+        """The files that `generate` writes. ValueError for a name that ends otherwise than they do."""
+        return (out,)
+
     def generate(self, folder: Path, asked: Drawn, out: Path, *, device: str = "auto", say: Say = quiet) -> str:
         """Write what the model in a folder makes, and say what was written. ValueError for one that makes nothing."""
         raise ValueError(f"{folder} was trained on {self.called}, and makes none")
@@ -135,6 +179,11 @@ class Modality(ABC):
     def embed(self, folder: Path, data: Path, *, device: str = "auto", say: Say = quiet) -> tuple[Sequence[str], Any]:
         """What each of the data is called, and a vector of each, fp32 [N, D]. ValueError for a model without any."""
         raise ValueError(f"{folder} was trained on {self.called}, of which it makes no vectors")
+
+
+def option(field: str) -> str:
+    """How a field of a `Drawn` is said on the command line."""
+    return "--" + {"prompts": "prompt"}.get(field, field).replace("_", "-")
 
 
 _FILES = (

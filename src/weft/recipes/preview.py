@@ -35,7 +35,7 @@ def preview(recipe: Recipe) -> Preview:
     check_model(recipe)
     recipe.data.check()
     if not isinstance(recipe.data, DataSettings):
-        feed = modality_of(recipe.data).open(recipe, None, Path(), quiet)
+        feed = modality_of(recipe.data).feed(recipe, None, Path(), quiet)
         said = f"the data give {len(feed.train):,} rows to train on; {len(feed.held_out):,} are held out"
         return Preview(feed.blueprint, len(feed.train), (*feed.notices, said))
     tokenizer, pairs = own_language(recipe).tokenizer, recipe.minimised.pairs

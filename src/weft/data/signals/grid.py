@@ -19,8 +19,7 @@ def write_grid(path: Path, pictures: np.ndarray, columns: int, captions: Sequenc
     row by row, on white. Small ones are enlarged by a whole number, pixel by pixel. captions: a line below each, cut
     off where it is wider. ValueError for what are no pictures, for captions that are not as many, and for a path that
     ends otherwise than in .png."""
-    if path.suffix.lower() != ".png":
-        raise ValueError(f"{path}: pictures are written as a PNG: call it {path.stem}.png")
+    check_grid(path)
     if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[-1] not in (1, 3) or not pictures.size:
         raise ValueError(f"pictures are uint8 [N, height, width, 1 or 3], not {pictures.dtype} {list(pictures.shape)}")
     if columns < 1 or len(pictures) > MOST:
@@ -46,6 +45,12 @@ def write_grid(path: Path, pictures: np.ndarray, columns: int, captions: Sequenc
     file = io.BytesIO()
     sheet.save(file, "PNG")
     write_bytes(path, file.getvalue())
+
+
+def check_grid(path: Path) -> None:
+    """ValueError for a path that ends otherwise than in .png."""
+    if path.suffix.lower() != ".png":
+        raise ValueError(f"{path}: pictures are written as a PNG: call it {path.stem}.png")
 
 
 def _fitting(text: str, width: int) -> str:

@@ -20,15 +20,15 @@ from weft.models.coding import Coder
 from weft.nn import Decoder, LMHead
 from weft.recipes.folder import QUANTISER, Existing
 from weft.recipes.modalities.code_feed import CodeFeed, open_codes, open_quantiser
-from weft.recipes.modalities.drawn import class_number, each_often, shown
-from weft.recipes.modality import MODALITIES, Changes, Drawn, Modality
+from weft.recipes.modalities.drawn import Draws, class_number, each_often
+from weft.recipes.modality import MODALITIES, Changes, Drawn
 from weft.recipes.recipe import Recipe
 from weft.training.world import place
 
 ROWS = 64  # pictures that are drawn at once
 
 
-class Codes(Modality):
+class Codes(Draws):
     """Rows of codes behind a class."""
 
     settings = CodeSettings
@@ -36,6 +36,7 @@ class Codes(Modality):
     called = "codes of pictures"
     keeps = (PROCESSOR, f"{QUANTISER}/{CONFIG}", f"{QUANTISER}/{WEIGHTS}")
     fixed = ("quantiser",)
+    hears = ("prompts", "count", "temperature", "top_k", "top_p", "seed")
 
     @property
     def debug(self) -> Changes:
@@ -57,11 +58,8 @@ class Codes(Modality):
         self, folder: Path, asked: Drawn, *, device: str = "auto", say: Say = quiet
     ) -> tuple[np.ndarray, tuple[str, ...]]:
         """Pictures of the classes that are asked for; without any, of each in turn."""
+        self.heard(asked)
         return drawn_by_codes(folder, asked, device=device, say=say)
-
-    def generate(self, folder: Path, asked: Drawn, out: Path, *, device: str = "auto", say: Say = quiet) -> str:
-        """A PNG: a line for each class."""
-        return shown(*self.draw(folder, asked, device=device, say=say), asked, out)
 
 
 def drawn_by_codes(
@@ -73,10 +71,6 @@ def drawn_by_codes(
     reads, model = read_processor(folder), load(folder, device=where)
     if reads is None or not isinstance(reads.processor, Patches) or not (folder / QUANTISER).is_dir():
         raise ValueError(f"{folder} has no {QUANTISER}/ beside its weights, which would paint what it draws")
-    if asked.tokens is not None or asked.guidance is not None or asked.steps is not None:
-        raise ValueError(
-            "a picture has as many codes as it has, and is drawn one by one: leave --tokens, --guidance and --steps out"
-        )
     quantiser = open_quantiser(str(folder / QUANTISER), where).module
     numbers = [class_number(name, reads.classes) for name in each_often(asked, reads.classes)]
     names = tuple(reads.classes[number] for number in numbers)

@@ -23,8 +23,8 @@ from weft.models.diffusing import Denoiser
 from weft.nn import Layout
 from weft.recipes.folder import Existing
 from weft.recipes.modalities.drawing_feed import DrawingFeed
-from weft.recipes.modalities.drawn import class_number, each_often, shown
-from weft.recipes.modality import MODALITIES, Changes, Drawn, Modality
+from weft.recipes.modalities.drawn import Draws, class_number, each_often
+from weft.recipes.modality import MODALITIES, Changes, Drawn
 from weft.recipes.recipe import Recipe
 from weft.training.world import place
 
@@ -32,7 +32,7 @@ ROWS = 64  # pictures that are drawn at once
 NOTHING = ""  # a prompt that asks for nothing
 
 
-class WithDrawings(Modality):
+class WithDrawings(Draws):
     """Rows of ids, and rows of patches that belong to them."""
 
     settings = DrawingSettings
@@ -40,6 +40,7 @@ class WithDrawings(Modality):
     called = "drawings"
     keeps = (PROCESSOR, TOKENIZER)
     fixed = ("tokenizer", "vocab")
+    hears = ("prompts", "count", "seed", "guidance", "steps")
 
     @property
     def debug(self) -> Changes:
@@ -80,11 +81,8 @@ class WithDrawings(Modality):
         self, folder: Path, asked: Drawn, *, device: str = "auto", say: Say = quiet
     ) -> tuple[np.ndarray, tuple[str, ...]]:
         """Pictures of the captions or classes that are asked for; without any, of each class in turn."""
+        self.heard(asked)
         return drawn_out_of_noise(folder, asked, device=device, say=say)
-
-    def generate(self, folder: Path, asked: Drawn, out: Path, *, device: str = "auto", say: Say = quiet) -> str:
-        """A PNG: a line for each caption or class."""
-        return shown(*self.draw(folder, asked, device=device, say=say), asked, out)
 
 
 def drawn_out_of_noise(
@@ -96,8 +94,6 @@ def drawn_out_of_noise(
     reads, module, tokenizer = model.reads, model.module, model.need_tokenizer()
     if reads is None or not isinstance(reads.processor, Patches) or not isinstance(module, Denoiser):
         raise ValueError(f"{folder} draws no pictures out of noise: name the run of a model that does")
-    if asked.tokens is not None or (asked.temperature, asked.top_k, asked.top_p) != (1.0, 0, 1.0):
-        raise ValueError("pictures out of noise have no tokens: --guidance and --steps say how they are drawn")
     names = each_often(asked, reads.classes)
     if not names:
         raise ValueError(f'{folder} draws what is asked for: give it --prompt "…"')

@@ -7,15 +7,46 @@ from pathlib import Path
 
 import numpy as np
 
-from weft.data.signals.grid import write_grid
-from weft.recipes.modality import Drawn
+from weft.data.signals.grid import check_grid, write_grid
+from weft.data.sources import Say, quiet
+from weft.recipes.feed import Told
+from weft.recipes.modality import Drawn, Modality
+from weft.recipes.predicted import Predicted
+
+
+class Draws(Modality):
+    """Data of which a model draws pictures: see `Modality.draw`."""
+
+    def written(self, asked: Drawn, out: Path) -> tuple[Path, ...]:
+        """One PNG."""
+        check_grid(out)
+        return (out,)
+
+    def generate(self, folder: Path, asked: Drawn, out: Path, *, device: str = "auto", say: Say = quiet) -> str:
+        """A PNG: a line for each prompt, or class."""
+        self.written(asked, out)  # before hours of drawing
+        return shown(*self.draw(folder, asked, device=device, say=say), asked, out)
+
+    def predict(
+        self, folder: Path, data: Path, out: Path | None, *, labelled: bool, device: str = "auto", say: Say = quiet
+    ) -> Predicted:
+        """ValueError: it draws."""
+        raise ValueError(_judged(folder))
+
+    def tell(self, folder: Path, seed: int, *, say: Say = quiet) -> Told:
+        """ValueError: another model says what is drawn."""
+        raise ValueError(_judged(folder))
+
+
+def _judged(folder: Path) -> str:
+    return (
+        f"{folder} draws pictures, of which another model says what they show: `weft eval {folder} --judge DIR --data "
+        "PICTURES`, DIR a model that tells such pictures apart"
+    )
 
 
 def each_often(asked: Drawn, classes: Sequence[str]) -> tuple[str, ...]:
-    """What each picture is to show: every prompt (none: every class) as often as is asked for. ValueError for none of
-    each."""
-    if asked.count < 1:
-        raise ValueError(f"count = {asked.count}: at least 1 picture is drawn of each")
+    """What each picture is to show: every prompt (none: every class) as often as is asked for."""
     return tuple(name for name in asked.prompts or classes for _ in range(asked.count))
 
 

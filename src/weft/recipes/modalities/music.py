@@ -15,7 +15,7 @@ from weft.models import Blueprint
 from weft.nn import Decoder
 from weft.recipes.folder import Existing
 from weft.recipes.modalities.music_feed import MusicFeed
-from weft.recipes.modalities.music_write import play, predict_music
+from weft.recipes.modalities.music_write import files_of, play, predict_music
 from weft.recipes.modality import MODALITIES, Drawn, Modality, Usual
 from weft.recipes.predicted import Predicted
 from weft.recipes.recipe import Recipe
@@ -29,6 +29,12 @@ class Music(Modality):
     made = "made_music"
     called = "music"
     fixed = ("encoding", "voices", "longest", "per_quarter")
+    hears = ("prompts", "count", "tokens", "temperature", "top_k", "top_p", "seed")
+
+    @property
+    def examples(self) -> str:
+        """Pieces."""
+        return "pieces"
 
     def open(self, recipe: Recipe, found: Existing | None, out: Path, say: Say) -> MusicFeed:
         """See `prepare_music`; the model takes as many ids as there are."""
@@ -61,8 +67,13 @@ class Music(Modality):
         """How likely the model finds each piece."""
         return predict_music(folder, data, out, device=device, say=say)
 
+    def written(self, asked: Drawn, out: Path) -> tuple[Path, ...]:
+        """A file for each piece."""
+        return files_of(asked, out)
+
     def generate(self, folder: Path, asked: Drawn, out: Path, *, device: str = "auto", say: Say = quiet) -> str:
         """Pieces, as MIDI files or piano rolls."""
+        self.heard(asked)
         return play(folder, asked, out, device=device, say=say)
 
 

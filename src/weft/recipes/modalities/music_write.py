@@ -25,7 +25,6 @@ from weft.generate import Sampling, decode, row_seeds
 from weft.hub import Model, load
 from weft.nn import Decoder
 from weft.objectives import layout
-from weft.outputs import check_file
 from weft.recipes.modalities.music_feed import scores
 from weft.recipes.modality import Drawn
 from weft.recipes.predicted import Predicted
@@ -43,25 +42,27 @@ def opened(folder: Path | str, device: str) -> tuple[Model, Decoder, Notation]:
     return model, model.module, notation
 
 
-def play(folder: Path, asked: Drawn, out: Path, *, device: str = "auto", say: Say = quiet) -> str:
-    """Write pieces as MIDI files, or where `out` ends in .png as piano rolls: one of the name of `out`, of several
-    out-1, out-2 …. prompts: MIDI files to go on from; none: from the beginning. A piece ends where the model ends it,
-    after `tokens` events, or where the model can place no more. The same seed gives the same piece. ValueError for
-    another ending, files that are there, and prompts that the model cannot read."""
-    kind = out.suffix.lower()
-    if kind not in (*MIDI, ".png"):
+def files_of(asked: Drawn, out: Path) -> tuple[Path, ...]:
+    """The file of each piece that is asked for: one of the name of `out`, of several out-1, out-2 …. ValueError for an
+    ending of which no music is written."""
+    if out.suffix.lower() not in (*MIDI, ".png"):
         raise ValueError(f"{out}: music is written as {', '.join(MIDI)}, or drawn as .png; name the file so")
+    count = max(1, len(asked.prompts)) * asked.count
+    return (out,) if count == 1 else tuple(out.with_stem(f"{out.stem}-{number}") for number in range(1, count + 1))
+
+
+def play(folder: Path, asked: Drawn, out: Path, *, device: str = "auto", say: Say = quiet) -> str:
+    """Write pieces as MIDI files, or where `out` ends in .png as piano rolls (`files_of`). prompts: MIDI files to go on
+    from; none: from the beginning. A piece ends where the model ends it, after `tokens` events, or where the model can
+    place no more. The same seed gives the same piece. ValueError for another ending, and prompts that the model cannot
+    read."""
+    files = files_of(asked, out)
     model, module, notation = opened(folder, device)
     starts = [notation.read(Path(prompt))[:-1].tolist() for prompt in asked.prompts] or [[END]]
-    files = [out] if len(starts) * asked.count == 1 else [
-        out.with_stem(f"{out.stem}-{number}") for number in range(1, len(starts) * asked.count + 1)
-    ]  # fmt: skip
-    for file in files if len(files) > 1 else ():
-        check_file(file)
     prompts = [start for start in starts for _ in range(asked.count)]
     pieces = composed(model, module, notation, prompts, asked, say)
     for file, piece in zip(files, pieces, strict=True):
-        if kind == ".png":
+        if out.suffix.lower() == ".png":
             draw_roll(piece, file)
         else:
             write_midi(piece, file)

@@ -18,11 +18,11 @@ from weft.evaluate import check
 from weft.hub import load
 from weft.nn import Decoder
 from weft.recipes.folder import Existing
-from weft.recipes.modalities.drawn import shown
+from weft.recipes.modalities.drawn import Draws
 from weft.recipes.modalities.picture_predict import answered
 from weft.recipes.modalities.pixel_feed import PixelFeed
 from weft.recipes.modalities.pixel_rows import ROWS, PixelRows, nats_by_class, openings, pictures_of
-from weft.recipes.modality import MODALITIES, Drawn, Modality
+from weft.recipes.modality import MODALITIES, Drawn
 from weft.recipes.predicted import Predicted
 from weft.recipes.recipe import Recipe
 from weft.training.world import place
@@ -30,13 +30,19 @@ from weft.training.world import place
 NEEDS = ("vocab", "context")  # settings of a model that pixels are read for
 
 
-class Pixels(Modality):
+class Pixels(Draws):
     """Rows of what begins a picture, its class where that is asked for, and its pixels."""
 
     settings = PixelSettings
     made = "made_pictures"
     called = "pixels of pictures"
     fixed = ("image", "channels", "by_class")
+    hears = ("prompts", "count", "temperature", "top_k", "top_p", "seed")
+
+    @property
+    def examples(self) -> str:
+        """Pictures, whole."""
+        return "pictures"
 
     def open(self, recipe: Recipe, found: Existing | None, out: Path, say: Say) -> PixelFeed:
         """See `prepare_signals`. ValueError for a model that has not the places or the ids."""
@@ -86,20 +92,13 @@ class Pixels(Modality):
         self, folder: Path, asked: Drawn, *, device: str = "auto", say: Say = quiet
     ) -> tuple[np.ndarray, tuple[str, ...] | None]:
         """Pictures of the classes that are asked for; without any, of each in turn."""
-        if asked.tokens is not None or asked.guidance is not None or asked.steps is not None:
-            raise ValueError("a picture is drawn whole, pixel by pixel: leave --tokens, --guidance and --steps out")
-        if asked.count < 1:
-            raise ValueError(f"count = {asked.count}: at least 1 picture is drawn of each class")
+        self.heard(asked)
         module, begin, processor, classes = opened(folder, device)
         every = asked.prompts or (classes if processor.by_class else ("",))
         names = [name for name in every for _ in range(asked.count)]
         rows = openings(processor, classes, begin, names)
         say(f"drawing {len(rows):,} pictures of {processor.image} x {processor.image} pixels, one after another …")
         return pictures_of(module, processor, rows, asked), tuple(names) if processor.by_class else None
-
-    def generate(self, folder: Path, asked: Drawn, out: Path, *, device: str = "auto", say: Say = quiet) -> str:
-        """A PNG: a line for each class."""
-        return shown(*self.draw(folder, asked, device=device, say=say), asked, out)
 
 
 class Writes(NamedTuple):

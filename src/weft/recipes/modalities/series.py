@@ -30,6 +30,12 @@ class Series(Modality):
     made = "made_series"
     called = "series"
     apart = False
+    hears = ("prompts", "tokens")
+
+    @property
+    def examples(self) -> str:
+        """Rows of a table, each told from those before it."""
+        return "rows"
 
     def open(self, recipe: Recipe, found: Existing | None, out: Path, say: Say) -> SeriesFeed:
         """See `prepare_series`; the model takes as many channels as there are columns."""
@@ -74,8 +80,16 @@ class Series(Modality):
         """What follows each row."""
         return predict_series(folder, data, out, labelled=labelled, device=device, say=say)
 
+    def written(self, asked: Drawn, out: Path) -> tuple[Path, ...]:
+        """One table."""
+        if out.suffix.lower() != ".csv":
+            raise ValueError(f"{out}: what follows a series is written as .csv; name the file so")
+        return (out,)
+
     def generate(self, folder: Path, asked: Drawn, out: Path, *, device: str = "auto", say: Say = quiet) -> str:
         """The rows that follow a table's last."""
+        self.heard(asked)
+        self.written(asked, out)
         return roll(folder, asked, out, device=device, say=say)
 
 

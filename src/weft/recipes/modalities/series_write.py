@@ -123,11 +123,9 @@ def _scored(told: np.ndarray, was: np.ndarray, known: np.ndarray, processor: Ser
 
 
 def roll(folder: Path, asked: Drawn, out: Path, *, device: str = "auto", say: Say = quiet) -> str:
-    """Write the `tokens` rows (None: 12) that follow a table's last as a .csv of its columns. ValueError for another
-    ending, and where not one table is given to go on from."""
-    if out.suffix.lower() != ".csv":
-        raise ValueError(f"{out}: what follows a series is written as .csv; name the file so")
-    if len(asked.prompts) != 1 or asked.count != 1:
+    """Write the `tokens` rows (None: 12) that follow a table's last as a .csv of its columns. ValueError where not one
+    table is given to go on from."""
+    if len(asked.prompts) != 1:
         raise ValueError("what follows is told of one table, once: --prompt FILE.csv")
     model, module, processor = opened(folder, device)
     values, count = given(Path(asked.prompts[0]), processor, say).values, asked.tokens or AHEAD
