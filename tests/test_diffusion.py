@@ -271,7 +271,8 @@ def test_a_run_resumes_to_the_same_bits_and_draws(tmp_path: Path) -> None:
     good(*asked, "--out", grid, "--overwrite")
     assert grid.read_bytes() == first
     for extra, said in (
-        (["--top-k", 3], "no tokens"),
+        (["--top-k", 3], "leave --top-k out"),
+        (["--count", 0], "count = 0"),
         (["--prompt", "sofa"], "no class"),
         (["--steps", 900], "900 steps"),
     ):
@@ -283,7 +284,9 @@ def test_a_run_resumes_to_the_same_bits_and_draws(tmp_path: Path) -> None:
         path = tmp_path / "real" / SHAPES[label] / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(picture[..., 0]).save(path)
-    found = good("eval", whole, "--judge", judge, "--data", tmp_path / "real", "--count", 1, "--json").data
+    words = ["eval", whole, "--judge", judge, "--data", tmp_path / "real", "--count", 1, "--json"]
+    assert good(*words, "--seeds", 5).data["seed"] == 5 and "--judge DIR" in weft("eval", whole).err
+    found = good(*words).data
     assert found["pictures"] == len(SHAPES) and 0 <= found["right"] <= 1 and found["frechet"] >= 0
 
 
@@ -292,6 +295,8 @@ def test_captions_are_drawn_and_text_is_told_no_guidance(tmp_path: Path) -> None
     good("train", "emoji_diffusion", "--debug", "--quiet", "--set", "train.steps=2", "--out", run)
     made = good("generate", run, "--prompt", "a red disc", "--count", 3, "--steps", 2, "--out", tmp_path / "a.png")
     assert "3 pictures" in made.out
+    said = weft("generate", run, "--prompt", "a red disc", "--out", tmp_path / "a.jpg").err
+    assert "call it a.png" in said and "note: drawn" not in said  # before anything is
     assert "give it --prompt" in weft("generate", run, "--out", tmp_path / "b.png").err
     text = tmp_path / "text"
     good("train", "gpt2", "--debug", "--quiet", "--set", "train.steps=2", "--out", text)

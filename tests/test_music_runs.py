@@ -153,7 +153,7 @@ def test_what_gives_no_rows_is_refused(
 
 def test_a_piece_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     path = chorales(tmp_path / "some.json.gz")
-    with pytest.raises(ValueError, match="some.json.gz, .*3 voices, not 4"):
+    with pytest.raises(ValueError, match="some.json.gz, .*3 voices, not 4.*data.per_quarter=1"):
         prepare_music(MusicSettings(paths=(str(path),)), 16)
     with pytest.raises(ValueError, match="piece 1: .*while its voice sounds|piece 1: .*beyond"):
         prepare_music(MusicSettings(paths=(str(path),), per_quarter=1), 16)
@@ -199,7 +199,11 @@ def test_a_model_plays_midi_files_and_piano_rolls(player: Path, tmp_path: Path) 
         assert went.steps >= begun.steps
         before = {(note.start, note.pitch) for note in begun.notes}
         assert before <= {(note.start, note.pitch) for note in went.notes}
-    assert "on-1.mid is there already" in weft("generate", player, "--out", tmp_path / "on.mid", "--count", 2).err
+    again = ("generate", player, "--out", tmp_path / "on.mid", "--count", 2)
+    assert "on-1.mid is there already" in weft(*again).err
+    good(*again, "--tokens", 12, "--overwrite")
+    for words, asked in ((("--tokens", 0), "tokens = 0"), (("--guidance", 2), "leave --guidance out")):
+        assert asked in weft(*again, "--overwrite", *words).err
     pytest.importorskip("matplotlib")
     good("generate", player, "--out", tmp_path / "roll.png", "--tokens", 60)
     assert (tmp_path / "roll.png").read_bytes().startswith(b"\x89PNG")
@@ -225,7 +229,7 @@ def test_pieces_are_as_likely_as_the_run_says(player: Path, tmp_path: Path) -> N
     assert nats / steps == pytest.approx(report["nats_per_step"], rel=1e-4)
     total = sum(line["nats"] for line in lines) / sum(line["events"] for line in lines)
     assert scored["nats_per_event"] == pytest.approx(total, rel=1e-4) and scored["nats_per_step"] > 0
-    assert "predictions" in done.out
+    assert "predictions" in done.out and "of 3 pieces" in good("eval", player, "--data", data).out
 
 
 def test_a_model_goes_on_in_its_own_notation(player: Path, tmp_path: Path) -> None:

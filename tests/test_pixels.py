@@ -144,7 +144,7 @@ def test_a_model_of_pixels_trains_resumes_draws_and_is_judged(tmp_path: Path) ->
     assert "leave --tokens" in weft("generate", run, "--tokens", 3, "--out", grid, "--overwrite").err
     assert "no class is called" in weft("generate", run, "--prompt", "dog", "--out", grid, "--overwrite").err
     scored = good("eval", run, "--data", data)
-    assert "of 10 pixels of" in scored.out and "what is called train is left out" in scored.err
+    assert "of 10 pictures" in scored.out and "what is called train is left out" in scored.err
     judge = tmp_path / "judge"
     good("train", "vit", "--data", data, "--out", judge, "--quiet", "--set", "model.size=debug", "--set",
          "model.image=12", "--set", "train.steps=3", "--set", "train.batch=8")  # fmt: skip

@@ -21,6 +21,8 @@ from weft.evaluate.forecasts import Autoregression, autoregression, line_between
 from weft.models import Blueprint
 from weft.models.forecasting import Autoregressive, Between
 from weft.nn import Layout
+from weft.objectives import OBJECTIVES
+from weft.objectives.series import Told
 
 TINY = ("--set", "model.size=debug", "--set", "train.batch=4", "--set", "train.kernel=eager", "--quiet")
 FOUR = ("--set", "model.context=16", "--set", "model.lags=4", "--set", "train.steps=4")
@@ -72,22 +74,61 @@ def test_nothing_of_what_is_held_out_is_trained_on(tmp_path: Path) -> None:
     np.testing.assert_allclose(whole.values[:72].mean(axis=0), 0, atol=1e-5)
 
 
-def test_missing_values_are_filled_by_side_or_refused(tmp_path: Path) -> None:
+def test_missing_values_are_filled_from_before_or_refused(tmp_path: Path) -> None:
     values = np.array([[np.nan], [1.0], [np.nan], [3.0], [np.nan]])
-    assert filled(values, ("a",))[0].tolist() == [[1], [1], [1], [3], [3]] and filled(values, ("a",))[1] == 3
+    found = filled(values, ("a",))
+    assert found.values.tolist() == [[1], [1], [1], [3], [3]] and (~found.known).sum() == 3
+    assert "3 missing values are as the last one before them, 1 before any other as the first" in found.said()
     with pytest.raises(ValueError, match="'a' has no value"):
         filled(values[:1], ("a",))
     path = table(tmp_path / "some.csv", columns=("a",))
     lines = path.read_text().splitlines()
-    lines[4], lines[80] = '""', '""'
+    lines[4], lines[73], lines[74], lines[80] = '""', '""', '""', '""'  # the held-out part begins with two
     path.write_text("\n".join(lines) + "\n")
     with pytest.raises(ValueError, match="line 5: 'a' is empty .*data.missing=last"):
         prepare_series(SeriesSettings(paths=(str(path),)))
     found = prepare_series(SeriesSettings(paths=(str(path),), held_out=0.2, missing="last"))
-    assert [notice.split(" of ")[1].split(" are")[0] for notice in found.notices] == [
-        "what is to train on",
-        "what is held out",
-    ]
+    assert found.notices == (
+        "4 missing values, 3 of them held out, are as the last one before them; none of them is scored",
+    )
+    assert found.split == 72 and (found.values[[72, 73]] == found.values[71]).all()  # not from the future
+    held = found.held_out(16, ahead=1, past=0.5, times=1)
+    assert sorted({*range(71, 89)} - {*asked(held)}) == [71, 72, 78]  # the places that are followed by a filled one
+    assert asked(found.learned(16, ahead=1, past=0.5)).count(2) == 0
+    for first, last in ((1, 73), (73, 91)):
+        gone = [line if not first <= number < last else '""' for number, line in enumerate(lines)]
+        path.write_text("\n".join(gone) + "\n")
+        with pytest.raises(ValueError, match=r"'a' has no value in the first 72|last 18 rows.* have no value"):
+            prepare_series(SeriesSettings(paths=(str(path),), held_out=0.2, missing="last"))
+
+
+@pytest.mark.parametrize("name", ["next_vector", "masked_vectors"])
+def test_what_is_missing_is_never_asked_number_by_number(name: str) -> None:
+    objective, draw = OBJECTIVES.get(name)(), np.random.default_rng(0)
+    assert isinstance(objective, Told)
+    values, known = draw.normal(size=(60, 2)).astype(np.float32), draw.random((60, 2)) < 0.6
+    module = Blueprint.of("series", "debug", channels=2, tasks=[objective.asks]).build(seed=1).eval()
+    if name == "masked_vectors":
+        module = Blueprint.of("series", "debug", channels=2, looks="both", tasks=["hidden"]).build(seed=1).eval()
+
+    def losses(values: np.ndarray) -> tuple[float, int, float | None]:
+        rows = held_out(values, 20, 12, ahead=objective.ahead, past=objective.past, known=known)
+        data = objective.turn_signals(rows, 0)
+        batch = data.batch([Place(0, number) for number in range(len(rows))])
+        loss = objective.losses(module, batch)["loss"]
+        assert loss.count == objective.counts(batch)["loss"]
+        return float(loss.sum.detach()), loss.count, objective.constant(module, [batch])
+
+    one = losses(values)
+    rows = held_out(values, 20, 12, ahead=objective.ahead, past=objective.past, known=known)
+    batch = objective.turn_signals(rows, 0).batch([Place(0, number) for number in range(len(rows))])
+    vectors, places = objective.wanted(batch)
+    which = objective.known(batch)
+    assert which is not None
+    told = module.logits(module(batch.tokens)[0])[places].detach()  # type: ignore[operator]
+    squares = (told - vectors[places]).square().numpy()
+    means = [row[there].mean() for row, there in zip(squares, which[places].numpy(), strict=True)]
+    assert one[0] == pytest.approx(sum(means), rel=1e-4) and one[1] == len(means) and one[2] is not None
 
 
 @pytest.mark.parametrize(
@@ -258,6 +299,61 @@ def test_bad_tables_and_words_are_named(run: Path, tmp_path: Path) -> None:
         assert said in weft("predict", run, *words).err
     assert "written as .csv" in weft("generate", run, "--out", tmp_path / "x.txt").err
     assert "--prompt FILE.csv" in weft("generate", run, "--out", tmp_path / "x.csv").err
+
+
+def test_what_is_missing_is_not_scored(run: Path, tmp_path: Path) -> None:
+    rows = (run.parent / "some.csv").read_text().splitlines()
+    rows[40] = rows[40].split(",")[0] + ","
+    (tmp_path / "gaps.csv").write_text("\n".join(rows) + "\n")
+    (tmp_path / "empty.csv").write_text("\n".join([*rows[:2], ","]) + "\n")
+    done = good("predict", run, "--data", tmp_path / "gaps.csv", "--out", tmp_path / "found.jsonl", "--score")
+    assert "1 missing values" in done.err and "none of them is scored" in done.err
+    lines = [json.loads(line) for line in (tmp_path / "found.jsonl").read_text().splitlines()]
+    assert lines[38]["was"]["b"] is None and lines[38]["was"]["a"] is not None
+    errors = {name: [line["told"][name] - line["was"][name] for line in lines if "was" in line and line["was"][name]]
+              for name in ("a", "b")}  # fmt: skip
+    assert [len(found) for found in errors.values()] == [89, 88]
+    scored = good("eval", run, "--data", tmp_path / "gaps.csv", "--json").data
+    for name, found in errors.items():
+        assert scored[name] == pytest.approx(np.sqrt(np.square(found).mean()), rel=1e-3)
+    assert "nothing to score" in weft("eval", run, "--data", tmp_path / "empty.csv").err
+    assert "of 89 rows" in good("eval", run, "--data", tmp_path / "gaps.csv").out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--tokens", 0), "tokens = 0, but at least 1"),
+        (("--tokens", -3), "tokens = -3"),
+        (("--temperature", 0.5), "--temperature 0.5 is not heard by models of series, and --prompt, --tokens are"),
+        (("--top-k", 3), "leave --top-k out"),
+        (("--seed", 3), "leave --seed out"),
+        (("--guidance", 3), "leave --guidance out"),
+        (("--count", 2), "leave --count out"),
+    ],
+)
+def test_what_no_series_hears_is_refused(run: Path, words: tuple[Any, ...], said: str, tmp_path: Path) -> None:
+    made = weft("generate", run, "--prompt", run.parent / "some.csv", "--out", tmp_path / "x.csv", *words)
+    assert made.status == 1 and said in made.err and not (tmp_path / "x.csv").exists()
+
+
+def test_what_is_asked_of_another_model_says_why(run: Path, tmp_path: Path) -> None:
+    data = run.parent / "some.csv"
+    assert "--column is of text" in weft("eval", run, "--data", data, "--column", "a").err
+    said = weft("train", run, "--data", data, "--objective", "masked_vectors", "--out", tmp_path / "no").err
+    assert "asks a head 'hidden'" in said and "it has 'next'" in said and "choose a family" not in said
+    said = weft("train", run, "--debug", "--out", tmp_path / "no").err
+    assert "cannot go on with what data.source=made_series makes on the spot: name data of its own kind, --data" in said
+    assert not (tmp_path / "no").exists()
+    (tmp_path / "huge.csv").write_text(data.read_text().replace("\n", "\n1e39,1\n", 1))
+    said = weft("predict", run, "--data", tmp_path / "huge.csv", "--out", tmp_path / "x.jsonl").err
+    assert "huge.csv, line 2: 'a' '1e39' is beyond the 3.4e+38 that are read" in said
+    (tmp_path / "data").mkdir()
+    inside = tmp_path / "data" / "some.csv"
+    inside.write_text(data.read_text())
+    for reads in (inside, tmp_path / "data"):
+        said = weft("predict", run, "--data", reads, "--out", inside, "--overwrite").err
+        assert "what is read" in said and inside.read_text() == data.read_text()
 
 
 def test_hidden_rows_are_told_and_held_against_the_line(tmp_path: Path) -> None:

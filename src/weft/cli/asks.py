@@ -40,7 +40,7 @@ def evaluate(
     shots: Annotated[int | None, typer.Option("--shots", help="examples in a prompt; default: the task's")] = None,
     seeds: Annotated[
         str | None,
-        typer.Option("--seeds", metavar="0,1,2", help="of the draws of examples, or of what acts; default: 0"),
+        typer.Option("--seeds", metavar="0,1,2", help="of the draws of examples, or of what acts or draws; default: 0"),
     ] = None,
     random_labels: Annotated[
         str | None,
@@ -97,10 +97,11 @@ def evaluate(
         return
     if judge is not None:
         unheard("texts: leave out --judge", of_text | {"metric": metric or None, "to": to, "column": column})
-        unheard("--task", asked.of_prompts | {"task": task, "out": out, "overwrite": overwrite})
+        others = {"task": task, "out": out, "overwrite": overwrite}
+        unheard("--task", asked.of_prompts | others | {"seeds": None})
         from weft.cli.judged import command as judged
 
-        judged(name, judge, tuple(data), count, as_json=as_json)
+        judged(name, judge, tuple(data), count, seeds, as_json=as_json)
         return
     unheard("--judge", {"count": count})
     if task is not None:
@@ -120,7 +121,7 @@ def evaluate(
     from weft.cli.evaluate import command
 
     unheard("--metric", {"to": to})
-    command(name, tuple(data), rows, column or COLUMN, stride, as_json=as_json)
+    command(name, tuple(data), rows, column, stride, as_json=as_json)
 
 
 def score(

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from weft.cli.shared import NOTHING
 from weft.recipes import Recipe, Report
 
 ACCENT, MUTED = "cyan", "dim"
@@ -19,7 +20,8 @@ def print_card(console: Console, recipe: Recipe, report: Report) -> None:
     _figures(console, recipe, report)
     for sample in report.samples:
         console.print()
-        console.print(Text.assemble((sample.prompt, "bold"), " → " if sample.translates else "", sample.text))
+        between, nothing = (" → ", NOTHING) if sample.translates else ("", "")
+        console.print(Text.assemble((sample.prompt, "bold"), between, sample.text or nothing))
     console.print()
     _places(console, report)
 
@@ -48,11 +50,11 @@ def _figures(console: Console, recipe: Recipe, report: Report) -> None:
     if ours is not None:
         table.add_row("held-out bits per byte", _headline(ours), _bar(ours, ours, report))
         for name, value in report.baselines.items():
-            table.add_row(f"  {name}, same bytes", f"{value:.3f}", _bar(value, ours, report))
+            table.add_row(f"  {name}, same bytes", f"{value:z.3f}", _bar(value, ours, report))
     nats = figures["nats_per_token"]
-    table.add_row("held-out nats per token", _headline(nats) if ours is None else f"{nats:.3f}", "")
+    table.add_row("held-out nats per token", _headline(nats) if ours is None else f"{nats:z.3f}", "")
     if report.constant is not None:
-        table.add_row("  one guess for all, same labels", f"{report.constant:.3f}", "")
+        table.add_row("  one guess for all, same labels", f"{report.constant:z.3f}", "")
     table.add_row("held-out perplexity", f"{figures['perplexity']:.1f}", "")
     for name, score in report.metrics.items():
         table.add_row(f"held-out {name.replace('_', ' ')}", f"{score.value:.2f}", "")
@@ -71,11 +73,11 @@ def _right(console: Console, report: Report) -> None:
     for name, score in report.metrics.items():
         table.add_row(f"held-out {name.replace('_', ' ')}", _headline(score.value))
     loss = report.figures["loss"]
-    table.add_row(f"held-out {report.loss}", f"{loss:.3f}" if report.metrics else _headline(loss))
+    table.add_row(f"held-out {report.loss}", f"{loss:z.3f}" if report.metrics else _headline(loss))
     for name, value in report.baselines.items():
-        table.add_row(f"  {name}", f"{value:.3f}")
+        table.add_row(f"  {name}", f"{value:z.3f}")
     if report.constant is not None:
-        table.add_row("  one guess for all, same labels", f"{report.constant:.3f}")
+        table.add_row("  one guess for all, same labels", f"{report.constant:z.3f}")
     console.print(table)
     for name, score in report.metrics.items():
         console.print(f"{name}: {score.signature}", style=MUTED, soft_wrap=True)
@@ -83,7 +85,7 @@ def _right(console: Console, report: Report) -> None:
 
 def _headline(value: float) -> Text:
     """The figure that a person looks for first."""
-    return Text(f"{value:.3f}", style=f"bold {ACCENT}")
+    return Text(f"{value:z.3f}", style=f"bold {ACCENT}")
 
 
 def _bar(value: float, ours: float, report: Report) -> str:

@@ -15,6 +15,7 @@ from weft.cli.shared import note, opened, printer, unheard
 from weft.data.progress import counted
 from weft.data.reading import read_text
 from weft.data.records import read_records, record_kind
+from weft.data.sources import COLUMN
 from weft.files import write_bytes
 from weft.hub import Pooling, find
 from weft.outputs import check_file
@@ -23,23 +24,23 @@ from weft.registry import suggest
 
 
 def command(
-    name: str, source: Path, out: Path, column: str, pooling: str | None, *, overwrite: bool, as_json: bool
+    name: str, source: Path, out: Path, column: str | None, pooling: str | None, *, overwrite: bool, as_json: bool
 ) -> None:
     """Write a vector for each text, or for each signal in a folder or file, fp32 [N, D], in their order."""
     if out.suffix != ".npy":
         raise ValueError(f"--out {out}: vectors are written as .npy, which numpy.load reads")
     if pooling is not None and pooling not in POOLINGS:
         raise ValueError(f"--pooling {pooling}: {suggest(pooling, POOLINGS)}")
-    check_file(out, reads=() if source.is_dir() else (source,), overwrite=overwrite)
+    check_file(out, reads=(source,), overwrite=overwrite)
     folder = find(name)
     if reads_signals(folder):
-        unheard("text, and this model reads signals: leave it out", {"pooling": pooling})
+        unheard("text, and this model reads signals: leave it out", {"pooling": pooling, "column": column})
         began = time.perf_counter()
         modality = of_folder(folder)
         names, found = modality.embed(folder, source, say=note)
         _write(name, modality.called, names, np.asarray(found), out, time.perf_counter() - began, as_json=as_json)
         return
-    texts = read_texts(source, column)
+    texts = read_texts(source, column or COLUMN)
     model = opened(folder)
     if pooling is None and model.pooling is None:
         raise ValueError(f"{name} declares no pooling (modules.json): say it, --pooling mean")

@@ -10,8 +10,9 @@ from typing import get_args
 import typer
 
 from weft.cli.prompting import numbers
-from weft.cli.shared import between, note, opened, print_figures, printer, unheard
+from weft.cli.shared import NOTHING, interval, note, opened, part_line, print_figures, printer, unheard
 from weft.data import RowKind
+from weft.data.sources import COLUMN
 from weft.hub import find
 from weft.hub.score import score
 from weft.nn import Decoder
@@ -20,12 +21,13 @@ from weft.recipes.modality import of_folder, reads_signals
 
 
 def command(
-    name: str, data: tuple[str, ...], rows: str | None, column: str, stride: int | None, *, as_json: bool
+    name: str, data: tuple[str, ...], rows: str | None, column: str | None, stride: int | None, *, as_json: bool
 ) -> None:
     """Print the held-out likelihood. rows: None asks the folder how the model was trained."""
     folder = find(name)
     if reads_signals(folder):
-        unheard("text, and this model reads signals: leave it out", {"rows": rows, "stride": stride})
+        of_text = {"rows": rows, "stride": stride, "column": column}
+        unheard("text, and this model reads signals: leave it out", of_text)
         signals(name, folder, data, as_json=as_json)
         return
     model = opened(folder)
@@ -34,7 +36,7 @@ def command(
         if rows != "stream":
             note("documents that share a row are kept apart, as in training; --rows stream lets them see one another")
     asked = trained_with(folder)
-    found = score(model, data, how=_kind(rows), column=column, objective=asked, stride=stride, say=note)
+    found = score(model, data, how=_kind(rows), column=column or COLUMN, objective=asked, stride=stride, say=note)
     context = model.config.context
     figures = found.figures() | found.by_text() | {"context": context}
     plain = isinstance(model.module, Decoder) and (asked is None or asked.likelihood)
@@ -60,7 +62,7 @@ def alone(name: str, seeds: str | None, *, as_json: bool) -> None:
             print(json.dumps({"model": name, "seed": seed} | scores))
             continue
         for sample in told.samples:
-            printer().print(f"{sample.prompt} → {sample.text}")
+            printer().print(f"{sample.prompt} → {sample.text or NOTHING}")
         for found in told.metrics.values():
             printer().print(str(found), soft_wrap=True)
 
@@ -76,16 +78,16 @@ def signals(name: str, folder: Path, data: tuple[str, ...], *, as_json: bool) ->
     found = modality.predict(folder, Path(data[0]), None, labelled=True, say=note)
     assert found.score is not None, "they are labelled"
     if as_json:
-        interval = None if found.interval is None else asdict(found.interval)
-        said = {"model": name, "data": list(data), "examples": found.examples, "interval": interval}
+        between = None if found.interval is None else asdict(found.interval)
+        said = {"model": name, "data": list(data), "examples": found.examples, "interval": between}
         parts = {"parts": {part.name: asdict(part) for part in found.parts}} if found.parts else {}
         print(json.dumps(said | {one.name: one.value for one in (found.score, *found.more)} | parts))
         return
-    printer().print(f"{found.score}, 95% interval {between(found.interval)}, of {found.examples:,} {modality.called}")
+    printer().print(f"{found.score}{interval(found.interval)}, of {found.examples:,} {modality.examples}")
     for more in found.more:
         printer().print(str(more))
     for part in found.parts:
-        printer().print(f"  {part.name}: {part.score.value:.4g}, {between(part.interval)}, of {part.examples:,}")
+        printer().print(part_line(part))
 
 
 def trained_on(folder: Path) -> RowKind:

@@ -48,13 +48,14 @@ def embed(
     source: Annotated[
         Path,
         typer.Option(
-            "--input", help="a text a line; .csv, .tsv, .jsonl, .parquet: a text a row; of signals: a file or folder"
+            "--input", help="a text a line; .csv, .tsv, .jsonl, .parquet: a text a row; of pictures: a file or folder"
         ),
     ],
     out: Annotated[Path, typer.Option("--out", help="the vectors, .npy: fp32 [texts, width]")],
     column: Annotated[
-        str, typer.Option("--column", help="which holds the text, in .csv, .tsv, .jsonl and .parquet")
-    ] = "text",
+        str | None,
+        typer.Option("--column", help="which holds the text, in .csv, .tsv, .jsonl and .parquet; default: text"),
+    ] = None,
     pooling: Annotated[
         str | None,
         typer.Option("--pooling", help=f"{', '.join(POOLINGS)}: one, normalised; default: as the folder declares it"),
@@ -62,7 +63,7 @@ def embed(
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
-    """Vectors: one for each line of a file, or of a model of signals one for each picture, sound …
+    """Vectors: one for each line of a file, or of a model of pictures, or of captions, one for each picture.
 
     weft embed models/minilm --input sentences.txt --out vectors.npy
     """

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from rich.table import Table
 
-from weft.cli.shared import between, note, opened, printer, unheard
+from weft.cli.shared import between, interval, note, opened, printer, unheard
 from weft.evaluate.prompting import PROMPTS, Prompted, PromptTask, find_task
 from weft.files import write_bytes
 from weft.hub import find, prompt
@@ -165,12 +165,12 @@ def _tuned(name: str, folder: Path, data: Path, asked: Asked, *, as_json: bool) 
     found = tuning.predict(folder, data, asked.out, labelled=True, say=note)
     assert found.score is not None
     if as_json:
-        interval = None if found.interval is None else asdict(found.interval)
+        low_to_high = None if found.interval is None else asdict(found.interval)
         score = {"metric": found.score.name, "score": found.score.value, "definition": found.score.signature}
         facts = {"model": name, "data": str(data), "task": own, "rows": found.examples}
-        print(json.dumps(facts | score | {"interval": interval}))
+        print(json.dumps(facts | score | {"interval": low_to_high}))
         return
-    printer().print(f"{found.score}, 95% interval {between(found.interval)}, {found.examples:,} rows", soft_wrap=True)
+    printer().print(f"{found.score}{interval(found.interval)}, {found.examples:,} rows", soft_wrap=True)
 
 
 def _write(path: Path, lines: Iterable[dict[str, Any]]) -> None:

@@ -13,6 +13,9 @@ from rich.text import Text
 if TYPE_CHECKING:
     from weft.evaluate import Interval
     from weft.hub import Model
+    from weft.recipes.predicted import Part
+
+NOTHING = "(nothing)"  # in the place of an empty text, for people
 
 
 def printer() -> Console:
@@ -32,7 +35,7 @@ def print_figures(figures: Mapping[str, float]) -> None:
     table.add_column(style="dim")
     table.add_column(justify="right")
     for name, value in figures.items():
-        table.add_row(name.replace("_", " "), f"{value:,}" if isinstance(value, int) else f"{value:,.4f}")
+        table.add_row(name.replace("_", " "), f"{value:,}" if isinstance(value, int) else f"{value:z,.4f}")
     printer().print(table)
 
 
@@ -49,6 +52,17 @@ def opened(folder: Path) -> Model:
 def between(interval: Interval | None) -> str:
     """An interval for people."""
     return "–" if interval is None else f"{interval.low:.4f} to {interval.high:.4f}"
+
+
+def interval(found: Interval | None) -> str:
+    """An interval behind a score; nothing of a score that has none."""
+    return "" if found is None else f", 95% interval {between(found)}"
+
+
+def part_line(part: Part) -> str:
+    """The score of some of the examples, which have a name."""
+    said = "" if part.interval is None else f", {between(part.interval)}"
+    return f"  {part.name}: {part.score.value:.4g}{said}, of {part.examples:,}"
 
 
 def unheard(of: str, given: Mapping[str, object]) -> None:

@@ -10,7 +10,7 @@ from typing import get_args
 
 from rich.table import Table
 
-from weft.cli.shared import between, note, printer, unheard
+from weft.cli.shared import interval, note, part_line, printer, unheard
 from weft.hub import find
 from weft.objectives.tasks_head import Pooling
 from weft.outputs import check_file
@@ -132,14 +132,14 @@ def predict(
         unheard("a model of captions: leave it out", {"among": among})
         done = recipes.predict(folder, data, out, columns=given, labelled=score, device=device, say=note)
     if as_json:
-        scored, interval = (None if one is None else asdict(one) for one in (done.score, done.interval))
-        said = {"model": name, "examples": done.examples, "score": scored, "interval": interval, "out": str(out)}
+        scored, between = (None if one is None else asdict(one) for one in (done.score, done.interval))
+        said = {"model": name, "examples": done.examples, "score": scored, "interval": between, "out": str(out)}
         print(json.dumps(said))
         return
     if done.score is not None:
-        printer().print(f"{done.score}, 95% interval {between(done.interval)}")
+        printer().print(f"{done.score}{interval(done.interval)}")
     for more in done.more:
         printer().print(str(more))
     for part in done.parts:
-        printer().print(f"  {part.name}: {part.score.value:.4g}, {between(part.interval)}, of {part.examples:,}")
+        printer().print(part_line(part))
     printer().print(f"{done.examples:,} predictions: {out}", soft_wrap=True)

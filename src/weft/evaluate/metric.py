@@ -34,7 +34,7 @@ class Score:
     name: str
 
     def __str__(self) -> str:
-        return f"{self.name} {self.value:.4g} ({self.signature})"
+        return f"{self.name} {self.value:z.4g} ({self.signature})"
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ def baselines(facts: Facts) -> Html:
         joined([
             h("span", name),
             h("div", attributes={"class": "bar" if place else "bar ours", "style": f"width:{value / most:.2%}"}),
-            h("span", f"{value:.3f}"),
+            h("span", f"{value:z.3f}"),
         ])
         for place, (name, value) in enumerate(rows.items())
     ]  # fmt: skip
@@ -107,10 +107,9 @@ def samples(facts: Facts) -> Html:
     made = facts.told.get("samples")
     shown = []
     for sample in made if isinstance(made, list) else []:
-        between = " → " if sample.get("translates") else ""
-        shown.append(
-            styled("div", "sample", h("b", str(sample.get("prompt", ""))), between, str(sample.get("text", "")))
-        )
+        between, nothing = (" → ", "(nothing)") if sample.get("translates") else ("", "")
+        text = str(sample.get("text", "")) or nothing
+        shown.append(styled("div", "sample", h("b", str(sample.get("prompt", ""))), between, text))
     return section("Samples", *shown)
 
 
