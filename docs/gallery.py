@@ -33,9 +33,9 @@ by numbers is in `benchmarks/RESULTS.md`.
 
 @dataclass(frozen=True)
 class Exhibit:
-    """run: the folder that `train` made, below RUN. train, makes: words of the weft command, of which RUN/… is below the
-    runs, DATA/… below the data, GIVEN/… one of `given`'s files, and OUT/… is what is shown. lines: so many of what a
-    command writes are shown."""
+    """run: the folder that `train` made, below RUN. train, makes: words of the weft command, of which RUN/… is below
+    the runs, DATA/… below the data, GIVEN/… one of `given`'s files, and OUT/… is what is shown. lines: so many of what
+    a command writes are shown."""
 
     title: str
     says: str
@@ -86,7 +86,7 @@ EXHIBITS = (
     ),
     Exhibit(
         "Digits, heard",
-        "A model of Whisper's shape writes down digits of a speaker it never heard: 3 1 4 1 5 9, with half a second between.",
+        "A model of Whisper's shape writes down digits of a speaker it never heard, 3 1 4 1 5 9 in turn.",
         "digits_whisper",
         "train digits_whisper --data DATA/spoken_digits/recordings.tar.gz --out RUN/digits_whisper",
         ("transcribe GIVEN/digits.wav RUN/digits_whisper --out OUT/digits.srt",),

@@ -106,6 +106,21 @@ def test_what_is_see_through_lies_on_white(tmp_path: Path) -> None:
     assert (opened(tmp_path / "empty.png", 3) == 255).all()
 
 
+def test_sixteen_bits_are_eight_and_thirty_two_are_refused(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[0, 30000], [257, 65535]], np.uint16)).save(tmp_path / "deep.png")
+    assert opened(tmp_path / "deep.png", 1)[..., 0].tolist() == [[0, 117], [1, 255]]
+    Image.fromarray(np.full((2, 2), 0.5, np.float32)).save(tmp_path / "real.tif")
+    with pytest.raises(ValueError, match="real.tif holds numbers of 32 bits"):
+        opened(tmp_path / "real.tif", 1)
+
+
+def test_a_picture_is_turned_as_its_camera_was_held(tmp_path: Path) -> None:
+    picture, said = Image.fromarray(noise(4, 6, 3)), Image.Exif()
+    said[0x0112] = 3  # upside down
+    picture.save(tmp_path / "turned.png", exif=said)
+    assert (opened(tmp_path / "turned.png", 3) == np.asarray(picture)[::-1, ::-1]).all()
+
+
 def test_damaged_and_oversized_pictures_are_named(tmp_path: Path) -> None:
     good = tmp_path / "good.png"
     Image.fromarray(noise(40, 40, 3)).save(good)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +77,8 @@ def prepare_captions(
     """
     settings.check()
     found = open_captions(settings, fit, say)
-    held = split(found.texts, settings.held_out, settings.alike, settings.seed)
+    pictures = [_picture(row, settings.image_column, number) for number, row in enumerate(found.rows)]
+    held = split(found.texts, settings.held_out, settings.alike, settings.seed, pictures)
     if held.all() or not held.any():
         raise ValueError(
             f"of {len(held):,} captions {int(held.sum()):,} are held out: some are to be trained on, and some are not; "
@@ -112,6 +114,11 @@ def prepare_captions(
     return Captions(
         train, held_out, asked, processor, tokenizer, classes, _numbers(settings, kept, classes), digest.hexdigest()
     )
+
+
+def _picture(row: Row, column: str, number: int) -> str:
+    """What a row's picture is called, however its name is spelt; where nothing says it, the row's own number."""
+    return os.path.normpath(row[column]) if row.get(column) else str(number)
 
 
 def _classes(settings: CaptionSettings, rows: Sequence[Row]) -> dict[str, tuple[str, ...]]:
