@@ -45,10 +45,11 @@ def begin(recipe: Recipe, out: Path, *, resume: bool, overwrite: bool, watch: Wa
     if resume or overwrite:
         sweep(out)
     found = existing(out) if resume else None
-    feed = modality_of(recipe.data).open(recipe, found, out, watch.notice)
+    modality = modality_of(recipe.data)
+    feed = modality.open(recipe, found, out, watch.notice)
     try:
         if found is not None:
-            check_same(out, found, recipe.settings(feed.blueprint), feed.digest)
+            check_same(out, found, recipe.settings(feed.blueprint), feed.digest, modality.fixed)
         module = _built(recipe, feed)
         decided = kernels(recipe.train, module, recipe.model.config.context, out, resume=resume)
         if found is None:

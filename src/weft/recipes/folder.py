@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -189,13 +189,13 @@ def clear_model(folder: Path) -> None:
         folder.rmdir()
 
 
-def check_same(out: Path, found: Existing, settings: Mapping[str, Any], digest: str) -> None:
-    """A resumed run must be the same run, with the same settings; ValueError names what is not."""
-    tokenizer = ("tokenizer", "vocab")  # a resumed run keeps its own: other words for it would not be heard
+def check_same(out: Path, found: Existing, settings: Mapping[str, Any], digest: str, kept: Sequence[str]) -> None:
+    """A resumed run must be the same run, with the same settings; ValueError names what is not. kept: the data settings
+    of which a resumed run has its own (`Modality.fixed`): another value would not be heard."""
     model = {"model": found.blueprint.to_data()}  # as config.json has it, which may have been damaged since
 
     def fixed(parts: Mapping[str, Any]) -> dict[str, Any]:
-        data = {name: parts["data"].get(name) for name in tokenizer}
+        data = {name: parts["data"].get(name) for name in kept}
         return flat({"model": parts["model"], "objective": parts["objective"], "data": data})
 
     was, now = fixed(dict(found.settings) | model), fixed(settings)
