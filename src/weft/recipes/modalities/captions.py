@@ -32,7 +32,6 @@ class WithCaptions(Modality):
     settings = CaptionSettings
     made = "made_captions"
     called = "captions"
-    apart = False
     keeps = (PROCESSOR, TOKENIZER)
 
     def open(self, recipe: Recipe, found: Existing | None, out: Path, say: Say) -> CaptionFeed:
