@@ -68,6 +68,8 @@ def prepare_drawings(
         settings.source, settings.paths, settings.held_out, settings.seed, augment=settings.augment
     )
     signals = prepare_signals(pictures, PictureSizes(fit.image, fit.patch, fit.channels, ANY), processor, say)
+    for text in signals.notices:
+        say(text)
     made = signals.processor
     assert isinstance(made, Patches)
     tokenizer = tokenizer or named_tokenizer(settings.tokenizer, "data.tokenizer=")

@@ -9,6 +9,7 @@ from typing import Any
 
 from weft.data import DataSettings, remove_store
 from weft.data.signals import PROCESSOR
+from weft.data.signals.tasks import task_and_path
 from weft.data.tokenizers import CONFIG as MORE
 from weft.files import DamagedFile, read_json, sweep, write_json
 from weft.hub import Language, read_blueprint, read_language, write_config
@@ -134,6 +135,15 @@ def data_settings(folder: Path) -> Any | None:
         return None
     facts = read_json(path)
     return _data(facts, folder) if _describes(facts) else None
+
+
+def own_data(folder: Path, data: Path) -> tuple[Any, int] | None:
+    """The data settings of the run in a folder, and which of its paths `data` is; None where it was trained on no such
+    path. NAME=PATH, a task's, is its path."""
+    was = data_settings(folder)
+    here = Path(task_and_path(str(data))[1]).resolve()
+    there = [] if was is None else [Path(task_and_path(path)[1]).resolve() for path in was.paths]
+    return (was, there.index(here)) if here in there else None
 
 
 def text_settings(folder: Path) -> DataSettings | None:

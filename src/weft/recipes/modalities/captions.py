@@ -32,7 +32,6 @@ class WithCaptions(Modality):
     settings = CaptionSettings
     made = "made_captions"
     called = "captions"
-    apart = False
     keeps = (PROCESSOR, TOKENIZER)
     fixed = ("tokenizer", "vocab")
 

@@ -29,7 +29,6 @@ class Episodes(Modality):
     made = "made_episodes"
     called = "episodes"
     fixed = ("window", "returns")
-    apart = False
 
     def open(self, recipe: Recipe, found: Existing | None, out: Path, say: Say) -> EpisodeFeed:
         """See `prepare_episodes`."""
@@ -38,12 +37,14 @@ class Episodes(Modality):
         processor = None if known is None else known.processor
         assert processor is None or isinstance(processor, Steps), "a run of episodes keeps what reads them"
         control = prepare_episodes(recipe.data, recipe.model.config, processor, say)
+        for text in control.notices:
+            say(text)
         blueprint = fitted(recipe.model, control.processor, keeps=recipe.begin is not None)
         objective = recipe.minimised
         held_out = objective.turn_signals(control.held_out, 0)
         check(held_out, objective)
         train = objective.turn_signals(control.train, recipe.train.seed)
-        return EpisodeFeed(recipe, blueprint, train, held_out, (), control)
+        return EpisodeFeed(recipe, blueprint, train, held_out, control.notices, control)
 
     def usual(self, model: Blueprint) -> Usual:
         """Short rows: which kernel is fastest on them needs no measuring."""

@@ -59,7 +59,7 @@ class Music(Modality):
         self, folder: Path, data: Path, out: Path | None, *, labelled: bool, device: str = "auto", say: Say = quiet
     ) -> Predicted:
         """How likely the model finds each piece."""
-        return predict_music(folder, data, out, device=device, say=say)
+        return predict_music(folder, data, out, labelled=labelled, device=device, say=say)
 
     def generate(self, folder: Path, asked: Drawn, out: Path, *, device: str = "auto", say: Say = quiet) -> str:
         """Pieces, as MIDI files or piano rolls."""

@@ -80,7 +80,7 @@ class Pixels(Modality):
                 advance(len(some))
             return np.concatenate(parts)
 
-        return answered(data, out, processor.sized, classes, ask, labelled=labelled, say=say)
+        return answered(folder, data, out, processor.sized, classes, ask, labelled=labelled, say=say)
 
     def draw(
         self, folder: Path, asked: Drawn, *, device: str = "auto", say: Say = quiet

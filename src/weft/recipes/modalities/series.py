@@ -29,7 +29,6 @@ class Series(Modality):
     settings = SeriesSettings
     made = "made_series"
     called = "series"
-    apart = False
 
     def open(self, recipe: Recipe, found: Existing | None, out: Path, say: Say) -> SeriesFeed:
         """See `prepare_series`; the model takes as many channels as there are columns."""

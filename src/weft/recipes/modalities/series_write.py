@@ -10,15 +10,17 @@ import numpy as np
 import torch
 
 from weft.data.progress import counted
+from weft.data.sides import asked
 from weft.data.signals.series import Series, read_table
 from weft.data.signals.stretches import held_out
-from weft.data.signals.tables import filled
+from weft.data.signals.tables import filled, prepare_series
 from weft.data.sources import Say, quiet
 from weft.evaluate import Bootstrap, Score
 from weft.files import write_bytes
 from weft.hub import Model, load
 from weft.nn import Encoder
 from weft.objectives.series import NextVector
+from weft.recipes.folder import own_data
 from weft.recipes.modality import Drawn
 from weft.recipes.predicted import Predicted
 from weft.training.world import place
@@ -50,10 +52,10 @@ def given(data: Path, processor: Series, say: Say) -> np.ndarray:
 
 
 @torch.inference_mode()
-def following(module: Encoder, values: np.ndarray, context: int, say: Say = quiet) -> np.ndarray:
-    """What is told of each row but the first by those before it, normalised [T - 1, C]."""
+def following(module: Encoder, values: np.ndarray, context: int, say: Say = quiet, *, since: int = 1) -> np.ndarray:
+    """What is told of each row from `since` on by those before it, normalised [T - since, C]."""
     length, device = min(context, len(values)), next(module.parameters()).device
-    data = held_out(values, 1, length, ahead=NextVector.ahead, past=NextVector.past)
+    data = held_out(values, since, length, ahead=NextVector.ahead, past=NextVector.past)
     told, advance = list[np.ndarray](), counted(say, "rows read", len(data))
     for number in range(len(data)):
         start, first, stop = (int(part[number]) for part in (data.starts, data.firsts, data.stops))
@@ -81,20 +83,28 @@ def predict_series(
     """Write one JSON object for each row of a table but the first, {"row", "told", "was"}, told from those before it,
     and one for each of the 12 that follow the last, {"row", "told"}; rows are counted from 1, numbers are the table's.
 
-    labelled: the squared error of normalised numbers is computed, and for each column the root of it in its own units.
+    labelled: the squared error of normalised numbers is computed, and for each column the root of it in its own units;
+    of a table that the model was trained on, its last rows alone are told, those that were held out.
     """
     model, module, processor = opened(folder, device)
-    values, context = given(Path(data), processor, say), model.config.context
-    told = following(module, values, context, say)
+    own, since = own_data(Path(folder), Path(data)) if labelled else None, 1
+    if own is not None:
+        series = prepare_series(own[0], processor, say)
+        values, since = series.values, series.split
+        asked(np.arange(len(values)) >= since, "rows", say)
+    else:
+        values = given(Path(data), processor, say)
+    context = model.config.context
+    told = following(module, values, context, say, since=since)
     if out is not None:
-        made = processor.values(np.concatenate((told, ahead(module, values, context, AHEAD))))  # [T - 1 + 12, C]
-        lines = [{"row": row, "told": _named(line, processor)} for row, line in enumerate(made, 2)]
-        for line, was in zip(lines, processor.values(values[1:]), strict=False):
+        made = processor.values(np.concatenate((told, ahead(module, values, context, AHEAD))))  # [T - since + 12, C]
+        lines = [{"row": row, "told": _named(line, processor)} for row, line in enumerate(made, since + 1)]
+        for line, was in zip(lines, processor.values(values[since:]), strict=False):
             line["was"] = _named(was, processor)
         write_bytes(Path(out), "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode())
     if not labelled:
         return Predicted(len(told), None, None)
-    errors = np.square(told.astype(np.float64) - values[1:])  # [T - 1, C]
+    errors = np.square(told.astype(np.float64) - values[since:])  # [T - since, C]
     how = "of each row, told from those before it; of numbers less the mean, by the deviation, of what was trained on"
     own = "root of the mean squared error of the next row, in the table's units"
     beside = tuple(
@@ -102,7 +112,9 @@ def predict_series(
         for name, std, column in zip(processor.columns, processor.std, errors.T, strict=True)
     )
     interval = Bootstrap().mean(errors.mean(axis=1)) if len(errors) > 1 else None
-    return Predicted(len(told), Score(float(errors.mean()), how, "squared_error"), interval, beside)
+    return Predicted(
+        len(told), Score(float(errors.mean()), how, "squared_error"), interval, beside, apart=own is not None
+    )
 
 
 def roll(folder: Path, asked: Drawn, out: Path, *, device: str = "auto", say: Say = quiet) -> str:
