@@ -19,9 +19,9 @@ CAPTIONED = ("image_column", "text_column", "pictures", "templates", "drop")  # 
 
 @dataclass(frozen=True)
 class DrawingSettings(CaptionSettings):
-    """As captions, which are drawn and not looked for: `asked`, `class_column` and `prompts` say nothing of them. source:
-    one of theirs, or one of pictures with classes, of which each one's caption is its class's name, held_out what the
-    files' names do not say, and `augment` alone is heard of the rest."""
+    """As captions, which are drawn and not looked for: `asked`, `class_column` and `prompts` say nothing of them.
+    source: one of theirs, or one of pictures with classes, of which each one's caption is its class's name, held_out
+    what the files' names do not say, and `augment` alone is heard of the rest."""
 
     def check(self) -> None:
         """ValueError, naming the setting, for what can be none, and for what would not be heard."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,16 @@ class Found:
         names = self.names or tuple(map(str, range(len(self.labels))))
         return by_name(names, share, seed) if self.held_out is None else self.held_out
 
+    def called(self, names: Sequence[str]) -> Found:
+        """With the numbers that a model has for its classes, which are called so, or which files number from 0 on; as
+        they are where one of the data's classes is none of them."""
+        numbers = tuple(map(str, range(len(names))))
+        for known in (tuple(names), numbers):
+            if set(self.classes) <= set(known):
+                own = np.array([known.index(name) for name in self.classes])
+                return replace(self, labels=own[self.labels], classes=tuple(names))
+        return self
+
 
 SIGNAL_SOURCES: Registry[Callable[[SignalSettings, Any, Say], Found]] = Registry(
     "source of signals", "weft.signal_sources", ()
@@ -67,12 +77,14 @@ def prepare_signals(
     processor: Processor | None,
     say: Say = quiet,
     fit: Callable[[Any, np.ndarray], Processor] = Patches.of,
+    names: Sequence[str] = (),
 ) -> Signals:
     """Rows for a model of these settings. processor: the one there is; None: one is fitted (`fit`, of the model's
-    settings and of the pixels that are trained on).
+    settings and of the pixels that are trained on). names: of the classes that the model tells apart, see
+    `Found.called`; none: it knows no names.
     ValueError for settings and files that give none, and for more classes than the model tells apart."""
     settings.check()
-    found = SIGNAL_SOURCES.get(settings.source)(settings, config, say)
+    found = SIGNAL_SOURCES.get(settings.source)(settings, config, say).called(names)
     held = found.held(settings.held_out, settings.seed)
     check_both(held, settings.held_out, "samples")
     if strange := sorted(set(found.labels[held].tolist()) - set(found.labels[~held].tolist())):

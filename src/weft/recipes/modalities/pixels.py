@@ -19,6 +19,7 @@ from weft.hub import load
 from weft.nn import Decoder
 from weft.recipes.folder import Existing
 from weft.recipes.modalities.drawn import shown
+from weft.recipes.modalities.known_classes import check_classes, known_classes
 from weft.recipes.modalities.picture_predict import answered
 from weft.recipes.modalities.pixel_feed import PixelFeed
 from weft.recipes.modalities.pixel_rows import ROWS, PixelRows, nats_by_class, openings, pictures_of
@@ -45,7 +46,10 @@ class Pixels(Modality):
         by_class = data.by_class if known is None else known.by_class
         side = data.image or math.isqrt(max(1, model.context - 1 - by_class))
         fit = partial(_fitted, count=model.vocab - 1, by_class=by_class)
-        signals = prepare_signals(data, PictureSizes(side, 1, data.channels, ANY), known, say, fit)
+        where = recipe.begin if found is None else out
+        names = known_classes(where) if where is not None and by_class else ()
+        signals = prepare_signals(data, PictureSizes(side, 1, data.channels, ANY), known, say, fit, names)
+        check_classes(signals.classes, names, where)
         _fits(signals, model)
         for text in signals.notices:
             say(text)
