@@ -18,6 +18,7 @@ from odd.pictures import patches as by_definition
 import weft as library
 from weft.batch import Place
 from weft.data.signals import Augment, Labelled, Patches, SignalSettings, prepare_signals, read_processor
+from weft.data.signals.given import given_pictures
 from weft.data.signals.idx import read_idx
 from weft.data.signals.made import SHAPES, made_pictures
 from weft.data.signals.pictures import MOST_PIXELS, opened
@@ -233,6 +234,17 @@ def folders(root: Path, count: int = 20) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(picture).save(path)
     return root
+
+
+def test_what_is_hidden_is_no_class_and_no_picture(tmp_path: Path) -> None:
+    config, asked = Blueprint.of("vit", "debug", image=12).config, SignalSettings(paths=(str(folders(tmp_path)),))
+    plain = prepare_signals(asked, config, None)
+    for name in (".thumbnails/0.png", "__MACOSX/1.png", f"{SHAPES[0]}/._0.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"no picture")
+    found = prepare_signals(asked, config, None)
+    assert (found.classes, found.digest) == (plain.classes, plain.digest)
+    assert len(given_pictures(tmp_path, Patches(12, 4, 1), found.classes).names) == 20
 
 
 def test_folders_and_idx_files_give_the_same_rows(tmp_path: Path) -> None:

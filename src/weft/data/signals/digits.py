@@ -10,6 +10,7 @@ from pathlib import Path
 
 from weft.data.names import Side
 from weft.data.progress import counted
+from weft.data.signals.listing import files_below
 from weft.data.signals.recordings import SOUND_SOURCES, Recording
 from weft.data.signals.sound import read_sound
 from weft.data.signals.speech import SpeechSettings
@@ -47,7 +48,7 @@ def spoken_digits(settings: SpeechSettings, say: Say = quiet) -> list[Recording]
 
 
 def _of_folder(path: Path) -> Iterator[tuple[str, bytes]]:
-    for file in sorted(path.rglob("*.wav")):
+    for file in files_below(path, (".wav",)):
         if file.stat().st_size > MOST:
             raise ValueError(f"{file} has {file.stat().st_size:,} bytes; a spoken digit has at most {MOST:,}")
         yield file.name, file.read_bytes()

@@ -12,6 +12,7 @@ import numpy as np
 from weft.data.names import Side, side_of
 from weft.data.progress import counted
 from weft.data.signals.idx import read_idx
+from weft.data.signals.listing import files_below
 from weft.data.signals.pictures import Patches, opened
 from weft.data.signals.prepare import ENDINGS, numbered, side_of_picture
 from weft.data.sources import Say, quiet
@@ -42,7 +43,7 @@ def given_pictures(
         idx = sorted(path.glob("*-images-idx3-ubyte*"))
         if idx:
             return _of_several(idx, processor, classes, choose)
-        files = sorted(found for found in path.rglob("*") if found.suffix.lower() in ENDINGS)
+        files = files_below(path, ENDINGS)
         if not files:
             raise ValueError(f"{path} holds no pictures ({', '.join(ENDINGS)}) and no idx files")
         if choose is not None:

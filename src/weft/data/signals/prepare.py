@@ -15,6 +15,7 @@ from weft.data.names import Side, side_above, side_of
 from weft.data.sides import by_name, check_both, without_tests
 from weft.data.signals.idx import read_idx
 from weft.data.signals.labelled import Labelled
+from weft.data.signals.listing import files_below
 from weft.data.signals.made import SHAPES, made_pictures
 from weft.data.signals.pictures import Patches, opened
 from weft.data.signals.processors import Processor
@@ -159,7 +160,7 @@ def _sized(pixels: np.ndarray, config: Any) -> np.ndarray:
 
 
 def _of_folders(folder: Path, config: Any, say: Say) -> Found:
-    there = [path for depth in ("*/*/*", "*/*") for path in folder.glob(depth) if path.suffix.lower() in ENDINGS]
+    there = files_below(folder, ENDINGS, depths=(1, 2))
     sides = {path: side_of_picture(path.relative_to(folder)) for path in there}
     if Side.TRAIN in sides.values() or Side.HELD_OUT in sides.values():  # then what lies beside them is none of it
         sides = {path: side for path, side in sides.items() if side is not None}

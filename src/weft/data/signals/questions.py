@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -159,6 +160,7 @@ def of_file(path: Path, processor: Patches, say: Say = quiet) -> Asked:
         extra = dict(zip(more, rest, strict=True))
         if not isinstance(image, str) or not isinstance(text, str) or not text.strip():
             raise ValueError(f"{row.where}: an image is the name of a file, and a question a text: mend the line")
+        image = os.path.normpath(image)  # one picture, however its name is spelt
         if image not in places:
             try:
                 made.append(processor.fitted(opened(path.parent / image, processor.channels)))

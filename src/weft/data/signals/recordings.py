@@ -12,6 +12,7 @@ import numpy as np
 from weft.data.names import Side, side_above, side_of
 from weft.data.progress import counted
 from weft.data.records import RECORDS, read_records, record_kind
+from weft.data.signals.listing import files_below
 from weft.data.signals.sound import read_sound
 from weft.data.signals.speech import SpeechSettings
 from weft.data.sources import Say, quiet
@@ -58,7 +59,7 @@ def _of_path(path: Path, settings: SpeechSettings, say: Say) -> list[Recording]:
         tables = sorted(one for one in path.iterdir() if record_kind(one) in _TABLES and one.is_file())
         if tables:
             return [one for table in tables for one in _of_table(table, settings, say)]
-        return _of_files(sorted(one for one in path.rglob("*") if one.suffix.lower() in SOUNDS), path, settings, say)
+        return _of_files(files_below(path, SOUNDS), path, settings, say)
     if not path.exists():
         raise ValueError(f"there is no {path}: name a folder of sounds, a table of them, or a sound")
     return _of_table(path, settings, say) if record_kind(path) in _TABLES else _of_files([path], None, settings, say)

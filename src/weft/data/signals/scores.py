@@ -12,6 +12,7 @@ import numpy as np
 from weft.data import sides
 from weft.data.names import Side, side_of
 from weft.data.progress import counted
+from weft.data.signals.listing import files_below
 from weft.data.signals.music import read_chorales, read_midi
 from weft.data.signals.notation import Encoding, Notation
 from weft.data.signals.notes import Note, Piece
@@ -140,7 +141,7 @@ def read_pieces(path: Path, notation: Notation, *, say: Say = quiet) -> list[Nam
         if path.suffix.lower() not in MIDI:
             raise ValueError(f"{path} is no music: {', '.join((*MIDI, *ARRAYS))} and folders of them are")
         return [Named(str(path), read_midi(path, per_quarter=notation.per_quarter), side_of(path.name))]
-    files = sorted(found for found in path.rglob("*") if found.suffix.lower() in MIDI)
+    files = files_below(path, MIDI)
     if not files:
         arrays = sorted(found for found in path.iterdir() if found.name.lower().endswith(ARRAYS))
         if len(arrays) == 1:

@@ -15,6 +15,7 @@ from weft.data.records import NoColumn, record_kind
 from weft.data.sides import by_name, check_both, without_tests
 from weft.data.sides import held_out as by_files
 from weft.data.signals.emoji import held_back, is_emoji, read_emoji
+from weft.data.signals.listing import files_below
 from weft.data.signals.made import SHAPES, made_pictures
 from weft.data.signals.pictures import Patches
 from weft.data.signals.prepare import ENDINGS
@@ -109,7 +110,7 @@ def guessed(path: Path) -> str:
     """What the samples at a path are: of a folder pictures, where there are any; of a file questions about pictures,
     where it has the columns, else texts."""
     if path.is_dir():
-        seen = any(file.suffix.lower() in ENDINGS or "-idx3-" in file.name for file in path.rglob("*"))
+        seen = bool(files_below(path, ENDINGS)) or any(path.glob("*-idx3-*"))
         return "image" if seen or is_emoji(path) else "text"
     try:
         next(iter(read_columns(path, NEEDS)))
@@ -154,9 +155,16 @@ def text_rows(path: Path) -> list[Row]:
     if record_kind(path) not in (".tsv", ".csv"):
         raise last
     try:
-        return list(read_columns(path, ("1", "2"), header=False))
+        rows = list(read_columns(path, ("1", "2"), header=False))
     except NoColumn:
         return list(read_columns(path, ("1",), header=False))
+    labels = [row.values[1] for row in rows]
+    if len(set(labels[1:])) < len(labels) - 1 and labels[0] not in labels[1:]:
+        raise ValueError(
+            f"{path}: the first line, {rows[0].values[0]!r} and {labels[0]!r}, looks like a header of other columns, "
+            "for no other line has such a label: call them text and label, or take the line out"
+        )
+    return rows
 
 
 def of_questions(name: str, asked: Asked, settings: TaskSettings) -> Samples:
