@@ -109,6 +109,8 @@ def test_frames_that_are_normalised_have_mean_0_and_variance_1() -> None:
     found = FRAMES(noise(8000) * np.linspace(0, 1, 8000, dtype=np.float32))
     torch.testing.assert_close(found.mean(dim=0), torch.zeros(8), atol=1e-4, rtol=0)
     assert float(found.square().mean()) == pytest.approx(1.0, abs=1e-3)
+    half = replace(FRAMES, even=0.5)(noise(8000))
+    assert float(half.mean()) == pytest.approx(0, abs=1e-5) and float(half.mean(dim=0).abs().max()) > 0.01
     torch.testing.assert_close(FRAMES(10 * noise(8000)), FRAMES(noise(8000)), atol=1e-3, rtol=0)  # however loud
 
 

@@ -80,7 +80,7 @@ def processor_for(settings: SpeechSettings, channels: int) -> LogMel | Waveform:
         return Waveform(settings.rate)
     window = 2 * round(settings.window * settings.rate / 2)
     step, highest = round(settings.step * settings.rate), min(8000, settings.rate // 2)
-    return LogMel(settings.rate, channels, window, step, highest, None, settings.normalise)
+    return LogMel(settings.rate, channels, window, step, highest, None, settings.normalise, settings.even)
 
 
 def tokenizer_for(settings: SpeechSettings, texts: Sequence[str]) -> Tokenizer:

@@ -61,6 +61,7 @@ class SpeechSettings:
     window: float = 0.025  # seconds that a frame hears
     step: float = 0.01  # from one frame to the next
     normalise: bool = False  # each band of a sound has mean 0, and all together variance 1
+    even: float = 1.0  # then so much of what is taken away is each band's own mean, the rest that of all bands
     join: int = 1  # so many sounds of one speaker at the most, one after the other, are one
     gap: float = 0.3  # the longest silence between two of them, in seconds
     alike: int = 0  # so many of about one length follow one another, so that a step has little padding; 0: none do

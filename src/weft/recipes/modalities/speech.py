@@ -41,7 +41,7 @@ class Speaking(Modality):
     made = "made_sounds"
     called = "sounds"
     keeps = (PROCESSOR,)
-    fixed = ("tokenizer", "vocab", "window", "step", "normalise")
+    fixed = ("tokenizer", "vocab", "window", "step", "normalise", "even")
 
     def usual(self, model: Blueprint) -> Usual:
         """Of a new model."""
