@@ -7,9 +7,9 @@
     weft transcribe sound.wav runs/george
 
 Data: the recordings of the Free Spoken Digit Dataset, a folder or an archive of digit_speaker_index.wav. Each digit is
-one label (connectionist temporal classification). Every sound is played faster or slower, through another microphone, in
-noise, by another throat or one between two, and with parts left out, in each epoch otherwise. Without a speaker that is left out, the first five
-recordings of each digit and speaker are held out.
+one label (connectionist temporal classification). Every sound is played faster or slower, through another microphone,
+in noise, by another throat or one between two, and with parts left out, in each epoch otherwise. Without a speaker that
+is left out, the first five recordings of each digit and speaker are held out.
 
 Cost: 10 minutes of training on two cores are asked for, of each speaker. Expect an accuracy (the share of the speaker's
 recordings that are heard as the digit) of at least 0.95 in the mean of the five, and of at least 0.88 of each.
