@@ -9,6 +9,7 @@ import pytest
 from commands import good, weft
 
 import weft as library
+from weft.data.signals import Patches
 from weft.hub import Language, Stops
 from weft.models import Blueprint
 from weft.recipes.folder import Existing, check_same
@@ -94,3 +95,20 @@ def test_a_model_that_draws_by_class_refuses_others(tmp_path: Path) -> None:
     good("train", "imagegpt", "--debug", "--data", tmp_path / "ab", "--out", tmp_path / "run", *pixels)
     done = weft("train", tmp_path / "run", "--data", shapes(tmp_path / "bd", "bd"), "--out", tmp_path / "on", "--quiet")
     assert done.status == 1 and "the data have a class 'd'" in " ".join(done.err.split())
+
+
+def test_a_published_model_goes_on_with_its_own_pixels_and_other_classes(tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    sizes = dict(image_size=12, patch_size=4, num_channels=1, hidden_size=32, num_hidden_layers=2)
+    config = transformers.ViTConfig(
+        **sizes, num_attention_heads=4, intermediate_size=64, id2label={0: "tench", 1: "shark", 2: "ray"}
+    )
+    transformers.ViTForImageClassification(config).save_pretrained(tmp_path / "vit")
+    said = {"size": {"height": 12, "width": 12}, "image_mean": [0.25], "image_std": [0.125], "resample": 3}
+    (tmp_path / "vit" / "preprocessor_config.json").write_text(json.dumps(said))
+    words = ("--out", tmp_path / "run", "--quiet", "--set", "train.steps=1")
+    good("train", tmp_path / "vit", "--data", shapes(tmp_path / "ab", "ab"), *words)
+    found = library.load(tmp_path / "run")
+    assert found.reads is not None and found.reads.classes == ("a", "b")
+    assert found.reads.processor == Patches(12, 4, 1, (0.25,), (0.125,), "bicubic")
+    assert found.config.classes == 2

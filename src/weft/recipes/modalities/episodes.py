@@ -6,9 +6,10 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from weft.data.signals import EpisodeSettings, Steps, prepare_episodes, read_processor
+from weft.data.signals import EpisodeSettings, Steps, prepare_episodes
 from weft.data.sources import Say, quiet
 from weft.evaluate import check
+from weft.hub.preprocessor import reads_of
 from weft.models import FAMILIES, Blueprint
 from weft.recipes.feed import Told
 from weft.recipes.folder import Existing, data_settings
@@ -33,7 +34,7 @@ class Episodes(Modality):
     def open(self, recipe: Recipe, found: Existing | None, out: Path, say: Say) -> EpisodeFeed:
         """See `prepare_episodes`."""
         where = recipe.begin if found is None else out
-        known = None if where is None else read_processor(where)
+        known = None if where is None else reads_of(where)
         processor = None if known is None else known.processor
         assert processor is None or isinstance(processor, Steps), "a run of episodes keeps what reads them"
         control = prepare_episodes(recipe.data, recipe.model.config, processor, say)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from weft.data.signals import read_processor
+from weft.hub.preprocessor import reads_of
 
 
 def known_classes(folder: Path) -> tuple[str, ...]:
     """What its classes are called; none where it says nothing of any."""
-    reads = read_processor(folder)
+    reads = reads_of(folder)
     return () if reads is None else reads.classes
 
 

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from weft.data.signals import SignalSettings, prepare_signals, read_processor
+from weft.data.signals import SignalSettings, prepare_signals
 from weft.data.signals.pictures import ANY, PictureSizes
 from weft.data.sources import Say, quiet
 from weft.evaluate import check
 from weft.hub import read_blueprint
-from weft.hub.folder import read_config
-from weft.hub.preprocessor import read_signals
+from weft.hub.preprocessor import reads_of
 from weft.models import Blueprint
 from weft.objectives import Classes
 from weft.recipes.folder import Existing, trained_with
@@ -38,7 +37,7 @@ class Pictures(Modality):
     def open(self, recipe: Recipe, found: Existing | None, out: Path, say: Say) -> LabelledFeed:
         """See `prepare_signals`."""
         where = recipe.begin if found is None else out
-        known = None if where is None else read_processor(where)
+        known = None if where is None else reads_of(where)
         sizes, names = PictureSizes.of(recipe.model.config), told_apart(recipe)
         assert sizes is not None, "checked before"
         if names:  # then a head for other classes may begin anew
@@ -91,7 +90,7 @@ def told_apart(recipe: Recipe) -> tuple[str, ...]:
     was = trained_with(recipe.begin)
     if was is not None and not isinstance(was, Classes):
         return ()
-    reads = read_signals(recipe.begin, recipe.model.config, read_config(recipe.begin))
+    reads = reads_of(recipe.begin)
     return () if reads is None else reads.classes
 
 
@@ -110,10 +109,10 @@ def headed(recipe: Recipe, classes: Sequence[str], names: Sequence[str]) -> tupl
 
 def _anew(classes: Sequence[str], names: Sequence[str], recipe: Recipe) -> str:
     """What is said of a head that begins anew."""
-    new = next((name for name in classes if name not in names), "")
+    new, few = next((name for name in classes if name not in names), ""), ", ".join(names[:3])
     return (
-        f"{recipe.begin} tells {len(names):,} classes apart ({', '.join(names[:3])} …), and none is {new!r}: its head "
-        f"begins anew, for the {len(classes):,} classes of the data"
+        f"{recipe.begin} tells {len(names):,} classes apart ({few}{' …' * (len(names) > 3)}), and none is {new!r}: its "
+        f"head begins anew, for the {len(classes):,} classes of the data"
     )
 
 

@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from weft.data.progress import counted
-from weft.data.signals import Colours, PixelSettings, Signals, prepare_signals, read_processor
+from weft.data.signals import Colours, PixelSettings, Signals, prepare_signals
 from weft.data.signals.pictures import ANY, PictureSizes
 from weft.data.sources import Say, quiet
 from weft.evaluate import check
 from weft.hub import load
+from weft.hub.preprocessor import reads_of
 from weft.nn import Decoder
 from weft.recipes.folder import Existing
 from weft.recipes.modalities.drawn import shown
@@ -125,7 +126,7 @@ def opened(folder: Path, device: str) -> Writes:
 
 def _known(folder: Path | None) -> Colours | None:
     """What makes the rows of the model that is gone on with; None: it is a new one. ValueError for another kind."""
-    reads = None if folder is None else read_processor(folder)
+    reads = None if folder is None else reads_of(folder)
     if reads is None:
         return None
     if not isinstance(reads.processor, Colours):

@@ -18,8 +18,7 @@ from weft.data.sources import Say, quiet
 from weft.data.tokenizers import PieceTable, Speech, named_tokenizer
 from weft.evaluate import check
 from weft.hub import Language, Stops, read_language
-from weft.hub.folder import read_config
-from weft.hub.preprocessor import read_signals
+from weft.hub.preprocessor import reads_of
 from weft.models import Blueprint
 from weft.nn import Encoder, EncoderDecoder
 from weft.nn.vectors import CTCHead
@@ -135,8 +134,7 @@ def _processor(recipe: Recipe, where: Path | None, module: nn.Module) -> LogMel 
     """The one there is, or a new one. ValueError for one of no sounds."""
     processor: Processor | None = None
     if where is not None:
-        config = read_config(where)
-        reads = read_signals(where, recipe.model.config, config)
+        reads = reads_of(where)
         processor = None if reads is None else reads.processor
     processor = processor or processor_for(recipe.data, _embed(module).channels)
     if not isinstance(processor, LogMel | Waveform):
@@ -157,7 +155,7 @@ def _processor(recipe: Recipe, where: Path | None, module: nn.Module) -> LogMel 
 def _classes(recipe: Recipe, where: Path | None, spoken: Spoken) -> tuple[str, ...]:
     """The transcripts that are told apart. ValueError for more than the model does, and for one that is held out
     alone."""
-    reads = None if where is None else read_signals(where, recipe.model.config, read_config(where))
+    reads = None if where is None else reads_of(where)
     learned, held = ({one.text or "" for one in side} for side in (spoken.train, spoken.held_out))
     classes = reads.classes if reads is not None and reads.classes else tuple(sorted(learned))
     if strange := sorted(held - learned - set(classes)):
