@@ -33,9 +33,9 @@ by numbers is in `benchmarks/RESULTS.md`.
 
 @dataclass(frozen=True)
 class Exhibit:
-    """run: the folder that `train` made, below RUN. train, makes: words of the weft command, of which RUN/… is below the
-    runs, DATA/… below the data, GIVEN/… one of `given`'s files, and OUT/… is what is shown. lines: so many of what a
-    command writes are shown."""
+    """run: the folder that `train` made, below RUN. train, makes: words of the weft command, of which RUN/… is below
+    the runs, DATA/… below the data, GIVEN/… one of `given`'s files, and OUT/… is what is shown. lines: so many of what
+    a command writes are shown."""
 
     title: str
     says: str
@@ -79,14 +79,14 @@ EXHIBITS = (
     ),
     Exhibit(
         "A chorale",
-        "A Music Transformer after an hour's worth of Bach: its piano roll, and the same piece to listen to.",
+        "A Music Transformer wrote it after 229 of Bach's: its piano roll, and the same piece to listen to.",
         "bach",
         "train bach --data DATA/jsb_chorales/satb_16th.json.gz --out RUN/bach",
         ("generate RUN/bach --out OUT/chorale.png", "generate RUN/bach --out OUT/chorale.mid"),
     ),
     Exhibit(
         "Digits, heard",
-        "A model of Whisper's shape writes down digits of a speaker it never heard: 3 1 4 1 5 9, with half a second between.",
+        "A model of Whisper's shape writes down digits of a speaker it never heard, 3 1 4 1 5 9 in turn.",
         "digits_whisper",
         "train digits_whisper --data DATA/spoken_digits/recordings.tar.gz --out RUN/digits_whisper",
         ("transcribe GIVEN/digits.wav RUN/digits_whisper --out OUT/digits.srt",),
@@ -188,9 +188,10 @@ def page(places: dict[str, Path]) -> str:
         if not (runs / exhibit.run / "model.safetensors").is_file():
             missing.append(exhibit.title)
             continue
-        recipe = json.loads((runs / exhibit.run / "run.json").read_text(encoding="utf-8"))["recipe"]
-        print(f"{exhibit.title}: {recipe}", file=sys.stderr)
-        parts.append(f"## {exhibit.title}\n\n{exhibit.says}\n\n```sh\n{as_read(exhibit.train)}\n```\n")
+        print(exhibit.title, file=sys.stderr)
+        report = json.loads((runs / exhibit.run / "report.json").read_text(encoding="utf-8"))
+        trained = f"Trained for {report['steps']:,} steps, {report['seconds'] / 60:.0f} minutes:"
+        parts.append(f"## {exhibit.title}\n\n{exhibit.says} {trained}\n\n```sh\n{as_read(exhibit.train)}\n```\n")
         for words in exhibit.makes:
             files, printed = made(words, places)
             said = [shown(file, exhibit.lines) for file in files] or [block(printed, exhibit.lines)]

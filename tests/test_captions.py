@@ -26,7 +26,7 @@ from weft.data.captions.split import key, split
 from weft.data.signals import Augment, Patches
 from weft.data.signals.varied import varied
 from weft.data.tokenizers import train_tokenizer
-from weft.evaluate.retrieval import ranks, recalls
+from weft.evaluate.retrieval import ranks, recalls, vectors_of_pairs
 from weft.files import DamagedFile
 from weft.hub import Model
 from weft.hub.matching import scores
@@ -100,6 +100,31 @@ def test_twins_are_held_out_together_and_no_more_than_asked(texts: list[str]) ->
     assert all(sides[key(text, ("man", "woman"))] == side for text, side in zip(texts, held, strict=True))
     assert held.sum() <= round(0.3 * len(texts))
     assert (split(texts[::-1], 0.3, ("man", "woman"), 0)[::-1] == held).all()
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcdefghij"), st.integers(0, 5)), min_size=4, max_size=30))
+def test_all_captions_of_a_picture_are_on_one_side(rows: list[tuple[str, int]]) -> None:
+    texts, pictures = [text for text, _ in rows], [picture for _, picture in rows]
+    held = split(texts, 0.4, (), 0, pictures)
+    for of in (texts, pictures):
+        assert len(set(zip(of, held.tolist(), strict=True))) == len(set(of))
+
+
+def test_a_picture_with_several_captions_finds_any_of_them_and_is_not_learned(tmp_path: Path) -> None:
+    pictures, _ = made_captions(8, 12, 3, 5)
+    for number, picture in enumerate(pictures):
+        Image.fromarray(picture).save(tmp_path / f"{number}.png")
+    lines = [f"{'./' * (side % 2)}{n}.png\tsight {n} from {side}" for n in range(8) for side in range(5)]
+    (tmp_path / "captions.tsv").write_text("\n".join(["file\ttext", *lines]))
+    found = prepare_captions(replace(SETTINGS, held_out=0.25, paths=(str(tmp_path / "captions.tsv"),)), COLOURED, 24)
+    seen, kept = ({Path(row["file"]).name for row in side.rows} for side in (found.train, found.held_out))
+    assert len(kept) == 2 and not seen & kept
+    towers = Blueprint.of("siglip", "debug").change("text.vocab", str(found.tokenizer.vocab))
+    towers = towers.change("image.channels", "3").build()
+    assert isinstance(towers, Towers)
+    right = vectors_of_pairs(towers, found.held_out)[2]
+    names = [Path(row["file"]).name for row in found.held_out.rows]
+    assert (right == np.equal.outer(names, names)).all()
 
 
 def test_as_many_are_held_out_as_asked_where_groups_allow_it() -> None:
@@ -342,7 +367,7 @@ def test_a_run_on_captions_trains_resumes_and_answers(tmp_path: Path) -> None:
     good("predict", whole, "--data", source.parent / "0.png", "--out", found, "--among", choices, "--overwrite")
     assert set(json.loads(found.read_text())["captions"]) == {"a red disc", "a blue cross"}
     scored = good("eval", whole, "--data", source, "--json").data
-    assert scored["examples"] == 40 and 0 <= scored["image_to_text_recall_at_5"] <= 1
+    assert scored["examples"] == 4 and 0 <= scored["image_to_text_recall_at_5"] <= 1
     for asked, count in ((source.parent, 40), (choices, 2)):
         good("embed", whole, "--input", asked, "--out", tmp_path / "v.npy", "--overwrite")
         vectors = np.load(tmp_path / "v.npy")

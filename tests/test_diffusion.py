@@ -242,6 +242,8 @@ def test_classes_are_captions_too(tmp_path: Path) -> None:
         ("turn pairs of both", lambda: Diffusion().losses(woken(), rows(captioned(), 0))),
         ("patches divide", lambda: Blueprint.of("dit", "debug", patch=5).build()),
         ("no source is called", lambda: prepare_drawings(DrawingSettings(source="pictured"), Patches(12, 4, 1), 16)),
+        ("data.asked=.* of drawings nothing reads it", DrawingSettings(asked="{text}").check),
+        ("data.drop=.* by their classes nothing", DrawingSettings(source="pictures", drop=0.5).check),
         (
             "12 tokens",
             lambda: woken()(torch.randn(1, 12, 16), torch.tensor([1]), woken().read(torch.zeros(1, 1).long())),

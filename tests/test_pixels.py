@@ -144,7 +144,11 @@ def test_a_model_of_pixels_trains_resumes_draws_and_is_judged(tmp_path: Path) ->
     assert "leave --tokens" in weft("generate", run, "--tokens", 3, "--out", grid, "--overwrite").err
     assert "no class is called" in weft("generate", run, "--prompt", "dog", "--out", grid, "--overwrite").err
     scored = good("eval", run, "--data", data)
+    assert "of 10 pictures" in scored.out and "the 10 of 30 pictures that the run held out" in scored.err
+    copy = data.rename(tmp_path / "moved")
+    scored = good("eval", run, "--data", copy)
     assert "of 10 pictures" in scored.out and "what is called train is left out" in scored.err
+    data = copy.rename(data)
     judge = tmp_path / "judge"
     good("train", "vit", "--data", data, "--out", judge, "--quiet", "--set", "model.size=debug", "--set",
          "model.image=12", "--set", "train.steps=3", "--set", "train.batch=8")  # fmt: skip

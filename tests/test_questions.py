@@ -230,7 +230,7 @@ def questions(folder: Path, lines: list[dict[str, Any]] | str, name: str = "ques
 
 def test_a_file_of_questions_is_read_in_each_of_its_forms(tmp_path: Path) -> None:
     one = {"image": "1.png", "question": "what?", "answer": "square"}
-    whole = of_file(questions(tmp_path, [one, {**one, "image": "2.png"}, {**one, "answer": "x"}]), PROCESSOR)
+    whole = of_file(questions(tmp_path, [one, {**one, "image": "2.png"}, {**one, "image": "./1.png"}]), PROCESSOR)
     assert len(whole.pixels) == 2 and [question.picture for question in whole.questions] == [0, 1, 0]
     table = questions(tmp_path, "image\tquestion\tkind\n1.png\twhat?\teasy\n", "dev.tsv")
     other = of_file(table, PROCESSOR)

@@ -264,22 +264,30 @@ def test_a_model_that_is_not_trained_is_the_autoregression(tmp_path: Path) -> No
 
 def test_what_follows_is_predicted_row_by_row_and_ahead(run: Path, tmp_path: Path) -> None:
     data, found = run.parent / "some.csv", tmp_path / "found.jsonl"
-    said = good("predict", run, "--data", data, "--out", found, "--score").out
+    good("predict", run, "--data", data, "--out", found)
     lines = [json.loads(line) for line in found.read_text().splitlines()]
     assert [line["row"] for line in lines] == list(range(2, 90 + 1 + 12))
     assert lines[0]["was"] == {name: pytest.approx(float(number)) for name, number in zip(
         ("a", "b"), data.read_text().splitlines()[2].split(","), strict=True
     )}  # fmt: skip
-    assert "was" not in lines[-1] and "squared_error" in said and "a " in said
+    assert "was" not in lines[-1]
+    good("predict", run, "--data", data, "--out", found, "--score", "--overwrite")
+    lines = [json.loads(line) for line in found.read_text().splitlines()]
     errors = [line["told"]["a"] - line["was"]["a"] for line in lines if "was" in line]
+    report = json.loads((run / "report.json").read_text())["figures"]
     done = good("eval", run, "--data", data, "--json")
     scored = done.data
-    assert "flatters" in done.err  # most of it was trained on
-    assert scored["a"] == pytest.approx(np.sqrt(np.square(errors).mean()), rel=1e-3) and scored["examples"] == 89
+    assert "the 9 of 90 rows that the run held out" in done.err and scored["examples"] == 9
+    assert scored["a"] == pytest.approx(np.sqrt(np.square(errors).mean()), rel=1e-3)
+    assert scored["squared_error"] == pytest.approx(report["loss"], rel=1e-3)
+    data.rename(tmp_path / "moved.csv")  # and is no longer known
+    scored = good("eval", run, "--data", tmp_path / "moved.csv", "--json").data
+    data = (tmp_path / "moved.csv").rename(data)
+    assert scored["examples"] == 89
     good("generate", run, "--prompt", data, "--out", tmp_path / "ahead.csv", "--tokens", 3)
     rows = (tmp_path / "ahead.csv").read_text().splitlines()
     assert rows[0] == "a,b" and len(rows) == 4
-    assert [float(number) for number in rows[1].split(",")] == pytest.approx(list(lines[89]["told"].values()), rel=1e-5)
+    assert [float(number) for number in rows[1].split(",")] == pytest.approx(list(lines[9]["told"].values()), rel=1e-5)
     text = data.read_text().splitlines()
     data_again = tmp_path / "longer.csv"
     data_again.write_text("\n".join([*text, rows[1]]) + "\n")

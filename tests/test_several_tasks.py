@@ -222,6 +222,7 @@ def test_texts_are_read_in_each_of_their_forms(tmp_path: Path) -> None:
         ("no column 'sentence'", "train.jsonl", '{"words": "a", "label": 1}\n'),
         ("line 1", "train.jsonl", "no json\n"),
         ("no rows", "train.tsv", ""),
+        ("'review' and 'opinion', looks like a header", "train.tsv", "review\topinion\na\t1\nb\t0\nc\t1\n"),
         ("no file", "gone.tsv", None),
     ],
 )

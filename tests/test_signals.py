@@ -18,6 +18,7 @@ from odd.pictures import patches as by_definition
 import weft as library
 from weft.batch import Place
 from weft.data.signals import Augment, Labelled, Patches, SignalSettings, prepare_signals, read_processor
+from weft.data.signals.given import given_pictures
 from weft.data.signals.idx import read_idx
 from weft.data.signals.made import SHAPES, made_pictures
 from weft.data.signals.pictures import MOST_PIXELS, opened
@@ -104,6 +105,21 @@ def test_a_published_processor_of_other_pixels_is_refused_by_name(said: str, the
 def test_what_is_see_through_lies_on_white(tmp_path: Path) -> None:
     Image.new("RGBA", (4, 4), (0, 0, 0, 0)).save(tmp_path / "empty.png")
     assert (opened(tmp_path / "empty.png", 3) == 255).all()
+
+
+def test_sixteen_bits_are_eight_and_thirty_two_are_refused(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[0, 30000], [257, 65535]], np.uint16)).save(tmp_path / "deep.png")
+    assert opened(tmp_path / "deep.png", 1)[..., 0].tolist() == [[0, 117], [1, 255]]
+    Image.fromarray(np.full((2, 2), 0.5, np.float32)).save(tmp_path / "real.tif")
+    with pytest.raises(ValueError, match="real.tif holds numbers of 32 bits"):
+        opened(tmp_path / "real.tif", 1)
+
+
+def test_a_picture_is_turned_as_its_camera_was_held(tmp_path: Path) -> None:
+    picture, said = Image.fromarray(noise(4, 6, 3)), Image.Exif()
+    said[0x0112] = 3  # upside down
+    picture.save(tmp_path / "turned.png", exif=said)
+    assert (opened(tmp_path / "turned.png", 3) == np.asarray(picture)[::-1, ::-1]).all()
 
 
 def test_damaged_and_oversized_pictures_are_named(tmp_path: Path) -> None:
@@ -220,6 +236,17 @@ def folders(root: Path, count: int = 20) -> Path:
     return root
 
 
+def test_what_is_hidden_is_no_class_and_no_picture(tmp_path: Path) -> None:
+    config, asked = Blueprint.of("vit", "debug", image=12).config, SignalSettings(paths=(str(folders(tmp_path)),))
+    plain = prepare_signals(asked, config, None)
+    for name in (".thumbnails/0.png", "__MACOSX/1.png", f"{SHAPES[0]}/._0.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"no picture")
+    found = prepare_signals(asked, config, None)
+    assert (found.classes, found.digest) == (plain.classes, plain.digest)
+    assert len(given_pictures(tmp_path, Patches(12, 4, 1), found.classes).names) == 20
+
+
 def test_folders_and_idx_files_give_the_same_rows(tmp_path: Path) -> None:
     config = Blueprint.of("vit", "debug", image=12).config
     pictures, labels = made_pictures(20, 12, 1, 0)
@@ -278,9 +305,9 @@ def test_a_run_on_pictures_trains_resumes_and_answers(tmp_path: Path) -> None:
     files = [(folder / "model.safetensors").read_bytes() for folder in (whole, again)]
     assert files[0] == files[1]
     found = tmp_path / "found.jsonl"
-    assert "accuracy" in good("predict", whole, "--data", data, "--out", found, "--score").out
+    assert "20 predictions" in good("predict", whole, "--data", data, "--out", found).out
     scored = good("eval", whole, "--data", data, "--json").data
-    assert scored["examples"] == 20 and f"accuracy {scored['accuracy']:.4g}" in good("eval", whole, "--data", data).out
+    assert scored["examples"] == 3 and f"accuracy {scored['accuracy']:.4g}" in good("eval", whole, "--data", data).out
     assert "--stride" in weft("eval", whole, "--data", data, "--stride", 3).err
     lines = [json.loads(line) for line in found.read_text().splitlines()]
     assert len(lines) == 20 and {line["class"] for line in lines} <= set(SHAPES)

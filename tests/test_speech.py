@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,14 @@ from test_hearing import noise, tone, wav
 from test_transcribe import speaking
 
 from weft.batch import IGNORED, Place
+from weft.data.names import Side
 from weft.data.signals import LogMel, Waveform
 from weft.data.signals.digits import NAMES
 from weft.data.signals.prepare_speech import held_out, processor_for, read_spoken, tokenizer_for
 from weft.data.signals.recordings import SOUND_SOURCES, Recording, said_beside, sounds
 from weft.data.signals.speech import SoundAugment, SpeechSettings
 from weft.data.signals.utterances import Form, Hearing, Utterances
-from weft.data.signals.varied_sound import faster, varied_frames, varied_sound, warped
+from weft.data.signals.varied_sound import blended, faster, tilted, varied_frames, varied_sound, warped
 from weft.evaluate import METRICS
 from weft.evaluate.edits import distance
 from weft.models import Blueprint
@@ -70,6 +72,9 @@ def test_volume_and_noise_are_what_they_say() -> None:
         below = 20 * np.log10(samples.std() / added.std())
         assert 4.8 <= below <= 30.2
     assert varied_sound(samples, SoundAugment(), draw) is samples
+    low, high = (np.sin(2 * np.pi * turns * np.arange(8000) / 8000).astype(np.float32) for turns in (40, 3900))
+    heard = tilted(low + high, np.array([20.0, 0.0, -20.0]))
+    np.testing.assert_allclose(np.abs(np.fft.rfft(heard))[[40, 3900]] / 4000, (10**0.98, 10**-0.95), rtol=0.01)
 
 
 @given(st.integers(0, 200))
@@ -85,6 +90,15 @@ def test_masks_are_stretches_of_at_most_their_size(seed: int) -> None:
     assert len(places) <= 6 and (len(places) == 0 or np.ptp(places) == len(places) - 1)
 
 
+@given(st.integers(1, 9), st.integers(1, 9), st.floats(0, 1))
+def test_a_voice_between_two_lies_between_them(long: int, other: int, share: float) -> None:
+    here, there = np.arange(2 * long, dtype=np.float32).reshape(long, 2), np.full((other, 2), 50, np.float32)
+    np.testing.assert_allclose(blended(here, there, share), here * (1 - share) + 50 * share, rtol=1e-5)
+    np.testing.assert_allclose(blended(here, here[:, ::-1], 1.0), here[:, ::-1], rtol=1e-5)
+    line = np.linspace(0, 1, other + 1, dtype=np.float32)[:, None]
+    np.testing.assert_allclose(blended(np.zeros((long, 1)), line, 1.0), np.linspace(0, 1, long)[:, None], atol=1e-5)
+
+
 def test_another_throat_moves_the_bands() -> None:
     frames = np.tile(np.arange(9, dtype=np.float32), (3, 1))
     np.testing.assert_allclose(warped(frames, 1.0), frames)
@@ -96,6 +110,8 @@ def test_frames_that_are_normalised_have_mean_0_and_variance_1() -> None:
     found = FRAMES(noise(8000) * np.linspace(0, 1, 8000, dtype=np.float32))
     torch.testing.assert_close(found.mean(dim=0), torch.zeros(8), atol=1e-4, rtol=0)
     assert float(found.square().mean()) == pytest.approx(1.0, abs=1e-3)
+    half = replace(FRAMES, even=0.5)(noise(8000))
+    assert float(half.mean()) == pytest.approx(0, abs=1e-5) and float(half.mean(dim=0).abs().max()) > 0.01
     torch.testing.assert_close(FRAMES(10 * noise(8000)), FRAMES(noise(8000)), atol=1e-3, rtol=0)  # however loud
 
 
@@ -104,14 +120,15 @@ def test_frames_that_are_normalised_have_mean_0_and_variance_1() -> None:
 
 @pytest.mark.parametrize("form", ["labels", "target", "class"])
 def test_a_sample_is_a_function_of_seed_epoch_and_number(form: Form) -> None:
-    data = rows(form, join=1 if form == "class" else 3, gap=800, augment=VARIED, seed=5)
+    varied = replace(VARIED, blend=0.9, tilt=6) if form == "class" else VARIED
+    data = rows(form, join=1 if form == "class" else 3, gap=800, augment=varied, seed=5)
     together, alone = data.batch([Place(1, 4), Place(1, 9), Place(2, 4)]), data.batch([Place(1, 4)])
     sounds, one = (batch.source or batch for batch in (together, alone))
     length = one.tokens.shape[1]
     assert torch.equal(sounds.tokens[0, :length], one.tokens[0])
     assert sounds.segments is not None and int(sounds.segments[0].sum()) == length
     assert not torch.equal(sounds.tokens[0], sounds.tokens[2])
-    again = rows(form, join=1 if form == "class" else 3, gap=800, augment=VARIED, seed=5).batch([Place(1, 4)])
+    again = rows(form, join=1 if form == "class" else 3, gap=800, augment=varied, seed=5).batch([Place(1, 4)])
     assert torch.equal((again.source or again).tokens, one.tokens)
     plain = rows(form).batch([Place(0, 4)])
     assert torch.equal((plain.source or plain).tokens[0], FRAMES(made()[4].samples))
@@ -208,7 +225,7 @@ def test_spoken_digits_from_a_folder_and_from_an_archive_are_the_same(tmp_path: 
     assert all(one.text == other.text and np.array_equal(one.samples, other.samples)
                for one, other in zip(found, again, strict=True))  # fmt: skip
     assert {one.speaker for one in found} == {"anna", "ben", "cleo"}
-    assert all(one.held_out for one in found)  # takes 0 to 3 are of the first five
+    assert all(one.side == Side.HELD_OUT for one in found)  # takes 0 to 3 are of the first five
     spoken = read_spoken(
         SpeechSettings(source="spoken_digits", paths=(str(folder),), rate=RATE, held_out_speaker="ben")
     )
@@ -245,7 +262,7 @@ def table(folder: Path, text: str, name: str = "all.tsv") -> Path:
 def test_tables_say_what_is_said_by_whom_and_what_is_held_out(tmp_path: Path) -> None:
     folder = table(tmp_path / "a", "audio\ttext\tspeaker\n0.wav\tso it is\tann\n1.wav\tit was\tbob\n")
     found = sounds(SpeechSettings(paths=(str(folder),), rate=RATE))
-    assert [(one.text, one.speaker, one.held_out) for one in found] == [
+    assert [(one.text, one.speaker, one.side) for one in found] == [
         ("so it is", "ann", None),
         ("it was", "bob", None),
     ]
@@ -254,7 +271,7 @@ def test_tables_say_what_is_said_by_whom_and_what_is_held_out(tmp_path: Path) ->
     table(tmp_path / "b", "file,said\n0.wav,a\n", "train.csv")
     table(tmp_path / "b", '{"file": "1.wav", "said": "b"}\n', "dev.jsonl")
     settings = SpeechSettings(paths=(str(tmp_path / "b"),), rate=RATE, file="file", column="said")
-    assert {one.text: one.held_out for one in sounds(settings)} == {"a": False, "b": True}
+    assert {one.text: one.side for one in sounds(settings)} == {"a": Side.TRAIN, "b": Side.HELD_OUT}
     plain = tmp_path / "c"
     for name in ("hello_world_2.wav", "x.wav"):
         plain.mkdir(exist_ok=True)
@@ -295,6 +312,7 @@ def test_what_is_wrong_in_a_table_is_named_with_its_line(text: str, said: str, t
         ({"gap": -1.0}, "gap=-1"),
         ({"step": 0.1}, "window=0.025, data.step=0.1"),
         ({"augment": SoundAugment(speed=2.0)}, "augment.speed=2"),
+        ({"augment": SoundAugment(blend=0.5), "join": 2}, "augment.blend=0.5 with data.join=2"),
         ({"augment": SoundAugment(bands=-1)}, "augment.bands=-1"),
         ({"source": "sounds"}, "a folder, or a table"),
     ],
@@ -427,19 +445,20 @@ def test_sounds_that_a_model_cannot_hear_are_left_out_and_said(tmp_path: Path) -
     folder = table(tmp_path / "a", "audio\ttext\n0.wav\tso it is\n1.wav\tit was\n2.wav\tnot so\n")
     wav(folder / "0.wav", tone(0.02, RATE), RATE)
     words = ["train", "conformer", "--debug", "--data", folder, "--set", "data.rate=8000"]
-    own = ["--set", "data.held_out=0.4", "--set", "train.steps=1", "--set", "data.join=1", "--out", tmp_path / "one"]
+    split = ["--set", "data.held_out=0.4", "--set", "data.seed=5"]
+    own = [*split, "--set", "train.steps=1", "--set", "data.join=1", "--out", tmp_path / "one"]
     for name, said in (("0.wav", "a"), ("1.wav", "b"), ("2.wav", "c")):
         (folder / name).with_suffix(".txt").write_text(said)
     (folder / "all.tsv").rename(tmp_path / "all.tsv")
     wav(folder / "0.wav", tone(0.5, RATE), RATE)
     good(*words, *own)
-    more = ["train", tmp_path / "one", "--data", folder, "--set", "data.join=3", "--out", tmp_path / "more"]
+    more = ["train", tmp_path / "one", "--data", folder, *split, "--set", "data.join=3", "--out", tmp_path / "more"]
     done = weft(*more)
     assert done.status == 1 and "data.join=3, but what is said in joined sounds has spaces" in done.err
     assert not (tmp_path / "more").exists()
     (tmp_path / "all.tsv").rename(folder / "all.tsv")
     wav(folder / "0.wav", tone(0.02, RATE), RATE)
-    said = good(*words, "--set", "data.held_out=0.4", "--set", "train.steps=1", "--out", tmp_path / "run")
+    said = good(*words, *split, "--set", "train.steps=1", "--out", tmp_path / "run")
     assert "1 sounds are left out: 0.wav" in " ".join((said.out + said.err).split())
 
 

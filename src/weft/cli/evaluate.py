@@ -16,7 +16,7 @@ from weft.data.sources import COLUMN
 from weft.hub import find
 from weft.hub.score import score
 from weft.nn import Decoder
-from weft.recipes.folder import data_settings, text_settings, trained_with
+from weft.recipes.folder import own_data, text_settings, trained_with
 from weft.recipes.modality import of_folder, reads_signals
 
 
@@ -71,11 +71,10 @@ def signals(name: str, folder: Path, data: tuple[str, ...], *, as_json: bool) ->
     """Print how well a model of signals answers for those in a folder or file."""
     if len(data) != 1:
         raise ValueError(f"signals are scored a folder or file at a time, and {len(data)} were given: name one --data")
-    modality, was = of_folder(folder), data_settings(folder)
-    own = () if was is None or modality.apart else [Path(path).resolve() for path in was.paths]
-    if Path(data[0]).resolve() in own:
-        note(f"{name} was trained on a part of {data[0]}, which flatters it: its report says how it does on the rest")
+    modality = of_folder(folder)
     found = modality.predict(folder, Path(data[0]), None, labelled=True, say=note)
+    if not found.apart and own_data(folder, Path(data[0])) is not None:
+        note(f"{name} was trained on a part of {data[0]}, which flatters it: its report says how it does on the rest")
     assert found.score is not None, "they are labelled"
     if as_json:
         between = None if found.interval is None else asdict(found.interval)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from weft.batch import Tokenizer
 from weft.data.captions import CAPTION_SOURCES, Captioned, CaptionSettings, prepare_captions
@@ -14,12 +14,24 @@ from weft.data.tokenizers import named_tokenizer, train_tokenizer
 from weft.registry import UnknownName, suggest
 
 TEXT = "{text}"  # a row's caption
+CAPTIONED = ("image_column", "text_column", "pictures", "templates", "drop")  # settings of captions that are read
 
 
 @dataclass(frozen=True)
 class DrawingSettings(CaptionSettings):
-    """As captions. source: one of theirs, or one of pictures with classes, of which each one's caption is its class's
-    name, held_out what the files' names do not say, and `augment` alone is heard of the rest."""
+    """As captions, which are drawn and not looked for: `asked`, `class_column` and `prompts` say nothing of them.
+    source: one of theirs, or one of pictures with classes, of which each one's caption is its class's name, held_out
+    what the files' names do not say, and `augment` alone is heard of the rest."""
+
+    def check(self) -> None:
+        """ValueError, naming the setting, for what can be none, and for what would not be heard."""
+        super().check()
+        classes = self.source in SIGNAL_SOURCES.names()
+        unread = ("asked", "class_column", "prompts", *(CAPTIONED if classes else ()))
+        for name, usual in ((field.name, field.default) for field in fields(self) if field.name in unread):
+            if (value := getattr(self, name)) != usual:
+                what = "pictures that are drawn by their classes" if classes else "drawings"
+                raise ValueError(f"data.{name}={value}, but of {what} nothing reads it: leave it out")
 
 
 @dataclass(frozen=True)
@@ -56,6 +68,8 @@ def prepare_drawings(
         settings.source, settings.paths, settings.held_out, settings.seed, augment=settings.augment
     )
     signals = prepare_signals(pictures, PictureSizes(fit.image, fit.patch, fit.channels, ANY), processor, say)
+    for text in signals.notices:
+        say(text)
     made = signals.processor
     assert isinstance(made, Patches)
     tokenizer = tokenizer or named_tokenizer(settings.tokenizer, "data.tokenizer=")

@@ -25,7 +25,7 @@ class Side(IntEnum):
 
 _SIDES = {
     "train": Side.TRAIN,
-    **dict.fromkeys(("dev", "val", "valid", "validation"), Side.HELD_OUT),
+    **dict.fromkeys(("dev", "val", "valid", "validation", "t10k"), Side.HELD_OUT),  # t10k: MNIST's own word
     **dict.fromkeys(("test", "tst"), Side.LEFT_OUT),
 }
 _WORD = re.compile(rf"(?:news(?:discuss)?)?({'|'.join(_SIDES)})\d*")  # test2016, newstest2014, tst2013, dev2010
@@ -33,7 +33,10 @@ _BESIDE_NAMES = ("readme", "license", "licence")
 _SHARD = re.compile(r"-\d{5}-of-\d{5}(-[0-9a-f]+)?$")  # train-00000-of-00001.parquet, as data sets are published
 _PART = re.compile(r"[^._-]+")  # of wiki.train.txt, wiki_train.txt, wiki-train.txt
 # Files of a data set that comes split; train.py beside val.py is a program, train.md beside test.md its manual.
-_DATA_SUFFIXES = ("txt", "text", "tokens", "raw", "csv", "tsv", "json", "jsonl", "parquet", "gz")
+_DATA_SUFFIXES = (
+    "txt", "text", "tokens", "raw", "csv", "tsv", "json", "jsonl", "parquet", "gz", "npy", "npz", "mid", "midi", "wav",
+    "flac", "ogg", "mp3", "png", "jpg", "jpeg",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,11 @@ def named_sides(sources: Sequence[Names]) -> list[np.ndarray] | None:
 def side_of(name: str) -> Side | None:
     """What a file is for, by its name alone; None where it does not say."""
     return _group(name).side
+
+
+def side_above(name: str) -> Side | None:
+    """What something is for, by the folders that it lies in, the nearest first: where its own name says what it is."""
+    return next((side for one in PurePosixPath(name).parents if (side := _side(one.name.lower())) is not None), None)
 
 
 def _group(name: str) -> Group:

@@ -12,11 +12,17 @@ from weft.data.signals import Patches, Reads, mel, read_processor, wave
 from weft.data.signals.pictures import Fit, Resample
 from weft.files import DamagedFile, read_json
 from weft.hub.error import LoadError
+from weft.hub.folder import read_blueprint, read_config
 from weft.models.signals import Beside
 
 FILE, WHOLE, HEARS = "preprocessor_config.json", "processor_config.json", "feature_extractor"
 SOUNDS = {mel.TYPE: mel.log_mel_from, wave.TYPE: wave.waveform_from}
 RESAMPLE: dict[int, Resample] = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}  # pillow's numbers
+
+
+def reads_of(folder: Path) -> Reads | None:
+    """What a saved or published model's folder says of signals; None where it says nothing. See `read_signals`."""
+    return read_signals(folder, read_blueprint(folder).config, read_config(folder))
 
 
 def read_signals(folder: Path, config: Any, said: Mapping[str, Any]) -> Reads | None:

@@ -9,7 +9,7 @@ from torch import nn
 
 from weft.data.sources import quiet
 from weft.files import DamagedFile, sweep
-from weft.hub import load, read_weights
+from weft.hub import load, read_blueprint, read_weights
 from weft.models import Blueprint
 from weft.objectives import bare
 from weft.recipes.feed import Feed
@@ -45,10 +45,11 @@ def begin(recipe: Recipe, out: Path, *, resume: bool, overwrite: bool, watch: Wa
     if resume or overwrite:
         sweep(out)
     found = existing(out) if resume else None
-    feed = modality_of(recipe.data).feed(recipe, found, out, watch.notice)
+    modality = modality_of(recipe.data)
+    feed = modality.feed(recipe, found, out, watch.notice)
     try:
         if found is not None:
-            check_same(out, found, recipe.settings(feed.blueprint), feed.digest)
+            check_same(out, found, recipe.settings(feed.blueprint), feed.digest, modality.fixed)
         module = _built(recipe, feed)
         decided = kernels(recipe.train, module, recipe.model.config.context, out, resume=resume)
         if found is None:
@@ -85,10 +86,24 @@ def _built(recipe: Recipe, feed: Feed) -> nn.Module:
     """New weights, as the data let them begin, or those of the model the run begins with, and what the objective needs
     around them; on the device the run is asked for."""
     begin, seed, blueprint = recipe.begin, recipe.train.seed, feed.blueprint
-    module = blueprint.build(seed=seed) if begin is None else read_weights(begin, blueprint)
     if begin is None:
+        module = blueprint.build(seed=seed)
         feed.start(module)
+    elif feed.anew:
+        module = _grafted(begin, blueprint, seed, feed.anew)
+    else:
+        module = read_weights(begin, blueprint)
     return recipe.minimised.wrap(module, blueprint, seed, opened).to(place(recipe.train.device))
+
+
+def _grafted(begin: Path, blueprint: Blueprint, seed: int, anew: tuple[str, ...]) -> nn.Module:
+    """A new module with the weights of a saved model, but for the parts that begin anew."""
+    module, saved = blueprint.build(seed=seed), read_weights(begin, read_blueprint(begin))
+    kept = {name: tensor for name, tensor in saved.state_dict().items() if not name.startswith(anew)}
+    lacks, _ = module.load_state_dict(kept, strict=False)
+    if other := [name for name in lacks if not name.startswith(anew)]:
+        raise ValueError(f"{begin} has no {other[0]}, and it is no part of what begins anew ({', '.join(anew)})")
+    return module
 
 
 def opened(name: str) -> nn.Module:

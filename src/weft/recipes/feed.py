@@ -35,7 +35,7 @@ class Feed(ABC):
     """The data of a run, opened, and the model fitted to them.
 
     train, held_out: as the objective asks for them. headline: the held-out figure that is drawn beside the training
-    loss.
+    loss. anew: what the names of those parts begin with that begin anew in a model that a run begins with.
     """
 
     blueprint: Blueprint
@@ -43,6 +43,7 @@ class Feed(ABC):
     held_out: Dataset[Batch]
     notices: tuple[str, ...]
     headline: str
+    anew: tuple[str, ...] = ()
 
     @property
     @abstractmethod

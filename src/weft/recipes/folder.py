@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from weft.data import DataSettings, remove_store
 from weft.data.signals import PROCESSOR
+from weft.data.signals.tasks import task_and_path
 from weft.data.tokenizers import CONFIG as MORE
 from weft.files import DamagedFile, read_json, sweep, write_json
 from weft.hub import Language, read_blueprint, read_language, write_config
@@ -136,6 +137,15 @@ def data_settings(folder: Path) -> Any | None:
     return _data(facts, folder) if _describes(facts) else None
 
 
+def own_data(folder: Path, data: Path) -> tuple[Any, int] | None:
+    """The data settings of the run in a folder, and which of its paths `data` is; None where it was trained on no such
+    path. NAME=PATH, a task's, is its path."""
+    was = data_settings(folder)
+    here = Path(task_and_path(str(data))[1]).resolve()
+    there = [] if was is None else [Path(task_and_path(path)[1]).resolve() for path in was.paths]
+    return (was, there.index(here)) if here in there else None
+
+
 def text_settings(folder: Path) -> DataSettings | None:
     """The same, where they are of text."""
     found = data_settings(folder)
@@ -189,13 +199,13 @@ def clear_model(folder: Path) -> None:
         folder.rmdir()
 
 
-def check_same(out: Path, found: Existing, settings: Mapping[str, Any], digest: str) -> None:
-    """A resumed run must be the same run, with the same settings; ValueError names what is not."""
-    tokenizer = ("tokenizer", "vocab")  # a resumed run keeps its own: other words for it would not be heard
+def check_same(out: Path, found: Existing, settings: Mapping[str, Any], digest: str, kept: Sequence[str]) -> None:
+    """A resumed run must be the same run, with the same settings; ValueError names what is not. kept: the data settings
+    of which a resumed run has its own (`Modality.fixed`): another value would not be heard."""
     model = {"model": found.blueprint.to_data()}  # as config.json has it, which may have been damaged since
 
     def fixed(parts: Mapping[str, Any]) -> dict[str, Any]:
-        data = {name: parts["data"].get(name) for name in tokenizer}
+        data = {name: parts["data"].get(name) for name in kept}
         return flat({"model": parts["model"], "objective": parts["objective"], "data": data})
 
     was, now = fixed(dict(found.settings) | model), fixed(settings)

@@ -71,9 +71,8 @@ class Modality(ABC):
 
     settings: the frozen dataclass that a recipe of it has as its data, with `source` and `paths` among its fields, and
     `check()`. made: the source that needs no file. called: what a person calls such data. keeps: the files of a run's
-    folder that say what its model reads. fixed: the settings that are decided where a run begins with a model. apart: a
-    model scored on its run's own data is scored on what that held out. hears: the fields of a `Drawn` that say what its
-    models make; the others are refused.
+    folder that say what its model reads. fixed: the settings that are decided where a run begins with a model. hears:
+    the fields of a `Drawn` that say what its models make; the others are refused.
     """
 
     settings: type[Any]
@@ -81,7 +80,6 @@ class Modality(ABC):
     called: str
     keeps: tuple[str, ...] = (PROCESSOR,)
     fixed: tuple[str, ...] = ()
-    apart: bool = True
     hears: tuple[str, ...] = ()
 
     @property
@@ -135,7 +133,8 @@ class Modality(ABC):
         self, folder: Path, data: Path, out: Path | None, *, labelled: bool, device: str = "auto", say: Say = quiet
     ) -> Predicted:
         """Write what the model in a folder says of each of the data, one JSON object a line. out: None writes nothing.
-        labelled: the data say what is right, and it is scored. ValueError for a model that is not asked so."""
+        labelled: the data say what is right, and it is scored; of those that the run was trained on what it held out
+        alone. ValueError for a model that is not asked so."""
         raise ValueError(f"{folder} was trained on {self.called}, of which nothing is predicted one by one")
 
     def among(

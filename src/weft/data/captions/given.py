@@ -16,6 +16,7 @@ from weft.data.progress import counted
 from weft.data.reading import open_text, packed, read_text
 from weft.data.records import FIRST_ROW, no_column, object_rows, record_kind, table_rows
 from weft.data.signals.given import given_pictures
+from weft.data.signals.listing import files_below
 from weft.data.signals.pictures import Patches, opened
 from weft.data.signals.prepare import ENDINGS
 from weft.data.sources import Say, quiet
@@ -148,7 +149,7 @@ def sized(array: np.ndarray, path: Path, fit: Patches) -> np.ndarray:
 
 def beside(folder: Path, fit: Patches, say: Say) -> tuple[list[Line], list[str], np.ndarray]:
     """Pictures in a folder and those below it, each with its text in a .txt of its name: lines, texts, pixels."""
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS)
+    files = files_below(folder, ENDINGS)
     if not files:
         raise ValueError(f"{folder} holds no table ({', '.join(TABLES)}) and no pictures ({', '.join(ENDINGS)})")
     lines, texts, made = list[Line](), list[str](), list[np.ndarray]()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from weft.data.captions.given import TABLES, beside, column, read_pictures, read
 from weft.data.captions.made import made_captions
 from weft.data.captions.settings import CaptionSettings
 from weft.data.captions.split import split
+from weft.data.names import Side, side_above, side_of
 from weft.data.records import record_kind
+from weft.data.sides import check_both, in_use, without_tests
 from weft.data.signals.pictures import Patches
 from weft.data.sources import Say, quiet
 from weft.data.tokenizers import named_tokenizer, train_tokenizer
@@ -26,11 +29,30 @@ from weft.registry import Registry
 @dataclass(frozen=True)
 class Found:
     """What a source gives: pictures, uint8 [N, image, image, channels], the caption of each, and what else its row says
-    by column."""
+    by column. sides: of which set each is; none: nobody said."""
 
     signals: np.ndarray
     texts: tuple[str, ...]
     rows: tuple[Row, ...]
+    sides: tuple[Side | None, ...] = ()
+
+    def held(self, settings: CaptionSettings) -> np.ndarray:
+        """Which are held out, bool [N]: as their names say, else see `split`; what is left out never is."""
+        named = np.array([side == Side.HELD_OUT for side in self.sides], bool)
+        if named.any():
+            return named
+        held, used = np.zeros(len(self.texts), bool), in_use(self.sides or (None,) * len(self.texts))
+        places = np.flatnonzero(used)
+        pictures = [_picture(self.rows[at], settings.image_column, int(at)) for at in places]
+        texts = [self.texts[at] for at in places]
+        held[used] = split(texts, settings.held_out, settings.alike, settings.seed, pictures)
+        return held
+
+    def only(self, places: np.ndarray) -> Found:
+        """Some of them."""
+        sides = tuple(self.sides[at] for at in places) if self.sides else ()
+        texts, rows = tuple(self.texts[at] for at in places), tuple(self.rows[at] for at in places)
+        return Found(self.signals[places], texts, rows, sides)
 
 
 @dataclass(frozen=True)
@@ -76,12 +98,11 @@ def prepare_captions(
     """
     settings.check()
     found = open_captions(settings, fit, say)
-    held = split(found.texts, settings.held_out, settings.alike, settings.seed)
-    if held.all() or not held.any():
-        raise ValueError(
-            f"of {len(held):,} captions {int(held.sum()):,} are held out: some are to be trained on, and some are not; "
-            f"set data.held_out={settings.held_out} so, or give more captions that differ"
-        )
+    used, notices = without_tests(found.texts, found.sides or (None,) * len(found.texts), "captions")
+    for text in notices:
+        say(text)
+    held, found = found.held(settings)[used], found.only(np.flatnonzero(used))
+    check_both(held, settings.held_out, "captions")
     own = tuple({**row, settings.text_column: text} for row, text in zip(found.rows, found.texts, strict=True))
     learned, kept = ([own[at] for at in np.flatnonzero(side)] for side in (~held, held))
     plain = (f"{{{settings.text_column}}}",)
@@ -112,6 +133,11 @@ def prepare_captions(
     return Captions(
         train, held_out, asked, processor, tokenizer, classes, _numbers(settings, kept, classes), digest.hexdigest()
     )
+
+
+def _picture(row: Row, column: str, number: int) -> str:
+    """What a row's picture is called, however its name is spelt; where nothing says it, the row's own number."""
+    return os.path.normpath(row[column]) if row.get(column) else str(number)
 
 
 def _classes(settings: CaptionSettings, rows: Sequence[Row]) -> dict[str, tuple[str, ...]]:
@@ -147,12 +173,13 @@ def captions(settings: CaptionSettings, fit: Patches, say: Say) -> Found:
         raise ValueError(f"captions come from one table (.tsv, .csv, .jsonl) or folder (--data PATH), not {given}")
     path = Path(settings.paths[0])
     if path.is_dir():
-        tables = list(_tables(path))
+        tables = _tables(path, say)
         if len(tables) > 1:
             raise ValueError(f"{path} holds several tables ({tables[0].name}, {tables[1].name} …): name one of them")
         if not tables:
             lines, texts, pixels = beside(path, fit, say)
-            return Found(pixels, tuple(texts), tuple(line.row for line in lines))
+            sides = tuple(side_above(Path(line.where).relative_to(path).as_posix()) for line in lines)
+            return Found(pixels, tuple(texts), tuple(line.row for line in lines), sides)
         path = tables[0]
     lines = read_table(path)
     texts = column(lines, settings.text_column, path, "set data.text_column")
@@ -160,11 +187,14 @@ def captions(settings: CaptionSettings, fit: Patches, say: Say) -> Found:
     return Found(pixels, tuple(texts), tuple(line.row for line in lines))
 
 
-def _tables(folder: Path) -> Iterator[Path]:
+def _tables(folder: Path, say: Say) -> list[Path]:
     """The tables of a folder, but for those that are called as a test set."""
-    for path in sorted(folder.iterdir()):
-        if path.is_file() and record_kind(path) in TABLES and not path.name.startswith("test"):
-            yield path
+    there = sorted(path for path in folder.iterdir() if path.is_file() and record_kind(path) in TABLES)
+    names = [path.name for path in there]
+    used, notices = without_tests(names, list(map(side_of, names)), "tables")
+    for text in notices:
+        say(text)
+    return [there[at] for at in np.flatnonzero(used)]
 
 
 def made(settings: CaptionSettings, fit: Patches, say: Say) -> Found:

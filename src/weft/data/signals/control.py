@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from weft.data.order import mix
-from weft.data.signals.episodes import ENDINGS, Episodes, joined, read_episodes
+from weft.data import sides
+from weft.data.names import Side, side_of
+from weft.data.signals.episodes import ENDINGS, Episode, Episodes, joined, read_episodes
 from weft.data.signals.played import play
 from weft.data.signals.steps import MOST_WINDOW, Scaling, Steps, Windows, fitted
 from weft.data.signals.worlds import Rules, open_world
@@ -60,10 +61,13 @@ class EpisodeSettings:
 
 @dataclass(frozen=True)
 class Found:
-    """What a source gives: episodes, and what is known of their world."""
+    """What a source gives: episodes, and what is known of their world. names, sides: what each is called, and of which
+    set it is; none: it is called by its number, and nobody said."""
 
     episodes: Episodes
     known: Scaling
+    names: tuple[str, ...] = ()
+    sides: tuple[Side | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,7 @@ class Control:
     held_out: Windows
     processor: Steps
     digest: str
+    notices: tuple[str, ...] = ()
 
 
 EPISODE_SOURCES: Registry[Callable[[EpisodeSettings, Any, Say], Found]] = Registry(
@@ -86,14 +91,11 @@ def prepare_episodes(settings: EpisodeSettings, config: Any, processor: Steps | 
     ValueError for settings and files that give none, and for episodes that are not of the processor's world."""
     settings.check()
     found = EPISODE_SOURCES.get(settings.source)(settings, config, say)
-    episodes = found.episodes
-    held = np.array([mix(settings.seed, number, 2) >> 11 for number in range(len(episodes.lengths))]) / 2**53
-    held = held < settings.held_out
-    if held.all() or not held.any():
-        raise ValueError(
-            f"of {len(held):,} episodes {int(held.sum()):,} are held out: some are to be trained on, and some are not; "
-            f"set data.held_out={settings.held_out} so, or give more"
-        )
+    names = found.names or tuple(map(str, range(len(found.episodes.lengths))))
+    said = found.sides or (None,) * len(names)
+    used, notices = sides.without_tests(names, said, "episodes")
+    episodes, held = found.episodes.some(used), sides.held_out(names, said, settings.held_out, settings.seed)[used]
+    sides.check_both(held, settings.held_out, "episodes")
     learned = episodes.some(~held)
     if processor is None:
         processor = fitted(learned, found.known, window=settings.window, returns=settings.returns)
@@ -107,7 +109,7 @@ def prepare_episodes(settings: EpisodeSettings, config: Any, processor: Steps | 
     digest = hashlib.sha256(repr((processor, episodes.discrete)).encode())
     for part in (episodes.states, episodes.actions, episodes.rewards, episodes.lengths, held):
         digest.update(np.ascontiguousarray(part).data)
-    return Control(train, held_out, processor, digest.hexdigest())
+    return Control(train, held_out, processor, digest.hexdigest(), notices)
 
 
 def _check(episodes: Episodes, processor: Steps) -> None:
@@ -121,15 +123,14 @@ def _check(episodes: Episodes, processor: Steps) -> None:
 
 def read(settings: EpisodeSettings, config: Any, say: Say) -> Found:
     """Episodes from files, or from all files of folders."""
-    paths = [path for given in settings.paths for path in _files(Path(given))]
-    if not paths:
+    if not settings.paths:
         raise ValueError(f"episodes come from files (--data FILE: {', '.join(ENDINGS)}), and none is given")
     rules = open_world(settings.world).rules if settings.world else None
-    parts = [episode for path in paths for episode in read_episodes(path)]
-    where = str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
+    names, said, parts = zip(*(one for path in settings.paths for one in named(Path(path))), strict=True)
+    where = settings.paths[0] if len(settings.paths) == 1 else f"{settings.paths[0]} and {len(settings.paths) - 1} more"
     episodes = joined(parts, where, rules.action if rules is not None and rules.discrete else None)
     if rules is None:
-        return Found(episodes, Scaling())
+        return Found(episodes, Scaling(), names, said)
     theirs, ours = (
         (episodes.states.shape[1], episodes.discrete, episodes.actions.shape[1]),
         (rules.state, rules.discrete, rules.action),
@@ -139,11 +140,20 @@ def read(settings: EpisodeSettings, config: Any, say: Say) -> Found:
             f"states of {state} numbers and {_said(action, discrete)}" for state, discrete, action in (theirs, ours)
         ]
         raise ValueError(f"{where} has {said[0]}, and data.world={settings.world} {said[1]}: name its own world")
-    return Found(episodes, _scaling(settings.world, rules))
+    return Found(episodes, _scaling(settings.world, rules), names, said)
 
 
 def _said(action: int, discrete: bool) -> str:
     return f"actions that are one of {action}" if discrete else f"actions of {action} numbers"
+
+
+def named(path: Path) -> list[tuple[str, Side | None, Episode]]:
+    """The episodes in a file, or in all files of a folder: what each is called, of which set its file is, and it."""
+    return [
+        (f"{file.name}#{number}", side_of(file.name), episode)
+        for file in _files(path)
+        for number, episode in enumerate(read_episodes(file))
+    ]
 
 
 def _files(path: Path) -> list[Path]:

@@ -8,7 +8,9 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from weft.data.names import Side
 from weft.data.progress import counted
+from weft.data.signals.listing import files_below
 from weft.data.signals.recordings import SOUND_SOURCES, Recording
 from weft.data.signals.sound import read_sound
 from weft.data.signals.speech import SpeechSettings
@@ -37,8 +39,8 @@ def spoken_digits(settings: SpeechSettings, say: Say = quiet) -> list[Recording]
             continue
         digit, speaker, index = match.groups()
         samples = read_sound(data, rate=settings.rate, name=f"{path}: {name}")
-        held = None if settings.held_out_speaker else int(index) < FIRST_TRAINED
-        found.append(Recording(name, samples, NAMES[int(digit)], speaker, held))
+        side = Side.HELD_OUT if int(index) < FIRST_TRAINED else Side.TRAIN
+        found.append(Recording(name, samples, NAMES[int(digit)], speaker, side))
         advance(1)
     if not found:
         raise ValueError(f"{path} holds no recordings called digit_speaker_index.wav, 7_anna_12.wav say")
@@ -46,7 +48,7 @@ def spoken_digits(settings: SpeechSettings, say: Say = quiet) -> list[Recording]
 
 
 def _of_folder(path: Path) -> Iterator[tuple[str, bytes]]:
-    for file in sorted(path.rglob("*.wav")):
+    for file in files_below(path, (".wav",)):
         if file.stat().st_size > MOST:
             raise ValueError(f"{file} has {file.stat().st_size:,} bytes; a spoken digit has at most {MOST:,}")
         yield file.name, file.read_bytes()

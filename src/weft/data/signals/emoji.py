@@ -6,7 +6,6 @@ A folder holds train.tsv with the columns file, caption, group and subgroup, and
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -75,8 +74,3 @@ def as_read(pixels: Sequence[np.ndarray] | np.ndarray, processor: Patches) -> np
 def held_back(captions: Sequence[str], share: float, seed: int) -> np.ndarray:
     """Which are held out, bool [N]: see `split`; those that differ only in who is shown are on one side."""
     return split(captions, share, TWINS, seed)
-
-
-def drawn(text: str, seed: int) -> float:
-    """A number from 0 to below 1, a function of a text and a seed."""
-    return int.from_bytes(hashlib.sha256(f"{seed}:{text}".encode()).digest()[:7], "big") / 2**56

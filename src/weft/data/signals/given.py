@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
+from weft.data.names import Side, side_of
 from weft.data.progress import counted
 from weft.data.signals.idx import read_idx
+from weft.data.signals.listing import files_below
 from weft.data.signals.pictures import Patches, opened
-from weft.data.signals.prepare import ENDINGS, TRAIN
+from weft.data.signals.prepare import ENDINGS, numbered, side_of_picture
 from weft.data.sources import Say, quiet
+
+Choose = Callable[[Sequence[str], Sequence[Side | None]], Sequence[int] | np.ndarray]  # names, sides -> numbers
 
 
 @dataclass(frozen=True)
@@ -26,23 +31,25 @@ class Given:
 
 
 def given_pictures(
-    path: Path, processor: Patches, classes: Sequence[str], say: Say = quiet, *, scored: bool = False
+    path: Path, processor: Patches, classes: Sequence[str], say: Say = quiet, *, choose: Choose | None = None
 ) -> Given:
     """The pictures in a file, or in a folder and those below it, in the order of their names. A picture's class is that
-    of its folder, where this is called as one of `classes`; of an idx file its labels' file beside it says it. scored:
-    what is called train, as a file or folder, is left out where there is anything else. ValueError where there is none,
-    and naming a file that is damaged."""
+    of its folder, where this is called as one of `classes`; of an idx file its labels' file beside it says it. choose:
+    the numbers of those of a folder that are read, of all names and sides. ValueError where there is none, and naming a
+    file that is damaged."""
     if path.is_file() and "-idx" in path.name:
         return _of_idx(path, processor, classes)
     if path.is_dir():
         idx = sorted(path.glob("*-images-idx3-ubyte*"))
         if idx:
-            idx = untrained(idx, [one.name.partition("-")[0] for one in idx], say) if scored else idx
-            return _joined([_of_idx(one, processor, classes) for one in idx])
-        files = sorted(found for found in path.rglob("*") if found.suffix.lower() in ENDINGS)
+            return _of_several(idx, processor, classes, choose)
+        files = files_below(path, ENDINGS)
         if not files:
             raise ValueError(f"{path} holds no pictures ({', '.join(ENDINGS)}) and no idx files")
-        files = untrained(files, [file.relative_to(path).parts[0] for file in files], say) if scored else files
+        if choose is not None:
+            inside = [file.relative_to(path) for file in files]
+            names, sides = [one.as_posix() for one in inside], list(map(side_of_picture, inside))
+            files = [files[at] for at in choose(names, sides)]
     else:
         files = [path]
     advance, made = counted(say, "read", len(files)), list[np.ndarray]()
@@ -50,19 +57,34 @@ def given_pictures(
         made.append(processor.fitted(opened(file, processor.channels)))
         advance(1)
     said = (file.parent.name for file in files)
-    names = tuple(str(file.relative_to(path)) if path.is_dir() else str(file) for file in files)
+    names = tuple(file.relative_to(path).as_posix() if path.is_dir() else str(file) for file in files)
     return Given(names, np.stack(made), tuple(name if name in classes else None for name in said))
 
 
-def untrained(files: list[Path], sides: list[str], say: Say) -> list[Path]:
-    """Those of another side than train; all where there is none."""
-    others = [file for file, side in zip(files, sides, strict=True) if side not in TRAIN]
-    if others and len(others) < len(files):
+def untrained(sides: Sequence[Side | None], say: Say) -> list[int]:
+    """The numbers of those of another side than train; of all where there is none."""
+    others = [number for number, side in enumerate(sides) if side != Side.TRAIN]
+    if others and len(others) < len(sides):
         say("what is called train is left out: it is no test of what was trained on it")
-    return others or files
+    return others or list(range(len(sides)))
 
 
-def _of_idx(path: Path, processor: Patches, classes: Sequence[str]) -> Given:
+def _of_several(files: Sequence[Path], processor: Patches, classes: Sequence[str], choose: Choose | None) -> Given:
+    sizes = [len(read_idx(file)) for file in files]
+    names = [name for file, size in zip(files, sizes, strict=True) for name in numbered(file, size)]
+    sides = [side_of(file.name) for file, size in zip(files, sizes, strict=True) for _ in range(size)]
+    chosen = np.arange(len(names)) if choose is None else np.asarray(choose(names, sides))
+    ends = np.cumsum([0, *sizes])
+    within = [chosen[(start <= chosen) & (chosen < end)] - start for start, end in pairwise(ends)]
+    parts = [_of_idx(file, processor, classes, at) for file, at in zip(files, within, strict=True) if len(at)]
+    return Given(
+        tuple(name for part in parts for name in part.names),
+        np.concatenate([part.signals for part in parts]),
+        tuple(said for part in parts for said in part.classes),
+    )
+
+
+def _of_idx(path: Path, processor: Patches, classes: Sequence[str], chosen: np.ndarray | None = None) -> Given:
     if processor.channels != 1:
         raise ValueError(f"{path} holds grey pictures, and the model reads {processor.channels} channels")
     images, beside = read_idx(path), path.with_name(path.name.replace("-images-idx3", "-labels-idx1"))
@@ -76,11 +98,6 @@ def _of_idx(path: Path, processor: Patches, classes: Sequence[str]) -> Given:
         if len(labels) and labels.max() >= len(classes):
             raise ValueError(f"{beside} has the label {labels.max()}, and the model tells {len(classes)} classes apart")
         said = tuple(str(classes[int(label)]) for label in labels)
-    names = tuple(f"{path.name}#{number}" for number in range(len(images)))
-    return Given(names, np.stack([processor.fitted(one[..., None]) for one in images]), said)
-
-
-def _joined(parts: Sequence[Given]) -> Given:
-    names = tuple(name for part in parts for name in part.names)
-    classes = tuple(one for part in parts for one in part.classes)
-    return Given(names, np.concatenate([part.signals for part in parts]), classes)
+    names, kept = numbered(path, len(images)), range(len(images)) if chosen is None else chosen.tolist()
+    pictures = np.stack([processor.fitted(images[at][..., None]) for at in kept])
+    return Given(tuple(names[at] for at in kept), pictures, tuple(said[at] for at in kept))

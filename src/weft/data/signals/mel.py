@@ -25,7 +25,8 @@ class LogMel:
     """Log-mel frames of a sound, as Whisper hears it (Radford et al. 2023, §2.2, and its authors' code): the power
     spectrum of Hann windows, summed in bands of Slaney's mel scale, each of the same area, from 0 to `highest` Hz;
     log10 of it, cut off 8 below the sound's loudest, then (x + 4) / 4. normalise: then each band of a sound has mean 0,
-    and all of them together variance 1, which is not Whisper's.
+    and all of them together variance 1, which is not Whisper's. even: so much of the mean that is taken away is each
+    band's own, the rest that of all bands: 1 takes away how a microphone sounds, and of a short word its vowel too.
 
     rate: samples a second that it is given; it resamples nothing (see `read_sound`). mels: bands. window, step: samples
     of a window, and from one to the next. seconds: what every sound is filled up to with silence; None: nothing is
@@ -39,6 +40,7 @@ class LogMel:
     highest: int = 8000
     seconds: int | None = 30
     normalise: bool = False
+    even: float = 1.0
 
     def __post_init__(self) -> None:
         sizes = {"rate": self.rate, "mels": self.mels, "step": self.step, "highest": self.highest}
@@ -55,6 +57,8 @@ class LogMel:
             raise ValueError(
                 f"highest = {self.highest} Hz cannot be heard at rate = {self.rate}: take at most its half"
             )
+        if not 0 <= self.even <= 1:
+            raise ValueError(f"even = {self.even}, but it is a share: from 0 to 1")
         if self.mels > self.window // 2:
             raise ValueError(f"mels = {self.mels} bands of {self.window // 2 + 1} frequencies: take a longer window")
 
@@ -83,7 +87,7 @@ class LogMel:
         heard = torch.maximum(heard, heard.max() - _RANGE)
         frames = ((heard + 4.0) / 4.0).T.contiguous()  # [frames, mels]
         if self.normalise:
-            frames = frames - frames.mean(dim=0)
+            frames = frames - frames.mean(dim=0).lerp(frames.mean(), 1 - self.even)
             frames = frames / (frames.square().mean() + _LEAST).sqrt()
         return frames
 

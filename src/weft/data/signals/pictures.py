@@ -108,8 +108,9 @@ class Patches:
         count, height, width, channels = signals.shape
         if (height, width, channels) != (self.image, self.image, self.channels):
             raise ValueError(
-                f"pictures are {height} x {width} of {channels} channels, and this model reads "
-                f"{self.image} x {self.image} of {self.channels}: make them so (Patches.fitted)"
+                f"pictures are {height} x {width} of {channels} channels, and this processor "
+                f"makes patches of {self.image} x {self.image} of {self.channels}: model.image and model.channels of a "
+                "model that goes on stay as they were"
             )
         scaled = (signals.astype(np.float32) * np.float32(1 / 255) - self._numbers(self.mean)) / self._numbers(self.std)
         side = self.image // self.patch
@@ -129,7 +130,8 @@ class Patches:
 
 
 def opened(path: Path, channels: int) -> np.ndarray:
-    """The pixels of a picture's file, uint8 [height, width, channels]; where it is see-through it lies on white.
+    """The pixels of a picture's file, uint8 [height, width, channels], turned as its EXIF says; where it is see-through
+    it lies on white; of 16 bits the upper 8.
 
     ValueError naming the file for what is no picture, is damaged, or is larger than MOST_PIXELS, which its head says
     before anything is decoded.
@@ -158,8 +160,17 @@ def opened(path: Path, channels: int) -> np.ndarray:
 
 
 def _plain(picture: Any, channels: int) -> np.ndarray:
-    from PIL import Image
+    """As it is to be looked at. ValueError for numbers that say no brightness."""
+    from PIL import Image, ImageOps
 
+    if picture.mode in ("F", "I"):
+        raise ValueError(
+            f"{picture.filename} holds numbers of 32 bits, of which nothing says what is black and what white: save it "
+            "with 8 or 16"
+        )
+    picture = ImageOps.exif_transpose(picture)  # a camera held upright says so beside the pixels
+    if picture.mode.startswith("I;16"):
+        picture = Image.fromarray((np.asarray(picture, np.uint16) / 257).round().astype(np.uint8))
     if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
         seen = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from weft.data.labelled import choose_some
-from weft.data.order import mix
+from weft.data.names import Side, side_above, side_of
+from weft.data.sides import by_name, check_both, without_tests
 from weft.data.signals.idx import read_idx
 from weft.data.signals.labelled import Labelled
+from weft.data.signals.listing import files_below
 from weft.data.signals.made import SHAPES, made_pictures
 from weft.data.signals.pictures import Patches, opened
 from weft.data.signals.processors import Processor
@@ -21,7 +23,6 @@ from weft.data.signals.settings import SignalSettings
 from weft.data.sources import Say, quiet
 from weft.registry import Registry
 
-TRAIN, DEV, TEST = ("train",), ("dev", "val", "valid", "validation", "t10k"), ("test",)
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 
 
@@ -40,13 +41,30 @@ class Signals:
 
 @dataclass(frozen=True)
 class Found:
-    """What a source gives: signals with their classes, and which of them are held out, bool [N]; None: nobody said."""
+    """What a source gives: signals with their classes, and which of them are held out, bool [N]; None: nobody said.
+    names: what each is called, by which it is held out where nobody said; none: by its number."""
 
     signals: np.ndarray
     labels: np.ndarray
     classes: tuple[str, ...]
     held_out: np.ndarray | None
     notices: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+
+    def held(self, share: float, seed: int) -> np.ndarray:
+        """Which are held out, bool [N]: as somebody said, else by their names."""
+        names = self.names or tuple(map(str, range(len(self.labels))))
+        return by_name(names, share, seed) if self.held_out is None else self.held_out
+
+    def called(self, names: Sequence[str]) -> Found:
+        """With the numbers that a model has for its classes, which are called so, or which files number from 0 on; as
+        they are where one of the data's classes is none of them."""
+        numbers = tuple(map(str, range(len(names))))
+        for known in (tuple(names), numbers):
+            if set(self.classes) <= set(known):
+                own = np.array([known.index(name) for name in self.classes])
+                return replace(self, labels=own[self.labels], classes=tuple(names))
+        return self
 
 
 SIGNAL_SOURCES: Registry[Callable[[SignalSettings, Any, Say], Found]] = Registry(
@@ -60,17 +78,20 @@ def prepare_signals(
     processor: Processor | None,
     say: Say = quiet,
     fit: Callable[[Any, np.ndarray], Processor] = Patches.of,
+    names: Sequence[str] = (),
 ) -> Signals:
     """Rows for a model of these settings. processor: the one there is; None: one is fitted (`fit`, of the model's
-    settings and of the pixels that are trained on).
+    settings and of the pixels that are trained on). names: of the classes that the model tells apart, see
+    `Found.called`; none: it knows no names.
     ValueError for settings and files that give none, and for more classes than the model tells apart."""
     settings.check()
-    found = SIGNAL_SOURCES.get(settings.source)(settings, config, say)
-    held = found.held_out if found.held_out is not None else _drawn(len(found.labels), settings)
-    if held.all() or not held.any():
+    found = SIGNAL_SOURCES.get(settings.source)(settings, config, say).called(names)
+    held = found.held(settings.held_out, settings.seed)
+    check_both(held, settings.held_out, "samples")
+    if strange := sorted(set(found.labels[held].tolist()) - set(found.labels[~held].tolist())):
         raise ValueError(
-            f"of {len(held):,} samples {int(held.sum()):,} are held out: some are to be trained on, and some are not; "
-            f"set data.held_out={settings.held_out} so"
+            f"all samples of the class {found.classes[strange[0]]!r} are held out, so that nothing tells what it looks "
+            "like: give it some to train on, hold out others (data.seed), or leave it out"
         )
     if len(found.classes) > config.classes:
         raise ValueError(
@@ -91,12 +112,6 @@ def prepare_signals(
     return Signals(train, held_out, processor, found.classes, digest.hexdigest(), found.notices)
 
 
-def _drawn(count: int, settings: SignalSettings) -> np.ndarray:
-    """Which samples are held out, as a function of the seed and of each one's number."""
-    bits = np.array([mix(settings.seed, number) >> 11 for number in range(count)]) / 2**53
-    return bits < settings.held_out
-
-
 def pictures(settings: SignalSettings, config: Any, say: Say) -> Found:
     """Pictures with classes: a folder of idx files (train-images-idx3-ubyte[.gz] and -labels-, dev- or t10k- beside
     them), or of a folder of pictures for each class, also below train/ and val/."""
@@ -111,12 +126,10 @@ def pictures(settings: SignalSettings, config: Any, say: Say) -> Found:
 
 
 def _of_idx(files: list[Path], config: Any) -> Found:
-    parts, notices = list[tuple[np.ndarray, np.ndarray, bool]](), list[str]()
-    for path in files:
-        side = path.name.partition("-")[0]
-        if side in TEST:
-            notices.append(f"{path.name} is left out: by its name it is of a test set")
-            continue
+    parts, names = list[tuple[np.ndarray, np.ndarray, bool]](), list[str]()
+    sides = [side_of(path.name) for path in files]
+    used, notices = without_tests([path.name for path in files], sides, "files")
+    for path, side in ((files[at], sides[at]) for at in np.flatnonzero(used)):
         other = path.with_name(path.name.replace("-images-idx3", "-labels-idx1"))
         if not other.is_file():
             raise ValueError(f"{path} has no {other.name} beside it, which would say the classes")
@@ -125,13 +138,17 @@ def _of_idx(files: list[Path], config: Any) -> Found:
             raise ValueError(f"{path} has {list(images.shape)} and {other.name} {list(labels.shape)}: one label each")
         if config.channels != 1:
             raise ValueError(f"{path} holds grey pictures, and the model reads {config.channels}: set model.channels=1")
-        parts.append((_sized(images[..., None], config), labels, side in DEV))
-    if not parts:
-        raise ValueError(f"{files[0].parent} holds a test set alone: there is nothing to train on")
+        parts.append((_sized(images[..., None], config), labels, side == Side.HELD_OUT))
+        names += numbered(path, len(labels))
     signals, labels = (np.concatenate([part[at] for part in parts]) for at in (0, 1))
     held = np.concatenate([np.full(len(labels), dev) for _, labels, dev in parts])
     classes = tuple(str(number) for number in range(int(labels.max()) + 1))
-    return Found(signals, labels, classes, held if held.any() else None, tuple(notices))
+    return Found(signals, labels, classes, held if held.any() else None, notices, tuple(names))
+
+
+def numbered(path: Path, count: int) -> list[str]:
+    """What the pictures of one file are called."""
+    return [f"{path.name}#{number}" for number in range(count)]
 
 
 def _sized(pixels: np.ndarray, config: Any) -> np.ndarray:
@@ -143,25 +160,34 @@ def _sized(pixels: np.ndarray, config: Any) -> np.ndarray:
 
 
 def _of_folders(folder: Path, config: Any, say: Say) -> Found:
-    sides = {side: folder / side for side in (*TRAIN, *DEV) if (folder / side).is_dir()}
-    roots = {root: side in DEV for side, root in sides.items()} or {folder: False}
-    files = [
-        (path, path.parent.name, dev)
-        for root, dev in roots.items()
-        for path in sorted(root.glob("*/*"))
-        if path.suffix.lower() in ENDINGS
-    ]
+    there = files_below(folder, ENDINGS, depths=(1, 2))
+    sides = {path: side_of_picture(path.relative_to(folder)) for path in there}
+    if Side.TRAIN in sides.values() or Side.HELD_OUT in sides.values():  # then what lies beside them is none of it
+        sides = {path: side for path, side in sides.items() if side is not None}
+    else:
+        sides = {path: side for path, side in sides.items() if side is not None or path.parent.parent == folder}
+    names = {path: path.relative_to(folder).as_posix() for path in sides}
+    files = sorted(sides, key=lambda path: (sides[path] or Side.TRAIN, path))
     if not files:
         raise ValueError(
             f"{folder} holds no idx files, and no folder of pictures ({', '.join(ENDINGS)}) for each class"
         )
+    used, notices = without_tests([names[path] for path in files], [sides[path] for path in files], "pictures")
+    files = [files[at] for at in np.flatnonzero(used)]
     say(f"reading {len(files):,} pictures …")
     fit = Patches(config.image, config.patch, config.channels)
-    classes = tuple(sorted({name for _, name, _ in files}))
-    signals = np.stack([fit.fitted(opened(path, config.channels)) for path, _, _ in files])
-    labels = np.array([classes.index(name) for _, name, _ in files], np.int64)
-    held = np.array([dev for *_, dev in files])
-    return Found(signals, labels, classes, held if held.any() else None)
+    classes = tuple(sorted({path.parent.name for path in files}))
+    signals = np.stack([fit.fitted(opened(path, config.channels)) for path in files])
+    labels = np.array([classes.index(path.parent.name) for path in files], np.int64)
+    held = np.array([sides[path] == Side.HELD_OUT for path in files])
+    called = tuple(names[path] for path in files)
+    return Found(signals, labels, classes, held if held.any() else None, notices, called)
+
+
+def side_of_picture(path: Path) -> Side | None:
+    """By the folders above that of its class, from the folder of all pictures on; a class is never called test."""
+    above = side_above(path.parent.as_posix())
+    return Side.LEFT_OUT if above is None and side_above(path.as_posix()) == Side.LEFT_OUT else above
 
 
 def made(settings: SignalSettings, config: Any, say: Say) -> Found:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from weft.batch import Tokenizer
-from weft.data.order import mix
+from weft.data import sides
 from weft.data.signals.mel import LogMel
 from weft.data.signals.recordings import SOUND_SOURCES, Recording
 from weft.data.signals.speech import SpeechSettings
@@ -25,6 +25,7 @@ class Spoken:
 
     train: list[Recording]
     held_out: list[Recording]
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -44,25 +45,23 @@ def read_spoken(settings: SpeechSettings, say: Say = quiet) -> Spoken:
     is not, and where nothing is left to train on or to hold out."""
     settings.check()
     found = SOUND_SOURCES.get(settings.source)(settings, say)
+    used, notices = sides.without_tests([one.name for one in found], [one.side for one in found], "sounds")
+    found = [found[at] for at in np.flatnonzero(used)]
     if unsaid := [one.name for one in found if not one.text]:
         raise ValueError(
             f"nothing says what is said in {len(unsaid):,} of {len(found):,} sounds, {unsaid[0]} say: name them in a "
             "table of files and transcripts (.tsv), or call each by what is said in it"
         )
     held = held_out(found, settings)
-    if held.all() or not held.any():
-        raise ValueError(
-            f"of {len(held):,} sounds {int(held.sum()):,} are held out: some are to be trained on, and some are not; "
-            f"set data.held_out={settings.held_out} so"
-        )
+    sides.check_both(held, settings.held_out, "sounds")
     train, other = ([one for one, out in zip(found, held, strict=True) if out == side] for side in (False, True))
     say(f"read {len(found):,} sounds; {len(other):,} of them held out")
-    return Spoken(train, other)
+    return Spoken(train, other, notices)
 
 
 def held_out(found: Sequence[Recording], settings: SpeechSettings) -> np.ndarray:
-    """Which recordings are held out, bool [N]: a speaker's; else those that are said to be; else a share, by the seed.
-    ValueError for a speaker that there is not."""
+    """Which recordings are held out, bool [N]: a speaker's; else see `sides.held_out`. ValueError for a speaker that
+    there is not."""
     if settings.held_out_speaker:
         there = sorted({one.speaker for one in found})
         if settings.held_out_speaker not in there:
@@ -71,10 +70,8 @@ def held_out(found: Sequence[Recording], settings: SpeechSettings) -> np.ndarray
                 f"{', '.join(name or '(not said)' for name in there)}"
             )
         return np.array([one.speaker == settings.held_out_speaker for one in found])
-    if any(one.held_out for one in found):
-        return np.array([bool(one.held_out) for one in found])
-    bits = np.array([mix(settings.seed, number) >> 11 for number in range(len(found))]) / 2**53
-    return bits < settings.held_out
+    names, said = [one.name for one in found], [one.side for one in found]
+    return sides.held_out(names, said, settings.held_out, settings.seed)
 
 
 def processor_for(settings: SpeechSettings, channels: int) -> LogMel | Waveform:
@@ -83,7 +80,7 @@ def processor_for(settings: SpeechSettings, channels: int) -> LogMel | Waveform:
         return Waveform(settings.rate)
     window = 2 * round(settings.window * settings.rate / 2)
     step, highest = round(settings.step * settings.rate), min(8000, settings.rate // 2)
-    return LogMel(settings.rate, channels, window, step, highest, None, settings.normalise)
+    return LogMel(settings.rate, channels, window, step, highest, None, settings.normalise, settings.even)
 
 
 def tokenizer_for(settings: SpeechSettings, texts: Sequence[str]) -> Tokenizer:
@@ -102,7 +99,7 @@ def prepare_speech(
     """Rows of recordings. fits: whether a model can hear so many places and say this of them; recordings of which it
     cannot, played as fast and as slow as they are ever played, are left out, and it is said. ValueError where none are
     left, and for a held-out transcript that the tokenizer cannot say."""
-    quick, sides, notices = 1 + settings.augment.speed, list[list[Recording]](), list[str]()
+    quick, parts, notices = 1 + settings.augment.speed, list[list[Recording]](), [*spoken.notices]
     for side, most in ((spoken.train, quick), (spoken.held_out, 1.0)):
         able = [one for one in side if all(fits(_places(one, hearing, by), one.text or "") for by in (most, 1 / most))]
         if not able:
@@ -111,16 +108,16 @@ def prepare_speech(
             )
         if left := len(side) - len(able):
             notices.append(f"{left:,} sounds are left out: {_why([o for o in side if o not in able], hearing)}")
-        sides.append(able)
+        parts.append(able)
     gap = round(settings.gap * settings.rate)
     train = Utterances(
-        sides[0], hearing, join=settings.join, gap=gap, augment=settings.augment, seed=settings.seed,
+        parts[0], hearing, join=settings.join, gap=gap, augment=settings.augment, seed=settings.seed,
         alike=settings.alike,
     )  # fmt: skip
-    other = Utterances(sides[1], hearing, join=settings.join, gap=gap, seed=settings.seed + 1)
-    seconds = sum(len(one.samples) for one in sides[0]) / settings.rate
+    other = Utterances(parts[1], hearing, join=settings.join, gap=gap, seed=settings.seed + 1)
+    seconds = sum(len(one.samples) for one in parts[0]) / settings.rate
     say(f"{len(train):,} sounds of {seconds / 60:,.1f} minutes to train on, {len(other):,} held out")
-    return Speech(train, other, hearing, _digest(settings, hearing, sides), tuple(notices))
+    return Speech(train, other, hearing, _digest(settings, hearing, parts), tuple(notices))
 
 
 def _places(one: Recording, hearing: Hearing, speed: float) -> int:
@@ -138,10 +135,10 @@ def _why(sounds: Sequence[Recording], hearing: Hearing) -> str:
     )
 
 
-def _digest(settings: SpeechSettings, hearing: Hearing, sides: Sequence[Sequence[Recording]]) -> str:
+def _digest(settings: SpeechSettings, hearing: Hearing, parts: Sequence[Sequence[Recording]]) -> str:
     said = (settings.augment, settings.join, settings.gap, settings.seed, settings.alike, hearing.processor)
     digest = hashlib.sha256(repr((said, hearing.form, hearing.classes, hearing.begins, hearing.longest)).encode())
-    for side in sides:
+    for side in parts:
         digest.update(str(len(side)).encode())
         for one in side:
             digest.update(f"{one.text}\n{one.speaker}\n{len(one.samples)}\n".encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,12 +12,14 @@ import numpy as np
 
 from weft.data.labelled import read_columns
 from weft.data.labelled.columns import Row
+from weft.data.names import Side, side_of
 from weft.data.progress import counted
 from weft.data.records import NoColumn
-from weft.data.signals.emoji import Emoji, as_read, drawn, held_back, is_emoji, read_emoji
+from weft.data.sides import by_name, check_both, without_tests
+from weft.data.signals.emoji import Emoji, as_read, held_back, is_emoji, read_emoji
 from weft.data.signals.made import SHAPES, made_pictures
 from weft.data.signals.pictures import Patches, opened
-from weft.data.signals.prepare import DEV, Found, pictures
+from weft.data.signals.prepare import Found, pictures
 from weft.data.signals.settings import Augment, SignalSettings
 from weft.data.sources import Say, quiet
 from weft.registry import Registry
@@ -27,8 +30,7 @@ WHAT, GROUP, SUBGROUP, YES_NO = "what", "group", "subgroup", "yes/no"
 
 @dataclass(frozen=True)
 class QuestionSettings:
-    """What is read. source: a registered one. paths: see `questions`; a file whose name begins with dev or val is held
-    out."""
+    """What is read. source: a registered one. paths: see `questions`; a file's name says whether it is held out."""
 
     source: str = "questions"
     paths: tuple[str, ...] = ()
@@ -82,18 +84,17 @@ def read_questions(settings: QuestionSettings, processor: Patches, say: Say = qu
     none held out, and for a kind that no question is of."""
     found = QUESTION_SOURCES.get(settings.source)(settings, processor, say)
     found = of_kinds(found, settings.kinds)
-    held = found.held
-    if held is None:
-        picture = np.array([drawn(name, settings.seed) < settings.held_out for name in found.names])
-        held = picture[[question.picture for question in found.questions]]
-    if held.all() or not held.any():
-        raise ValueError(
-            f"of {len(held):,} questions {int(held.sum()):,} are held out: some are to be trained on, and some are "
-            f"not; set data.held_out={settings.held_out} so, or name a file dev.jsonl"
-        )
+    held = held_out(found, settings.held_out, settings.seed)
+    check_both(held, settings.held_out, "questions")
     if unanswered := sum(question.answer is None for question in found.questions):
         raise ValueError(f"{unanswered:,} of {len(held):,} questions have no answer, and all that is learned from has")
     return replace(found, held=held)
+
+
+def held_out(found: Asked, share: float, seed: int) -> np.ndarray:
+    """Which questions are held out, bool [Q]: as somebody said, else by their pictures' names."""
+    picture = [question.picture for question in found.questions]
+    return by_name(found.names, share, seed)[picture] if found.held is None else found.held
 
 
 def of_kinds(asked: Asked, kinds: Sequence[str]) -> Asked:
@@ -114,7 +115,12 @@ def questions(settings: QuestionSettings, processor: Patches, say: Say) -> Asked
         raise ValueError(
             "questions come from a file of them, or a folder of pictures: name some (--data questions.jsonl)"
         )
-    return joined([of_path(Path(path), settings, processor, say) for path in settings.paths])
+    paths = [Path(path) for path in settings.paths]
+    sides = [None if path.is_dir() else side_of(path.name) for path in paths]
+    used, notices = without_tests([path.name for path in paths], sides, "files of questions")
+    for text in notices:
+        say(text)
+    return joined([of_path(paths[at], settings, processor, say) for at in np.flatnonzero(used)])
 
 
 def of_path(path: Path, settings: QuestionSettings, processor: Patches, say: Say = quiet) -> Asked:
@@ -154,6 +160,7 @@ def of_file(path: Path, processor: Patches, say: Say = quiet) -> Asked:
         extra = dict(zip(more, rest, strict=True))
         if not isinstance(image, str) or not isinstance(text, str) or not text.strip():
             raise ValueError(f"{row.where}: an image is the name of a file, and a question a text: mend the line")
+        image = os.path.normpath(image)  # one picture, however its name is spelt
         if image not in places:
             try:
                 made.append(processor.fitted(opened(path.parent / image, processor.channels)))
@@ -163,8 +170,8 @@ def of_file(path: Path, processor: Patches, say: Say = quiet) -> Asked:
         answer, kind = extra.get("answer"), extra.get("kind") or "question"
         asked.append(Question(places[image], text, None if answer in (None, "") else str(answer), str(kind)))
         advance(1)
-    side = path.name.split(".")[0].split("-")[0].split("_")[0]
-    held = np.full(len(asked), True) if side in DEV else np.full(len(asked), False) if side == "train" else None
+    side = side_of(path.name)
+    held = np.full(len(asked), side == Side.HELD_OUT) if side in (Side.TRAIN, Side.HELD_OUT) else None
     return Asked(np.stack(made), tuple(places), tuple(asked), held)
 
 
@@ -211,7 +218,7 @@ def of_classes(found: Found, settings: QuestionSettings) -> Asked:
     asked = tuple(
         Question(number, settings.asked, words[label], WHAT) for number, label in enumerate(found.labels.tolist())
     )
-    return Asked(found.signals, tuple(map(str, range(len(asked)))), asked, found.held_out)
+    return Asked(found.signals, found.names, asked, found.held_out)
 
 
 def class_pictures(path: Path, processor: Patches, say: Say = quiet) -> Found:
@@ -219,6 +226,8 @@ def class_pictures(path: Path, processor: Patches, say: Say = quiet) -> Found:
     grey = any(path.glob("*-images-idx3-ubyte*"))
     as_they_are = Patches(processor.image, processor.patch, 1 if grey else processor.channels)
     found = pictures(SignalSettings(paths=(str(path),)), as_they_are, say)
+    for text in found.notices:
+        say(text)
     same = found.signals.shape[-1] == processor.channels
     return found if same else replace(found, signals=as_read(found.signals, processor))
 

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from weft.data.names import Side, side_above, side_of
 from weft.data.progress import counted
 from weft.data.records import RECORDS, read_records, record_kind
+from weft.data.signals.listing import files_below
 from weft.data.signals.sound import read_sound
 from weft.data.signals.speech import SpeechSettings
 from weft.data.sources import Say, quiet
@@ -19,7 +21,6 @@ from weft.registry import Registry
 
 SOUNDS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64")
 SPEAKER = "speaker"  # the column of a table that says who speaks, where it has one
-TRAIN, DEV, TEST = ("train",), ("dev", "val", "valid", "validation"), ("test",)
 _TABLES = RECORDS - {".parquet"}
 _NUMBER = re.compile(r"[ _-]*\d+$")
 
@@ -27,13 +28,13 @@ _NUMBER = re.compile(r"[ _-]*\d+$")
 @dataclass(frozen=True, eq=False)
 class Recording:
     """name: what a person calls it; samples: fp32 [samples]; text: what is said, None where nobody says it; speaker: ""
-    where nobody says who; held_out: None where nobody says whether."""
+    where nobody says who; side: which set it is of, None where nobody says."""
 
     name: str
     samples: np.ndarray
     text: str | None
     speaker: str = ""
-    held_out: bool | None = None
+    side: Side | None = None
 
 
 SOUND_SOURCES: Registry[Callable[[SpeechSettings, Say], list[Recording]]] = Registry(
@@ -57,22 +58,16 @@ def _of_path(path: Path, settings: SpeechSettings, say: Say) -> list[Recording]:
     if path.is_dir():
         tables = sorted(one for one in path.iterdir() if record_kind(one) in _TABLES and one.is_file())
         if tables:
-            return [one for table in tables if _side(table) not in TEST for one in _of_table(table, settings, say)]
-        return _of_files(sorted(one for one in path.rglob("*") if one.suffix.lower() in SOUNDS), path, settings, say)
+            return [one for table in tables for one in _of_table(table, settings, say)]
+        return _of_files(files_below(path, SOUNDS), path, settings, say)
     if not path.exists():
         raise ValueError(f"there is no {path}: name a folder of sounds, a table of them, or a sound")
     return _of_table(path, settings, say) if record_kind(path) in _TABLES else _of_files([path], None, settings, say)
 
 
-def _side(table: Path) -> str:
-    """What a table's name begins with: train, dev …"""
-    return re.split(r"[._-]", table.name.lower())[0]
-
-
 def _of_table(table: Path, settings: SpeechSettings, say: Say) -> list[Recording]:
-    """Its rows; one whose name begins with dev or val is held out where there is such a side at all."""
-    side, rows = _side(table), list(_rows(table, settings))
-    held = True if side in DEV else False if side in TRAIN else None
+    """Its rows, on the side that its name says."""
+    side, rows = side_of(table.name), list(_rows(table, settings))
     advance, found = counted(say, "sounds read", len(rows)), list[Recording]()
     for line, name, text, speaker in rows:
         where = f"{table}, line {line}"
@@ -87,7 +82,7 @@ def _of_table(table: Path, settings: SpeechSettings, say: Say) -> list[Recording
             samples = read_sound(path, rate=settings.rate)
         except ValueError as error:
             raise DamagedFile(f"{where}: {error}") from error
-        found.append(Recording(name, samples, text.strip(), speaker or "", held))
+        found.append(Recording(name, samples, text.strip(), speaker or "", side))
         advance(1)
     return found
 
@@ -109,8 +104,9 @@ def _rows(table: Path, settings: SpeechSettings) -> Iterator[tuple[int, str | No
 def _of_files(files: Sequence[Path], folder: Path | None, settings: SpeechSettings, say: Say) -> list[Recording]:
     advance, found = counted(say, "sounds read", len(files)), list[Recording]()
     for path in files:
-        name = str(path.relative_to(folder)) if folder else str(path)
-        found.append(Recording(name, read_sound(path, rate=settings.rate), said_beside(path)))
+        name = path.relative_to(folder).as_posix() if folder else str(path)
+        side = side_above(name) if folder else None  # its own name says what is said in it
+        found.append(Recording(name, read_sound(path, rate=settings.rate), said_beside(path), side=side))
         advance(1)
     return found
 

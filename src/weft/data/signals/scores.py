@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from weft.data.order import mix
+from weft.data import sides
+from weft.data.names import Side, side_of
 from weft.data.progress import counted
+from weft.data.signals.listing import files_below
 from weft.data.signals.music import read_chorales, read_midi
 from weft.data.signals.notation import Encoding, Notation
 from weft.data.signals.notes import Note, Piece
@@ -18,7 +20,6 @@ from weft.data.signals.pieces import Pieces, shifts
 from weft.data.sources import Say, quiet
 from weft.registry import Registry
 
-TRAIN, DEV, TEST = ("train",), ("dev", "val", "valid", "validation"), ("test",)
 MIDI, ARRAYS = (".mid", ".midi"), (".json", ".json.gz")
 
 
@@ -60,11 +61,11 @@ class MusicSettings:
 
 @dataclass(frozen=True)
 class Named:
-    """A piece. name: what it is called, for people; side: of which set it is, "" where nobody said."""
+    """A piece. name: what it is called; side: of which set it is, None where nobody said."""
 
     name: str
     piece: Piece
-    side: str = ""
+    side: Side | None = None
 
 
 @dataclass(frozen=True)
@@ -89,30 +90,29 @@ def prepare_music(settings: MusicSettings, context: int, notation: Notation | No
     """Rows of at most `context` places. notation: the one there is; None: the settings'. ValueError for settings and
     files that give none, naming the piece that cannot be written."""
     settings.check()
-    notation, notices = notation or settings.notation(), list[str]()
+    notation = notation or settings.notation()
     found = MUSIC_SOURCES.get(settings.source)(settings, say)
-    if left := [one for one in found if one.side in TEST]:
-        notices.append(f"{len(left):,} pieces are left out, {left[0].name} say: by its name that is of a test set")
-        found = [one for one in found if one.side not in TEST]
-    held = [one.side in DEV for one in found]
-    if not any(held):
-        held = [mix(settings.seed, number) >> 11 < settings.held_out * 2**53 for number in range(len(found))]
-    if all(held) or not any(held):
-        raise ValueError(
-            f"of {len(held):,} pieces {sum(held):,} are held out: some are to be trained on, and some are not; give "
-            f"more, or set data.held_out={settings.held_out} so"
-        )
+    used, notices = sides.without_tests([one.name for one in found], [one.side for one in found], "pieces")
+    found = [found[at] for at in np.flatnonzero(used)]
+    held = held_out(found, settings)
+    sides.check_both(held, settings.held_out, "pieces")
     ids = written(found, notation)
     pieces = [notation.fitted(one.piece) for one, out in zip(found, held, strict=True) if not out]
     moves = shifts(pieces, down=settings.down, up=settings.up)
     learned, kept = ([row for row, out in zip(ids, held, strict=True) if out == side] for side in (False, True))
     train = Pieces(learned, notation, context, shifts=moves, seed=settings.seed)
     say(f"{len(learned):,} pieces to train on, {len(kept):,} held out, written as {settings.encoding}")
-    digest = hashlib.sha256(repr((notation, moves, held, settings.seed)).encode())
+    digest = hashlib.sha256(repr((notation, moves, held.tolist(), settings.seed)).encode())
     for row in ids:
         digest.update(row.tobytes())
     steps = sum(one.piece.steps for one, out in zip(found, held, strict=True) if out)
-    return Music(train, Pieces(kept, notation, context), notation, steps, digest.hexdigest(), tuple(notices))
+    return Music(train, Pieces(kept, notation, context), notation, steps, digest.hexdigest(), notices)
+
+
+def held_out(found: Sequence[Named], settings: MusicSettings) -> np.ndarray:
+    """Which pieces are held out, bool [N], see `sides.held_out`."""
+    names, said = [one.name for one in found], [one.side for one in found]
+    return sides.held_out(names, said, settings.held_out, settings.seed)
 
 
 def written(pieces: Iterable[Named], notation: Notation) -> list[np.ndarray]:
@@ -128,20 +128,20 @@ def written(pieces: Iterable[Named], notation: Notation) -> list[np.ndarray]:
 
 def read_pieces(path: Path, notation: Notation, *, say: Say = quiet) -> list[Named]:
     """The pieces in a file of chorales, a MIDI file, or a folder of either, in the order of their names; of a folder
-    all MIDI files in it and below, the first folder of whose path says the side. ValueError where there
-    is none, and naming a file that is damaged."""
+    all MIDI files in it and below. A part's name says its side, and so does a file's, or a folder's inside. ValueError
+    where there is none, and naming a file that is damaged."""
     if path.name.lower().endswith(ARRAYS):
         parts = read_chorales(path, voices=None if notation.per_quarter == 1 else notation.voices)
         return [
-            Named(f"{path.name}, {part}, piece {number}", piece, part.lower())
+            Named(f"{path.name}, {part}, piece {number}", piece, side_of(part))
             for part, pieces in parts.items()
             for number, piece in enumerate(pieces, 1)
         ]
     if not path.is_dir():
         if path.suffix.lower() not in MIDI:
             raise ValueError(f"{path} is no music: {', '.join((*MIDI, *ARRAYS))} and folders of them are")
-        return [Named(str(path), read_midi(path, per_quarter=notation.per_quarter))]
-    files = sorted(found for found in path.rglob("*") if found.suffix.lower() in MIDI)
+        return [Named(str(path), read_midi(path, per_quarter=notation.per_quarter), side_of(path.name))]
+    files = files_below(path, MIDI)
     if not files:
         arrays = sorted(found for found in path.iterdir() if found.name.lower().endswith(ARRAYS))
         if len(arrays) == 1:
@@ -150,9 +150,8 @@ def read_pieces(path: Path, notation: Notation, *, say: Say = quiet) -> list[Nam
         raise ValueError(f"{path} holds no MIDI files ({', '.join(MIDI)}){several}")
     advance, pieces = counted(say, "read", len(files)), list[Named]()
     for file in files:
-        inside = file.relative_to(path)
-        side = inside.parts[0].lower() if len(inside.parts) > 1 else ""
-        pieces.append(Named(str(inside), read_midi(file, per_quarter=notation.per_quarter), side))
+        inside = file.relative_to(path).as_posix()
+        pieces.append(Named(inside, read_midi(file, per_quarter=notation.per_quarter), side_of(inside)))
         advance(1)
     return pieces
 

@@ -11,7 +11,11 @@ class SoundAugment:
 
     speed: it is played up to so much faster or slower, 0.1 by a tenth, and heard higher or lower by as much (Ko et al.
     2015). volume: louder or softer by up to so many decibels. noise: the share of sounds that white noise is added to,
-    5 to 30 dB below them. warp: frequencies are stretched or pressed by up to so much, as by a shorter or longer throat
+    5 to 30 dB below them. tilt: each frequency is louder or softer by a normal number of decibels with this deviation,
+    smoothly from one to the next, as through another microphone. blend: the share of sounds whose frames are mixed, in
+    any proportion, with those of another that says the same, stretched to as many: a voice between two (Zhang et al.
+    2018, of equal labels).
+    warp: frequencies are stretched or pressed by up to so much, as by a shorter or longer throat
     (Jaitly and Hinton 2013, over the bands of hearing). SpecAugment (Park et al. 2019, §2, without time warping):
     bands: so many stretches of up to `band` neighbouring bands become the sound's mean, spans: so many stretches of up
     to `span` frames, and of at most `share` of all of them.
@@ -20,6 +24,8 @@ class SoundAugment:
     speed: float = 0.0
     volume: float = 0.0
     noise: float = 0.0
+    tilt: float = 0.0
+    blend: float = 0.0
     warp: float = 0.0
     bands: int = 0
     band: int = 8
@@ -29,11 +35,11 @@ class SoundAugment:
 
     def check(self) -> None:
         """ValueError, naming the setting, for what can be none."""
-        for name in ("speed", "noise", "warp", "share"):
+        for name in ("speed", "noise", "blend", "warp", "share"):
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise ValueError(f"data.augment.{name}={value}, but it is a share: from 0 to 1")
-        for name in ("volume", "bands", "band", "spans", "span"):
+        for name in ("volume", "tilt", "bands", "band", "spans", "span"):
             if getattr(self, name) < 0:
                 raise ValueError(f"data.augment.{name}={getattr(self, name)}, but it is at least 0")
 
@@ -55,6 +61,7 @@ class SpeechSettings:
     window: float = 0.025  # seconds that a frame hears
     step: float = 0.01  # from one frame to the next
     normalise: bool = False  # each band of a sound has mean 0, and all together variance 1
+    even: float = 1.0  # then so much of what is taken away is each band's own mean, the rest that of all bands
     join: int = 1  # so many sounds of one speaker at the most, one after the other, are one
     gap: float = 0.3  # the longest silence between two of them, in seconds
     alike: int = 0  # so many of about one length follow one another, so that a step has little padding; 0: none do
@@ -74,3 +81,8 @@ class SpeechSettings:
                 "shorter than a step"
             )
         self.augment.check()
+        if self.augment.blend and self.join > 1:
+            raise ValueError(
+                f"data.augment.blend={self.augment.blend} with data.join={self.join}: where several are joined, no "
+                "other says the same at the same time; set one of them"
+            )

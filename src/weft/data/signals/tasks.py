@@ -10,12 +10,16 @@ import numpy as np
 from weft.data.labelled import read_columns
 from weft.data.labelled.columns import Row
 from weft.data.made import sentences
+from weft.data.names import Side, side_of
 from weft.data.records import NoColumn, record_kind
-from weft.data.signals.emoji import drawn, held_back, is_emoji, read_emoji
+from weft.data.sides import by_name, check_both, without_tests
+from weft.data.sides import held_out as by_files
+from weft.data.signals.emoji import held_back, is_emoji, read_emoji
+from weft.data.signals.listing import files_below
 from weft.data.signals.made import SHAPES, made_pictures
 from weft.data.signals.pictures import Patches
-from weft.data.signals.prepare import DEV, ENDINGS
-from weft.data.signals.questions import NEEDS, Asked, class_pictures, made, of_kinds, of_path
+from weft.data.signals.prepare import ENDINGS
+from weft.data.signals.questions import NEEDS, Asked, class_pictures, held_out, made, of_kinds, of_path
 from weft.data.signals.task_samples import Samples, TaskSettings, called, labelled
 from weft.data.sources import Say, quiet
 from weft.models.unified import Task
@@ -44,11 +48,7 @@ def read_tasks(
         say(f"data.weights says how often {', '.join(unread)} is read, and no data are of it: {', '.join(there)}")
     found = [samples for samples in found if not settings.tasks or samples.name in settings.tasks]
     for samples in found:
-        if samples.held.all() or not samples.held.any():
-            raise ValueError(
-                f"the task {samples.name!r} has {len(samples.held):,} samples, {int(samples.held.sum()):,} of them "
-                f"held out: some are to be trained on, and some are not; set data.held_out={settings.held_out} so"
-            )
+        check_both(samples.held, settings.held_out, f"samples of the task {samples.name!r}")
     return found
 
 
@@ -88,7 +88,7 @@ def samples_of(
     `of_path` reads them, each answer a class. What the task reads decides; without a task, what is there."""
     reads = guessed(path) if task is None else task.reads
     if reads == "text":
-        found = of_texts(name, path, settings)
+        found = of_texts(name, path, settings, say)
     elif reads == "both":
         kinds = settings.kinds if path.is_dir() else ()  # of a file, whatever it asks
         asked = of_kinds(of_path(path, settings.questions, processor, say), kinds)
@@ -101,11 +101,8 @@ def samples_of(
     else:
         classes = class_pictures(path, processor, say)
         words = tuple(classes.classes[label] for label in classes.labels)
-        names = tuple(f"{path.name}#{number}" for number in range(len(words)))
-        held = classes.held_out
-        if held is None:
-            held = np.array([drawn(one, settings.seed) < settings.held_out for one in names])
-        found = labelled(name, names, words, held, pixels=classes.signals)
+        held = classes.held(settings.held_out, settings.seed)
+        found = labelled(name, classes.names, words, held, pixels=classes.signals)
     return found if task is None else called(found, task.names)
 
 
@@ -113,7 +110,7 @@ def guessed(path: Path) -> str:
     """What the samples at a path are: of a folder pictures, where there are any; of a file questions about pictures,
     where it has the columns, else texts."""
     if path.is_dir():
-        seen = any(file.suffix.lower() in ENDINGS or "-idx3-" in file.name for file in path.rglob("*"))
+        seen = bool(files_below(path, ENDINGS)) or any(path.glob("*-idx3-*"))
         return "image" if seen or is_emoji(path) else "text"
     try:
         next(iter(read_columns(path, NEEDS)))
@@ -122,31 +119,30 @@ def guessed(path: Path) -> str:
     return "both"
 
 
-def of_texts(name: str, path: Path, settings: TaskSettings) -> Samples:
+def of_texts(name: str, path: Path, settings: TaskSettings, say: Say = quiet) -> Samples:
     """Texts with a class each. ValueError and DamagedFile name file and line."""
     files = [path]
     if path.is_dir():
-        files = sorted(file for file in path.iterdir() if record_kind(file) and side_of(file) is not None)
+        files = sorted(file for file in path.iterdir() if record_kind(file) and side_of(file.name) is not None)
         if not files:
             raise ValueError(f"{path} holds no texts of a task: files train.tsv and dev.tsv (.csv, .jsonl, also .gz)")
-    texts, words, held = list[str](), list[str | None](), list[bool]()
+        names = [file.name for file in files]
+        used, notices = without_tests(names, list(map(side_of, names)), "files of texts")
+        files = [files[at] for at in np.flatnonzero(used)]
+        for text in notices:
+            say(text)
+    texts, words, sides = list[str](), list[str | None](), list[Side | None]()
     for file in files:
-        rows, side = text_rows(file), side_of(file)
-        for row in rows:
+        side = side_of(file.name)
+        for row in text_rows(file):
             text, label = row.values[0], row.values[1] if len(row.values) > 1 else None
             if not isinstance(text, str) or not text.strip():
                 raise ValueError(f"{row.where}: there is no text: mend the line, or leave it out")
             texts.append(text)
             words.append(None if label is None else str(label))
-            held.append(drawn(text, settings.seed) < settings.held_out if side is None else side)
-    names = tuple(map(str, range(len(texts))))
-    return labelled(name, names, words, np.array(held), texts=tuple(texts))
-
-
-def side_of(path: Path) -> bool | None:
-    """Whether a file is held out, by its name; None where it says nothing of it."""
-    side = path.name.split(".")[0]
-    return True if side in DEV else False if side == "train" else None
+            sides.append(None if side == Side.LEFT_OUT else side)  # one that a person names is what is meant
+    held = by_files(texts, sides, settings.held_out, settings.seed)
+    return labelled(name, tuple(map(str, range(len(texts)))), words, held, texts=tuple(texts))
 
 
 def text_rows(path: Path) -> list[Row]:
@@ -159,17 +155,22 @@ def text_rows(path: Path) -> list[Row]:
     if record_kind(path) not in (".tsv", ".csv"):
         raise last
     try:
-        return list(read_columns(path, ("1", "2"), header=False))
+        rows = list(read_columns(path, ("1", "2"), header=False))
     except NoColumn:
         return list(read_columns(path, ("1",), header=False))
+    labels = [row.values[1] for row in rows]
+    if len(set(labels[1:])) < len(labels) - 1 and labels[0] not in labels[1:]:
+        raise ValueError(
+            f"{path}: the first line, {rows[0].values[0]!r} and {labels[0]!r}, looks like a header of other columns, "
+            "for no other line has such a label: call them text and label, or take the line out"
+        )
+    return rows
 
 
 def of_questions(name: str, asked: Asked, settings: TaskSettings) -> Samples:
     """Questions about pictures, of which each answer is a class."""
-    held = asked.held
+    held = held_out(asked, settings.held_out, settings.seed)
     picture = np.array([question.picture for question in asked.questions])
-    if held is None:
-        held = np.array([drawn(one, settings.seed) < settings.held_out for one in asked.names])[picture]
     return labelled(
         name,
         [asked.names[number] for number in picture],
@@ -185,13 +186,13 @@ def made_tasks(settings: TaskSettings, known: Mapping[str, Task], processor: Pat
     """A task of each kind, made on the spot: which shape, what is answered, whether a sentence has the moon in it."""
     pixels, labels = made_pictures(120, processor.image, processor.channels, settings.seed)
     names = tuple(map(str, range(len(labels))))
-    held = np.array([drawn(one, settings.seed) < 0.2 for one in names])
+    held = by_name(names, 0.2, settings.seed)
     shape = labelled("shape", names, [SHAPES[label] for label in labels], held, pixels=pixels)
     answer = of_questions("answer", made(settings.questions, processor, say), settings)
     texts = tuple(sentences(200, settings.seed))
     words = ["moon" if "moon" in text or "child" in text else "other" for text in texts]
-    held = np.array([drawn(str(number), settings.seed) < 0.2 for number in range(len(texts))])
-    moon = labelled("moon", tuple(map(str, range(len(texts)))), words, held, texts=texts)
+    names = tuple(map(str, range(len(texts))))
+    moon = labelled("moon", names, words, by_name(names, 0.2, settings.seed), texts=texts)
     return [shape, answer, moon]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from weft.data.names import Side
 from weft.data.signals.digits import NAMES
 from weft.data.signals.recordings import SOUND_SOURCES, Recording
 from weft.data.signals.speech import SpeechSettings
@@ -21,8 +22,8 @@ def made_sounds(settings: SpeechSettings, say: Say = quiet) -> list[Recording]:
             for take in range(TAKES):
                 hertz = 200.0 * 1.3**digit * 1.05**place
                 samples = tone(hertz, draw.uniform(0.2, 0.3), settings.rate, draw)
-                held = None if settings.held_out_speaker else take == 0
-                found.append(Recording(f"{digit}_{speaker}_{take}.wav", samples, name, speaker, held))
+                side = Side.TRAIN if take else Side.HELD_OUT
+                found.append(Recording(f"{digit}_{speaker}_{take}.wav", samples, name, speaker, side))
     return found
 
 

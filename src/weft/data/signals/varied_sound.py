@@ -10,6 +10,7 @@ import numpy as np
 from weft.data.signals.speech import SoundAugment
 
 _LOUDEST, _SOFTEST = 5.0, 30.0  # decibels that noise lies below a sound
+_BENDS = 6  # frequencies, evenly spread, between which a microphone's curve is straight
 
 
 def speed_of(augment: SoundAugment, draw: np.random.Generator) -> float:
@@ -45,15 +46,37 @@ def _quick() -> list[int]:
 
 
 def varied_sound(samples: np.ndarray, augment: SoundAugment, draw: np.random.Generator) -> np.ndarray:
-    """A sound fp32 [samples] at another volume and in noise; the same draws give the same sound."""
+    """A sound fp32 [samples] at another volume, through another microphone and in noise; the same draws give the same
+    sound."""
     if augment.volume:
         samples = samples * np.float32(10 ** (draw.uniform(-augment.volume, augment.volume) / 20))
+    if augment.tilt:
+        samples = tilted(samples, augment.tilt * draw.standard_normal(_BENDS))
     if augment.noise and draw.random() < augment.noise:
         below = draw.uniform(_LOUDEST, _SOFTEST)
         power = float(np.mean(np.square(samples, dtype=np.float64)))
         level = (power * 10 ** (-below / 10)) ** 0.5
         samples = samples + np.float32(level) * draw.standard_normal(len(samples), np.float32)
     return samples
+
+
+def tilted(samples: np.ndarray, decibels: np.ndarray) -> np.ndarray:
+    """A sound fp32 [samples] whose frequencies are louder by so many decibels, which are given from the lowest to the
+    highest, evenly spread, and lie on straight lines between."""
+    known = _quick()
+    size = known[min(bisect_left(known, len(samples)), len(known) - 1)]
+    spectrum = np.fft.rfft(samples, max(size, len(samples)))
+    curve = np.interp(np.linspace(0, len(decibels) - 1, len(spectrum)), np.arange(len(decibels)), decibels)
+    return np.fft.irfft(spectrum * 10 ** (curve / 20), max(size, len(samples)))[: len(samples)].astype(np.float32)
+
+
+def blended(frames: np.ndarray, other: np.ndarray, share: float) -> np.ndarray:
+    """Frames [T, bands] of which a share is the other's [S, bands], stretched to as many."""
+    at = np.linspace(0, len(other) - 1, len(frames))
+    below = np.minimum(at.astype(np.int64), max(0, len(other) - 2))
+    part = (at - below).astype(np.float32)[:, None]
+    stretched = other[below] * (1 - part) + other[np.minimum(below + 1, len(other) - 1)] * part
+    return frames + np.float32(share) * (stretched - frames)
 
 
 def varied_frames(frames: np.ndarray, augment: SoundAugment, draw: np.random.Generator) -> np.ndarray:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from weft.data.captions import CaptionSettings, open_captions, read_images, read_lines
 from weft.data.records import record_kind
+from weft.data.sides import asked as asked_of
 from weft.data.sources import Say, quiet
 from weft.evaluate import Interval
 from weft.evaluate.intervals import Bootstrap
@@ -19,7 +20,7 @@ from weft.evaluate.retrieval import classified, recalls, scored
 from weft.files import write_bytes
 from weft.hub import Model, load
 from weft.hub.matching import image_vectors, patches_of, text_vectors, towers_of
-from weft.recipes.folder import data_settings
+from weft.recipes.folder import data_settings, own_data
 from weft.recipes.modalities.caption_feed import read_known
 from weft.recipes.predicted import Predicted
 from weft.training.world import place
@@ -43,14 +44,14 @@ def predict_captions(
 
     data: a picture, a folder of them, an array (.npy), or a table of captions, whose texts are then what is chosen
     from. choices: a file of texts, one a line, to choose from in place of the captions that the run knew. labelled:
-    data are captions as they are trained on, and recalls among them are computed. ValueError or DamagedFile names what
-    is wrong.
+    data are captions as they are trained on, and recalls among them are computed, of those that the run was trained on
+    among what it held out. ValueError or DamagedFile names what is wrong.
     """
     model = load(folder, device=device if device != "auto" else place("auto"))
     classes, known = read_known(folder)
-    own = list[str]()
+    own, apart = list[str](), False
     if labelled or record_kind(data) is not None:
-        names, pixels, own = _captions(model, folder, data, say)
+        names, pixels, own, apart = _captions(model, folder, data, say, labelled=labelled)
     else:
         names, pixels = read_images(data, patches_of(model), say)
     texts = list(dict.fromkeys(read_lines(choices) if choices is not None else own or known))
@@ -63,7 +64,7 @@ def predict_captions(
     if not labelled:
         return Predicted(len(names), None, None)
     score, interval = _score(images, text_vectors(model, own), own)
-    return Predicted(len(names), score, interval)
+    return Predicted(len(names), score, interval, apart=apart)
 
 
 def embed_captions(
@@ -78,16 +79,21 @@ def embed_captions(
     return names, image_vectors(model, pixels).numpy()
 
 
-def _captions(model: Model, folder: Path, data: Path, say: Say) -> tuple[tuple[str, ...], np.ndarray, list[str]]:
-    """Names, pictures and texts of captions, read as the model's run read its own."""
+def _captions(
+    model: Model, folder: Path, data: Path, say: Say, *, labelled: bool
+) -> tuple[tuple[str, ...], np.ndarray, list[str], bool]:
+    """Names, pictures and texts of captions, read as the model's run read its own, and whether they are those alone
+    that it held out, as they are where it was trained on them and they are labelled."""
     was = data_settings(folder)
     usual = was if isinstance(was, CaptionSettings) else CaptionSettings()
     asked = CaptionSettings(
         paths=(str(data),), image_column=usual.image_column, text_column=usual.text_column, pictures=usual.pictures
     )
-    found = open_captions(asked, patches_of(model), say)
+    found, own = open_captions(asked, patches_of(model), say), labelled and own_data(folder, data) is not None
+    if own:
+        found = found.only(asked_of(found.held(usual), "captions", say))
     names = tuple(row.get(asked.image_column, text) for row, text in zip(found.rows, found.texts, strict=True))
-    return names, found.signals, list(found.texts)
+    return names, found.signals, list(found.texts), own
 
 
 def _score(images: Tensor, texts: Tensor, own: Sequence[str]) -> tuple[Score, Interval]:

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from weft.data.captions import CaptionSettings, prepare_captions
-from weft.data.signals import PROCESSOR, Patches, read_processor
+from weft.data.signals import PROCESSOR, Patches
 from weft.data.sources import Say, quiet
 from weft.evaluate import check
 from weft.hub import read_language
 from weft.hub.folder import TOKENIZER
+from weft.hub.preprocessor import reads_of
 from weft.models import Blueprint
 from weft.models.signals import Beside
 from weft.recipes.folder import Existing
@@ -32,14 +33,13 @@ class WithCaptions(Modality):
     settings = CaptionSettings
     made = "made_captions"
     called = "captions"
-    apart = False
     keeps = (PROCESSOR, TOKENIZER)
     fixed = ("tokenizer", "vocab")
 
     def open(self, recipe: Recipe, found: Existing | None, out: Path, say: Say) -> CaptionFeed:
         """See `prepare_captions`."""
         where = recipe.begin if found is None else out
-        known = None if where is None else read_processor(where)
+        known = None if where is None else reads_of(where)
         language = None if where is None else read_language(where) if found is None else found.language
         config, processor = recipe.model.config.image.config, None if known is None else known.processor
         if processor is not None and not isinstance(processor, Patches):

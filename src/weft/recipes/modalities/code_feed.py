@@ -22,6 +22,7 @@ from weft.models import Blueprint
 from weft.models.coding import Coder
 from weft.recipes.feed import Told
 from weft.recipes.folder import QUANTISER, Existing
+from weft.recipes.modalities.known_classes import check_classes, known_classes
 from weft.recipes.modalities.signal_feed import SignalFeed
 from weft.recipes.recipe import Recipe
 from weft.training.watch import Watcher
@@ -118,7 +119,9 @@ def open_codes(recipe: Recipe, found: Existing | None, out: Path, say: Say) -> C
     where = recipe.begin if found is None else out
     quantiser = open_quantiser(settings.quantiser if where is None else str(where / QUANTISER))
     pictures = SignalSettings(settings.source, settings.paths, settings.held_out, settings.seed)
-    signals = prepare_signals(pictures, quantiser.blueprint.config, quantiser.processor, say)
+    names = () if where is None else known_classes(where)
+    signals = prepare_signals(pictures, quantiser.blueprint.config, quantiser.processor, say, names=names)
+    check_classes(signals.classes, names, where)
     processor, count = signals.processor, quantiser.module.codes
     assert isinstance(processor, Patches)
     seen, labels = signals.train.signals, signals.train.labels

@@ -9,12 +9,13 @@ import torch
 from torch import nn
 
 from weft.data.progress import counted
-from weft.data.signals import PROCESSOR, Patches, read_processor
+from weft.data.signals import PROCESSOR, Patches
 from weft.data.signals.codes import MADE, CodeSettings
 from weft.data.sources import Say, quiet
 from weft.generate import Sampling, generate, row_seeds
 from weft.hub import load
 from weft.hub.folder import CONFIG
+from weft.hub.preprocessor import reads_of
 from weft.hub.weights import WEIGHTS
 from weft.models.coding import Coder
 from weft.nn import Decoder, LMHead
@@ -68,7 +69,7 @@ def drawn_by_codes(
     """Pictures, uint8 [N, image, image, channels], and the class that each was to be of. ValueError for a class that
     the model does not know, and for a folder without the model that paints codes."""
     where = device if device != "auto" else place("auto")
-    reads, model = read_processor(folder), load(folder, device=where)
+    reads, model = reads_of(folder), load(folder, device=where)
     if reads is None or not isinstance(reads.processor, Patches) or not (folder / QUANTISER).is_dir():
         raise ValueError(f"{folder} has no {QUANTISER}/ beside its weights, which would paint what it draws")
     quantiser = open_quantiser(str(folder / QUANTISER), where).module

@@ -13,12 +13,13 @@ from weft.batch import Tokenizer
 from weft.data.captions import rows_of
 from weft.data.drawings import DrawingSettings, prepare_drawings
 from weft.data.progress import counted
-from weft.data.signals import PROCESSOR, Patches, read_processor
+from weft.data.signals import PROCESSOR, Patches
 from weft.data.sources import Say, quiet
 from weft.evaluate import check
 from weft.generate import Denoising, denoise, row_seeds
 from weft.hub import load, read_language
 from weft.hub.folder import TOKENIZER
+from weft.hub.preprocessor import reads_of
 from weft.models.diffusing import Denoiser
 from weft.nn import Layout
 from weft.recipes.folder import Existing
@@ -50,7 +51,7 @@ class WithDrawings(Draws):
     def open(self, recipe: Recipe, found: Existing | None, out: Path, say: Say) -> DrawingFeed:
         """See `prepare_drawings`."""
         where = recipe.begin if found is None else out
-        known = None if where is None else read_processor(where)
+        known = None if where is None else reads_of(where)
         made = None if known is None else known.processor
         assert made is None or isinstance(made, Patches), "its run read pictures"
         language = None if where is None else read_language(where) if found is None else found.language

@@ -10,12 +10,15 @@ import numpy as np
 import torch
 
 from weft.data.progress import counted
-from weft.data.signals import Steps
-from weft.data.signals.episodes import Episode, read_episodes
+from weft.data.sides import asked_of_part, held_out
+from weft.data.signals import EpisodeSettings, Steps
+from weft.data.signals.control import named
+from weft.data.signals.episodes import Episode
 from weft.data.sources import Say, quiet
 from weft.evaluate import METRICS, Score
 from weft.files import write_bytes
 from weft.hub import Model, load
+from weft.recipes.folder import own_data
 from weft.recipes.predicted import Predicted
 from weft.recipes.rollouts import next_actions, reader_of, scores
 from weft.training.world import place
@@ -32,23 +35,36 @@ def predict_episodes(
     device: str = "auto",
     say: Say = quiet,
 ) -> Predicted:
-    """Write one JSON object for each episode of a file: the action at its last state, by the return that is asked of it
-    (where it says none: the highest the model was trained to be asked) less what it has earned so far.
+    """Write one JSON object for each episode of a file or folder: the action at its last state, by the return that is
+    asked of it (where it says none: the highest the model was trained to be asked) less what it has earned so far.
 
     out: None writes nothing. labelled: what was done is known of every step, and it is scored: told from the return
-    that came, as the share of actions that are right, or the mean squared error of their numbers. ValueError or
-    DamagedFile names what is wrong.
+    that came, as the share of actions that are right, or the mean squared error of their numbers; of episodes that the
+    model was trained on those that were held out. ValueError or DamagedFile names what is wrong.
     """
     model = load(folder, device=device if device != "auto" else place("auto"))
     processor, path = reader_of(model, folder), Path(data)
-    episodes = read_episodes(path)
+    own = own_data(Path(folder), path) if labelled else None
+    if own is None:
+        episodes, apart = [episode for *_, episode in named(path)], False
+    else:
+        episodes, apart = _own(*own, say)
     for number, episode in enumerate(episodes):
         _fits(processor, episode, f"{path}, episode {number}")
     if out is not None:
         lines = [_next(model, processor, episode, number, str(path)) for number, episode in enumerate(episodes)]
         write_bytes(Path(out), "".join(json.dumps(line) + "\n" for line in lines).encode())
     score = _score(model, processor, episodes, str(path), say) if labelled else None
-    return Predicted(len(episodes), score, None)
+    return Predicted(len(episodes), score, None, apart=apart)
+
+
+def _own(settings: EpisodeSettings, number: int, say: Say) -> tuple[list[Episode], bool]:
+    """Those of one of a run's paths that it held out, and whether there are any; all where there are none."""
+    parts = [named(Path(path)) for path in settings.paths]
+    names, sides, _ = zip(*(one for part in parts for one in part), strict=True)
+    held = held_out(names, sides, settings.held_out, settings.seed)
+    found, apart = asked_of_part(held, parts, number, "episodes", say)
+    return [episode for *_, episode in found], apart
 
 
 def _fits(processor: Steps, episode: Episode, where: str) -> None:

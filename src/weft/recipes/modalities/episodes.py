@@ -6,9 +6,10 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from weft.data.signals import EpisodeSettings, Steps, prepare_episodes, read_processor
+from weft.data.signals import EpisodeSettings, Steps, prepare_episodes
 from weft.data.sources import Say, quiet
 from weft.evaluate import check
+from weft.hub.preprocessor import reads_of
 from weft.models import FAMILIES, Blueprint
 from weft.recipes.feed import Told
 from weft.recipes.folder import Existing, data_settings
@@ -29,21 +30,22 @@ class Episodes(Modality):
     made = "made_episodes"
     called = "episodes"
     fixed = ("window", "returns")
-    apart = False
 
     def open(self, recipe: Recipe, found: Existing | None, out: Path, say: Say) -> EpisodeFeed:
         """See `prepare_episodes`."""
         where = recipe.begin if found is None else out
-        known = None if where is None else read_processor(where)
+        known = None if where is None else reads_of(where)
         processor = None if known is None else known.processor
         assert processor is None or isinstance(processor, Steps), "a run of episodes keeps what reads them"
         control = prepare_episodes(recipe.data, recipe.model.config, processor, say)
+        for text in control.notices:
+            say(text)
         blueprint = fitted(recipe.model, control.processor, keeps=recipe.begin is not None)
         objective = recipe.minimised
         held_out = objective.turn_signals(control.held_out, 0)
         check(held_out, objective)
         train = objective.turn_signals(control.train, recipe.train.seed)
-        return EpisodeFeed(recipe, blueprint, train, held_out, (), control)
+        return EpisodeFeed(recipe, blueprint, train, held_out, control.notices, control)
 
     def usual(self, model: Blueprint) -> Usual:
         """Short rows: which kernel is fastest on them needs no measuring."""

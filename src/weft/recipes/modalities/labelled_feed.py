@@ -21,6 +21,7 @@ class LabelledFeed(SignalFeed):
     """Rows of vectors, with a class each where they have any."""
 
     signals: Signals
+    anew: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from weft.data.signals import PROCESSOR, read_processor
+from weft.data.signals import PROCESSOR
 from weft.data.signals.notation import Notation
 from weft.data.signals.scores import MusicSettings, prepare_music
 from weft.data.sources import Say, quiet
 from weft.evaluate import check
 from weft.files import DamagedFile
+from weft.hub.preprocessor import reads_of
 from weft.models import Blueprint
 from weft.nn import Decoder
 from weft.recipes.folder import Existing
@@ -65,7 +66,7 @@ class Music(Modality):
         self, folder: Path, data: Path, out: Path | None, *, labelled: bool, device: str = "auto", say: Say = quiet
     ) -> Predicted:
         """How likely the model finds each piece."""
-        return predict_music(folder, data, out, device=device, say=say)
+        return predict_music(folder, data, out, labelled=labelled, device=device, say=say)
 
     def written(self, asked: Drawn, out: Path) -> tuple[Path, ...]:
         """A file for each piece."""
@@ -79,7 +80,7 @@ class Music(Modality):
 
 def notation_of(folder: Path) -> Notation:
     """How the model in a folder writes music. ValueError where nothing says it, or it is of other signals."""
-    known = read_processor(folder)
+    known = reads_of(folder)
     if known is None:
         raise DamagedFile(f"{folder} has no {PROCESSOR}, so its weights say nothing of any music")
     if not isinstance(known.processor, Notation):

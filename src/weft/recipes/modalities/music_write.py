@@ -10,14 +10,16 @@ import numpy as np
 import torch
 
 from weft.batch import IGNORED
+from weft.data.names import Side
 from weft.data.order import places
 from weft.data.progress import counted
+from weft.data.sides import asked_of_part
 from weft.data.signals.music import write_midi
 from weft.data.signals.notation import Notation
 from weft.data.signals.notes import END, Piece
 from weft.data.signals.pieces import Pieces
 from weft.data.signals.roll import draw_roll
-from weft.data.signals.scores import MIDI, TRAIN, Named, read_pieces, written
+from weft.data.signals.scores import MIDI, MusicSettings, Named, held_out, read_pieces, written
 from weft.data.sources import Say, quiet
 from weft.evaluate import Bootstrap
 from weft.files import write_bytes
@@ -25,6 +27,7 @@ from weft.generate import Sampling, decode, row_seeds
 from weft.hub import Model, load
 from weft.nn import Decoder
 from weft.objectives import layout
+from weft.recipes.folder import own_data
 from weft.recipes.modalities.music_feed import scores
 from weft.recipes.modality import Drawn
 from weft.recipes.predicted import Predicted
@@ -97,19 +100,29 @@ class Likely(NamedTuple):
 
 
 def predict_music(
-    folder: Path | str, data: Path | str, out: Path | str | None, *, device: str = "auto", say: Say = quiet
+    folder: Path | str,
+    data: Path | str,
+    out: Path | str | None,
+    *,
+    labelled: bool = True,
+    device: str = "auto",
+    say: Say = quiet,
 ) -> Predicted:
     """Write one JSON object for each piece: its name, its events and steps, -log p of all of it, and by the event.
 
-    data: a file of chorales, of which a part called train is left out where there are others; a MIDI file; a folder.
-    The score is -log p by the event over all of them, its interval over pieces. ValueError or DamagedFile names what is
-    wrong.
+    data: a file of chorales, a MIDI file, a folder. labelled: of those that the model was trained on, what was held out
+    alone; of others a part called train is left out where there are others. The score is -log p by the event over all
+    of them, its interval over pieces. ValueError or DamagedFile names what is wrong.
     """
     model, module, notation = opened(folder, device)
-    found = read_pieces(Path(data), notation, say=say)
-    if len({one.side in TRAIN for one in found}) > 1:
-        found = [one for one in found if one.side not in TRAIN]
-        say(f"of {data} the part to train on is left out: {len(found):,} pieces are scored")
+    own, apart = own_data(Path(folder), Path(data)) if labelled else None, False
+    if own is not None:
+        found, apart = _own(*own, notation, say)
+    else:
+        found = read_pieces(Path(data), notation, say=say)
+        if labelled and len({one.side == Side.TRAIN for one in found}) > 1:
+            found = [one for one in found if one.side != Side.TRAIN]
+            say(f"of {data} the part to train on is left out: {len(found):,} pieces are scored")
     likely = likelihoods(module, found, notation, model.config.context, say)
     if out is not None:
         lines = [
@@ -129,7 +142,15 @@ def predict_music(
     def mean(at: np.ndarray) -> float:
         return float(likely.nats[at].sum() / likely.events[at].sum())
 
-    return Predicted(len(found), score, Bootstrap().corpus(mean, len(found)) if several else None, (beside,))
+    interval = Bootstrap().corpus(mean, len(found)) if several else None
+    return Predicted(len(found), score, interval, (beside,), apart=apart)
+
+
+def _own(settings: MusicSettings, number: int, notation: Notation, say: Say) -> tuple[list[Named], bool]:
+    """Those of one of a run's paths that it held out, and whether there are any; all where there are none."""
+    parts = [read_pieces(Path(path), notation, say=say) for path in settings.paths]
+    held = held_out([one for part in parts for one in part], settings)
+    return asked_of_part(held, parts, number, "pieces", say)
 
 
 def likelihoods(module: Decoder, pieces: list[Named], notation: Notation, context: int, say: Say = quiet) -> Likely:

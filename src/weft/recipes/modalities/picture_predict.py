@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from weft.data.names import Side
 from weft.data.progress import counted
+from weft.data.sides import asked, held_out
 from weft.data.signals import Patches
-from weft.data.signals.given import given_pictures
+from weft.data.signals.given import given_pictures, untrained
 from weft.data.sources import Say, quiet
 from weft.evaluate import METRICS
 from weft.files import write_bytes
 from weft.hub import Model
 from weft.nn import Encoder
+from weft.recipes.folder import own_data
 from weft.recipes.modalities.judge import opened
 from weft.recipes.predicted import Predicted
 
@@ -35,17 +38,19 @@ def predict_signals(
     """Write one JSON object for each picture: its name, its likeliest class, the probabilities of the five likeliest.
 
     data: a picture, a folder of them, or an idx file. out: None writes nothing. labelled: the pictures say what they
-    are (see `given_pictures`), and the accuracy is computed. ValueError or DamagedFile names what is wrong.
+    are (see `given_pictures`), and the accuracy is computed, of those that the model was trained on of what was held
+    out alone. ValueError or DamagedFile names what is wrong.
     """
     model, processor, classes = opened(folder, device)
 
     def ask(signals: np.ndarray) -> np.ndarray:
         return probabilities(model, signals, processor, say)
 
-    return answered(data, out, processor, classes, ask, labelled=labelled, say=say)
+    return answered(folder, data, out, processor, classes, ask, labelled=labelled, say=say)
 
 
 def answered(
+    folder: Path | str,
     data: Path | str,
     out: Path | str | None,
     processor: Patches,
@@ -57,8 +62,15 @@ def answered(
 ) -> Predicted:
     """What `predict_signals` writes, of whoever is asked. ask: pictures uint8 [N, image, image, channels] ->
     p(class | picture), [N, classes]."""
-    scored = labelled and out is None  # a figure is asked for, and nothing else
-    given = given_pictures(Path(data), processor, classes, say, scored=scored)
+    own = own_data(Path(folder), Path(data)) if labelled else None
+
+    def choose(names: Sequence[str], sides: Sequence[Side | None]) -> Sequence[int] | np.ndarray:
+        if own is not None:
+            return asked(held_out(names, sides, own[0].held_out, own[0].seed), "pictures", say)
+        only = labelled and out is None  # a figure is asked for, and nothing else
+        return untrained(sides, say) if only else range(len(names))
+
+    given = given_pictures(Path(data), processor, classes, say, choose=choose)
     if labelled and (unknown := [n for n, known in zip(given.names, given.classes, strict=True) if known is None]):
         raise ValueError(
             f"nothing says what {len(unknown):,} of {len(given.names):,} pictures are, {unknown[0]} say: put each into "
@@ -75,7 +87,8 @@ def answered(
     if not labelled:
         return Predicted(len(guesses), None, None)
     metric, gold = METRICS.get("accuracy"), [str(name) for name in given.classes]
-    return Predicted(len(guesses), metric.score(guesses, gold), metric.interval(guesses, gold, say))
+    interval = metric.interval(guesses, gold, say)
+    return Predicted(len(guesses), metric.score(guesses, gold), interval, apart=own is not None)
 
 
 def probabilities(model: Model, signals: np.ndarray, processor: Patches, say: Say = quiet) -> np.ndarray:

@@ -11,14 +11,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from weft.data.progress import counted
-from weft.data.signals import Colours, PixelSettings, Signals, prepare_signals, read_processor
+from weft.data.signals import Colours, PixelSettings, Signals, prepare_signals
 from weft.data.signals.pictures import ANY, PictureSizes
 from weft.data.sources import Say, quiet
 from weft.evaluate import check
 from weft.hub import load
+from weft.hub.preprocessor import reads_of
 from weft.nn import Decoder
 from weft.recipes.folder import Existing
 from weft.recipes.modalities.drawn import Draws
+from weft.recipes.modalities.known_classes import check_classes, known_classes
 from weft.recipes.modalities.picture_predict import answered
 from weft.recipes.modalities.pixel_feed import PixelFeed
 from weft.recipes.modalities.pixel_rows import ROWS, PixelRows, nats_by_class, openings, pictures_of
@@ -51,7 +53,10 @@ class Pixels(Draws):
         by_class = data.by_class if known is None else known.by_class
         side = data.image or math.isqrt(max(1, model.context - 1 - by_class))
         fit = partial(_fitted, count=model.vocab - 1, by_class=by_class)
-        signals = prepare_signals(data, PictureSizes(side, 1, data.channels, ANY), known, say, fit)
+        where = recipe.begin if found is None else out
+        names = known_classes(where) if where is not None and by_class else ()
+        signals = prepare_signals(data, PictureSizes(side, 1, data.channels, ANY), known, say, fit, names)
+        check_classes(signals.classes, names, where)
         _fits(signals, model)
         for text in signals.notices:
             say(text)
@@ -86,7 +91,7 @@ class Pixels(Draws):
                 advance(len(some))
             return np.concatenate(parts)
 
-        return answered(data, out, processor.sized, classes, ask, labelled=labelled, say=say)
+        return answered(folder, data, out, processor.sized, classes, ask, labelled=labelled, say=say)
 
     def draw(
         self, folder: Path, asked: Drawn, *, device: str = "auto", say: Say = quiet
@@ -120,7 +125,7 @@ def opened(folder: Path, device: str) -> Writes:
 
 def _known(folder: Path | None) -> Colours | None:
     """What makes the rows of the model that is gone on with; None: it is a new one. ValueError for another kind."""
-    reads = None if folder is None else read_processor(folder)
+    reads = None if folder is None else reads_of(folder)
     if reads is None:
         return None
     if not isinstance(reads.processor, Colours):

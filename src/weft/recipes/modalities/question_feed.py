@@ -10,12 +10,13 @@ import numpy as np
 
 from weft.batch import Tokenizer
 from weft.data import train_tokenizer
-from weft.data.signals import Patches, read_processor, write_processor
+from weft.data.signals import Patches, write_processor
 from weft.data.signals.question_rows import Form, QuestionRows
 from weft.data.signals.questions import Asked, QuestionSettings, read_questions
 from weft.data.sources import Say
 from weft.evaluate import check
 from weft.hub import load
+from weft.hub.preprocessor import reads_of
 from weft.models import Blueprint
 from weft.models.seeing import Seeing
 from weft.recipes.feed import Told
@@ -71,7 +72,7 @@ def open_questions(recipe: Recipe, found: Existing | None, out: Path, say: Say) 
     settings: QuestionSettings = recipe.data
     settings.check()
     where = recipe.begin if found is None else out
-    known = None if where is None else read_processor(where)
+    known = None if where is None else reads_of(where)
     image = recipe.model.config.image.config
     given = known.processor if known is not None and isinstance(known.processor, Patches) else None
     asked = read_questions(settings, given or Patches(image.image, image.patch, image.channels), say)

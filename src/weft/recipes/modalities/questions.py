@@ -6,18 +6,17 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
+from weft.data.sides import asked as asked_of
 from weft.data.signals import PROCESSOR, Patches
 from weft.data.signals.question_rows import QuestionRows
-from weft.data.signals.questions import Asked, QuestionSettings, of_kinds, of_path
+from weft.data.signals.questions import Asked, QuestionSettings, held_out, of_kinds, of_path
 from weft.data.sources import Say, quiet
 from weft.evaluate.answers import exact_match
 from weft.files import write_bytes
 from weft.hub import load
 from weft.hub.folder import TOKENIZER
 from weft.models.seeing import Seeing
-from weft.recipes.folder import Existing, data_settings
+from weft.recipes.folder import Existing, data_settings, own_data
 from weft.recipes.modalities.question_answers import answers, scored
 from weft.recipes.modalities.question_feed import QuestionFeed, form_of, open_questions
 from weft.recipes.modality import DEBUG_STEPS, MODALITIES, Changes, Drawn, Modality
@@ -55,14 +54,14 @@ class Questions(Modality):
     def predict(
         self, folder: Path, data: Path, out: Path | None, *, labelled: bool, device: str = "auto", say: Say = quiet
     ) -> Predicted:
-        """An answer to each question in a file; of a folder as it is trained on, to those about pictures that the run
-        held out."""
+        """An answer to each question. labelled: of those that are trained on, to those that the run held out."""
         model = load(folder, device=device if device != "auto" else place("auto"))
         if model.reads is None or not isinstance(model.reads.processor, Patches):
             raise ValueError(f"{folder} has no {PROCESSOR}, which says how it reads pictures")
         settings = data_settings(folder)
         settings = settings if isinstance(settings, QuestionSettings) else QuestionSettings()
-        asked = given_questions(data, settings, model.reads.processor, labelled=labelled, say=say)
+        own = own_data(folder, data) is not None
+        asked, apart = given_questions(data, settings, model.reads.processor, own=own, labelled=labelled, say=say)
         form = form_of(model.blueprint, model.need_tokenizer(), model.reads.processor, blind=settings.blind)
         rows = QuestionRows(asked.pixels, asked.questions, form)
         if rows.dropped:
@@ -74,7 +73,7 @@ class Questions(Modality):
         given = answers(model.module, rows, say=say)
         if out is not None:
             write_bytes(out, lines(asked, given, labelled=labelled).encode())
-        return scored(asked.questions, given) if labelled else Predicted(len(given), None, None)
+        return replace(scored(asked.questions, given), apart=apart) if labelled else Predicted(len(given), None, None)
 
     def generate(self, folder: Path, asked: Drawn, out: Path, *, device: str = "auto", say: Say = quiet) -> str:
         """ValueError: a question alone says nothing of its picture."""
@@ -85,23 +84,28 @@ class Questions(Modality):
 
 
 def given_questions(
-    data: Path, settings: QuestionSettings, processor: Patches, *, labelled: bool, say: Say = quiet
-) -> Asked:
-    """The questions that a person names: all in a file, and of a folder those that a run of these settings held out.
-    ValueError where they are to be scored and have no answers."""
+    data: Path, settings: QuestionSettings, processor: Patches, *, own: bool, labelled: bool, say: Say = quiet
+) -> tuple[Asked, bool]:
+    """The questions that a person names, and whether what was trained on is left out. own: a run of these settings read
+    them. labelled: of these, and of a folder as it is trained on, those that it held out. ValueError where they are to
+    be scored and have no answers."""
     asked = of_path(data, settings, processor, say)
-    if data.is_dir():
-        asked = of_kinds(asked, settings.kinds)
-        if asked.held is not None and asked.held.any():
-            say(f"asked are the {int(asked.held.sum()):,} of {len(asked.held):,} questions that the run held out")
-            kept = tuple(asked.questions[number] for number in np.flatnonzero(asked.held))
-            asked = replace(asked, questions=kept, held=None)
+    asked = of_kinds(asked, settings.kinds) if own or data.is_dir() else asked
+    apart = labelled and (own or (data.is_dir() and asked.held is not None))
+    if apart:
+        held = held_out(asked, settings.held_out, settings.seed)
+        if own and asked.held is None and len(settings.paths) > 1:  # what others hold out is then all that is
+            others = [of_path(Path(path), settings, processor) for path in settings.paths]
+            held &= all(other.held is None for other in others)
+        apart = bool(held.any())
+        kept = tuple(asked.questions[number] for number in asked_of(held, "questions", say))
+        asked = replace(asked, questions=kept, held=None)
     if labelled and (unknown := [question for question in asked.questions if question.answer is None]):
         raise ValueError(
             f"{data}: {len(unknown):,} of {len(asked.questions):,} questions have no answer to be scored by "
             f"({unknown[0].text!r}, say): fill the column answer, or leave --score out"
         )
-    return asked
+    return asked, apart
 
 
 def lines(asked: Asked, given: list[str], *, labelled: bool) -> str:

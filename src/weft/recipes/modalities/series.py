@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from weft.data.signals import PROCESSOR, read_processor
+from weft.data.signals import PROCESSOR
 from weft.data.signals.series import Series as Normalised
 from weft.data.signals.tables import SeriesSettings, prepare_series
 from weft.data.sources import Say, quiet
 from weft.evaluate import check
 from weft.files import DamagedFile
+from weft.hub.preprocessor import reads_of
 from weft.models import Blueprint
 from weft.nn import Encoder
 from weft.objectives.series import Told
@@ -29,7 +30,6 @@ class Series(Modality):
     settings = SeriesSettings
     made = "made_series"
     called = "series"
-    apart = False
     hears = ("prompts", "tokens")
 
     @property
@@ -95,7 +95,7 @@ class Series(Modality):
 
 def processor_of(folder: Path) -> Normalised:
     """What makes rows for the model in a folder. ValueError where nothing says it, or it is of other signals."""
-    known = read_processor(folder)
+    known = reads_of(folder)
     if known is None:
         raise DamagedFile(f"{folder} has no {PROCESSOR}, so its weights say nothing of any series")
     if not isinstance(known.processor, Normalised):

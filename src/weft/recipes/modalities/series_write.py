@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ import numpy as np
 import torch
 
 from weft.data.progress import counted
+from weft.data.sides import asked
 from weft.data.signals.series import Series, read_table
 from weft.data.signals.stretches import held_out
-from weft.data.signals.tables import Filled, filled
+from weft.data.signals.tables import Filled, filled, prepare_series
 from weft.data.sources import Say, quiet
 from weft.evaluate import Bootstrap, Score
 from weft.evaluate.forecasts import squared_errors
@@ -20,6 +22,7 @@ from weft.files import write_bytes
 from weft.hub import Model, load
 from weft.nn import Encoder
 from weft.objectives.series import NextVector
+from weft.recipes.folder import own_data
 from weft.recipes.modality import Drawn
 from weft.recipes.predicted import Predicted
 from weft.training.world import place
@@ -52,10 +55,10 @@ def given(data: Path, processor: Series, say: Say) -> Filled:
 
 
 @torch.inference_mode()
-def following(module: Encoder, values: np.ndarray, context: int, say: Say = quiet) -> np.ndarray:
-    """What is told of each row but the first by those before it, normalised [T - 1, C]."""
+def following(module: Encoder, values: np.ndarray, context: int, say: Say = quiet, *, since: int = 1) -> np.ndarray:
+    """What is told of each row from `since` on by those before it, normalised [T - since, C]."""
     length, device = min(context, len(values)), next(module.parameters()).device
-    data = held_out(values, 1, length, ahead=NextVector.ahead, past=NextVector.past)
+    data = held_out(values, since, length, ahead=NextVector.ahead, past=NextVector.past)
     told, advance = list[np.ndarray](), counted(say, "rows read", len(data))
     for number in range(len(data)):
         start, first, stop = (int(part[number]) for part in (data.starts, data.firsts, data.stops))
@@ -85,15 +88,24 @@ def predict_series(
     and null is what is missing there.
 
     labelled: the squared error of normalised numbers is computed, and for each column the root of it in its own units,
-    of what is not missing. ValueError where nothing is to be scored.
+    of what is not missing; of a table that the model was trained on, its last rows alone are told, those that were held
+    out. ValueError where nothing is to be scored.
     """
     model, module, processor = opened(folder, device)
-    (values, known), context = given(Path(data), processor, say), model.config.context
-    told = following(module, values, context, say)
+    own, since = own_data(Path(folder), Path(data)) if labelled else None, 1
+    if own is not None:
+        series = prepare_series(own[0], processor, say)
+        values, since = series.values, series.split
+        known = np.ones(values.shape, bool) if series.known is None else series.known
+        asked(np.arange(len(values)) >= since, "rows", say)
+    else:
+        values, known = given(Path(data), processor, say)
+    context = model.config.context
+    told = following(module, values, context, say, since=since)
     if out is not None:
-        made = processor.values(np.concatenate((told, ahead(module, values, context, AHEAD))))  # [T - 1 + 12, C]
-        lines = [{"row": row, "told": _named(line, processor)} for row, line in enumerate(made, 2)]
-        for line, was, there in zip(lines, processor.values(values[1:]), known[1:], strict=False):
+        made = processor.values(np.concatenate((told, ahead(module, values, context, AHEAD))))  # [T - since + 12, C]
+        lines = [{"row": row, "told": _named(line, processor)} for row, line in enumerate(made, since + 1)]
+        for line, was, there in zip(lines, processor.values(values[since:]), known[since:], strict=False):
             line["was"] = {
                 name: number if measured else None
                 for (name, number), measured in zip(_named(was, processor).items(), there, strict=True)
@@ -101,9 +113,10 @@ def predict_series(
         write_bytes(Path(out), "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode())
     if not labelled:
         return Predicted(len(told), None, None)
-    if not known[1:].any():
+    if not known[since:].any():
         raise ValueError(f"{data} has no value behind its first row: there is nothing to score")
-    return _scored(told.astype(np.float64), values[1:], known[1:], processor)
+    found = _scored(told.astype(np.float64), values[since:], known[since:], processor)
+    return replace(found, apart=own is not None)
 
 
 def _scored(told: np.ndarray, was: np.ndarray, known: np.ndarray, processor: Series) -> Predicted:

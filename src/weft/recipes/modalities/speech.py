@@ -10,7 +10,7 @@ from torch import nn
 
 from weft.batch import Tokenizer
 from weft.data.signals import LogMel, Waveform
-from weft.data.signals.prepare_speech import prepare_speech, processor_for, read_spoken, tokenizer_for
+from weft.data.signals.prepare_speech import Spoken, prepare_speech, processor_for, read_spoken, tokenizer_for
 from weft.data.signals.processors import PROCESSOR, Processor
 from weft.data.signals.speech import SpeechSettings
 from weft.data.signals.utterances import Form, Hearing
@@ -18,8 +18,7 @@ from weft.data.sources import Say, quiet
 from weft.data.tokenizers import PieceTable, Speech, named_tokenizer
 from weft.evaluate import check
 from weft.hub import Language, Stops, read_language
-from weft.hub.folder import read_config
-from weft.hub.preprocessor import read_signals
+from weft.hub.preprocessor import reads_of
 from weft.models import Blueprint
 from weft.nn import Encoder, EncoderDecoder
 from weft.nn.vectors import CTCHead
@@ -41,7 +40,7 @@ class Speaking(Modality):
     made = "made_sounds"
     called = "sounds"
     keeps = (PROCESSOR,)
-    fixed = ("tokenizer", "vocab", "window", "step", "normalise")
+    fixed = ("tokenizer", "vocab", "window", "step", "normalise", "even")
 
     def usual(self, model: Blueprint) -> Usual:
         """Of a new model."""
@@ -62,7 +61,7 @@ class Speaking(Modality):
             tokenizer = language.tokenizer or named_tokenizer(settings.tokenizer, "data.tokenizer=")
             tokenizer = tokenizer or tokenizer_for(settings, texts)
             _check_joins(settings, tokenizer, texts)
-        classes = _classes(recipe, where, texts) if form == "class" else ()
+        classes = _classes(recipe, where, spoken) if form == "class" else ()
         begins = _begins(language, tokenizer) if form == "target" else ()
         longest = _embed(module).context
         if isinstance(processor, LogMel) and processor.places is not None:
@@ -152,8 +151,7 @@ def _processor(recipe: Recipe, where: Path | None, module: nn.Module) -> LogMel 
     """The one there is, or a new one. ValueError for one of no sounds."""
     processor: Processor | None = None
     if where is not None:
-        config = read_config(where)
-        reads = read_signals(where, recipe.model.config, config)
+        reads = reads_of(where)
         processor = None if reads is None else reads.processor
     processor = processor or processor_for(recipe.data, _embed(module).channels)
     if not isinstance(processor, LogMel | Waveform):
@@ -171,10 +169,17 @@ def _processor(recipe: Recipe, where: Path | None, module: nn.Module) -> LogMel 
     return processor
 
 
-def _classes(recipe: Recipe, where: Path | None, texts: list[str]) -> tuple[str, ...]:
-    """The transcripts that are told apart. ValueError for more than the model does."""
-    reads = None if where is None else read_signals(where, recipe.model.config, read_config(where))
-    classes = reads.classes if reads is not None and reads.classes else tuple(sorted(set(texts)))
+def _classes(recipe: Recipe, where: Path | None, spoken: Spoken) -> tuple[str, ...]:
+    """The transcripts that are told apart. ValueError for more than the model does, and for one that is held out
+    alone."""
+    reads = None if where is None else reads_of(where)
+    learned, held = ({one.text or "" for one in side} for side in (spoken.train, spoken.held_out))
+    classes = reads.classes if reads is not None and reads.classes else tuple(sorted(learned))
+    if strange := sorted(held - learned - set(classes)):
+        raise ValueError(
+            f"all sounds that say {strange[0]!r} are held out, so that nothing tells what it sounds like: give some to "
+            "train on, hold out others (data.seed), or leave them out"
+        )
     if len(classes) > recipe.model.config.classes:
         raise ValueError(
             f"{len(classes)} different things are said, and the model tells {recipe.model.config.classes} apart: set "

@@ -6,9 +6,9 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
+from weft.data.names import Side
 from weft.data.progress import counted
+from weft.data.sides import asked, asked_of_part
 from weft.data.signals.digits import RULE
 from weft.data.signals.prepare_speech import held_out
 from weft.data.signals.recordings import SOUND_SOURCES, Recording
@@ -19,7 +19,7 @@ from weft.files import write_bytes
 from weft.hub import load
 from weft.hub.hearing import check_hears, heard, processor_of, row_of
 from weft.nn import Encoder
-from weft.recipes.folder import data_settings
+from weft.recipes.folder import data_settings, own_data
 from weft.recipes.predicted import Predicted
 from weft.training.world import place
 
@@ -39,17 +39,22 @@ def predict_sounds(
     """Write one JSON object for each sound: its name, and the text that is heard.
 
     data: a sound, a folder of them, a table of files and transcripts, or an archive of spoken digits. out: None writes
-    nothing. labelled: they say what is said in them, and error rates are computed; where the data say which of them are
-    held out, by the rule of the run that trained the model, of these alone. ValueError or DamagedFile names what is
+    nothing. labelled: they say what is said in them, and error rates are computed; of those that the model was trained
+    on, and where names say which are held out, of what is held out alone. ValueError or DamagedFile names what is
     wrong.
     """
     model = load(folder, device=device if device != "auto" else place("auto"))
     check_hears(model)
     processor = processor_of(model)
     known = data_settings(Path(folder))
-    given = given_sounds(Path(data), known if isinstance(known, SpeechSettings) else None, processor.rate, say)
+    settings = known if isinstance(known, SpeechSettings) else None
+    own, apart = own_data(Path(folder), Path(data)) if labelled else None, False
+    if own is not None:
+        given, apart = _own(settings or SpeechSettings(), own[1], processor.rate, say)
+    else:
+        given = given_sounds(Path(data), settings, processor.rate, say)
     if labelled:
-        given = _scored(given, known, say)
+        given = _scored(given, settings or SpeechSettings(), say)
     rows = [row_of(model, one.name, one.samples) for one in given]
     found = heard(model, rows, advance=counted(say, "heard", len(rows)))
     if out is not None:
@@ -62,7 +67,8 @@ def predict_sounds(
     names = ("accuracy",) if classes else ("wer", "cer", "accuracy")
     metric, *others = (METRICS.get(name) for name in names)
     more = tuple(other.score(found, gold) for other in others)
-    return Predicted(len(found), metric.score(found, gold), metric.interval(found, gold, say), more)
+    interval = metric.interval(found, gold, say)
+    return Predicted(len(found), metric.score(found, gold), interval, more, apart=apart)
 
 
 def given_sounds(path: Path, settings: SpeechSettings | None, rate: int, say: Say = quiet) -> list[Recording]:
@@ -92,21 +98,23 @@ def source_of(path: Path, own: str | None) -> str:
     return DIGITS if digits else SOUNDS
 
 
-def _scored(given: list[Recording], known: object, say: Say) -> list[Recording]:
+def _own(settings: SpeechSettings, number: int, rate: int, say: Say) -> tuple[list[Recording], bool]:
+    """Those of one of a run's paths that it held out, and whether there are any; all where there are none."""
+    read = SOUND_SOURCES.get(settings.source)
+    parts = [read(replace(settings, paths=(path,), rate=rate), say) for path in settings.paths]
+    held = held_out([one for part in parts for one in part], settings)
+    return asked_of_part(held, parts, number, "sounds", say)
+
+
+def _scored(given: list[Recording], settings: SpeechSettings, say: Say) -> list[Recording]:
     """Those that are scored. ValueError where nothing says what is said in some."""
     if unsaid := [one.name for one in given if not one.text]:
         raise ValueError(
             f"nothing says what is said in {len(unsaid):,} of {len(given):,} sounds, {unsaid[0]} say: name them in a "
             "table of files and transcripts, or call each by what is said in it"
         )
-    settings = known if isinstance(known, SpeechSettings) else SpeechSettings()
-    speakers = {one.speaker for one in given}
-    if settings.held_out_speaker not in speakers:
+    if settings.held_out_speaker not in {one.speaker for one in given}:
         settings = replace(settings, held_out_speaker="")
-    if not settings.held_out_speaker and not any(one.held_out for one in given):
+    if not settings.held_out_speaker and not any(one.side == Side.HELD_OUT for one in given):
         return given
-    held = held_out(given, settings)
-    if held.any() and not np.all(held):
-        say(f"{int(held.sum()):,} of {len(given):,} sounds are held out by the rule of the model's run: of these")
-        return [one for one, out in zip(given, held, strict=True) if out]
-    return given
+    return [given[at] for at in asked(held_out(given, settings), "sounds", say)]

@@ -12,7 +12,7 @@ from torch import nn
 
 from weft.batch import Tokenizer
 from weft.data import train_tokenizer
-from weft.data.signals import Patches, read_processor, write_processor
+from weft.data.signals import Patches, write_processor
 from weft.data.signals.task_rows import Form, TaskMix, TaskRows
 from weft.data.signals.task_samples import Samples, TaskSettings
 from weft.data.signals.tasks import read_tasks
@@ -20,6 +20,7 @@ from weft.data.sources import Say
 from weft.evaluate import METRICS, Score, check
 from weft.evaluate.judged import judged
 from weft.hub import load
+from weft.hub.preprocessor import reads_of
 from weft.models import Blueprint
 from weft.models.unified import Task
 from weft.recipes.feed import Told
@@ -90,7 +91,7 @@ def open_tasks(recipe: Recipe, found: Existing | None, out: Path, say: Say) -> T
     """See `Modality.open`."""
     settings: TaskSettings = recipe.data
     where = recipe.begin if found is None else out
-    known = None if where is None else read_processor(where)
+    known = None if where is None else reads_of(where)
     image = recipe.model.config.image.config
     given = known.processor if known is not None and isinstance(known.processor, Patches) else None
     said = {task.name: task for task in recipe.model.config.tasks}

@@ -13,9 +13,10 @@ import torch
 from weft.batch import IGNORED
 from weft.data.order import places
 from weft.data.progress import counted
+from weft.data.sides import asked
 from weft.data.signals import PROCESSOR, Patches
 from weft.data.signals.emoji import as_read, is_emoji
-from weft.data.signals.given import given_pictures
+from weft.data.signals.given import given_pictures, untrained
 from weft.data.signals.prepare import ENDINGS
 from weft.data.signals.task_rows import Form, TaskRows
 from weft.data.signals.task_samples import Samples, TaskSettings
@@ -27,7 +28,7 @@ from weft.hub import Model, load
 from weft.hub.folder import TOKENIZER
 from weft.models.unified import Task, Unified
 from weft.objectives.by_task import given
-from weft.recipes.folder import Existing, data_settings
+from weft.recipes.folder import Existing, data_settings, own_data
 from weft.recipes.modalities.task_feed import TaskFeed, open_tasks
 from weft.recipes.modality import DEBUG_STEPS, MODALITIES, Changes, Modality
 from weft.recipes.predicted import Predicted
@@ -67,7 +68,7 @@ class Tasks(Modality):
         self, folder: Path, data: Path, out: Path | None, *, labelled: bool, device: str = "auto", say: Say = quiet
     ) -> Predicted:
         """The likeliest classes of each sample of one task. data: NAME=PATH, or a path alone where one task of the
-        model reads what is there. Of a folder as it is trained on, what the run held out is asked."""
+        model reads what is there. labelled: of a folder as it is trained on, what the run held out is asked."""
         model = load(folder, device=device if device != "auto" else place("auto"))
         if model.reads is None or not isinstance(model.reads.processor, Patches):
             raise ValueError(f"{folder} has no {PROCESSOR}, which says how it reads pictures")
@@ -75,7 +76,10 @@ class Tasks(Modality):
         task = chosen(model.config.tasks, name, Path(path))
         settings = data_settings(folder)
         settings = settings if isinstance(settings, TaskSettings) else TaskSettings()
-        samples = given_samples(task, Path(path), settings, model.reads.processor, say)
+        own = own_data(folder, data) is not None
+        samples, apart = given_samples(
+            task, Path(path), settings, model.reads.processor, own=own, labelled=labelled, say=say
+        )
         if labelled and (unknown := int((samples.labels == IGNORED).sum())):
             raise ValueError(
                 f"nothing says what {unknown:,} of {len(samples.labels):,} samples of {task.name!r} are "
@@ -89,7 +93,8 @@ class Tasks(Modality):
         if not labelled:
             return Predicted(len(guesses), None, None)
         metric, gold = METRICS.get("accuracy"), [task.names[label] for label in samples.labels]
-        return Predicted(len(guesses), metric.score(guesses, gold), metric.interval(guesses, gold, say))
+        interval = metric.interval(guesses, gold, say)
+        return Predicted(len(guesses), metric.score(guesses, gold), interval, apart=apart)
 
 
 def chosen(tasks: Sequence[Task], name: str, path: Path) -> Task:
@@ -109,33 +114,29 @@ def chosen(tasks: Sequence[Task], name: str, path: Path) -> Task:
     raise ValueError(f"which task is {path} of? Write NAME=PATH; there are {there}")
 
 
-def given_samples(task: Task, path: Path, settings: TaskSettings, processor: Patches, say: Say) -> Samples:
-    """What a person names: new pictures, a file of texts or of questions; of a folder as it is trained on, those that a
-    run of these settings held out. Labels are numbers of the task's own classes; IGNORED where nobody said it."""
-    if task.reads == "image" and is_new(path):
-        grey = replace(processor, channels=1, mean=(0.5,), std=(0.5,)) if "-idx3-" in path.name else processor
-        found = given_pictures(path, grey, task.names, say)
-        numbers = [IGNORED if word is None else task.names.index(word) for word in found.classes]
-        held = np.ones(len(numbers), bool)
-        return Samples(
-            task.name, task.names, found.names, np.array(numbers, np.int64), held,
-            pixels=as_read(found.signals, processor), picture=np.arange(len(numbers)),
-        )  # fmt: skip
-    samples = samples_of(task.name, path, task, settings, processor, say)
-    if path.is_dir() and samples.held.any() and not samples.held.all():
-        say(f"asked are the {int(samples.held.sum()):,} of {len(samples.held):,} samples that the run held out")
-        samples = samples.only(np.flatnonzero(samples.held))
+def given_samples(
+    task: Task, path: Path, settings: TaskSettings, processor: Patches, *, own: bool, labelled: bool, say: Say
+) -> tuple[Samples, bool]:
+    """What a person names, and whether what was trained on is left out. own: a run of these settings read it. labelled:
+    of that, and of a folder as it is trained on, what the run held out is asked. Labels are numbers of the task's own
+    classes; IGNORED where nobody said it."""
+    if task.reads == "image" and not own and not is_emoji(path):
+        idx = "-idx3-" in path.name or any(path.glob("*-images-idx3-ubyte*"))
+        grey = replace(processor, channels=1, mean=(0.5,), std=(0.5,)) if idx else processor
+        choose = (lambda names, sides: untrained(sides, say)) if labelled else None
+        found = given_pictures(path, grey, task.names, say, choose=choose)
+        labels = np.array([IGNORED if word is None else task.names.index(word) for word in found.classes], np.int64)
+        held, pixels, picture = np.ones(len(labels), bool), as_read(found.signals, processor), np.arange(len(labels))
+        return Samples(task.name, task.names, found.names, labels, held, pixels=pixels, picture=picture), False
+    known = own or path.is_dir()
+    samples = samples_of(task.name, path, task, settings if known else replace(settings, held_out=1.0), processor, say)
+    apart = known and labelled and bool(samples.held.any())
+    if apart:
+        samples = samples.only(asked(samples.held, "samples", say))
     number = {word: place for place, word in enumerate(task.names)}
-    own = np.array([number.get(word, IGNORED) for word in samples.classes] or [IGNORED], np.int64)
-    labels = np.where(samples.labels == IGNORED, IGNORED, own[samples.labels.clip(min=0)])
-    return replace(samples, classes=task.names, labels=labels)
-
-
-def is_new(path: Path) -> bool:
-    """Whether a path holds pictures that nobody trained on: a file, or a folder without the two sides of a training."""
-    if not path.is_dir():
-        return True
-    return not (is_emoji(path) or (path / "train").is_dir() or any(path.glob("*-images-idx3-ubyte*")))
+    numbers = np.array([number.get(word, IGNORED) for word in samples.classes] or [IGNORED], np.int64)
+    labels = np.where(samples.labels == IGNORED, IGNORED, numbers[samples.labels.clip(min=0)])
+    return replace(samples, classes=task.names, labels=labels), apart
 
 
 def probabilities(model: Model, task: Task, rows: TaskRows, say: Say = quiet) -> np.ndarray:
