@@ -24,7 +24,7 @@ from weft.data.signals.prepare_speech import held_out, processor_for, read_spoke
 from weft.data.signals.recordings import SOUND_SOURCES, Recording, said_beside, sounds
 from weft.data.signals.speech import SoundAugment, SpeechSettings
 from weft.data.signals.utterances import Form, Hearing, Utterances
-from weft.data.signals.varied_sound import blended, faster, tilted, varied_frames, varied_sound, warped
+from weft.data.signals.varied_sound import faster, tilted, varied_frames, varied_sound, warped
 from weft.evaluate import METRICS
 from weft.evaluate.edits import distance
 from weft.models import Blueprint
@@ -90,15 +90,6 @@ def test_masks_are_stretches_of_at_most_their_size(seed: int) -> None:
     assert len(places) <= 6 and (len(places) == 0 or np.ptp(places) == len(places) - 1)
 
 
-@given(st.integers(1, 9), st.integers(1, 9), st.floats(0, 1))
-def test_a_voice_between_two_lies_between_them(long: int, other: int, share: float) -> None:
-    here, there = np.arange(2 * long, dtype=np.float32).reshape(long, 2), np.full((other, 2), 50, np.float32)
-    np.testing.assert_allclose(blended(here, there, share), here * (1 - share) + 50 * share, rtol=1e-5)
-    np.testing.assert_allclose(blended(here, here[:, ::-1], 1.0), here[:, ::-1], rtol=1e-5)
-    line = np.linspace(0, 1, other + 1, dtype=np.float32)[:, None]
-    np.testing.assert_allclose(blended(np.zeros((long, 1)), line, 1.0), np.linspace(0, 1, long)[:, None], atol=1e-5)
-
-
 def test_another_throat_moves_the_bands() -> None:
     frames = np.tile(np.arange(9, dtype=np.float32), (3, 1))
     np.testing.assert_allclose(warped(frames, 1.0), frames)
@@ -120,7 +111,7 @@ def test_frames_that_are_normalised_have_mean_0_and_variance_1() -> None:
 
 @pytest.mark.parametrize("form", ["labels", "target", "class"])
 def test_a_sample_is_a_function_of_seed_epoch_and_number(form: Form) -> None:
-    varied = replace(VARIED, blend=0.9, tilt=6) if form == "class" else VARIED
+    varied = replace(VARIED, tilt=6) if form == "class" else VARIED
     data = rows(form, join=1 if form == "class" else 3, gap=800, augment=varied, seed=5)
     together, alone = data.batch([Place(1, 4), Place(1, 9), Place(2, 4)]), data.batch([Place(1, 4)])
     sounds, one = (batch.source or batch for batch in (together, alone))
@@ -312,7 +303,6 @@ def test_what_is_wrong_in_a_table_is_named_with_its_line(text: str, said: str, t
         ({"gap": -1.0}, "gap=-1"),
         ({"step": 0.1}, "window=0.025, data.step=0.1"),
         ({"augment": SoundAugment(speed=2.0)}, "augment.speed=2"),
-        ({"augment": SoundAugment(blend=0.5), "join": 2}, "augment.blend=0.5 with data.join=2"),
         ({"augment": SoundAugment(bands=-1)}, "augment.bands=-1"),
         ({"source": "sounds"}, "a folder, or a table"),
     ],

@@ -8,7 +8,7 @@
 
 Data: the recordings of the Free Spoken Digit Dataset, a folder or an archive of digit_speaker_index.wav. Each digit is
 one label (connectionist temporal classification). Every sound is played faster or slower, through another microphone,
-in noise, by another throat or one between two, and with parts left out, in each epoch otherwise. Without a speaker that
+in noise, by another throat, and with parts left out, in each epoch otherwise. Without a speaker that
 is left out, the first five recordings of each digit and speaker are held out.
 
 Cost: 10 minutes of training on two cores are asked for, of each speaker. Expect an accuracy (the share of the speaker's
@@ -29,7 +29,7 @@ recipe = Recipe(
     ),
     data=SpeechSettings(
         source="spoken_digits", tokenizer="word", rate=8000, normalise=True, even=0.5, alike=32,
-        augment=SoundAugment(speed=0.3, noise=0.5, tilt=3, blend=0.7, warp=0.2, bands=1, band=5, spans=1, span=8),
+        augment=SoundAugment(speed=0.3, noise=0.5, tilt=3, warp=0.2, bands=1, band=5, spans=1, span=8),
     ),
     train=TrainSettings(
         minutes=10, batch=32, optimiser="muon", rate=4e-3, schedule="linear", floor=0.0, weight_decay=0.1, workers=1,

@@ -12,11 +12,8 @@ class SoundAugment:
     speed: it is played up to so much faster or slower, 0.1 by a tenth, and heard higher or lower by as much (Ko et al.
     2015). volume: louder or softer by up to so many decibels. noise: the share of sounds that white noise is added to,
     5 to 30 dB below them. tilt: each frequency is louder or softer by a normal number of decibels with this deviation,
-    smoothly from one to the next, as through another microphone. blend: the share of sounds whose frames are mixed, in
-    any proportion, with those of another that says the same, stretched to as many: a voice between two (Zhang et al.
-    2018, of equal labels).
-    warp: frequencies are stretched or pressed by up to so much, as by a shorter or longer throat
-    (Jaitly and Hinton 2013, over the bands of hearing). SpecAugment (Park et al. 2019, §2, without time warping):
+    smoothly from one to the next, as through another microphone. warp: frequencies are stretched or pressed by up to so
+    much, as by a shorter or longer throat (Jaitly and Hinton 2013, over the bands of hearing). SpecAugment (Park et al. 2019, §2, without time warping):
     bands: so many stretches of up to `band` neighbouring bands become the sound's mean, spans: so many stretches of up
     to `span` frames, and of at most `share` of all of them.
     """
@@ -25,7 +22,6 @@ class SoundAugment:
     volume: float = 0.0
     noise: float = 0.0
     tilt: float = 0.0
-    blend: float = 0.0
     warp: float = 0.0
     bands: int = 0
     band: int = 8
@@ -35,7 +31,7 @@ class SoundAugment:
 
     def check(self) -> None:
         """ValueError, naming the setting, for what can be none."""
-        for name in ("speed", "noise", "blend", "warp", "share"):
+        for name in ("speed", "noise", "warp", "share"):
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise ValueError(f"data.augment.{name}={value}, but it is a share: from 0 to 1")
@@ -81,8 +77,3 @@ class SpeechSettings:
                 "shorter than a step"
             )
         self.augment.check()
-        if self.augment.blend and self.join > 1:
-            raise ValueError(
-                f"data.augment.blend={self.augment.blend} with data.join={self.join}: where several are joined, no "
-                "other says the same at the same time; set one of them"
-            )

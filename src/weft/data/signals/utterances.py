@@ -16,7 +16,7 @@ from weft.data.order import Shuffled, mix
 from weft.data.signals.mel import LogMel
 from weft.data.signals.recordings import Recording
 from weft.data.signals.speech import SoundAugment
-from weft.data.signals.varied_sound import blended, faster, speed_of, varied_frames, varied_sound
+from weft.data.signals.varied_sound import faster, speed_of, varied_frames, varied_sound
 from weft.data.signals.wave import Waveform
 
 Form = Literal["labels", "target", "class"]
@@ -89,9 +89,6 @@ class Utterances(Shuffled):
         for number, one in enumerate(self.recordings):
             speakers.setdefault(one.speaker, []).append(number)
         self._speakers = speakers
-        self._alike = dict[str, list[int]]()  # those that say the same
-        for number, one in enumerate(self.recordings):
-            self._alike.setdefault(one.text or "", []).append(number)
         self._order = (-1, -1), np.zeros(0, np.int64)
 
     def __len__(self) -> int:
@@ -177,12 +174,7 @@ class Utterances(Shuffled):
         row = self.hearing.processor(varied_sound(faster(samples, joined.speed), self.augment, draw))
         if isinstance(self.hearing.processor, Waveform):
             return row
-        frames = row.numpy()
-        if self.augment.blend and draw.random() < self.augment.blend:
-            others = self._alike[self._text(place.sample)]
-            other = self.hearing.processor(self.recordings[others[int(draw.integers(len(others)))]].samples)
-            frames = blended(frames, other.numpy(), float(draw.random()))
-        return torch.from_numpy(varied_frames(frames, self.augment, draw))
+        return torch.from_numpy(varied_frames(row.numpy(), self.augment, draw))
 
 
 def _padded(rows: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor | None]:

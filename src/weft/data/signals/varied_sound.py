@@ -70,15 +70,6 @@ def tilted(samples: np.ndarray, decibels: np.ndarray) -> np.ndarray:
     return np.fft.irfft(spectrum * 10 ** (curve / 20), max(size, len(samples)))[: len(samples)].astype(np.float32)
 
 
-def blended(frames: np.ndarray, other: np.ndarray, share: float) -> np.ndarray:
-    """Frames [T, bands] of which a share is the other's [S, bands], stretched to as many."""
-    at = np.linspace(0, len(other) - 1, len(frames))
-    below = np.minimum(at.astype(np.int64), max(0, len(other) - 2))
-    part = (at - below).astype(np.float32)[:, None]
-    stretched = other[below] * (1 - part) + other[np.minimum(below + 1, len(other) - 1)] * part
-    return frames + np.float32(share) * (stretched - frames)
-
-
 def varied_frames(frames: np.ndarray, augment: SoundAugment, draw: np.random.Generator) -> np.ndarray:
     """Frames fp32 [T, bands] as another throat would make them, and with stretches of bands and of frames that are the
     mean of all; the same draws give the same frames."""
