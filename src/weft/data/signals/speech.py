@@ -13,9 +13,9 @@ class SoundAugment:
     2015). volume: louder or softer by up to so many decibels. noise: the share of sounds that white noise is added to,
     5 to 30 dB below them. tilt: each frequency is louder or softer by a normal number of decibels with this deviation,
     smoothly from one to the next, as through another microphone. warp: frequencies are stretched or pressed by up to so
-    much, as by a shorter or longer throat (Jaitly and Hinton 2013, over the bands of hearing). SpecAugment (Park et al. 2019, §2, without time warping):
-    bands: so many stretches of up to `band` neighbouring bands become the sound's mean, spans: so many stretches of up
-    to `span` frames, and of at most `share` of all of them.
+    much, as by a shorter or longer throat (Jaitly and Hinton 2013, over the bands of hearing). SpecAugment (Park et al.
+    2019, §2, without time warping): bands: so many stretches of up to `band` neighbouring bands become the sound's
+    mean, spans: so many stretches of up to `span` frames, and of at most `share` of all of them.
     """
 
     speed: float = 0.0
