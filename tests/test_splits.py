@@ -35,11 +35,8 @@ PROCESSOR = Patches(12, 4, 1)
         ("t10k-images-idx3-ubyte", HELD_OUT),
         ("dev-labels-idx1-ubyte.gz", HELD_OUT),
         ("test-images-idx3-ubyte.gz", LEFT_OUT),
-        ("bach.valid.mid", HELD_OUT),
-        ("val/01.midi", HELD_OUT),
-        ("2004/test/01.mid", LEFT_OUT),
+        ("wiki/val/01.txt", HELD_OUT),
         ("dev.npz", HELD_OUT),
-        ("train/hello_1.wav", TRAIN),
         ("test_questions.jsonl", LEFT_OUT),
         ("train-00000-of-00001.parquet", TRAIN),
         ("valid", HELD_OUT),  # a part of a file of chorales
@@ -53,8 +50,9 @@ def test_a_files_name_says_what_it_is_for(name: str, side: Side | None) -> None:
 
 
 def test_what_names_itself_is_placed_by_its_folders_alone() -> None:
-    assert side_of("this_is_a_test.wav") == LEFT_OUT and side_above("this_is_a_test.wav") is None
-    assert side_above("dev/a/test.wav") == HELD_OUT and side_above("talks/test.wav") is None
+    assert side_above("this_is_a_test.wav") is None and side_above("talks/test.wav") is None
+    assert side_above("dev/a/test.wav") == HELD_OUT and side_above("2004/test/01.mid") == LEFT_OUT
+    assert side_above("train/hello_1.wav") == TRAIN and side_above("val/01.midi") == HELD_OUT
 
 
 # ---------------------------------------------------------------- made folders, whose names say nothing
@@ -200,7 +198,7 @@ def test_a_file_that_is_asked_alone_is_not_split(tmp_path: Path) -> None:
     path = tmp_path / "new.tsv"
     path.write_text("text\tlabel\n" + "".join(f"film {at}\t{at % 2}\n" for at in range(3)) + "last\tother\n")
     task = Task("mood", reads="text", classes=3, names=("0", "1", "other"))
-    found, apart = given_samples(task, path, TaskSettings(), PROCESSOR, own=False, labelled=True, say=print)
+    found, apart = given_samples(task, path, TaskSettings(), PROCESSOR, own=None, labelled=True, say=print)
     assert found.labels.tolist() == [0, 1, 0, 2] and not apart
 
 

@@ -30,12 +30,24 @@ class Given:
     classes: tuple[str | None, ...]
 
 
+def all_files(folder: Path) -> list[Path]:
+    """All pictures in a folder and those below it."""
+    return files_below(folder, ENDINGS)
+
+
 def given_pictures(
-    path: Path, processor: Patches, classes: Sequence[str], say: Say = quiet, *, choose: Choose | None = None
+    path: Path,
+    processor: Patches,
+    classes: Sequence[str],
+    say: Say = quiet,
+    *,
+    choose: Choose | None = None,
+    listed: Callable[[Path], list[Path]] = all_files,
 ) -> Given:
     """The pictures in a file, or in a folder and those below it, in the order of their names. A picture's class is that
     of its folder, where this is called as one of `classes`; of an idx file its labels' file beside it says it. choose:
-    the numbers of those of a folder that are read, of all names and sides. ValueError where there is none, and naming a
+    the numbers of those of a folder that are read, of all names and sides; listed: which files of it there are, as
+    `class_files` says where a run reads them. ValueError where there is none, and naming a
     file that is damaged."""
     if path.is_file() and "-idx" in path.name:
         return _of_idx(path, processor, classes)
@@ -43,7 +55,7 @@ def given_pictures(
         idx = sorted(path.glob("*-images-idx3-ubyte*"))
         if idx:
             return _of_several(idx, processor, classes, choose)
-        files = files_below(path, ENDINGS)
+        files = listed(path)
         if not files:
             raise ValueError(f"{path} holds no pictures ({', '.join(ENDINGS)}) and no idx files")
         if choose is not None:
