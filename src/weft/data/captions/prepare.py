@@ -108,12 +108,7 @@ def prepare_captions(
     """
     settings.check()
     found = open_captions(settings, fit, say)
-    used, notices = without_tests(found.names or found.texts, found.sides or (None,) * len(found.texts), "captions")
-    for text in notices:
-        say(text)
-    held, found = found.held(settings)[used], found.only(np.flatnonzero(used))
-    check_both(held, "captions", way_out(found.sides, settings.held_out))
-    split = named_split(found.called(settings.image_column), held)
+    found, held = _sides(settings, found, say)
     own = tuple({**row, settings.text_column: text} for row, text in zip(found.rows, found.texts, strict=True))
     learned, kept = ([own[at] for at in np.flatnonzero(side)] for side in (~held, held))
     plain = (f"{{{settings.text_column}}}",)
@@ -141,17 +136,20 @@ def prepare_captions(
     for part in (found.signals, held):
         digest.update(np.ascontiguousarray(part).data)
     digest.update(json.dumps([dict(row) for row in own]).encode())
+    split, numbers = named_split(found.called(settings.image_column), held), _numbers(settings, kept, classes)
     return Captions(
-        train,
-        held_out,
-        asked,
-        processor,
-        tokenizer,
-        classes,
-        _numbers(settings, kept, classes),
-        digest.hexdigest(),
-        split,
-    )
+        train, held_out, asked, processor, tokenizer, classes, numbers, digest.hexdigest(), split
+    )  # fmt: skip
+
+
+def _sides(settings: CaptionSettings, found: Found, say: Say) -> tuple[Found, np.ndarray]:
+    """What is not of a test set, and which of it is held out, bool [N]. ValueError where that is nothing, or all."""
+    used, notices = without_tests(found.names or found.texts, found.sides or (None,) * len(found.texts), "captions")
+    for text in notices:
+        say(text)
+    held, found = found.held(settings)[used], found.only(np.flatnonzero(used))
+    check_both(held, "captions", way_out(found.sides, settings.held_out))
+    return found, held
 
 
 def _picture(row: Row, column: str, number: int) -> str:

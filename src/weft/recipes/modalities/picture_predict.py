@@ -84,11 +84,7 @@ def answered(
     found = ask(given.signals)[:, : len(classes)]  # a head may have more than the data named
     guesses = [classes[number] for number in found.argmax(axis=1)]
     if out is not None:
-        lines = [
-            {"file": name, "class": guess, "probabilities": _likeliest(row, classes)}
-            for name, guess, row in zip(given.names, guesses, found, strict=True)
-        ]
-        write_bytes(Path(out), "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode())
+        write_bytes(Path(out), _lines(given.names, guesses, found, classes).encode())
     if not labelled:
         return Predicted(len(guesses), None, None)
     metric, gold = METRICS.get("accuracy"), [str(name) for name in given.classes]
@@ -136,6 +132,15 @@ def _passed(
             parts.append(asked(module(rows)[0]).cpu())
             advance(len(rows))
     return torch.cat(parts).numpy()
+
+
+def _lines(names: Sequence[str], guesses: Sequence[str], found: np.ndarray, classes: tuple[str, ...]) -> str:
+    """A JSON object for each picture."""
+    lines = [
+        {"file": name, "class": guess, "probabilities": _likeliest(row, classes)}
+        for name, guess, row in zip(names, guesses, found, strict=True)
+    ]
+    return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
 
 
 def _likeliest(row: np.ndarray, classes: tuple[str, ...]) -> dict[str, float]:

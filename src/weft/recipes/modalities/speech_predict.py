@@ -39,10 +39,9 @@ def predict_sounds(
 ) -> Predicted:
     """Write one JSON object for each sound: its name, and the text that is heard.
 
-    data: a sound, a folder of them, a table of files and transcripts, or an archive of spoken digits. out: None writes
-    nothing. labelled: they say what is said in them, and error rates are computed; of those that the model was trained
-    on of what it held out alone, of others, as far as names say it, of what is not to train on (`untrained`).
-    ValueError or DamagedFile names what is wrong.
+    data: a sound, a folder, a table of files and transcripts, or an archive of spoken digits. out: None writes nothing.
+    labelled: they say what is said in them, and error rates are computed: of those that the model was trained on of
+    what it held out alone, of others of what no name says is to train on. ValueError or DamagedFile says what is wrong.
     """
     model = load(folder, device=device if device != "auto" else place("auto"))
     check_hears(model)
@@ -54,10 +53,9 @@ def predict_sounds(
         given, apart = _own(own, processor.rate, say)
     else:
         given = given_sounds(Path(data), settings, processor.rate, say)
+        given = _scored(given, settings or SpeechSettings(), say) if labelled else given
     if labelled:
         _check_said(given)
-    if labelled and own is None:
-        given = _scored(given, settings or SpeechSettings(), say)
     rows = [row_of(model, one.name, one.samples) for one in given]
     found = heard(model, rows, advance=counted(say, "heard", len(rows)))
     if out is not None:
