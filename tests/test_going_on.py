@@ -87,6 +87,8 @@ def test_classes_keep_their_names_where_a_model_goes_on(tmp_path: Path) -> None:
     near = {name: float((kept[name] - made[name]).abs().max()) for name in kept if name not in head}
     assert max(near.values()) < 1e-6
     good("train", run, "--data", tmp_path / "ad", "--out", tmp_path / "other", *few, "--resume")
+    done = weft("train", run, "--data", tmp_path / "ad", "--out", tmp_path / "less", *few, "--set", "model.depth=1")
+    assert done.status == 1 and "layers.1" in done.err  # no layer is dropped in silence
 
 
 def test_a_model_that_draws_by_class_refuses_others(tmp_path: Path) -> None:

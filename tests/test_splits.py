@@ -30,6 +30,7 @@ from weft.data.signals.tasks import samples_of
 from weft.models import Blueprint
 from weft.models.unified import Task
 from weft.recipes.folder import Own
+from weft.recipes.modalities.questions import given_questions
 from weft.recipes.modalities.speech_predict import _scored, source_of
 from weft.recipes.modalities.tasks import given_samples
 
@@ -181,6 +182,21 @@ def test_a_test_set_among_a_runs_own_is_asked_whole() -> None:
         False,
     )  # nobody knows what was left out
     assert of_part(held, (None,) * 4, parts, 1, "letters") == (["c", "d"], False)
+
+
+def test_a_file_of_questions_among_a_runs_own_is_asked_as_it_was_used(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((12, 12), np.uint8)).save(tmp_path / "1.png")
+    rows = "".join(json.dumps({"image": "1.png", "question": f"{at}?", "answer": "a"}) + "\n" for at in range(9))
+    paths = [tmp_path / f"{name}.jsonl" for name in ("train", "dev", "test")]
+    for path in paths:
+        path.write_text(rows)
+    settings = QuestionSettings(paths=tuple(map(str, paths)))
+    found = read_questions(settings, PROCESSOR)
+    assert found.held is not None and found.held.sum() == 9
+    for number, apart in enumerate((False, True, True)):
+        own = Own(settings, number, (digest(found.called(), found.held),))
+        asked = given_questions(paths[number], settings, PROCESSOR, own=own, labelled=True)
+        assert (len(asked[0].questions), asked[1]) == (9, apart)
 
 
 def test_what_a_song_is_called_says_nothing_of_its_side(tmp_path: Path) -> None:
