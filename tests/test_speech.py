@@ -20,7 +20,7 @@ from weft.batch import IGNORED, Place
 from weft.data.names import Side
 from weft.data.signals import LogMel, Waveform
 from weft.data.signals.digits import NAMES
-from weft.data.signals.prepare_speech import held_out, processor_for, read_spoken, tokenizer_for
+from weft.data.signals.prepare_speech import held_of, processor_for, read_spoken, tokenizer_for
 from weft.data.signals.recordings import SOUND_SOURCES, Recording, said_beside, sounds
 from weft.data.signals.speech import SoundAugment, SpeechSettings
 from weft.data.signals.utterances import Form, Hearing, Utterances
@@ -314,7 +314,7 @@ def test_settings_that_give_no_rows_are_refused(changes: dict[str, Any], said: s
 
 def test_what_nobody_holds_out_is_drawn_by_the_seed() -> None:
     found = [Recording(str(number), noise(10), "a") for number in range(200)]
-    one, other = (held_out(found, SpeechSettings(held_out=0.3, seed=seed)) for seed in (0, 1))
+    one, other = (held_of(found, SpeechSettings(held_out=0.3, seed=seed)) for seed in (0, 1))
     assert 30 < one.sum() < 90 and (one != other).any()
 
 

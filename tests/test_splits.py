@@ -8,20 +8,30 @@ import pytest
 from commands import good, weft
 from PIL import Image
 
+from weft.data.captions import CaptionSettings, open_captions, prepare_captions
 from weft.data.names import Side, side_above, side_of
-from weft.data.sides import by_name
+from weft.data.sides import by_name, check_both, digest, of_part, way_out
 from weft.data.signals import Patches, SignalSettings, prepare_signals
+from weft.data.signals.control import named as episodes_of
 from weft.data.signals.episodes import Episode, write_episodes
+from weft.data.signals.given import given_pictures
 from weft.data.signals.made import SHAPES, made_pictures
 from weft.data.signals.music import write_midi
 from weft.data.signals.notes import Note, Piece
+from weft.data.signals.prepare import class_files
 from weft.data.signals.prepare import pictures as read_pictures
+from weft.data.signals.prepare_speech import read_spoken
 from weft.data.signals.questions import QuestionSettings, of_path, read_questions
-from weft.data.signals.scores import MusicSettings, prepare_music
+from weft.data.signals.recordings import SOUND_SOURCES, Recording
+from weft.data.signals.scores import MusicSettings, prepare_music, read_pieces
+from weft.data.signals.speech import SpeechSettings
 from weft.data.signals.task_samples import TaskSettings
 from weft.data.signals.tasks import samples_of
 from weft.models import Blueprint
 from weft.models.unified import Task
+from weft.recipes.folder import Own
+from weft.recipes.modalities.questions import given_questions
+from weft.recipes.modalities.speech_predict import _scored, source_of
 from weft.recipes.modalities.tasks import given_samples
 
 TRAIN, HELD_OUT, LEFT_OUT = Side.TRAIN, Side.HELD_OUT, Side.LEFT_OUT
@@ -35,11 +45,8 @@ PROCESSOR = Patches(12, 4, 1)
         ("t10k-images-idx3-ubyte", HELD_OUT),
         ("dev-labels-idx1-ubyte.gz", HELD_OUT),
         ("test-images-idx3-ubyte.gz", LEFT_OUT),
-        ("bach.valid.mid", HELD_OUT),
-        ("val/01.midi", HELD_OUT),
-        ("2004/test/01.mid", LEFT_OUT),
+        ("wiki/val/01.txt", HELD_OUT),
         ("dev.npz", HELD_OUT),
-        ("train/hello_1.wav", TRAIN),
         ("test_questions.jsonl", LEFT_OUT),
         ("train-00000-of-00001.parquet", TRAIN),
         ("valid", HELD_OUT),  # a part of a file of chorales
@@ -53,8 +60,9 @@ def test_a_files_name_says_what_it_is_for(name: str, side: Side | None) -> None:
 
 
 def test_what_names_itself_is_placed_by_its_folders_alone() -> None:
-    assert side_of("this_is_a_test.wav") == LEFT_OUT and side_above("this_is_a_test.wav") is None
-    assert side_above("dev/a/test.wav") == HELD_OUT and side_above("talks/test.wav") is None
+    assert side_above("this_is_a_test.wav") is None and side_above("talks/test.wav") is None
+    assert side_above("dev/a/test.wav") == HELD_OUT and side_above("2004/test/01.mid") == LEFT_OUT
+    assert side_above("train/hello_1.wav") == TRAIN and side_above("val/01.midi") == HELD_OUT
 
 
 # ---------------------------------------------------------------- made folders, whose names say nothing
@@ -148,6 +156,109 @@ def test_a_run_is_scored_on_what_it_held_out_of_its_own_data(kind: str, tmp_path
     if kind not in ("series", "music"):  # which are asked of every row, and of every piece
         good("predict", run, "--data", named, "--out", tmp_path / "all.jsonl")
         assert len((tmp_path / "all.jsonl").read_text().splitlines()) == train + held
+    told = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(told | {"split": ["of what it was before"]}))
+    done = good("eval", run, "--data", named, "--json")
+    assert done.data["examples"] >= train + held - 1 and "flatters" in done.err  # nothing is before a series' first row
+
+
+def test_what_was_held_out_is_known_by_all_that_there_was() -> None:
+    names, held = ["a", "b", "c"], np.array([False, True, False])
+    own = Own(SignalSettings(), 0, (digest(names, held),))
+    assert own.still(held, names).tolist() == held.tolist()
+    assert own.still(held[::-1], ["c", "b", "a"]).tolist() == held[::-1].tolist()
+    more = own.still(np.append(held, False), [*names, "test/d"], (None, None, None, LEFT_OUT))
+    assert more.tolist() == [False, True, False, False]  # a test set, laid beside it since
+    assert not own.still(np.append(held, False), [*names, "d"]).any()
+    assert not own.still(np.array([True, False, False]), names).any()
+
+
+def test_a_test_set_among_a_runs_own_is_asked_whole() -> None:
+    held, said, parts = np.array([False, True, False, False]), (None, None, LEFT_OUT, LEFT_OUT), ["ab", "cd"]
+    assert of_part(held, said, parts, 0, "letters") == (["b"], True)
+    assert of_part(held, said, parts, 1, "letters") == (["c", "d"], True)
+    assert of_part(np.zeros(4, bool), said, parts, 1, "letters") == (
+        ["c", "d"],
+        False,
+    )  # nobody knows what was left out
+    assert of_part(held, (None,) * 4, parts, 1, "letters") == (["c", "d"], False)
+
+
+def test_a_file_of_questions_among_a_runs_own_is_asked_as_it_was_used(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((12, 12), np.uint8)).save(tmp_path / "1.png")
+    rows = "".join(json.dumps({"image": "1.png", "question": f"{at}?", "answer": "a"}) + "\n" for at in range(9))
+    paths = [tmp_path / f"{name}.jsonl" for name in ("train", "dev", "test")]
+    for path in paths:
+        path.write_text(rows)
+    settings = QuestionSettings(paths=tuple(map(str, paths)))
+    found = read_questions(settings, PROCESSOR)
+    assert found.held is not None and found.held.sum() == 9
+    for number, apart in enumerate((False, True, True)):
+        own = Own(settings, number, (digest(found.called(), found.held),))
+        asked = given_questions(paths[number], settings, PROCESSOR, own=own, labelled=True)
+        assert (len(asked[0].questions), asked[1]) == (9, apart)
+
+
+def test_what_a_song_is_called_says_nothing_of_its_side(tmp_path: Path) -> None:
+    folder = midi(tmp_path / "songs")
+    for number, name in enumerate(("take_the_a_train", "test_drive", "val_doonican", "val/blues")):
+        (folder / "val").mkdir(exist_ok=True)
+        (folder / f"{number}.mid").rename(folder / f"{name}.mid")
+    found = {one.name: one.side for one in read_pieces(folder, MusicSettings(voices=1).notation())}
+    assert {name for name, side in found.items() if side is not None} == {"val/blues.mid"}
+    (alone,) = read_pieces(folder / "test_drive.mid", MusicSettings(voices=1).notation())
+    assert alone.name == "test_drive.mid" and alone.side is None  # however its path is spelt
+
+
+def test_hidden_files_are_no_data(tmp_path: Path) -> None:
+    episodes(tmp_path / "episodes")
+    captioned(tmp_path / "captioned")
+    rows = [f"{path.relative_to(tmp_path / 'captioned')}\t{path.stem}" for path in tmp_path.rglob("captioned/*/*.png")]
+    (tmp_path / "captioned" / "all.tsv").write_text("\n".join(["image\ttext", *rows]))
+    for name in ("episodes/._played.npz", "captioned/._all.tsv"):
+        (tmp_path / name).write_bytes(b"\0")
+    assert len(episodes_of(tmp_path / "episodes")) == 40
+    captions = CaptionSettings(paths=(str(tmp_path / "captioned"),))
+    assert len(open_captions(captions, PROCESSOR).texts) == 60
+    heard = tmp_path / "heard"
+    heard.mkdir()
+    for name in ("._7_ann_0.wav", "7_ann_0.wav"):
+        (heard / name).touch()
+    assert source_of(heard, None) == "spoken_digits"
+    (tmp_path / "captioned" / "all.tsv").rename(tmp_path / "captioned" / "test.tsv")
+    assert len(open_captions(captions, PROCESSOR).texts) == 60  # a test set may be asked, and not trained on
+    with pytest.raises(ValueError, match=r"test.tsv, row 1 is of a test set by its name, .* nothing to train on"):
+        prepare_captions(captions, PROCESSOR, 16)
+
+
+def test_what_is_scored_of_others_is_not_what_was_to_train_on(tmp_path: Path) -> None:
+    given = [Recording(name, np.zeros(9), "a", "ann", side_above(f"{name}/1")) for name in ("train", "dev", "test")]
+    assert [one.name for one in _scored(given, SpeechSettings(), print)] == ["dev", "test"]
+    assert [one.name for one in _scored(given[::2], SpeechSettings(), print)] == ["test"]
+    assert [one.name for one in _scored(given[:1], SpeechSettings(), print)] == ["train"]
+
+
+def test_a_runs_own_pictures_are_listed_as_it_read_them(tmp_path: Path) -> None:
+    folder = classes(tmp_path / "data", 20)
+    for place in ("train/disc", "val/disc"):
+        (folder / place).mkdir(parents=True)
+        Image.fromarray(np.zeros((12, 12), np.uint8)).save(folder / place / "1.png")
+    names = [path.relative_to(folder).as_posix() for path in class_files(folder)]
+    assert names == ["train/disc/1.png", "val/disc/1.png"]  # and not what lies beside
+    assert given_pictures(folder, PROCESSOR, SHAPES, listed=class_files).names == tuple(names)
+    assert read_pictures(SignalSettings(paths=(str(folder),)), PROCESSOR, print).names == tuple(names)
+
+
+def test_the_way_out_of_a_split_is_one_that_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = np.ones(2, bool)
+    with pytest.raises(ValueError, match=r"set data.held_out=0.1 so, or give more"):
+        check_both(held, "sounds", way_out([None, None], 0.1))
+    with pytest.raises(ValueError, match="data.held_out is not used"):
+        check_both(held, "sounds", way_out([HELD_OUT, HELD_OUT], 0.1))
+    alone = [Recording(str(number), np.zeros(9), "a", "ann") for number in range(3)]
+    monkeypatch.setitem(SOUND_SOURCES._values, "made_sounds", lambda settings, say: alone)
+    with pytest.raises(ValueError, match="nobody else speaks"):
+        read_spoken(SpeechSettings(source="made_sounds", held_out_speaker="ann"))
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -200,7 +311,7 @@ def test_a_file_that_is_asked_alone_is_not_split(tmp_path: Path) -> None:
     path = tmp_path / "new.tsv"
     path.write_text("text\tlabel\n" + "".join(f"film {at}\t{at % 2}\n" for at in range(3)) + "last\tother\n")
     task = Task("mood", reads="text", classes=3, names=("0", "1", "other"))
-    found, apart = given_samples(task, path, TaskSettings(), PROCESSOR, own=False, labelled=True, say=print)
+    found, apart = given_samples(task, path, TaskSettings(), PROCESSOR, own=None, labelled=True, say=print)
     assert found.labels.tolist() == [0, 1, 0, 2] and not apart
 
 

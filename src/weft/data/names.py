@@ -33,10 +33,8 @@ _BESIDE_NAMES = ("readme", "license", "licence")
 _SHARD = re.compile(r"-\d{5}-of-\d{5}(-[0-9a-f]+)?$")  # train-00000-of-00001.parquet, as data sets are published
 _PART = re.compile(r"[^._-]+")  # of wiki.train.txt, wiki_train.txt, wiki-train.txt
 # Files of a data set that comes split; train.py beside val.py is a program, train.md beside test.md its manual.
-_DATA_SUFFIXES = (
-    "txt", "text", "tokens", "raw", "csv", "tsv", "json", "jsonl", "parquet", "gz", "npy", "npz", "mid", "midi", "wav",
-    "flac", "ogg", "mp3", "png", "jpg", "jpeg",
-)  # fmt: skip
+# A picture, a sound or a piece is called as it likes (`side_above`).
+_DATA_SUFFIXES = ("txt", "text", "tokens", "raw", "csv", "tsv", "json", "jsonl", "parquet", "gz", "npy", "npz")
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -50,27 +51,54 @@ def without_tests(
     return used, (f"{count:,} {called} are left out, {first} say: by its name that is of a test set",)
 
 
-def check_both(held: np.ndarray, share: float, called: str) -> None:
-    """ValueError where nothing, or everything, is held out."""
+def way_out(sides: Sequence[Side | None] | None, share: float) -> str:
+    """How others come to be held out: by files' names where these say it, else by the share. sides: None: it is not
+    known which of the two it was."""
+    if sides is None:
+        return f"set data.held_out={share} so where files' names (train, dev) do not say which, or give more"
+    if Side.HELD_OUT in sides:
+        return "files' names say which (train, dev), and data.held_out is not used: give some of both, or name neither"
+    return f"set data.held_out={share} so, or give more"
+
+
+def check_both(held: np.ndarray, called: str, way: str) -> None:
+    """ValueError where nothing, or everything, is held out. way: what is to be done about it, see `way_out`."""
     if held.all() or not held.any():
         raise ValueError(
             f"of {len(held):,} {called} {int(held.sum()):,} are held out: some are to be trained on, and some are not; "
-            f"set data.held_out={share} so, or give more"
+            f"{way}"
         )
 
 
-def asked(held: np.ndarray, called: str, say: Say = quiet) -> np.ndarray:
-    """The numbers of those that a run held out, and it is said; of all where it held out none, or all."""
-    if held.all() or not held.any():
-        return np.arange(len(held))
-    say(f"asked are the {int(held.sum()):,} of {len(held):,} {called} that the run held out")
-    return np.flatnonzero(held)
+def digest(names: Sequence[str], held: np.ndarray) -> str:
+    """Of what things are called and of which are held out, bool [N], in whatever order they come."""
+    pairs = sorted((name, bool(out)) for name, out in zip(names, held, strict=True))
+    return hashlib.sha256(json.dumps(pairs).encode()).hexdigest()
 
 
-def asked_of_part(
-    held: np.ndarray, parts: Sequence[Sequence[Thing]], number: int, called: str, say: Say = quiet
+def kept_back(held: np.ndarray, called: str, say: Say = quiet) -> tuple[np.ndarray, bool]:
+    """The numbers of those that a run held out, of all where it held out none, and whether that leaves out what it was
+    trained on; where others are left out, it is said."""
+    if not held.any():
+        return np.arange(len(held)), False
+    if not held.all():
+        say(f"asked are the {int(held.sum()):,} of {len(held):,} {called} that the run held out")
+    return np.flatnonzero(held), True
+
+
+def of_part(
+    held: np.ndarray,
+    sides: Sequence[Side | None],
+    parts: Sequence[Sequence[Thing]],
+    number: int,
+    called: str,
+    say: Say = quiet,
 ) -> tuple[list[Thing], bool]:
-    """The same of one of the parts that all of them come from, and whether any of it is held out."""
+    """The same of one of the parts that all of them come from; of one that was left out, a test set, all. held: of all
+    parts, none where it is not known which; sides: of the same."""
     start, part = sum(map(len, parts[:number])), parts[number]
-    here = held[start : start + len(part)]
-    return [part[at] for at in asked(here, called, say)], bool(here.any())
+    here = slice(start, start + len(part))
+    if held.any() and not in_use(sides[here]).any():
+        return list(part), True
+    places, apart = kept_back(held[here], called, say)
+    return [part[at] for at in places], apart

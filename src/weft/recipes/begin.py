@@ -53,7 +53,7 @@ def begin(recipe: Recipe, out: Path, *, resume: bool, overwrite: bool, watch: Wa
         module = _built(recipe, feed)
         decided = kernels(recipe.train, module, recipe.model.config.context, out, resume=resume)
         if found is None:
-            start(out, recipe, feed.blueprint, feed.digest, feed.write, overwrite)
+            start(out, recipe, feed, overwrite)
         return Begun(feed.blueprint, module, feed.keep(out), decided, feed.notices)
     except BaseException:
         feed.close()

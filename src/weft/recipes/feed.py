@@ -59,6 +59,12 @@ class Feed(ABC):
     def digest(self) -> str:
         """Of all that is read: equal digests mean equal rows."""
 
+    @property
+    def split(self) -> tuple[str, ...]:
+        """A digest of what the things that are read are called and of which are held out (`sides.digest`), one of each
+        set that is asked alone; none where nobody asks a model of each of such things."""
+        return ()
+
     def start(self, module: nn.Module) -> None:
         """Give a new model, before its first step, what the data say of its weights; of most they say nothing."""
         return

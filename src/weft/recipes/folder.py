@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from weft.data import DataSettings, remove_store
+import numpy as np
+
+from weft.data import DataSettings, remove_store, sides
+from weft.data.names import Side
 from weft.data.signals import PROCESSOR
 from weft.data.signals.tasks import task_and_path
 from weft.data.tokenizers import CONFIG as MORE
@@ -19,6 +22,7 @@ from weft.hub.weights import WEIGHTS
 from weft.models import Blueprint
 from weft.objectives import Objective, objective_from_data
 from weft.outputs import check_output
+from weft.recipes.feed import Feed
 from weft.recipes.modality import MODALITIES, modality_of
 from weft.recipes.recipe import PARTS, Recipe
 from weft.registry import UnknownName
@@ -30,6 +34,7 @@ from weft.training.watch.exporters import REPLACED, discard
 
 LOG, CURVE = log.NAME, "loss.png"
 TOKENS = "tokens"  # the folder of the token store, where data.store names no other
+SPLIT = "split"  # in run.json, see `Feed`
 QUANTISER = "quantiser"  # the folder of the model that makes what another goes on with, and turns it back
 # run.json is the first to be written and the last to go: where weft's is, the others are weft's own.
 WRITTEN = (CONFIG, TOKENIZER, MORE, PROCESSOR, "captions.json", *KEPT, WEIGHTS, LOG, CURVE, REPORT, PAGE, RUN)
@@ -111,45 +116,67 @@ def existing(out: Path) -> Existing | None:
     return Existing(read_language(out), read_blueprint(out), facts["settings"], facts["data_digest"])
 
 
-def start(
-    out: Path, recipe: Recipe, blueprint: Blueprint, digest: str, write: Callable[[Path], None], overwrite: bool
-) -> None:
-    """Lay the folder out: what the run is, before its first step. write: what its model reads, beside config.json."""
+def start(out: Path, recipe: Recipe, feed: Feed, overwrite: bool) -> None:
+    """Lay the folder out: what the run is, before its first step, and what its model reads, beside config.json."""
     if overwrite and out.is_dir():
         clear(out)
-    describe(out, recipe, blueprint, digest)
-    write_config(blueprint, out)
-    write(out)
+    describe(out, recipe, feed)
+    write_config(feed.blueprint, out)
+    feed.write(out)
 
 
-def describe(out: Path, recipe: Recipe, blueprint: Blueprint, digest: str) -> None:
-    """Write run.json: what a run is, with the settings that it runs with."""
-    write_json(out / RUN, {"recipe": recipe.name, "settings": recipe.settings(blueprint), "data_digest": digest})
+def describe(out: Path, recipe: Recipe, feed: Feed) -> None:
+    """Write run.json: what a run is, with the settings that it runs with, and what its data were."""
+    told = {"recipe": recipe.name, "settings": recipe.settings(feed.blueprint), "data_digest": feed.digest}
+    write_json(out / RUN, told | ({SPLIT: feed.split} if feed.split else {}))
 
 
 def data_settings(folder: Path) -> Any | None:
     """The data settings of the run in a folder; None where no run of weft's describes itself there. ValueError, naming
     the file, where it is damaged or has settings that there are not."""
-    path = folder / RUN
-    if not path.is_file():
+    facts = _facts(folder)
+    return None if facts is None else _data(facts, folder)
+
+
+@dataclass(frozen=True)
+class Own:
+    """Data at a path that a run was trained on. settings: its data settings; number: which of their paths it is; split:
+    see `Feed`, none of a run that did not write it down."""
+
+    settings: Any
+    number: int
+    split: tuple[str, ...]
+
+    def still(self, held: np.ndarray, names: Sequence[str], said: Sequence[Side | None] = ()) -> np.ndarray:
+        """`held`, bool [N], where the run had the same N things (but for test sets) and held out the same; else none
+        of them: what is held out now, it may have been trained on. names, said: of all, said of which sides."""
+        used = sides.in_use(said or (None,) * len(names))
+        there = [name for name, one in zip(names, used, strict=True) if one]
+        return held if sides.digest(there, held[used]) in self.split else np.zeros_like(held)
+
+
+def own_data(folder: Path, data: Path) -> Own | None:
+    """The run's own data that `data` is; None where the run in a folder was trained on no such path. NAME=PATH, a
+    task's, is its path."""
+    facts = _facts(folder)
+    if facts is None:
         return None
-    facts = read_json(path)
-    return _data(facts, folder) if _describes(facts) else None
-
-
-def own_data(folder: Path, data: Path) -> tuple[Any, int] | None:
-    """The data settings of the run in a folder, and which of its paths `data` is; None where it was trained on no such
-    path. NAME=PATH, a task's, is its path."""
-    was = data_settings(folder)
-    here = Path(task_and_path(str(data))[1]).resolve()
-    there = [] if was is None else [Path(task_and_path(path)[1]).resolve() for path in was.paths]
-    return (was, there.index(here)) if here in there else None
+    was, here = _data(facts, folder), Path(task_and_path(str(data))[1]).resolve()
+    there = [Path(task_and_path(path)[1]).resolve() for path in was.paths]
+    return Own(was, there.index(here), tuple(facts.get(SPLIT, ()))) if here in there else None
 
 
 def text_settings(folder: Path) -> DataSettings | None:
     """The same, where they are of text."""
     found = data_settings(folder)
     return found if isinstance(found, DataSettings) else None
+
+
+def _facts(folder: Path) -> dict[str, Any] | None:
+    """What run.json says; None where no run of weft's describes itself there."""
+    path = folder / RUN
+    facts = read_json(path) if path.is_file() else None
+    return facts if _describes(facts) else None
 
 
 def _data(facts: Mapping[str, Any], folder: Path) -> Any:
@@ -164,9 +191,8 @@ def _data(facts: Mapping[str, Any], folder: Path) -> Any:
 def trained_with(folder: Path) -> Objective | None:
     """What the run in a folder minimised; None where no run of weft's describes itself there. DamagedFile where it
     describes what there is not."""
-    path = folder / RUN
-    facts = read_json(path) if path.is_file() else None
-    if facts is None or not _describes(facts):
+    path, facts = folder / RUN, _facts(folder)
+    if facts is None:
         return None
     try:
         return objective_from_data(facts["settings"]["objective"])

@@ -21,7 +21,8 @@ class Part:
 class Predicted:
     """How many examples were answered, and the metric of the task with its interval (see `Metric.interval`), where the
     data say what is right. more: other metrics of the same answers. parts: the metric of some of them, where they are
-    of several kinds. apart: of data that its run was trained on, those that it held out alone were asked."""
+    of several kinds. apart: of data that its run was trained on, nothing was asked but what it is known to have
+    held out, or left out."""
 
     examples: int
     score: Score | None

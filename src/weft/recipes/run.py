@@ -104,7 +104,7 @@ class Described(Several):
 
     def begin(self, steps: int, done: int, headline: str, peak: float = 0.0) -> None:
         """Written anew."""
-        describe(self.out, self.recipe, self.begun.blueprint, self.begun.feed.digest)
+        describe(self.out, self.recipe, self.begun.feed)
         super().begin(steps, done, headline, peak)
 
 

@@ -16,10 +16,11 @@ from weft.data.captions.dataset import Captioned, Row, filled
 from weft.data.captions.given import TABLES, beside, column, read_pictures, read_table
 from weft.data.captions.made import made_captions
 from weft.data.captions.settings import CaptionSettings
-from weft.data.captions.split import split
+from weft.data.captions.split import split as split_rows
 from weft.data.names import Side, side_above, side_of
-from weft.data.records import record_kind
-from weft.data.sides import check_both, in_use, without_tests
+from weft.data.sides import check_both, in_use, way_out, without_tests
+from weft.data.sides import digest as named_split
+from weft.data.signals.listing import tables_in
 from weft.data.signals.pictures import Patches
 from weft.data.sources import Say, quiet
 from weft.data.tokenizers import named_tokenizer, train_tokenizer
@@ -29,15 +30,22 @@ from weft.registry import Registry
 @dataclass(frozen=True)
 class Found:
     """What a source gives: pictures, uint8 [N, image, image, channels], the caption of each, and what else its row says
-    by column. sides: of which set each is; none: nobody said."""
+    by column. sides: of which set each is; none: nobody said. names: where each stands; none: nobody said."""
 
     signals: np.ndarray
     texts: tuple[str, ...]
     rows: tuple[Row, ...]
     sides: tuple[Side | None, ...] = ()
+    names: tuple[str, ...] = ()
+
+    def called(self, column: str) -> list[str]:
+        """What tells each from the others: where it stands, its picture, named in a column, and its caption."""
+        names = self.names or tuple(map(str, range(len(self.texts))))
+        each = zip(names, self.rows, self.texts, strict=True)
+        return [f"{name}: {row.get(column, '')}: {text}" for name, row, text in each]
 
     def held(self, settings: CaptionSettings) -> np.ndarray:
-        """Which are held out, bool [N]: as their names say, else see `split`; what is left out never is."""
+        """Which are held out, bool [N]: as their names say, else see `split_rows`; what is left out never is."""
         named = np.array([side == Side.HELD_OUT for side in self.sides], bool)
         if named.any():
             return named
@@ -45,14 +53,15 @@ class Found:
         places = np.flatnonzero(used)
         pictures = pictures_of([self.rows[at] for at in places], settings.image_column)
         texts = [self.texts[at] for at in places]
-        held[used] = split(texts, settings.held_out, settings.alike, settings.seed, pictures)
+        held[used] = split_rows(texts, settings.held_out, settings.alike, settings.seed, pictures)
         return held
 
     def only(self, places: np.ndarray) -> Found:
         """Some of them."""
         sides = tuple(self.sides[at] for at in places) if self.sides else ()
         texts, rows = tuple(self.texts[at] for at in places), tuple(self.rows[at] for at in places)
-        return Found(self.signals[places], texts, rows, sides)
+        names = tuple(self.names[at] for at in places) if self.names else ()
+        return Found(self.signals[places], texts, rows, sides, names)
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,7 @@ class Captions:
     """Pairs to train on and pairs held out, what made them, and the prompts of each zero-shot class. digest: of all of
     them and of the settings: equal digests mean equal rows. asked: what is held out, read by `CaptionSettings.asked`;
     None where that is "". classes_held_out: int64 [N], which class each held-out row is of; none where there are no
-    classes."""
+    classes. split: of what the rows are called, see `sides.digest`."""
 
     train: Captioned
     held_out: Captioned
@@ -70,6 +79,7 @@ class Captions:
     classes: dict[str, tuple[str, ...]]
     classes_held_out: np.ndarray
     digest: str
+    split: str
 
 
 CAPTION_SOURCES: Registry[Callable[[CaptionSettings, Patches, Say], Found]] = Registry(
@@ -98,11 +108,7 @@ def prepare_captions(
     """
     settings.check()
     found = open_captions(settings, fit, say)
-    used, notices = without_tests(found.texts, found.sides or (None,) * len(found.texts), "captions")
-    for text in notices:
-        say(text)
-    held, found = found.held(settings)[used], found.only(np.flatnonzero(used))
-    check_both(held, settings.held_out, "captions")
+    found, held = _sides(settings, found, say)
     own = tuple({**row, settings.text_column: text} for row, text in zip(found.rows, found.texts, strict=True))
     learned, kept = ([own[at] for at in np.flatnonzero(side)] for side in (~held, held))
     plain = (f"{{{settings.text_column}}}",)
@@ -133,9 +139,20 @@ def prepare_captions(
     for part in (found.signals, held):
         digest.update(np.ascontiguousarray(part).data)
     digest.update(json.dumps([dict(row) for row in own]).encode())
+    split, numbers = named_split(found.called(settings.image_column), held), _numbers(settings, kept, classes)
     return Captions(
-        train, held_out, asked, processor, tokenizer, classes, _numbers(settings, kept, classes), digest.hexdigest()
-    )
+        train, held_out, asked, processor, tokenizer, classes, numbers, digest.hexdigest(), split
+    )  # fmt: skip
+
+
+def _sides(settings: CaptionSettings, found: Found, say: Say) -> tuple[Found, np.ndarray]:
+    """What is not of a test set, and which of it is held out, bool [N]. ValueError where that is nothing, or all."""
+    used, notices = without_tests(found.names or found.texts, found.sides or (None,) * len(found.texts), "captions")
+    for text in notices:
+        say(text)
+    held, found = found.held(settings)[used], found.only(np.flatnonzero(used))
+    check_both(held, "captions", way_out(found.sides, settings.held_out))
+    return found, held
 
 
 def pictures_of(rows: Sequence[Row], column: str) -> list[str]:
@@ -174,27 +191,32 @@ def captions(settings: CaptionSettings, fit: Patches, say: Say) -> Found:
     if len(settings.paths) != 1 or not Path(settings.paths[0]).exists():
         given = ", ".join(settings.paths) or "nothing"
         raise ValueError(f"captions come from one table (.tsv, .csv, .jsonl) or folder (--data PATH), not {given}")
-    path = Path(settings.paths[0])
+    path, side = Path(settings.paths[0]), None
     if path.is_dir():
         tables = _tables(path, say)
         if len(tables) > 1:
             raise ValueError(f"{path} holds several tables ({tables[0].name}, {tables[1].name} …): name one of them")
         if not tables:
             lines, texts, pixels = beside(path, fit, say)
-            sides = tuple(side_above(Path(line.where).relative_to(path).as_posix()) for line in lines)
-            return Found(pixels, tuple(texts), tuple(line.row for line in lines), sides)
+            names = tuple(Path(line.where).relative_to(path).as_posix() for line in lines)
+            return Found(pixels, tuple(texts), tuple(line.row for line in lines), tuple(map(side_above, names)), names)
         path = tables[0]
+        side = Side.LEFT_OUT if side_of(path.name) == Side.LEFT_OUT else None
     lines = read_table(path)
     texts = column(lines, settings.text_column, path, "set data.text_column")
     pixels = read_pictures(path, lines, settings, fit, say)
-    return Found(pixels, tuple(texts), tuple(line.row for line in lines))
+    names = tuple(f"{path.name}, row {number}" for number in range(1, len(lines) + 1))
+    return Found(pixels, tuple(texts), tuple(line.row for line in lines), (side,) * len(lines), names)
 
 
 def _tables(folder: Path, say: Say) -> list[Path]:
-    """The tables of a folder, but for those that are called as a test set."""
-    there = sorted(path for path in folder.iterdir() if path.is_file() and record_kind(path) in TABLES)
+    """The tables of a folder; where there are others, but for those that are called as a test set."""
+    there = tables_in(folder, TABLES)
     names = [path.name for path in there]
-    used, notices = without_tests(names, list(map(side_of, names)), "tables")
+    sides = list(map(side_of, names))
+    if not in_use(sides).any():
+        return there
+    used, notices = without_tests(names, sides, "tables")
     for text in notices:
         say(text)
     return [there[at] for at in np.flatnonzero(used)]

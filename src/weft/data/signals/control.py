@@ -13,6 +13,7 @@ import numpy as np
 from weft.data import sides
 from weft.data.names import Side, side_of
 from weft.data.signals.episodes import ENDINGS, Episode, Episodes, joined, read_episodes
+from weft.data.signals.listing import files_below
 from weft.data.signals.played import play
 from weft.data.signals.steps import MOST_WINDOW, Scaling, Steps, Windows, fitted
 from weft.data.signals.worlds import Rules, open_world
@@ -72,12 +73,14 @@ class Found:
 
 @dataclass(frozen=True)
 class Control:
-    """Rows to train on and rows held out, and what made them. digest: of all of them: equal digests mean equal rows."""
+    """Rows to train on and rows held out, and what made them. digest: of all of them: equal digests mean equal rows.
+    split: of what the episodes are called, see `sides.digest`."""
 
     train: Windows
     held_out: Windows
     processor: Steps
     digest: str
+    split: str
     notices: tuple[str, ...] = ()
 
 
@@ -95,7 +98,7 @@ def prepare_episodes(settings: EpisodeSettings, config: Any, processor: Steps | 
     said = found.sides or (None,) * len(names)
     used, notices = sides.without_tests(names, said, "episodes")
     episodes, held = found.episodes.some(used), sides.held_out(names, said, settings.held_out, settings.seed)[used]
-    sides.check_both(held, settings.held_out, "episodes")
+    sides.check_both(held, "episodes", sides.way_out(said, settings.held_out))
     learned = episodes.some(~held)
     if processor is None:
         processor = fitted(learned, found.known, window=settings.window, returns=settings.returns)
@@ -109,7 +112,8 @@ def prepare_episodes(settings: EpisodeSettings, config: Any, processor: Steps | 
     digest = hashlib.sha256(repr((processor, episodes.discrete)).encode())
     for part in (episodes.states, episodes.actions, episodes.rewards, episodes.lengths, held):
         digest.update(np.ascontiguousarray(part).data)
-    return Control(train, held_out, processor, digest.hexdigest(), notices)
+    split = sides.digest([names[at] for at in np.flatnonzero(used)], held)
+    return Control(train, held_out, processor, digest.hexdigest(), split, notices)
 
 
 def _check(episodes: Episodes, processor: Steps) -> None:
@@ -159,7 +163,7 @@ def named(path: Path) -> list[tuple[str, Side | None, Episode]]:
 def _files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
-    found = sorted(one for one in path.iterdir() if one.name.endswith(ENDINGS))
+    found = files_below(path, ENDINGS, depths=(0,))
     if not found:
         raise ValueError(f"{path} holds no episodes: they are read from {', '.join(ENDINGS)}")
     return found

@@ -31,12 +31,24 @@ class Given:
     classes: tuple[str | None, ...]
 
 
+def all_files(folder: Path) -> list[Path]:
+    """All pictures in a folder and those below it."""
+    return files_below(folder, ENDINGS)
+
+
 def given_pictures(
-    path: Path, processor: Patches, classes: Sequence[str], say: Say = quiet, *, choose: Choose | None = None
+    path: Path,
+    processor: Patches,
+    classes: Sequence[str],
+    say: Say = quiet,
+    *,
+    choose: Choose | None = None,
+    listed: Callable[[Path], list[Path]] = all_files,
 ) -> Given:
     """The pictures in a file, or in a folder and those below it, in the order of their names. A picture's class is that
     of its folder, where this is called as one of `classes`; of an idx file its labels' file beside it says it. choose:
-    the numbers of those of a folder that are read, of all names and sides. ValueError where there is none, and naming a
+    the numbers of those of a folder that are read, of all names and sides; listed: which files of it there are, as
+    `class_files` says where a run reads them. ValueError where there is none, and naming a
     file that is damaged."""
     if path.is_file() and "-idx" in path.name:
         return _of_idx(path, processor, classes)
@@ -44,7 +56,7 @@ def given_pictures(
         idx = sorted(path.glob("*-images-idx3-ubyte*"))
         if idx:
             return _of_several(idx, processor, classes, choose)
-        files = files_below(path, ENDINGS)
+        files = listed(path)
         if not files:
             raise ValueError(f"{path} holds no pictures ({', '.join(ENDINGS)}) and no idx files")
         if choose is not None:
@@ -96,12 +108,12 @@ def _of_idx(path: Path, processor: Patches, classes: Sequence[str], chosen: np.n
         labels = read_idx(beside)
         if labels.shape != images.shape[:1]:
             raise ValueError(f"{path} has {len(images):,} pictures and {beside.name} {list(labels.shape)} labels")
-        said = tuple(map(str, labels))
-        own = known_as(sorted(set(said)), classes)
+        numbers = tuple(map(str, labels))
+        own = known_as(sorted(set(numbers)), classes)
         if own is None:
             raise ValueError(f"{beside} has the label {labels.max()}, and the model tells {len(classes)} classes apart")
-        number = dict(zip(sorted(set(said)), own, strict=True))
-        said = tuple(str(classes[number[label]]) for label in said)
+        number = dict(zip(sorted(set(numbers)), own, strict=True))
+        said = tuple(str(classes[number[label]]) for label in numbers)
     names, kept = numbered(path, len(images)), range(len(images)) if chosen is None else chosen.tolist()
     pictures = np.stack([processor.fitted(images[at][..., None]) for at in kept])
     return Given(tuple(names[at] for at in kept), pictures, tuple(said[at] for at in kept))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
+
+from weft.data.records import record_kind
 
 
 def files_below(folder: Path, endings: Sequence[str], *, depths: Sequence[int] = ()) -> list[Path]:
@@ -15,3 +17,9 @@ def files_below(folder: Path, endings: Sequence[str], *, depths: Sequence[int] =
     shown = [not any(one.startswith(".") or one == "__MACOSX" for one in part) for part in parts]
     deep = [not depths or len(part) - 1 in depths for part in parts]
     return sorted(path for path, seen, fits in zip(found, shown, deep, strict=True) if seen and fits)
+
+
+def tables_in(folder: Path, kinds: Collection[str]) -> list[Path]:
+    """The files of records that lie in a folder itself, of some kinds (see `record_kind`), as `files_below` has
+    them."""
+    return [path for path in files_below(folder, ("",), depths=(0,)) if record_kind(path) in kinds]

@@ -12,7 +12,8 @@ import numpy as np
 
 from weft.data.labelled import choose_some
 from weft.data.names import Side, side_above, side_of
-from weft.data.sides import by_name, check_both, without_tests
+from weft.data.sides import by_name, check_both, way_out, without_tests
+from weft.data.sides import digest as named_split
 from weft.data.signals.classes import known_as
 from weft.data.signals.idx import read_idx
 from weft.data.signals.labelled import Labelled
@@ -30,13 +31,14 @@ ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 @dataclass(frozen=True)
 class Signals:
     """Rows to train on and rows held out, what made them, and the names of their classes. digest: of all of them and of
-    the settings: equal digests mean equal rows."""
+    the settings: equal digests mean equal rows. split: of what they are called, see `sides.digest`."""
 
     train: Labelled
     held_out: Labelled
     processor: Processor
     classes: tuple[str, ...]
     digest: str
+    split: str
     notices: tuple[str, ...] = ()
 
 
@@ -54,8 +56,11 @@ class Found:
 
     def held(self, share: float, seed: int) -> np.ndarray:
         """Which are held out, bool [N]: as somebody said, else by their names."""
-        names = self.names or tuple(map(str, range(len(self.labels))))
-        return by_name(names, share, seed) if self.held_out is None else self.held_out
+        return by_name(self.each(), share, seed) if self.held_out is None else self.held_out
+
+    def each(self) -> tuple[str, ...]:
+        """What each is called: by its number, where it has no name."""
+        return self.names or tuple(map(str, range(len(self.labels))))
 
     def called(self, names: Sequence[str]) -> Found:
         """With the numbers that a model has for its classes, which are called so (see `known_as`); as they are where
@@ -84,7 +89,7 @@ def prepare_signals(
     settings.check()
     found = SIGNAL_SOURCES.get(settings.source)(settings, config, say).called(names)
     held = found.held(settings.held_out, settings.seed)
-    check_both(held, settings.held_out, "samples")
+    check_both(held, "samples", way_out([] if found.held_out is None else [Side.HELD_OUT], settings.held_out))
     if strange := sorted(set(found.labels[held].tolist()) - set(found.labels[~held].tolist())):
         raise ValueError(
             f"all samples of the class {found.classes[strange[0]]!r} are held out, so that nothing tells what it looks "
@@ -106,7 +111,8 @@ def prepare_signals(
     digest = hashlib.sha256(repr((settings.augment, settings.examples, settings.seed, processor)).encode())
     for part in (found.signals, found.labels, held):
         digest.update(np.ascontiguousarray(part).data)
-    return Signals(train, held_out, processor, found.classes, digest.hexdigest(), found.notices)
+    split = named_split(found.each(), held)
+    return Signals(train, held_out, processor, found.classes, digest.hexdigest(), split, found.notices)
 
 
 def pictures(settings: SignalSettings, config: Any, say: Say) -> Found:
@@ -156,28 +162,35 @@ def _sized(pixels: np.ndarray, config: Any) -> np.ndarray:
     return np.stack([fit.fitted(one) for one in pixels])
 
 
-def _of_folders(folder: Path, config: Any, say: Say) -> Found:
+def class_files(folder: Path) -> list[Path]:
+    """The pictures of a folder that are read with their classes, those to train on first: one folder a class, also
+    below train/, val/ and test/, and then what lies beside these is none of it."""
     there = files_below(folder, ENDINGS, depths=(1, 2))
     sides = {path: side_of_picture(path.relative_to(folder)) for path in there}
     if Side.TRAIN in sides.values() or Side.HELD_OUT in sides.values():  # then what lies beside them is none of it
         sides = {path: side for path, side in sides.items() if side is not None}
     else:
         sides = {path: side for path, side in sides.items() if side is not None or path.parent.parent == folder}
-    names = {path: path.relative_to(folder).as_posix() for path in sides}
-    files = sorted(sides, key=lambda path: (sides[path] or Side.TRAIN, path))
+    return sorted(sides, key=lambda path: (sides[path] or Side.TRAIN, path))
+
+
+def _of_folders(folder: Path, config: Any, say: Say) -> Found:
+    files = class_files(folder)
     if not files:
         raise ValueError(
             f"{folder} holds no idx files, and no folder of pictures ({', '.join(ENDINGS)}) for each class"
         )
-    used, notices = without_tests([names[path] for path in files], [sides[path] for path in files], "pictures")
+    inside = [path.relative_to(folder) for path in files]
+    names, sides = [one.as_posix() for one in inside], list(map(side_of_picture, inside))
+    used, notices = without_tests(names, sides, "pictures")
     files = [files[at] for at in np.flatnonzero(used)]
     say(f"reading {len(files):,} pictures …")
     fit = Patches(config.image, config.patch, config.channels)
     classes = tuple(sorted({path.parent.name for path in files}))
     signals = np.stack([fit.fitted(opened(path, config.channels)) for path in files])
     labels = np.array([classes.index(path.parent.name) for path in files], np.int64)
-    held = np.array([sides[path] == Side.HELD_OUT for path in files])
-    called = tuple(names[path] for path in files)
+    held = np.array([side == Side.HELD_OUT for side in sides])[used]
+    called = tuple(names[at] for at in np.flatnonzero(used))
     return Found(signals, labels, classes, held if held.any() else None, notices, called)
 
 

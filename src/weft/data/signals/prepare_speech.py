@@ -25,18 +25,20 @@ class Spoken:
 
     train: list[Recording]
     held_out: list[Recording]
+    split: str  # of what they are called, see `sides.digest`
     notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Speech:
     """Rows to train on and rows held out, what made them, and the names of their classes where these are asked. digest:
-    of all of them and of the settings: equal digests mean equal rows."""
+    of all of them and of the settings: equal digests mean equal rows. split: that of `Spoken`."""
 
     train: Utterances
     held_out: Utterances
     hearing: Hearing
     digest: str
+    split: str
     notices: tuple[str, ...] = ()
 
 
@@ -52,16 +54,20 @@ def read_spoken(settings: SpeechSettings, say: Say = quiet) -> Spoken:
             f"nothing says what is said in {len(unsaid):,} of {len(found):,} sounds, {unsaid[0]} say: name them in a "
             "table of files and transcripts (.tsv), or call each by what is said in it"
         )
-    held = held_out(found, settings)
-    sides.check_both(held, settings.held_out, "sounds")
+    held = held_of(found, settings)
+    way = sides.way_out([one.side for one in found], settings.held_out)
+    if settings.held_out_speaker:
+        way = f"{settings.held_out_speaker} is held out, and nobody else speaks: give more, or leave the setting out"
+    sides.check_both(held, "sounds", way)
     train, other = ([one for one, out in zip(found, held, strict=True) if out == side] for side in (False, True))
     say(f"read {len(found):,} sounds; {len(other):,} of them held out")
-    return Spoken(train, other, notices)
+    return Spoken(train, other, sides.digest([one.name for one in found], held), notices)
 
 
-def held_out(found: Sequence[Recording], settings: SpeechSettings) -> np.ndarray:
-    """Which recordings are held out, bool [N]: a speaker's; else see `sides.held_out`. ValueError for a speaker that
-    there is not."""
+def held_of(found: Sequence[Recording], settings: SpeechSettings) -> np.ndarray:
+    """Which recordings are held out, bool [N]: a speaker's that are not left out; else see `sides.held_out`. ValueError
+    for a speaker that there is not."""
+    names, said = [one.name for one in found], [one.side for one in found]
     if settings.held_out_speaker:
         there = sorted({one.speaker for one in found})
         if settings.held_out_speaker not in there:
@@ -69,8 +75,7 @@ def held_out(found: Sequence[Recording], settings: SpeechSettings) -> np.ndarray
                 f"data.held_out_speaker={settings.held_out_speaker}, but those who speak are "
                 f"{', '.join(name or '(not said)' for name in there)}"
             )
-        return np.array([one.speaker == settings.held_out_speaker for one in found])
-    names, said = [one.name for one in found], [one.side for one in found]
+        return np.array([one.speaker == settings.held_out_speaker for one in found]) & sides.in_use(said)
     return sides.held_out(names, said, settings.held_out, settings.seed)
 
 
@@ -117,7 +122,7 @@ def prepare_speech(
     other = Utterances(parts[1], hearing, join=settings.join, gap=gap, seed=settings.seed + 1)
     seconds = sum(len(one.samples) for one in parts[0]) / settings.rate
     say(f"{len(train):,} sounds of {seconds / 60:,.1f} minutes to train on, {len(other):,} held out")
-    return Speech(train, other, hearing, _digest(settings, hearing, parts), tuple(notices))
+    return Speech(train, other, hearing, _digest(settings, hearing, parts), spoken.split, tuple(notices))
 
 
 def _places(one: Recording, hearing: Hearing, speed: float) -> int:

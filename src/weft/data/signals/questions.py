@@ -15,7 +15,7 @@ from weft.data.labelled.columns import Row
 from weft.data.names import Side, side_of
 from weft.data.progress import counted
 from weft.data.records import NoColumn
-from weft.data.sides import by_name, check_both, without_tests
+from weft.data.sides import by_name, check_both, way_out, without_tests
 from weft.data.signals.emoji import Emoji, as_read, held_back, is_emoji, read_emoji
 from weft.data.signals.made import SHAPES, made_pictures
 from weft.data.signals.pictures import Patches, opened
@@ -73,6 +73,10 @@ class Asked:
     questions: tuple[Question, ...]
     held: np.ndarray | None = None
 
+    def called(self) -> list[str]:
+        """What tells each question from the others: its picture and its text."""
+        return [f"{self.names[question.picture]}: {question.text}" for question in self.questions]
+
 
 QUESTION_SOURCES: Registry[Callable[[QuestionSettings, Patches, Say], Asked]] = Registry(
     "source of questions", "weft.question_sources", ()
@@ -84,14 +88,14 @@ def read_questions(settings: QuestionSettings, processor: Patches, say: Say = qu
     none held out, and for a kind that no question is of."""
     found = QUESTION_SOURCES.get(settings.source)(settings, processor, say)
     found = of_kinds(found, settings.kinds)
-    held = held_out(found, settings.held_out, settings.seed)
-    check_both(held, settings.held_out, "questions")
+    held = held_of(found, settings.held_out, settings.seed)
+    check_both(held, "questions", way_out(None, settings.held_out))
     if unanswered := sum(question.answer is None for question in found.questions):
         raise ValueError(f"{unanswered:,} of {len(held):,} questions have no answer, and all that is learned from has")
     return replace(found, held=held)
 
 
-def held_out(found: Asked, share: float, seed: int) -> np.ndarray:
+def held_of(found: Asked, share: float, seed: int) -> np.ndarray:
     """Which questions are held out, bool [Q]: as somebody said, else by their pictures' names."""
     picture = [question.picture for question in found.questions]
     return by_name(found.names, share, seed)[picture] if found.held is None else found.held
@@ -116,11 +120,15 @@ def questions(settings: QuestionSettings, processor: Patches, say: Say) -> Asked
             "questions come from a file of them, or a folder of pictures: name some (--data questions.jsonl)"
         )
     paths = [Path(path) for path in settings.paths]
-    sides = [None if path.is_dir() else side_of(path.name) for path in paths]
-    used, notices = without_tests([path.name for path in paths], sides, "files of questions")
+    used, notices = without_tests([path.name for path in paths], list(map(side_of_path, paths)), "files of questions")
     for text in notices:
         say(text)
     return joined([of_path(paths[at], settings, processor, say) for at in np.flatnonzero(used)])
+
+
+def side_of_path(path: Path) -> Side | None:
+    """What a file's name says; of a folder its source knows it."""
+    return None if path.is_dir() else side_of(path.name)
 
 
 def of_path(path: Path, settings: QuestionSettings, processor: Patches, say: Say = quiet) -> Asked:

@@ -12,7 +12,7 @@ import numpy as np
 from weft.data.names import Side, side_above, side_of
 from weft.data.progress import counted
 from weft.data.records import RECORDS, read_records, record_kind
-from weft.data.signals.listing import files_below
+from weft.data.signals.listing import files_below, tables_in
 from weft.data.signals.sound import read_sound
 from weft.data.signals.speech import SpeechSettings
 from weft.data.sources import Say, quiet
@@ -56,7 +56,7 @@ def sounds(settings: SpeechSettings, say: Say = quiet) -> list[Recording]:
 
 def _of_path(path: Path, settings: SpeechSettings, say: Say) -> list[Recording]:
     if path.is_dir():
-        tables = sorted(one for one in path.iterdir() if record_kind(one) in _TABLES and one.is_file())
+        tables = tables_in(path, _TABLES)
         if tables:
             return [one for table in tables for one in _of_table(table, settings, say)]
         return _of_files(files_below(path, SOUNDS), path, settings, say)
@@ -104,7 +104,7 @@ def _rows(table: Path, settings: SpeechSettings) -> Iterator[tuple[int, str | No
 def _of_files(files: Sequence[Path], folder: Path | None, settings: SpeechSettings, say: Say) -> list[Recording]:
     advance, found = counted(say, "sounds read", len(files)), list[Recording]()
     for path in files:
-        name = path.relative_to(folder).as_posix() if folder else str(path)
+        name = path.relative_to(folder).as_posix() if folder else path.name
         side = side_above(name) if folder else None  # its own name says what is said in it
         found.append(Recording(name, read_sound(path, rate=settings.rate), said_beside(path), side=side))
         advance(1)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from weft.data import sides
-from weft.data.names import Side, side_of
+from weft.data.names import Side, side_above, side_of
 from weft.data.progress import counted
 from weft.data.signals.listing import files_below
 from weft.data.signals.music import read_chorales, read_midi
@@ -71,13 +71,14 @@ class Named:
 @dataclass(frozen=True)
 class Music:
     """Rows to train on and rows held out, and what made them. steps: of all held-out pieces. digest: of the ids of
-    both, and of the settings."""
+    both, and of the settings. split: of what the pieces are called, see `sides.digest`."""
 
     train: Pieces
     held_out: Pieces
     notation: Notation
     steps: int
     digest: str
+    split: str
     notices: tuple[str, ...] = ()
 
 
@@ -94,8 +95,8 @@ def prepare_music(settings: MusicSettings, context: int, notation: Notation | No
     found = MUSIC_SOURCES.get(settings.source)(settings, say)
     used, notices = sides.without_tests([one.name for one in found], [one.side for one in found], "pieces")
     found = [found[at] for at in np.flatnonzero(used)]
-    held = held_out(found, settings)
-    sides.check_both(held, settings.held_out, "pieces")
+    held, names = held_of(found, settings), [one.name for one in found]
+    sides.check_both(held, "pieces", sides.way_out([one.side for one in found], settings.held_out))
     ids = written(found, notation)
     pieces = [notation.fitted(one.piece) for one, out in zip(found, held, strict=True) if not out]
     moves = shifts(pieces, down=settings.down, up=settings.up)
@@ -106,10 +107,11 @@ def prepare_music(settings: MusicSettings, context: int, notation: Notation | No
     for row in ids:
         digest.update(row.tobytes())
     steps = sum(one.piece.steps for one, out in zip(found, held, strict=True) if out)
-    return Music(train, Pieces(kept, notation, context), notation, steps, digest.hexdigest(), notices)
+    split = sides.digest(names, held)
+    return Music(train, Pieces(kept, notation, context), notation, steps, digest.hexdigest(), split, notices)
 
 
-def held_out(found: Sequence[Named], settings: MusicSettings) -> np.ndarray:
+def held_of(found: Sequence[Named], settings: MusicSettings) -> np.ndarray:
     """Which pieces are held out, bool [N], see `sides.held_out`."""
     names, said = [one.name for one in found], [one.side for one in found]
     return sides.held_out(names, said, settings.held_out, settings.seed)
@@ -128,8 +130,9 @@ def written(pieces: Iterable[Named], notation: Notation) -> list[np.ndarray]:
 
 def read_pieces(path: Path, notation: Notation, *, say: Say = quiet) -> list[Named]:
     """The pieces in a file of chorales, a MIDI file, or a folder of either, in the order of their names; of a folder
-    all MIDI files in it and below. A part's name says its side, and so does a file's, or a folder's inside. ValueError
-    where there is none, and naming a file that is damaged."""
+    all MIDI files in it and below. The name of a part of chorales says its side, and of MIDI files that of a folder
+    inside: what a song is called is no word on it (take_the_a_train.mid). ValueError where there is none, and naming a
+    file that is damaged."""
     if path.name.lower().endswith(ARRAYS):
         parts = read_chorales(path, voices=None if notation.per_quarter == 1 else notation.voices)
         return [
@@ -140,7 +143,7 @@ def read_pieces(path: Path, notation: Notation, *, say: Say = quiet) -> list[Nam
     if not path.is_dir():
         if path.suffix.lower() not in MIDI:
             raise ValueError(f"{path} is no music: {', '.join((*MIDI, *ARRAYS))} and folders of them are")
-        return [Named(str(path), read_midi(path, per_quarter=notation.per_quarter), side_of(path.name))]
+        return [Named(path.name, read_midi(path, per_quarter=notation.per_quarter))]
     files = files_below(path, MIDI)
     if not files:
         arrays = sorted(found for found in path.iterdir() if found.name.lower().endswith(ARRAYS))
@@ -151,7 +154,7 @@ def read_pieces(path: Path, notation: Notation, *, say: Say = quiet) -> list[Nam
     advance, pieces = counted(say, "read", len(files)), list[Named]()
     for file in files:
         inside = file.relative_to(path).as_posix()
-        pieces.append(Named(inside, read_midi(file, per_quarter=notation.per_quarter), side_of(inside)))
+        pieces.append(Named(inside, read_midi(file, per_quarter=notation.per_quarter), side_above(inside)))
         advance(1)
     return pieces
 

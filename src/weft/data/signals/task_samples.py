@@ -75,6 +75,14 @@ class Samples:
         """What each sample has."""
         return "text" if self.pixels is None else "image" if self.texts is None else "both"
 
+    def called(self) -> list[str]:
+        """What tells each from the others, whatever lies beside it where it has a text."""
+        if self.texts is None:
+            return list(self.names)
+        if self.pixels is None:
+            return list(self.texts)
+        return [f"{name}: {text}" for name, text in zip(self.names, self.texts, strict=True)]
+
     def only(self, places: Sequence[int] | np.ndarray) -> Samples:
         """Some of them."""
         return replace(

@@ -11,15 +11,14 @@ from weft.data.labelled import read_columns
 from weft.data.labelled.columns import Row
 from weft.data.made import sentences
 from weft.data.names import Side, side_of
-from weft.data.records import NoColumn, record_kind
-from weft.data.sides import by_name, check_both, without_tests
-from weft.data.sides import held_out as by_files
+from weft.data.records import RECORDS, NoColumn, record_kind
+from weft.data.sides import by_name, check_both, held_out, way_out, without_tests
 from weft.data.signals.emoji import held_back, is_emoji, read_emoji
-from weft.data.signals.listing import files_below
+from weft.data.signals.listing import files_below, tables_in
 from weft.data.signals.made import SHAPES, made_pictures
 from weft.data.signals.pictures import Patches
 from weft.data.signals.prepare import ENDINGS
-from weft.data.signals.questions import NEEDS, Asked, class_pictures, held_out, made, of_kinds, of_path
+from weft.data.signals.questions import NEEDS, Asked, class_pictures, held_of, made, of_kinds, of_path
 from weft.data.signals.task_samples import Samples, TaskSettings, called, labelled
 from weft.data.sources import Say, quiet
 from weft.models.unified import Task
@@ -48,7 +47,7 @@ def read_tasks(
         say(f"data.weights says how often {', '.join(unread)} is read, and no data are of it: {', '.join(there)}")
     found = [samples for samples in found if not settings.tasks or samples.name in settings.tasks]
     for samples in found:
-        check_both(samples.held, settings.held_out, f"samples of the task {samples.name!r}")
+        check_both(samples.held, f"samples of the task {samples.name!r}", way_out(None, settings.held_out))
     return found
 
 
@@ -123,7 +122,7 @@ def of_texts(name: str, path: Path, settings: TaskSettings, say: Say = quiet) ->
     """Texts with a class each. ValueError and DamagedFile name file and line."""
     files = [path]
     if path.is_dir():
-        files = sorted(file for file in path.iterdir() if record_kind(file) and side_of(file.name) is not None)
+        files = [file for file in tables_in(path, RECORDS) if side_of(file.name) is not None]
         if not files:
             raise ValueError(f"{path} holds no texts of a task: files train.tsv and dev.tsv (.csv, .jsonl, also .gz)")
         names = [file.name for file in files]
@@ -141,7 +140,7 @@ def of_texts(name: str, path: Path, settings: TaskSettings, say: Say = quiet) ->
             texts.append(text)
             words.append(None if label is None else str(label))
             sides.append(None if side == Side.LEFT_OUT else side)  # one that a person names is what is meant
-    held = by_files(texts, sides, settings.held_out, settings.seed)
+    held = held_out(texts, sides, settings.held_out, settings.seed)
     return labelled(name, tuple(map(str, range(len(texts)))), words, held, texts=tuple(texts))
 
 
@@ -169,7 +168,7 @@ def text_rows(path: Path) -> list[Row]:
 
 def of_questions(name: str, asked: Asked, settings: TaskSettings) -> Samples:
     """Questions about pictures, of which each answer is a class."""
-    held = held_out(asked, settings.held_out, settings.seed)
+    held = held_of(asked, settings.held_out, settings.seed)
     picture = np.array([question.picture for question in asked.questions])
     return labelled(
         name,

@@ -39,6 +39,11 @@ class CaptionFeed(SignalFeed):
         """See `Captions`."""
         return self.captions.digest
 
+    @property
+    def split(self) -> tuple[str, ...]:
+        """See `Captions`."""
+        return (self.captions.split,)
+
     def write(self, out: Path) -> None:
         """The tokenizer, the processor, and what pictures may be held against: prompts of classes, known captions."""
         found = self.captions

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from weft.data.captions import CaptionSettings, open_captions, read_images, read_lines
 from weft.data.records import record_kind
-from weft.data.sides import asked as asked_of
+from weft.data.sides import kept_back
 from weft.data.sources import Say, quiet
 from weft.evaluate import Interval
 from weft.evaluate.intervals import Bootstrap
@@ -86,17 +86,19 @@ def _captions(
     model: Model, folder: Path, data: Path, say: Say, *, labelled: bool
 ) -> tuple[tuple[str, ...], np.ndarray, list[str], bool]:
     """Names, pictures and texts of captions, read as the model's run read its own, and whether they are those alone
-    that it held out, as they are where it was trained on them and they are labelled."""
+    that it held out, as they are where it was trained on them, they are labelled, and it still has the same."""
     was = data_settings(folder)
     usual = was if isinstance(was, CaptionSettings) else CaptionSettings()
     asked = CaptionSettings(
         paths=(str(data),), image_column=usual.image_column, text_column=usual.text_column, pictures=usual.pictures
     )
-    found, own = open_captions(asked, patches_of(model), say), labelled and own_data(folder, data) is not None
-    if own:
-        found = found.only(asked_of(found.held(usual), "captions", say))
+    found, apart = open_captions(asked, patches_of(model), say), False
+    if labelled and (own := own_data(folder, data)) is not None:
+        held = own.still(found.held(usual), found.called(usual.image_column), found.sides)
+        places, apart = kept_back(held, "captions", say)
+        found = found.only(places)
     names = tuple(row.get(asked.image_column, text) for row, text in zip(found.rows, found.texts, strict=True))
-    return names, found.signals, list(found.texts), own
+    return names, found.signals, list(found.texts), apart
 
 
 def _score(images: Tensor, texts: Tensor, own: Sequence[str], names: Sequence[str]) -> tuple[Score, Interval]:

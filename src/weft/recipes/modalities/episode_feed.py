@@ -29,6 +29,11 @@ class EpisodeFeed(SignalFeed):
         """See `Control`."""
         return self.control.digest
 
+    @property
+    def split(self) -> tuple[str, ...]:
+        """See `Control`."""
+        return (self.control.split,)
+
     def write(self, out: Path) -> None:
         """The processor."""
         write_processor(out, self.control.processor)

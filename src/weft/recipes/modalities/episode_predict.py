@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from weft.data.progress import counted
-from weft.data.sides import asked_of_part, held_out
+from weft.data.sides import held_out, of_part
 from weft.data.signals import EpisodeSettings, Steps
 from weft.data.signals.control import named
 from weft.data.signals.episodes import Episode
@@ -18,7 +18,7 @@ from weft.data.sources import Say, quiet
 from weft.evaluate import METRICS, Score
 from weft.files import write_bytes
 from weft.hub import Model, load
-from weft.recipes.folder import own_data
+from weft.recipes.folder import Own, own_data
 from weft.recipes.predicted import Predicted
 from weft.recipes.rollouts import next_actions, reader_of, scores
 from weft.training.world import place
@@ -48,7 +48,7 @@ def predict_episodes(
     if own is None:
         episodes, apart = [episode for *_, episode in named(path)], False
     else:
-        episodes, apart = _own(*own, say)
+        episodes, apart = _own(own, say)
     for number, episode in enumerate(episodes):
         _fits(processor, episode, f"{path}, episode {number}")
     if out is not None:
@@ -58,12 +58,13 @@ def predict_episodes(
     return Predicted(len(episodes), score, None, apart=apart)
 
 
-def _own(settings: EpisodeSettings, number: int, say: Say) -> tuple[list[Episode], bool]:
-    """Those of one of a run's paths that it held out, and whether there are any; all where there are none."""
+def _own(own: Own, say: Say) -> tuple[list[Episode], bool]:
+    """Those of one of a run's paths that are asked, see `of_part`."""
+    settings: EpisodeSettings = own.settings
     parts = [named(Path(path)) for path in settings.paths]
     names, sides, _ = zip(*(one for part in parts for one in part), strict=True)
-    held = held_out(names, sides, settings.held_out, settings.seed)
-    found, apart = asked_of_part(held, parts, number, "episodes", say)
+    held = own.still(held_out(names, sides, settings.held_out, settings.seed), names, sides)
+    found, apart = of_part(held, sides, parts, own.number, "episodes", say)
     return [episode for *_, episode in found], apart
 
 

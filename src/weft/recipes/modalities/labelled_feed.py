@@ -28,6 +28,11 @@ class LabelledFeed(SignalFeed):
         """See `Signals`."""
         return self.signals.digest
 
+    @property
+    def split(self) -> tuple[str, ...]:
+        """See `Signals`."""
+        return (self.signals.split,)
+
     def write(self, out: Path) -> None:
         """The processor, and the names of the classes."""
         write_processor(out, self.signals.processor, self.signals.classes)

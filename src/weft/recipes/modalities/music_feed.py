@@ -33,6 +33,11 @@ class MusicFeed(SignalFeed):
         """See `Music`."""
         return self.music.digest
 
+    @property
+    def split(self) -> tuple[str, ...]:
+        """See `Music`."""
+        return (self.music.split,)
+
     def write(self, out: Path) -> None:
         """The notation."""
         write_processor(out, self.music.notation)

@@ -13,13 +13,13 @@ from weft.batch import IGNORED
 from weft.data.names import Side
 from weft.data.order import places
 from weft.data.progress import counted
-from weft.data.sides import asked_of_part
+from weft.data.sides import of_part
 from weft.data.signals.music import write_midi
 from weft.data.signals.notation import Notation
 from weft.data.signals.notes import END, Piece
 from weft.data.signals.pieces import Pieces
 from weft.data.signals.roll import draw_roll
-from weft.data.signals.scores import MIDI, MusicSettings, Named, held_out, read_pieces, written
+from weft.data.signals.scores import MIDI, MusicSettings, Named, held_of, read_pieces, written
 from weft.data.sources import Say, quiet
 from weft.evaluate import Bootstrap
 from weft.files import write_bytes
@@ -27,7 +27,7 @@ from weft.generate import Sampling, decode, row_seeds
 from weft.hub import Model, load
 from weft.nn import Decoder
 from weft.objectives import layout
-from weft.recipes.folder import own_data
+from weft.recipes.folder import Own, own_data
 from weft.recipes.modalities.music_feed import scores
 from weft.recipes.modality import Drawn
 from weft.recipes.predicted import Predicted
@@ -117,7 +117,7 @@ def predict_music(
     model, module, notation = opened(folder, device)
     own, apart = own_data(Path(folder), Path(data)) if labelled else None, False
     if own is not None:
-        found, apart = _own(*own, notation, say)
+        found, apart = _own(own, notation, say)
     else:
         found = read_pieces(Path(data), notation, say=say)
         if labelled and len({one.side == Side.TRAIN for one in found}) > 1:
@@ -146,11 +146,14 @@ def predict_music(
     return Predicted(len(found), score, interval, (beside,), apart=apart)
 
 
-def _own(settings: MusicSettings, number: int, notation: Notation, say: Say) -> tuple[list[Named], bool]:
-    """Those of one of a run's paths that it held out, and whether there are any; all where there are none."""
+def _own(own: Own, notation: Notation, say: Say) -> tuple[list[Named], bool]:
+    """Those of one of a run's paths that are asked, see `of_part`."""
+    settings: MusicSettings = own.settings
     parts = [read_pieces(Path(path), notation, say=say) for path in settings.paths]
-    held = held_out([one for part in parts for one in part], settings)
-    return asked_of_part(held, parts, number, "pieces", say)
+    found = [one for part in parts for one in part]
+    sides = [one.side for one in found]
+    held = own.still(held_of(found, settings), [one.name for one in found], sides)
+    return of_part(held, sides, parts, own.number, "pieces", say)
 
 
 def likelihoods(module: Decoder, pieces: list[Named], notation: Notation, context: int, say: Say = quiet) -> Likely:

@@ -11,9 +11,10 @@ import torch
 
 from weft.data.names import Side
 from weft.data.progress import counted
-from weft.data.sides import asked, held_out
+from weft.data.sides import held_out, kept_back
 from weft.data.signals import Patches
-from weft.data.signals.given import given_pictures, untrained
+from weft.data.signals.given import all_files, given_pictures, untrained
+from weft.data.signals.prepare import class_files
 from weft.data.sources import Say, quiet
 from weft.evaluate import METRICS
 from weft.files import write_bytes
@@ -62,15 +63,19 @@ def answered(
 ) -> Predicted:
     """What `predict_signals` writes, of whoever is asked. ask: pictures uint8 [N, image, image, channels] ->
     p(class | picture), [N, classes]."""
-    own = own_data(Path(folder), Path(data)) if labelled else None
+    own, apart = own_data(Path(folder), Path(data)) if labelled else None, False
 
     def choose(names: Sequence[str], sides: Sequence[Side | None]) -> Sequence[int] | np.ndarray:
+        nonlocal apart
         if own is not None:
-            return asked(held_out(names, sides, own[0].held_out, own[0].seed), "pictures", say)
+            held = held_out(names, sides, own.settings.held_out, own.settings.seed)
+            numbers, apart = kept_back(own.still(held, names, sides), "pictures", say)
+            return numbers
         only = labelled and out is None  # a figure is asked for, and nothing else
         return untrained(sides, say) if only else range(len(names))
 
-    given = given_pictures(Path(data), processor, classes, say, choose=choose)
+    listed = all_files if own is None else class_files
+    given = given_pictures(Path(data), processor, classes, say, choose=choose, listed=listed)
     if labelled and (unknown := [n for n, known in zip(given.names, given.classes, strict=True) if known is None]):
         raise ValueError(
             f"nothing says what {len(unknown):,} of {len(given.names):,} pictures are, {unknown[0]} say: put each into "
@@ -79,16 +84,12 @@ def answered(
     found = ask(given.signals)[:, : len(classes)]  # a head may have more than the data named
     guesses = [classes[number] for number in found.argmax(axis=1)]
     if out is not None:
-        lines = [
-            {"file": name, "class": guess, "probabilities": _likeliest(row, classes)}
-            for name, guess, row in zip(given.names, guesses, found, strict=True)
-        ]
-        write_bytes(Path(out), "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode())
+        write_bytes(Path(out), _lines(given.names, guesses, found, classes).encode())
     if not labelled:
         return Predicted(len(guesses), None, None)
     metric, gold = METRICS.get("accuracy"), [str(name) for name in given.classes]
     interval = metric.interval(guesses, gold, say)
-    return Predicted(len(guesses), metric.score(guesses, gold), interval, apart=own is not None)
+    return Predicted(len(guesses), metric.score(guesses, gold), interval, apart=apart)
 
 
 def probabilities(model: Model, signals: np.ndarray, processor: Patches, say: Say = quiet) -> np.ndarray:
@@ -131,6 +132,15 @@ def _passed(
             parts.append(asked(module(rows)[0]).cpu())
             advance(len(rows))
     return torch.cat(parts).numpy()
+
+
+def _lines(names: Sequence[str], guesses: Sequence[str], found: np.ndarray, classes: tuple[str, ...]) -> str:
+    """A JSON object for each picture."""
+    lines = [
+        {"file": name, "class": guess, "probabilities": _likeliest(row, classes)}
+        for name, guess, row in zip(names, guesses, found, strict=True)
+    ]
+    return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
 
 
 def _likeliest(row: np.ndarray, classes: tuple[str, ...]) -> dict[str, float]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from weft.batch import Tokenizer
 from weft.data import train_tokenizer
+from weft.data.sides import digest
 from weft.data.signals import Patches, write_processor
 from weft.data.signals.question_rows import Form, QuestionRows
 from weft.data.signals.questions import Asked, QuestionSettings, read_questions
@@ -32,11 +33,17 @@ class QuestionFeed(SignalFeed):
     """Rows of a picture, a question and its answer."""
 
     rows: tuple[QuestionRows, QuestionRows]  # to train on, held out
+    names: str  # a digest of what the questions are called, see `Feed.split`
 
     @property
     def digest(self) -> str:
         """Of both."""
         return "".join(rows.digest()[:32] for rows in self.rows)
+
+    @property
+    def split(self) -> tuple[str, ...]:
+        """Of all questions, those that were too long among them."""
+        return (self.names,)
 
     def write(self, out: Path) -> None:
         """The tokenizer and the processor."""
@@ -99,9 +106,8 @@ def open_questions(recipe: Recipe, found: Existing | None, out: Path, say: Say) 
     objective = recipe.minimised
     rows = objective.turn_signals(held_out, 0)
     check(rows, objective)
-    return QuestionFeed(
-        recipe, blueprint, objective.turn_signals(train, recipe.train.seed), rows, tuple(notices), (train, held_out)
-    )  # fmt: skip
+    turned, names = objective.turn_signals(train, recipe.train.seed), digest(asked.called(), asked.held)
+    return QuestionFeed(recipe, blueprint, turned, rows, tuple(notices), (train, held_out), names)
 
 
 def trained_on(asked: Asked) -> np.ndarray:

@@ -6,17 +6,28 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from weft.data.sides import asked as asked_of
+import numpy as np
+
+from weft.data.sides import in_use, kept_back, of_part
 from weft.data.signals import PROCESSOR, Patches
 from weft.data.signals.question_rows import QuestionRows
-from weft.data.signals.questions import Asked, QuestionSettings, held_out, of_kinds, of_path
+from weft.data.signals.questions import (
+    Asked,
+    Question,
+    QuestionSettings,
+    held_of,
+    joined,
+    of_kinds,
+    of_path,
+    side_of_path,
+)
 from weft.data.sources import Say, quiet
 from weft.evaluate.answers import exact_match
 from weft.files import write_bytes
 from weft.hub import load
 from weft.hub.folder import TOKENIZER
 from weft.models.seeing import Seeing
-from weft.recipes.folder import Existing, data_settings, own_data
+from weft.recipes.folder import Existing, Own, data_settings, own_data
 from weft.recipes.modalities.question_answers import answers, scored
 from weft.recipes.modalities.question_feed import QuestionFeed, form_of, open_questions
 from weft.recipes.modality import DEBUG_STEPS, MODALITIES, Changes, Drawn, Modality
@@ -60,7 +71,7 @@ class Questions(Modality):
             raise ValueError(f"{folder} has no {PROCESSOR}, which says how it reads pictures")
         settings = data_settings(folder)
         settings = settings if isinstance(settings, QuestionSettings) else QuestionSettings()
-        own = own_data(folder, data) is not None
+        own = own_data(folder, data)
         asked, apart = given_questions(data, settings, model.reads.processor, own=own, labelled=labelled, say=say)
         form = form_of(model.blueprint, model.need_tokenizer(), model.reads.processor, blind=settings.blind)
         rows = QuestionRows(asked.pixels, asked.questions, form)
@@ -84,28 +95,43 @@ class Questions(Modality):
 
 
 def given_questions(
-    data: Path, settings: QuestionSettings, processor: Patches, *, own: bool, labelled: bool, say: Say = quiet
+    data: Path, settings: QuestionSettings, processor: Patches, *, own: Own | None, labelled: bool, say: Say = quiet
 ) -> tuple[Asked, bool]:
     """The questions that a person names, and whether what was trained on is left out. own: a run of these settings read
     them. labelled: of these, and of a folder as it is trained on, those that it held out. ValueError where they are to
     be scored and have no answers."""
-    asked = of_path(data, settings, processor, say)
-    asked = of_kinds(asked, settings.kinds) if own or data.is_dir() else asked
-    apart = labelled and (own or (data.is_dir() and asked.held is not None))
-    if apart:
-        held = held_out(asked, settings.held_out, settings.seed)
-        if own and asked.held is None and len(settings.paths) > 1:  # what others hold out is then all that is
-            others = [of_path(Path(path), settings, processor) for path in settings.paths]
-            held &= all(other.held is None for other in others)
-        apart = bool(held.any())
-        kept = tuple(asked.questions[number] for number in asked_of(held, "questions", say))
-        asked = replace(asked, questions=kept, held=None)
+    apart = False
+    if own is not None and labelled:
+        asked, apart = _own(own, processor, say)
+    else:
+        asked = of_path(data, settings, processor, say)
+        asked = of_kinds(asked, settings.kinds) if own is not None or data.is_dir() else asked
+    if own is None and labelled and data.is_dir() and asked.held is not None:
+        numbers, apart = kept_back(asked.held, "questions", say)
+        asked = replace(asked, questions=tuple(asked.questions[number] for number in numbers), held=None)
     if labelled and (unknown := [question for question in asked.questions if question.answer is None]):
         raise ValueError(
             f"{data}: {len(unknown):,} of {len(asked.questions):,} questions have no answer to be scored by "
             f"({unknown[0].text!r}, say): fill the column answer, or leave --score out"
         )
     return asked, apart
+
+
+def _own(own: Own, processor: Patches, say: Say) -> tuple[Asked, bool]:
+    """Those of one of a run's paths that are asked, see `of_part`. ValueError where it has none of the run's kinds."""
+    settings: QuestionSettings = own.settings
+    paths = [Path(path) for path in settings.paths]
+    parts = [of_path(path, settings, processor, say) for path in paths]
+    of_kinds(parts[own.number], settings.kinds)
+    whole, ends = of_kinds(joined(parts), settings.kinds), np.cumsum([len(part.names) for part in parts])
+    numbers = np.searchsorted(ends, [question.picture for question in whole.questions], side="right")  # of their paths
+    sides = [side_of_path(paths[number]) for number in numbers]
+    held = held_of(whole, settings.held_out, settings.seed) & in_use(sides)
+    each: list[list[Question]] = [[] for _ in paths]
+    for question, number in zip(whole.questions, numbers, strict=True):
+        each[number].append(question)
+    kept, apart = of_part(own.still(held, whole.called(), sides), sides, each, own.number, "questions", say)
+    return replace(whole, questions=tuple(kept), held=None), apart
 
 
 def lines(asked: Asked, given: list[str], *, labelled: bool) -> str:

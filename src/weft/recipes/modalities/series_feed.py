@@ -35,6 +35,11 @@ class SeriesFeed(SignalFeed):
         """See `TimeSeries`."""
         return self.series.digest
 
+    @property
+    def split(self) -> tuple[str, ...]:
+        """That of all rows, whose places say which are held out."""
+        return (self.digest,)
+
     def start(self, module: nn.Module) -> None:
         """A new model that has a linear autoregression beside it begins as the one that fits what it trains on."""
         if isinstance(module, Forecaster) and isinstance(module.beside, Autoregressive):

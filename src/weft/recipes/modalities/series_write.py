@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from weft.data.progress import counted
-from weft.data.sides import asked
+from weft.data.sides import kept_back
 from weft.data.signals.series import Series, read_table
 from weft.data.signals.stretches import held_out
 from weft.data.signals.tables import Filled, filled, prepare_series
@@ -92,12 +92,14 @@ def predict_series(
     out. ValueError where nothing is to be scored.
     """
     model, module, processor = opened(folder, device)
-    own, since = own_data(Path(folder), Path(data)) if labelled else None, 1
+    own, since, apart = own_data(Path(folder), Path(data)) if labelled else None, 1, False
     if own is not None:
-        series = prepare_series(own[0], processor, say)
-        values, since = series.values, series.split
+        series = prepare_series(own.settings, processor, say)
+        values, apart = series.values, series.digest in own.split
         known = np.ones(values.shape, bool) if series.known is None else series.known
-        asked(np.arange(len(values)) >= since, "rows", say)
+        if apart:
+            since = series.split
+            kept_back(np.arange(len(values)) >= since, "rows", say)
     else:
         values, known = given(Path(data), processor, say)
     context = model.config.context
@@ -116,7 +118,7 @@ def predict_series(
     if not known[since:].any():
         raise ValueError(f"{data} has no value behind its first row: there is nothing to score")
     found = _scored(told.astype(np.float64), values[since:], known[since:], processor)
-    return replace(found, apart=own is not None)
+    return replace(found, apart=apart)
 
 
 def _scored(told: np.ndarray, was: np.ndarray, known: np.ndarray, processor: Series) -> Predicted:

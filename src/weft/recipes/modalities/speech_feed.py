@@ -39,6 +39,11 @@ class SpeechFeed(SignalFeed):
         """See `Speech`."""
         return self.speech.digest
 
+    @property
+    def split(self) -> tuple[str, ...]:
+        """See `Speech`."""
+        return (self.speech.split,)
+
     def write(self, out: Path) -> None:
         """The processor, the names of the classes or the tokenizer, and what else is said of text."""
         hearing = self.speech.hearing

@@ -6,11 +6,12 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from weft.data.names import Side
 from weft.data.progress import counted
-from weft.data.sides import asked, asked_of_part
+from weft.data.sides import kept_back, of_part
 from weft.data.signals.digits import RULE
-from weft.data.signals.prepare_speech import held_out
+from weft.data.signals.given import untrained
+from weft.data.signals.listing import files_below
+from weft.data.signals.prepare_speech import held_of
 from weft.data.signals.recordings import SOUND_SOURCES, Recording
 from weft.data.signals.speech import SpeechSettings
 from weft.data.sources import Say, quiet
@@ -19,7 +20,7 @@ from weft.files import write_bytes
 from weft.hub import load
 from weft.hub.hearing import check_hears, heard, processor_of, row_of
 from weft.nn import Encoder
-from weft.recipes.folder import data_settings, own_data
+from weft.recipes.folder import Own, data_settings, own_data
 from weft.recipes.predicted import Predicted
 from weft.training.world import place
 
@@ -38,10 +39,9 @@ def predict_sounds(
 ) -> Predicted:
     """Write one JSON object for each sound: its name, and the text that is heard.
 
-    data: a sound, a folder of them, a table of files and transcripts, or an archive of spoken digits. out: None writes
-    nothing. labelled: they say what is said in them, and error rates are computed; of those that the model was trained
-    on, and where names say which are held out, of what is held out alone. ValueError or DamagedFile names what is
-    wrong.
+    data: a sound, a folder, a table of files and transcripts, or an archive of spoken digits. out: None writes nothing.
+    labelled: they say what is said in them, and error rates are computed: of those that the model was trained on of
+    what it held out alone, of others of what no name says is to train on. ValueError or DamagedFile says what is wrong.
     """
     model = load(folder, device=device if device != "auto" else place("auto"))
     check_hears(model)
@@ -50,11 +50,12 @@ def predict_sounds(
     settings = known if isinstance(known, SpeechSettings) else None
     own, apart = own_data(Path(folder), Path(data)) if labelled else None, False
     if own is not None:
-        given, apart = _own(settings or SpeechSettings(), own[1], processor.rate, say)
+        given, apart = _own(own, processor.rate, say)
     else:
         given = given_sounds(Path(data), settings, processor.rate, say)
+        given = _scored(given, settings or SpeechSettings(), say) if labelled else given
     if labelled:
-        given = _scored(given, settings or SpeechSettings(), say)
+        _check_said(given)
     rows = [row_of(model, one.name, one.samples) for one in given]
     found = heard(model, rows, advance=counted(say, "heard", len(rows)))
     if out is not None:
@@ -92,29 +93,36 @@ def source_of(path: Path, own: str | None) -> str:
         return DIGITS
     if own not in (None, DIGITS, MADE):
         return own
-    names = [one.name for one in path.rglob("*.wav")] if path.is_dir() else []
+    names = [one.name for one in files_below(path, (".wav",))] if path.is_dir() else []
     are = [RULE.fullmatch(name) is not None for name in names]
     digits = any(are) if own == DIGITS else bool(are) and all(are)
     return DIGITS if digits else SOUNDS
 
 
-def _own(settings: SpeechSettings, number: int, rate: int, say: Say) -> tuple[list[Recording], bool]:
-    """Those of one of a run's paths that it held out, and whether there are any; all where there are none."""
+def _own(own: Own, rate: int, say: Say) -> tuple[list[Recording], bool]:
+    """Those of one of a run's paths that are asked, see `of_part`."""
+    settings: SpeechSettings = own.settings
     read = SOUND_SOURCES.get(settings.source)
     parts = [read(replace(settings, paths=(path,), rate=rate), say) for path in settings.paths]
-    held = held_out([one for part in parts for one in part], settings)
-    return asked_of_part(held, parts, number, "sounds", say)
+    found = [one for part in parts for one in part]
+    sides = [one.side for one in found]
+    held = own.still(held_of(found, settings), [one.name for one in found], sides)
+    return of_part(held, sides, parts, own.number, "sounds", say)
 
 
-def _scored(given: list[Recording], settings: SpeechSettings, say: Say) -> list[Recording]:
-    """Those that are scored. ValueError where nothing says what is said in some."""
+def _check_said(given: list[Recording]) -> None:
+    """ValueError where nothing says what is said in some."""
     if unsaid := [one.name for one in given if not one.text]:
         raise ValueError(
             f"nothing says what is said in {len(unsaid):,} of {len(given):,} sounds, {unsaid[0]} say: name them in a "
             "table of files and transcripts, or call each by what is said in it"
         )
-    if settings.held_out_speaker not in {one.speaker for one in given}:
-        settings = replace(settings, held_out_speaker="")
-    if not settings.held_out_speaker and not any(one.side == Side.HELD_OUT for one in given):
-        return given
-    return [given[at] for at in asked(held_out(given, settings), "sounds", say)]
+
+
+def _scored(given: list[Recording], settings: SpeechSettings, say: Say) -> list[Recording]:
+    """Those that are scored of sounds that are not the run's own: of the speaker that it held out, where they speak;
+    else see `untrained`."""
+    if settings.held_out_speaker and settings.held_out_speaker in {one.speaker for one in given}:
+        numbers, _ = kept_back(held_of(given, settings), "sounds", say)
+        return [given[at] for at in numbers]
+    return [given[at] for at in untrained([one.side for one in given], say)]

@@ -12,6 +12,7 @@ from torch import nn
 
 from weft.batch import Tokenizer
 from weft.data import train_tokenizer
+from weft.data.sides import digest
 from weft.data.signals import Patches, write_processor
 from weft.data.signals.task_rows import Form, TaskMix, TaskRows
 from weft.data.signals.task_samples import Samples, TaskSettings
@@ -35,12 +36,18 @@ class TaskFeed(SignalFeed):
     """Rows of several tasks."""
 
     mixes: tuple[TaskMix, TaskMix]  # to train on, held out
+    names: tuple[str, ...]  # a digest of what the samples of each task are called, see `Feed.split`
 
     @property
     def digest(self) -> str:
         """Of all tasks, and of how often each is read."""
         found = [rows.digest() for mix in self.mixes for rows in mix.rows]
         return "".join(one[: max(8, 64 // len(found))] for one in found) + f"/{self.mixes[0].shares}"
+
+    @property
+    def split(self) -> tuple[str, ...]:
+        """Of each task."""
+        return self.names
 
     def write(self, out: Path) -> None:
         """The tokenizer and the processor."""
@@ -120,7 +127,8 @@ def open_tasks(recipe: Recipe, found: Existing | None, out: Path, say: Say) -> T
     rows = objective.turn_signals(held_out, 0)
     check(rows, objective)
     turned = objective.turn_signals(train, recipe.train.seed)
-    return TaskFeed(recipe, blueprint, turned, rows, notices, (train, held_out))
+    names = tuple(digest(one.called(), one.held) for one in samples)
+    return TaskFeed(recipe, blueprint, turned, rows, notices, (train, held_out), names)
 
 
 def task_of(samples: Samples, known: Task | None, *, fixed: bool) -> Task:

@@ -13,7 +13,7 @@ import torch
 from weft.batch import IGNORED
 from weft.data.order import places
 from weft.data.progress import counted
-from weft.data.sides import asked
+from weft.data.sides import kept_back
 from weft.data.signals import PROCESSOR, Patches
 from weft.data.signals.emoji import as_read, is_emoji
 from weft.data.signals.given import given_pictures, untrained
@@ -28,7 +28,7 @@ from weft.hub import Model, load
 from weft.hub.folder import TOKENIZER
 from weft.models.unified import Task, Unified
 from weft.objectives.by_task import given
-from weft.recipes.folder import Existing, data_settings, own_data
+from weft.recipes.folder import Existing, Own, data_settings, own_data
 from weft.recipes.modalities.task_feed import TaskFeed, open_tasks
 from weft.recipes.modality import DEBUG_STEPS, MODALITIES, Changes, Modality
 from weft.recipes.predicted import Predicted
@@ -76,7 +76,7 @@ class Tasks(Modality):
         task = chosen(model.config.tasks, name, Path(path))
         settings = data_settings(folder)
         settings = settings if isinstance(settings, TaskSettings) else TaskSettings()
-        own = own_data(folder, data) is not None
+        own = own_data(folder, data)
         samples, apart = given_samples(
             task, Path(path), settings, model.reads.processor, own=own, labelled=labelled, say=say
         )
@@ -115,12 +115,12 @@ def chosen(tasks: Sequence[Task], name: str, path: Path) -> Task:
 
 
 def given_samples(
-    task: Task, path: Path, settings: TaskSettings, processor: Patches, *, own: bool, labelled: bool, say: Say
+    task: Task, path: Path, settings: TaskSettings, processor: Patches, *, own: Own | None, labelled: bool, say: Say
 ) -> tuple[Samples, bool]:
     """What a person names, and whether what was trained on is left out. own: a run of these settings read it. labelled:
     of that, and of a folder as it is trained on, what the run held out is asked. Labels are numbers of the task's own
     classes; IGNORED where nobody said it."""
-    if task.reads == "image" and not own and not is_emoji(path):
+    if task.reads == "image" and own is None and not is_emoji(path):
         idx = "-idx3-" in path.name or any(path.glob("*-images-idx3-ubyte*"))
         grey = replace(processor, channels=1, mean=(0.5,), std=(0.5,)) if idx else processor
         choose = (lambda names, sides: untrained(sides, say)) if labelled else None
@@ -128,11 +128,12 @@ def given_samples(
         labels = np.array([IGNORED if word is None else task.names.index(word) for word in found.classes], np.int64)
         held, pixels, picture = np.ones(len(labels), bool), as_read(found.signals, processor), np.arange(len(labels))
         return Samples(task.name, task.names, found.names, labels, held, pixels=pixels, picture=picture), False
-    known = own or path.is_dir()
+    known, apart = own is not None or path.is_dir(), False
     samples = samples_of(task.name, path, task, settings if known else replace(settings, held_out=1.0), processor, say)
-    apart = known and labelled and bool(samples.held.any())
-    if apart:
-        samples = samples.only(asked(samples.held, "samples", say))
+    if known and labelled:
+        held = samples.held if own is None else own.still(samples.held, samples.called())
+        numbers, apart = kept_back(held, "samples", say)
+        samples = samples.only(numbers)
     number = {word: place for place, word in enumerate(task.names)}
     numbers = np.array([number.get(word, IGNORED) for word in samples.classes] or [IGNORED], np.int64)
     labels = np.where(samples.labels == IGNORED, IGNORED, numbers[samples.labels.clip(min=0)])
