@@ -15,6 +15,10 @@ IGNORED = -100  # a label that is not counted; never a token id
 KNOWN = "known"  # in what is asked of rows of vectors: which of their numbers are known, bool [B, T, C]; without: all
 
 
+class Unfit(ValueError):
+    """Data that a model, or what makes its rows, cannot read: neither is damaged, and no setting is wrong."""
+
+
 # Compared by identity: tensors have no truth value, so a field-by-field comparison would raise.
 @dataclass(frozen=True, eq=False)
 class Batch:
