@@ -3,8 +3,10 @@
     python benchmarks/recipes.py DATA RUNS [--only vit cct …] [--seeds 1] [--minutes SHARE]
 
 DATA: the folder of the data sets that the recipes' docstrings name. RUNS: a folder a run, RUNS/NAME for seed 0 and
-RUNS/NAME-1 … for more. A run that is finished is not run again, one that was cut goes on: the same command until all
-are done. --minutes 0.5 gives each half of its own time. RUNS/recipes.md is the table, written anew after each run.
+RUNS/NAME-1 … for more (of a run that begins with another, always with that one's seed 0). A run that is finished is
+not run again, one that was cut goes on: the same command until all are done. --minutes 0.5 gives those that count
+minutes half of their own. RUNS/recipes.md is the table, written anew after each run; what was begun and not finished
+stands in it.
 """
 
 from __future__ import annotations
@@ -134,7 +136,7 @@ def folder(task: Task, seed: int, runs: Path) -> Path:
 def finished(out: Path) -> bool:
     """Whether a run came to its end."""
     path = out / "report.json"
-    return path.is_file() and bool(json.loads(path.read_text())["finished"])
+    return path.is_file() and not json.loads(path.read_text())["interrupted"]
 
 
 def told(out: Path) -> dict[str, float]:
@@ -155,7 +157,9 @@ def table(seeds: int, runs: Path) -> str:
     for task in QUEUE:
         for seed in range(seeds):
             out = folder(task, seed, runs)
-            if finished(out):
+            if not finished(out):
+                lines += [f"| {out.name} | {task.bar} | | | not finished |"] if out.exists() else []
+            else:
                 report = json.loads((out / "report.json").read_text())
                 said = ", ".join(f"{name} {value:.4g}" for name, value in told(out).items())
                 lines.append(
@@ -177,7 +181,8 @@ def main() -> None:
     for task in QUEUE:
         if asked.only and task.name not in asked.only:
             continue
-        if lacks := [name for name in task.after if not finished(runs / name)]:
+        needs = (*task.after, *([task.judge] if task.judge else []))
+        if lacks := [name for name in needs if not finished(runs / name)]:
             print(f"{task.name} waits for {', '.join(lacks)}", file=sys.stderr)
             continue
         for seed in range(asked.seeds):

@@ -7,6 +7,7 @@ An exhibit whose run is not there is named at the end of the page, not left out 
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shlex
@@ -103,7 +104,7 @@ EXHIBITS = (
         "A decoder that is given a picture's states answers in words.",
         "llava",
         "train emoji_llava --data DATA/noto_emoji --out RUN/llava",
-        ("predict RUN/llava --data DATA/noto_emoji --out OUT/answers.jsonl",),
+        ("predict RUN/llava --data DATA/noto_emoji --score --out OUT/answers.jsonl",),
         lines=8,
     ),
     Exhibit(
@@ -124,27 +125,33 @@ EXHIBITS = (
 )
 
 
-def given(data: Path, folder: Path) -> None:
-    """What some commands are given: digits.wav, recordings of the speaker whom `digits_whisper` leaves out, joined, and
+def given(name: str, data: Path, folder: Path) -> None:
+    """What a command is given: digits.wav, recordings of the speaker whom `digits_whisper` leaves out, joined, or
     sunspots.csv, the yearly numbers that statsmodels ships."""
-    from statsmodels.datasets import sunspots
+    if name == "sunspots.csv":
+        from statsmodels.datasets import sunspots
 
+        numbers = sunspots.load_pandas().data["SUNACTIVITY"]
+        (folder / name).write_text("\n".join(["SUNACTIVITY", *(f"{number:g}" for number in numbers)]) + "\n")
+        return
     pieces, rate = list[np.ndarray](), 0
     with tarfile.open(data / "spoken_digits" / "recordings.tar.gz") as archive:
         files = {Path(member.name).name: member for member in archive.getmembers()}
         for digit in "314159":
             found = archive.extractfile(files[f"{digit}_yweweler_0.wav"])
-            wave, rate = soundfile.read(found)
+            assert found is not None, "a file, not a folder"
+            wave, rate = soundfile.read(io.BytesIO(found.read()))
             pieces += [wave, np.zeros(rate // 2)]
-    soundfile.write(folder / "digits.wav", np.concatenate(pieces), rate)
-    numbers = sunspots.load_pandas().data["SUNACTIVITY"]
-    (folder / "sunspots.csv").write_text("\n".join(["SUNACTIVITY", *(f"{number:g}" for number in numbers)]) + "\n")
+    soundfile.write(folder / name, np.concatenate(pieces), rate)
 
 
 def made(words: str, places: dict[str, Path]) -> tuple[list[Path], str]:
     """Run a command; the files it wrote into OUT, and what it printed."""
     out = places["OUT"]
     before = set(out.iterdir())
+    for word in shlex.split(words):
+        if word.startswith("GIVEN/"):
+            given(word.removeprefix("GIVEN/"), places["DATA"], places["GIVEN"])
     told = [_placed(word, places) for word in shlex.split(words)]
     done = subprocess.run(
         [sys.executable, "-m", "weft", *told], capture_output=True, text=True, env=os.environ | {"COLUMNS": "120"}
@@ -204,7 +211,6 @@ def page(places: dict[str, Path]) -> str:
 def main() -> None:
     runs, data = (Path(word).resolve() for word in sys.argv[1:3])
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as other:
-        given(data, Path(other))
         text = page({"RUN": runs, "DATA": data, "OUT": Path(folder), "GIVEN": Path(other)})
         SHOWN.mkdir(exist_ok=True)
         for file in Path(folder).iterdir():

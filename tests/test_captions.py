@@ -125,6 +125,20 @@ def test_a_picture_with_several_captions_finds_any_of_them_and_is_not_learned(tm
     right = vectors_of_pairs(towers, found.held_out)[2]
     names = [Path(row["file"]).name for row in found.held_out.rows]
     assert (right == np.equal.outer(names, names)).all()
+    run, few = tmp_path / "run", ("--set", "data.image_column=file", "--set", "data.held_out=0.25")
+    words = (
+        "--data",
+        tmp_path / "captions.tsv",
+        "--quiet",
+        "--set",
+        "train.steps=1",
+        "--set",
+        "model.image.channels=3",
+    )
+    good("train", "siglip", "--debug", "--out", run, *few, *words)
+    told = json.loads((run / "report.json").read_text())["metrics"]["image_to_text_recall_at_5"]
+    asked = good("eval", run, "--data", tmp_path / "captions.tsv", "--json").data
+    assert asked["image_to_text_recall_at_5"] == pytest.approx(told["value"]) and asked["examples"] == 10
 
 
 def test_as_many_are_held_out_as_asked_where_groups_allow_it() -> None:
@@ -294,6 +308,12 @@ def test_equal_texts_belong_to_each_others_images() -> None:
     made = data(templates=("{shape}",))
     batch = rows(made, 0, 1, 5)  # shapes come in turn, of five
     assert belongs(batch).tolist() == [[True, False, True], [False, True, False], [True, False, True]]
+    pairs = replace(batch, asked={"picture": torch.tensor([4, 7, 7])})  # one text of two pictures, one of them of two
+    assert belongs(pairs).tolist() == [[True, True, True], [False, True, True], [True, True, True]]
+    scores, right = torch.randn(3, 3), belongs(pairs)
+    wanted = sum(-side.log_softmax(-1)[row][one[row]].mean() for side, one in ((scores, right), (scores.mT, right.mT))
+                 for row in range(3)) / 2  # fmt: skip
+    assert float(ContrastPairs().nats(scores, right)) == pytest.approx(float(wanted))
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -97,6 +97,8 @@ def test_classes_keep_their_names_where_a_model_goes_on(tmp_path: Path) -> None:
     picture = tmp_path / "bc" / "b" / "0.png"
     before = picture.read_bytes()
     assert "is what is read" in weft(*inside, picture, "--overwrite").err and picture.read_bytes() == before
+    done = weft("train", run, "--data", tmp_path / "ad", "--out", tmp_path / "less", *few, "--set", "model.depth=1")
+    assert done.status == 1 and "layers.1" in done.err  # no layer is dropped in silence
 
 
 def test_a_model_that_draws_by_class_refuses_others(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from odd.pictures import patches as by_definition
 import weft as library
 from weft.batch import Place
 from weft.data.signals import Augment, Labelled, Patches, SignalSettings, prepare_signals, read_processor
+from weft.data.signals.classes import known_as
 from weft.data.signals.given import given_pictures
 from weft.data.signals.idx import read_idx
 from weft.data.signals.made import SHAPES, made_pictures
@@ -245,6 +246,14 @@ def test_what_is_hidden_is_no_class_and_no_picture(tmp_path: Path) -> None:
     found = prepare_signals(asked, config, None)
     assert (found.classes, found.digest) == (plain.classes, plain.digest)
     assert len(given_pictures(tmp_path, Patches(12, 4, 1), found.classes).names) == 20
+
+
+def test_classes_are_known_by_their_names_and_else_by_their_numbers() -> None:
+    assert known_as(("b", "a"), ("a", "b", "c")) == [1, 0]
+    assert known_as(("0", "2"), ("a", "b", "c")) == [0, 2] and known_as(("0", "2"), ("0", "1", "10", "2")) == [0, 3]
+    assert known_as(("a", "d"), ("a", "b", "c")) is None and known_as(("3",), ("a", "b", "c")) is None
+    with pytest.raises(ValueError, match="two of its classes 'a'"):
+        known_as(("a",), ("a", "a"))
 
 
 def test_folders_and_idx_files_give_the_same_rows(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 IGNORED = -100  # a label that is not counted; never a token id
 KNOWN = "known"  # in what is asked of rows of vectors: which of their numbers are known, bool [B, T, C]; without: all
+PICTURE = "picture"  # and of pairs of a text and a picture: which rows are of one picture, int64 [B]; without: none are
 
 
 class Unfit(ValueError):

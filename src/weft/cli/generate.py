@@ -76,7 +76,7 @@ def command(
     if as_json:
         print(json.dumps({"model": name, "out": str(out), "made": made}))
         return
-    printer().print(made)
+    printer().print(made, soft_wrap=True)
 
 
 def text(name: str, asked: Asked, *, tokens: int, as_json: bool) -> None:

@@ -41,7 +41,7 @@ def vectors_of_texts(towers: Towers, texts: Sequence[str], tokenizer: Tokenizer,
 @torch.no_grad()
 def vectors_of_pairs(towers: Towers, dataset: Dataset[Batch]) -> tuple[Tensor, Tensor, np.ndarray]:
     """Of all pairs of a data set: the texts' vectors and the images', fp32 [N, E], and which belong together, bool
-    [N, N]: equal texts, and all texts of equal images."""
+    [N, N], a row a text."""
     device, batch = next(towers.parameters()).device, dataset.batch(places(0, range(len(dataset))))
     assert batch.source is not None
     texts, here = batch.tokens, batch.segments
@@ -49,9 +49,7 @@ def vectors_of_pairs(towers: Towers, dataset: Dataset[Batch]) -> tuple[Tensor, T
     for at in range(0, len(texts), ROWS):
         part = Batch(texts[at : at + ROWS], segments=None if here is None else here[at : at + ROWS]).to(device)
         made.append(towers.encode_texts(part.tokens, layout(part)).float().cpu())
-    seen = np.array([hash(row.numpy().tobytes()) for row in batch.source.tokens])
-    right = belongs(batch).numpy() | (seen[:, None] == seen)
-    return torch.cat(made), vectors_of_images(towers, batch.source.tokens), right
+    return torch.cat(made), vectors_of_images(towers, batch.source.tokens), belongs(batch).numpy()
 
 
 def ranks(cosines: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -62,9 +60,10 @@ def ranks(cosines: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def recalls(texts: Tensor, images: Tensor, right: np.ndarray) -> dict[str, np.ndarray]:
-    """Whether the right one is among the nearest, bool [N] each: "image_to_text_recall_at_5" and so on."""
+    """Whether a right one is among the nearest, bool [N] each: "image_to_text_recall_at_5" and so on. right: as
+    `belongs` says it, a row a text."""
     cosines = (images @ texts.mT).numpy()  # [N, N]
-    sides = {"image_to_text": ranks(cosines, right), "text_to_image": ranks(cosines.T, right.T)}
+    sides = {"image_to_text": ranks(cosines, right.T), "text_to_image": ranks(cosines.T, right)}
     return {f"{side}_recall_at_{most}": found < most for most in reversed(NEAREST) for side, found in sides.items()}
 
 

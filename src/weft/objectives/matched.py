@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from weft.batch import Batch
+from weft.batch import PICTURE, Batch
 from weft.nn.towers import Towers
 from weft.objectives.loss import TERM, Loss, Objective
 from weft.objectives.wrapped import bare
@@ -24,8 +24,8 @@ class Matched(Objective):
     """Asked of two towers about N pairs: rows are texts, their source the images.
 
     The term couples the rows of a micro-batch: the others are what a pair is told apart from, and a micro-batch of one
-    pair asks nothing. Texts that are equal belong to each other's images as well, where the papers take each text for
-    one of its own.
+    pair asks nothing. Texts that are equal belong to each other's images as well, and so do all texts of one picture,
+    where the papers take each pair for one of its own (`related`).
     """
 
     carriers = (Towers,)
@@ -71,8 +71,10 @@ class ContrastPairs(Matched):
 
     def nats(self, scores: Tensor, right: Tensor) -> Tensor:
         """See `Matched`."""
-        share = right.float() / right.sum(dim=1, keepdim=True)  # [N, N]; right is symmetric
-        both = [functional.cross_entropy(side, share, reduction="sum") for side in (scores, scores.mT)]
+        both = [
+            functional.cross_entropy(side, one.float() / one.sum(dim=1, keepdim=True), reduction="sum")
+            for side, one in ((scores, right), (scores.mT, right.mT))
+        ]
         return (both[0] + both[1]) / 2
 
 
@@ -96,7 +98,18 @@ class SigmoidPairs(Matched):
 
 
 def belongs(batch: Batch) -> Tensor:
-    """Which texts and images belong together, bool [N, N], symmetric: those of one row, and of rows of equal texts."""
+    """Which texts (rows) and images (columns) of a batch belong together, bool [N, N]: see `related`. Texts are one
+    where their tokens are, images where `asked["picture"]` int64 [N] says so; without it each is its own."""
     tokens = batch.tokens if batch.segments is None else batch.tokens.where(batch.segments > 0, -1)  # [N, T]
-    number = torch.unique(tokens, dim=0, return_inverse=True)[1]  # [N]
-    return number[:, None] == number
+    texts = torch.unique(tokens, dim=0, return_inverse=True)[1]  # [N]
+    pictures = batch.asked.get(PICTURE)
+    return related(texts, torch.arange(len(texts), device=texts.device) if pictures is None else pictures)
+
+
+def related(texts: Tensor, pictures: Tensor) -> Tensor:
+    """Of N pairs, each the number of its text and of its picture, int64 [N]: whether the text of one and the picture of
+    another are a pair of any row, bool [N, N]."""
+    texts, pictures = (torch.unique(side, return_inverse=True)[1] for side in (texts, pictures))  # from 0 on
+    pairs = torch.zeros(int(texts.max()) + 1, int(pictures.max()) + 1, dtype=torch.bool, device=texts.device)
+    pairs[texts, pictures] = True
+    return pairs[texts][:, pictures]

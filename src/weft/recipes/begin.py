@@ -9,10 +9,10 @@ from torch import nn
 
 from weft.data.sources import quiet
 from weft.files import DamagedFile, sweep
-from weft.hub import load, read_blueprint, read_weights
+from weft.hub import load, read_weights
 from weft.models import Blueprint
 from weft.objectives import bare
-from weft.recipes.feed import Feed
+from weft.recipes.feed import Anew, Feed
 from weft.recipes.folder import check_same, existing, start
 from weft.recipes.modality import modality_of
 from weft.recipes.recipe import Recipe
@@ -89,20 +89,18 @@ def _built(recipe: Recipe, feed: Feed) -> nn.Module:
     if begin is None:
         module = blueprint.build(seed=seed)
         feed.start(module)
-    elif feed.anew:
+    elif feed.anew is not None:
         module = _grafted(begin, blueprint, seed, feed.anew)
     else:
         module = read_weights(begin, blueprint)
     return recipe.minimised.wrap(module, blueprint, seed, opened).to(place(recipe.train.device))
 
 
-def _grafted(begin: Path, blueprint: Blueprint, seed: int, anew: tuple[str, ...]) -> nn.Module:
-    """A new module with the weights of a saved model, but for the parts that begin anew."""
-    module, saved = blueprint.build(seed=seed), read_weights(begin, read_blueprint(begin))
-    kept = {name: tensor for name, tensor in saved.state_dict().items() if not name.startswith(anew)}
-    lacks, _ = module.load_state_dict(kept, strict=False)
-    if other := [name for name in lacks if not name.startswith(anew)]:
-        raise ValueError(f"{begin} has no {other[0]}, and it is no part of what begins anew ({', '.join(anew)})")
+def _grafted(begin: Path, blueprint: Blueprint, seed: int, anew: Anew) -> nn.Module:
+    """A new module with the weights of a saved model, but for parts that begin anew. LoadError: see `read_weights`."""
+    module, saved = blueprint.build(seed=seed), read_weights(begin, anew.before)
+    kept = {name: tensor for name, tensor in saved.state_dict().items() if not name.startswith(anew.parts)}
+    module.load_state_dict(module.state_dict() | kept)
     return module
 
 

@@ -31,11 +31,20 @@ class Told:
     makes: str = ""
 
 
+@dataclass(frozen=True)
+class Anew:
+    """What does not go on where a run begins with a saved model. parts: what the names of its tensors begin with.
+    before: the model as it was saved, but for what else was changed, which its weights must fit."""
+
+    parts: tuple[str, ...]
+    before: Blueprint
+
+
 class Feed(ABC):
     """The data of a run, opened, and the model fitted to them.
 
     train, held_out: as the objective asks for them. headline: the held-out figure that is drawn beside the training
-    loss. anew: what the names of those parts begin with that begin anew in a model that a run begins with.
+    loss. anew: what begins anew in a model that a run begins with; None: nothing.
     """
 
     blueprint: Blueprint
@@ -43,7 +52,7 @@ class Feed(ABC):
     held_out: Dataset[Batch]
     notices: tuple[str, ...]
     headline: str
-    anew: tuple[str, ...] = ()
+    anew: Anew | None = None
 
     @property
     @abstractmethod

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from weft.batch import Batch, Place, Tokenizer
+from weft.batch import PICTURE, Batch, Place, Tokenizer
 from weft.data.blocks import check
 from weft.data.captions.settings import FIELD
 from weft.data.order import Shuffled, mix
@@ -16,7 +16,7 @@ from weft.data.signals.settings import Augment
 from weft.data.signals.varied import varied
 from weft.data.tokenizers import as_source, encode_many
 
-PICTURE, WORDS = 0xCA9, 0xCAA  # of the variations, among all that is drawn by seed, epoch and sample
+SEEN, WORDS = 0xCA9, 0xCAA  # of the variations, among all that is drawn by seed, epoch and sample
 Row = Mapping[str, str]  # of a table: its values by column
 
 
@@ -24,7 +24,8 @@ class Captioned(Shuffled):
     """N pictures, uint8 [N, height, width, channels], with a row of a table each.
 
     templates: a row's text is one of them, filled, drawn anew each time. drop: the share of its words that is left out.
-    augment: how pictures vary; None: not at all. All is a function of (seed, epoch, sample).
+    augment: how pictures vary; None: not at all. All is a function of (seed, epoch, sample). pictures: what each one
+    is called, where several rows may be of one; a batch then says which are (`asked["picture"]`).
     """
 
     def __init__(
@@ -39,11 +40,13 @@ class Captioned(Shuffled):
         drop: float = 0.0,
         augment: Augment | None = None,
         seed: int = 0,
+        pictures: Sequence[str] = (),
     ) -> None:
         if len(signals) != len(rows) or not len(rows):
             raise ValueError(f"{len(signals)} pictures and {len(rows)} texts: one each, and at least one")
         self.signals, self.rows, self.processor, self.tokenizer = signals, rows, processor, tokenizer
         self.context, self.templates, self.drop, self.augment, self.seed = context, templates, drop, augment, seed
+        self.pictures = None if len(set(pictures)) == len(pictures) else np.unique(pictures, return_inverse=True)[1]
 
     def __len__(self) -> int:
         """Samples in an epoch."""
@@ -65,12 +68,13 @@ class Captioned(Shuffled):
         signals, numbers = self.signals[samples], tuple(samples.tolist())
         if self.augment is not None and self.augment != Augment():
             signals = np.stack([
-                varied(one, self.augment, np.random.default_rng(mix(self.seed, PICTURE, epoch, sample)))
+                varied(one, self.augment, np.random.default_rng(mix(self.seed, SEEN, epoch, sample)))
                 for one, (epoch, sample) in zip(signals, places, strict=True)
             ])  # fmt: skip
         images = Batch(torch.from_numpy(self.processor.rows(signals)), samples=numbers)
         texts = rows_of([self.text(Place(*place)) for place in places], self.tokenizer, self.context)
-        return Batch(texts.tokens, segments=texts.segments, source=images, samples=numbers)
+        asked = {} if self.pictures is None else {PICTURE: torch.from_numpy(self.pictures[samples])}
+        return Batch(texts.tokens, segments=texts.segments, source=images, asked=asked, samples=numbers)
 
 
 def filled(template: str, row: Row) -> str:

@@ -43,7 +43,7 @@ class Found:
             return named
         held, used = np.zeros(len(self.texts), bool), in_use(self.sides or (None,) * len(self.texts))
         places = np.flatnonzero(used)
-        pictures = [_picture(self.rows[at], settings.image_column, int(at)) for at in places]
+        pictures = pictures_of([self.rows[at] for at in places], settings.image_column)
         texts = [self.texts[at] for at in places]
         held[used] = split(texts, settings.held_out, settings.alike, settings.seed, pictures)
         return held
@@ -110,12 +110,15 @@ def prepare_captions(
     texts = _texts(learned, templates, classes)
     tokenizer = tokenizer or _tokenizer(settings, texts)
     processor = processor or Patches.of(fit, found.signals[~held])
+    seen, unseen = (pictures_of(side, settings.image_column) for side in (learned, kept))
     train = Captioned(
-        found.signals[~held], learned, processor, tokenizer, context,
+        found.signals[~held], learned, processor, tokenizer, context, pictures=seen,
         templates=templates, drop=settings.drop, augment=settings.augment, seed=settings.seed,
     )  # fmt: skip
     held_out, asked = (
-        Captioned(found.signals[held], kept, processor, tokenizer, context, templates=(text,)) if text else None
+        Captioned(found.signals[held], kept, processor, tokenizer, context, templates=(text,), pictures=unseen)
+        if text
+        else None
         for text in (*plain, settings.asked)
     )
     assert held_out is not None
@@ -150,9 +153,9 @@ def _digest(
     return digest.hexdigest()
 
 
-def _picture(row: Row, column: str, number: int) -> str:
-    """What a row's picture is called, however its name is spelt; where nothing says it, the row's own number."""
-    return os.path.normpath(row[column]) if row.get(column) else str(number)
+def pictures_of(rows: Sequence[Row], column: str) -> list[str]:
+    """What each row's picture is called, however its name is spelt; where nothing says it, the row's own number."""
+    return [os.path.normpath(row[column]) if row.get(column) else str(at) for at, row in enumerate(rows)]
 
 
 def _classes(settings: CaptionSettings, rows: Sequence[Row]) -> dict[str, tuple[str, ...]]:

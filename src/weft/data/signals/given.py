@@ -11,6 +11,7 @@ import numpy as np
 
 from weft.data.names import Side, side_of
 from weft.data.progress import counted
+from weft.data.signals.classes import known_as
 from weft.data.signals.idx import read_idx
 from weft.data.signals.listing import files_below
 from weft.data.signals.pictures import Patches, opened
@@ -95,9 +96,12 @@ def _of_idx(path: Path, processor: Patches, classes: Sequence[str], chosen: np.n
         labels = read_idx(beside)
         if labels.shape != images.shape[:1]:
             raise ValueError(f"{path} has {len(images):,} pictures and {beside.name} {list(labels.shape)} labels")
-        if len(labels) and labels.max() >= len(classes):
+        said = tuple(map(str, labels))
+        own = known_as(sorted(set(said)), classes)
+        if own is None:
             raise ValueError(f"{beside} has the label {labels.max()}, and the model tells {len(classes)} classes apart")
-        said = tuple(str(classes[int(label)]) for label in labels)
+        number = dict(zip(sorted(set(said)), own, strict=True))
+        said = tuple(str(classes[number[label]]) for label in said)
     names, kept = numbered(path, len(images)), range(len(images)) if chosen is None else chosen.tolist()
     pictures = np.stack([processor.fitted(images[at][..., None]) for at in kept])
     return Given(tuple(names[at] for at in kept), pictures, tuple(said[at] for at in kept))

@@ -13,6 +13,7 @@ import numpy as np
 from weft.data.labelled import choose_some
 from weft.data.names import Side, side_above, side_of
 from weft.data.sides import by_name, check_both, without_tests
+from weft.data.signals.classes import known_as
 from weft.data.signals.idx import read_idx
 from weft.data.signals.labelled import Labelled
 from weft.data.signals.listing import files_below
@@ -58,14 +59,10 @@ class Found:
         return by_name(names, share, seed) if self.held_out is None else self.held_out
 
     def called(self, names: Sequence[str]) -> Found:
-        """With the numbers that a model has for its classes, which are called so, or which files number from 0 on; as
-        they are where one of the data's classes is none of them."""
-        numbers = tuple(map(str, range(len(names))))
-        for known in (tuple(names), numbers):
-            if set(self.classes) <= set(known):
-                own = np.array([known.index(name) for name in self.classes])
-                return replace(self, labels=own[self.labels], classes=tuple(names))
-        return self
+        """With the numbers that a model has for its classes, which are called so (see `known_as`); as they are where
+        one of the data's classes is none of them."""
+        own = known_as(self.classes, names)
+        return self if own is None else replace(self, labels=np.array(own)[self.labels], classes=tuple(names))
 
 
 SIGNAL_SOURCES: Registry[Callable[[SignalSettings, Any, Say], Found]] = Registry(

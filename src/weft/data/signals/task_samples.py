@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from weft.batch import IGNORED
+from weft.data.signals.classes import known_as
 from weft.data.signals.questions import QuestionSettings
 from weft.data.signals.settings import Augment
 
@@ -115,10 +116,10 @@ def labelled(
 
 
 def called(samples: Samples, names: Sequence[str]) -> Samples:
-    """With the names that a model has for classes which the data number from 0 on."""
-    numbers = set(map(str, range(len(names))))
-    if not samples.classes or not numbers.issuperset(samples.classes):
+    """With the names that a model has for classes which the data number from 0 on, or call so (see `known_as`)."""
+    own = known_as(samples.classes, names) if samples.classes else None
+    if own is None:
         return samples
-    order = np.array([int(number) for number in samples.classes])
+    order = np.array(own)
     labels = np.where(samples.labels == IGNORED, IGNORED, order[samples.labels.clip(min=0)])
     return replace(samples, classes=tuple(names), labels=labels)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from weft.data.captions import CaptionSettings, open_captions, read_images, read_lines
@@ -20,6 +22,7 @@ from weft.evaluate.retrieval import classified, recalls, scored
 from weft.files import write_bytes
 from weft.hub import Model, load
 from weft.hub.matching import image_vectors, patches_of, text_vectors, towers_of
+from weft.objectives.matched import related
 from weft.recipes.folder import data_settings, own_data
 from weft.recipes.modalities.caption_feed import read_known
 from weft.recipes.predicted import Predicted
@@ -63,7 +66,7 @@ def predict_captions(
         write_bytes(out, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode())
     if not labelled:
         return Predicted(len(names), None, None)
-    score, interval = _score(images, text_vectors(model, own), own)
+    score, interval = _score(images, text_vectors(model, own), own, names)
     return Predicted(len(names), score, interval, apart=apart)
 
 
@@ -96,10 +99,12 @@ def _captions(
     return names, found.signals, list(found.texts), own
 
 
-def _score(images: Tensor, texts: Tensor, own: Sequence[str]) -> tuple[Score, Interval]:
-    """The recall that is looked for first, with the others in its definition."""
-    said = np.array(own)
-    hits = recalls(texts, images, said[:, None] == said)
+def _score(images: Tensor, texts: Tensor, own: Sequence[str], names: Sequence[str]) -> tuple[Score, Interval]:
+    """The recall that is looked for first, with the others in its definition. own: each row's text, names: what its
+    picture is called."""
+    paths = [os.path.normpath(name) for name in names]
+    numbers = (torch.from_numpy(np.unique(words, return_inverse=True)[1]) for words in (own, paths))
+    hits = recalls(texts, images, related(*numbers).numpy())
     told = scored(hits)
     others = ", ".join(
         f"{name.replace('_', ' ')} {score.value:.3f}" for name, score in told.items() if name != HEADLINE

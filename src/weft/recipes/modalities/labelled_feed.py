@@ -10,7 +10,7 @@ from weft.data.signals import Signals, write_processor
 from weft.evaluate import METRICS
 from weft.evaluate.judged import judged
 from weft.hub import load
-from weft.recipes.feed import Told
+from weft.recipes.feed import Anew, Told
 from weft.recipes.modalities.signal_feed import SignalFeed
 from weft.recipes.recipe import Recipe
 from weft.training.watch import Watcher
@@ -21,7 +21,7 @@ class LabelledFeed(SignalFeed):
     """Rows of vectors, with a class each where they have any."""
 
     signals: Signals
-    anew: tuple[str, ...] = ()
+    anew: Anew | None = None
 
     @property
     def digest(self) -> str:

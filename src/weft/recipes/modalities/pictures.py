@@ -17,6 +17,7 @@ from weft.hub import read_blueprint
 from weft.hub.preprocessor import reads_of
 from weft.models import Blueprint
 from weft.objectives import Classes
+from weft.recipes.feed import Anew
 from weft.recipes.folder import Existing, trained_with
 from weft.recipes.modalities.labelled_feed import LabelledFeed
 from weft.recipes.modalities.picture_predict import embed_pictures, predict_signals
@@ -96,17 +97,18 @@ def told_apart(recipe: Recipe) -> tuple[str, ...]:
     return () if reads is None else reads.classes
 
 
-def headed(recipe: Recipe, classes: Sequence[str], names: Sequence[str]) -> tuple[Blueprint, tuple[str, ...]]:
+def headed(recipe: Recipe, classes: Sequence[str], names: Sequence[str]) -> tuple[Blueprint, Anew | None]:
     """The model for classes of the data, and what of it begins anew: its head, where it knew others. ValueError for
     fewer classes than there are, where somebody said how many."""
     model = recipe.model
     if not names or tuple(classes) == tuple(names):
-        return model, ()
+        return model, None
     assert recipe.begin is not None
     count, was = model.config.classes, read_blueprint(recipe.begin).config.classes
     if count != was and count < len(classes):
         raise ValueError(f"model.classes={count}, and the data have {len(classes)} ({', '.join(classes[:5])} …)")
-    return model.change("classes", str(len(classes) if count == was else count)), (HEAD,)
+    fitted = model.change("classes", str(len(classes) if count == was else count))
+    return fitted, Anew((HEAD,), model.change("classes", str(was)))
 
 
 def _anew(classes: Sequence[str], names: Sequence[str], recipe: Recipe) -> str:
