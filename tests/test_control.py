@@ -3,6 +3,7 @@
 import gzip
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +216,20 @@ def test_episodes_of_another_world_are_refused(tmp_path: Path) -> None:
 # ----------------------------------------------------------------------------------------------------------- worlds
 
 
+def test_a_processor_learns_its_world_once(tmp_path: Path) -> None:
+    config = Blueprint.of("decision_transformer", "debug", actions="continuous").config
+    write_episodes(tmp_path / "a.npz", [checked(one._asdict(), "here") for one in episodes(*range(3, 19))])
+    settings = EpisodeSettings(paths=(str(tmp_path / "a.npz"),))
+    first = prepare_episodes(settings, config, None).processor
+    assert first.world == "" and first.steps == 18
+    there = prepare_episodes(replace(settings, world="pushes"), config, first).processor
+    assert there == replace(first, world="pushes", steps=20)
+    for same in (settings, replace(settings, world="pushes")):
+        assert prepare_episodes(same, config, there).processor == there
+    with pytest.raises(ValueError, match="data.world=pushes, but the model is to act in elsewhere: leave data.world"):
+        prepare_episodes(replace(settings, world="pushes"), config, replace(there, world="elsewhere"))
+
+
 @pytest.mark.parametrize("name", CONTROLLERS.names())
 def test_what_is_played_is_a_function_of_the_seed_and_of_many_qualities(name: str) -> None:
     if name not in ("points", "pushes"):
@@ -375,6 +390,10 @@ def test_sizes_are_the_datas_and_others_are_refused(run: Path, tmp_path: Path) -
     assert "nobody said what world" in said and "CartPole" not in said and "states are 2 numbers" in said
     other = [Episode(np.tile(one.states, 2)[:, :3], one.actions, one.rewards) for one in episodes(*range(3, 20))]
     write_episodes(tmp_path / "three.npz", other)
+    words = ("train", tmp_path / "own", "--data", tmp_path / "a.npz", "--quiet", "--set", "train.steps=1")
+    acts = ("--set", "data.rollouts=2", "--set", "data.targets=2", "--set", "data.world=pushes")
+    good(*words, *acts, "--out", tmp_path / "acts")  # where no world was known, one may be named
+    assert "returns asked in pushes" in good("eval", tmp_path / "acts").out
     words = ("train", "decision_transformer", "--debug", "--quiet", "--set", "train.steps=1")
     good(*words, "--data", tmp_path / "three.npz", "--out", tmp_path / "three")
     done = weft("train", tmp_path / "three", "--debug", "--quiet", "--out", tmp_path / "more")

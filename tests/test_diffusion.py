@@ -243,6 +243,7 @@ def test_classes_are_captions_too(tmp_path: Path) -> None:
         ("patches divide", lambda: Blueprint.of("dit", "debug", patch=5).build()),
         ("no source is called", lambda: prepare_drawings(DrawingSettings(source="pictured"), Patches(12, 4, 1), 16)),
         ("data.asked=.* of drawings nothing reads it", DrawingSettings(asked="{text}").check),
+        ("data.alike=.* by their classes nothing", DrawingSettings(source="pictures", alike=("x",)).check),
         ("data.drop=.* by their classes nothing", DrawingSettings(source="pictures", drop=0.5).check),
         (
             "12 tokens",
@@ -274,7 +275,8 @@ def test_a_run_resumes_to_the_same_bits_and_draws(tmp_path: Path) -> None:
     assert grid.read_bytes() == first
     for extra, said in (
         (["--top-k", 3], "leave --top-k out"),
-        (["--count", 0], "count = 0"),
+        (["--count", 0], "--count 0, but at least 1 is made"),
+        (["--steps", 0], "--steps 0, but at least 1 is made"),
         (["--prompt", "sofa"], "no class"),
         (["--steps", 900], "900 steps"),
     ):

@@ -9,11 +9,15 @@ import pytest
 from commands import good, weft
 
 import weft as library
+from weft.batch import Unfit
 from weft.data.signals import Patches
+from weft.data.signals.tables import SeriesSettings
+from weft.data.sources import Say, quiet
 from weft.hub import Language, Stops
+from weft.hub.error import LoadError
 from weft.models import Blueprint
 from weft.recipes.folder import Existing, check_same
-from weft.recipes.modality import MODALITIES
+from weft.recipes.modality import MODALITIES, Modality
 from weft.recipes.recipe import Recipe
 from weft.settings import SettingError
 from weft.training.settings import TrainSettings
@@ -87,6 +91,12 @@ def test_classes_keep_their_names_where_a_model_goes_on(tmp_path: Path) -> None:
     near = {name: float((kept[name] - made[name]).abs().max()) for name in kept if name not in head}
     assert max(near.values()) < 1e-6
     good("train", run, "--data", tmp_path / "ad", "--out", tmp_path / "other", *few, "--resume")
+    inside = ("predict", run, "--data", tmp_path / "bc", "--out")  # what is read there is pictures
+    good(*inside, tmp_path / "bc" / "found.jsonl")
+    good(*inside, tmp_path / "bc" / "found.jsonl", "--overwrite")
+    picture = tmp_path / "bc" / "b" / "0.png"
+    before = picture.read_bytes()
+    assert "is what is read" in weft(*inside, picture, "--overwrite").err and picture.read_bytes() == before
     done = weft("train", run, "--data", tmp_path / "ad", "--out", tmp_path / "less", *few, "--set", "model.depth=1")
     assert done.status == 1 and "layers.1" in done.err  # no layer is dropped in silence
 
@@ -114,3 +124,36 @@ def test_a_published_model_goes_on_with_its_own_pixels_and_other_classes(tmp_pat
     assert found.reads is not None and found.reads.classes == ("a", "b")
     assert found.reads.processor == Patches(12, 4, 1, (0.25,), (0.125,), "bicubic")
     assert found.config.classes == 2
+
+
+class Failing(Modality):
+    """One whose data are not opened."""
+
+    settings, made, called = SeriesSettings, "made_series", "nothing"
+
+    def __init__(self, error: ValueError) -> None:
+        self.error = error
+
+    def open(self, recipe: Recipe, found: Existing | None, out: Path, say: Say) -> Any:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "begin", "source", "reworded"),
+    [
+        (Unfit("of others"), Path("runs/mine"), "made_series", True),
+        (Unfit("of others"), Path("runs/mine"), "series", False),
+        (Unfit("of others"), None, "made_series", False),
+        (ValueError("set model.classes=3"), Path("runs/mine"), "made_series", False),
+        (LoadError("processor.json is damaged"), Path("runs/mine"), "made_series", False),
+    ],
+)
+def test_only_what_a_model_cannot_read_is_answered_with_other_data(
+    error: ValueError, begin: Path | None, source: str, reworded: bool
+) -> None:
+    blueprint = Blueprint.of("series", "debug")
+    recipe = Recipe("run", blueprint, SeriesSettings(source=source), TrainSettings(steps=1), begin=begin)
+    with pytest.raises(ValueError) as raised:
+        Failing(error).feed(recipe, None, Path("runs/new"), quiet)
+    said = str(raised.value)
+    assert ("runs/mine cannot go on with what data.source=made_series makes" in said) == reworded and str(error) in said

@@ -200,10 +200,13 @@ def test_a_model_plays_midi_files_and_piano_rolls(player: Path, tmp_path: Path) 
         assert went.steps >= begun.steps
         before = {(note.start, note.pitch) for note in begun.notes}
         assert before <= {(note.start, note.pitch) for note in went.notes}
+    kept = first.read_bytes()
+    said = weft("generate", player, "--prompt", first, "--out", first, "--overwrite").err
+    assert "is what is read" in said and first.read_bytes() == kept
     again = ("generate", player, "--out", tmp_path / "on.mid", "--count", 2)
     assert "on-1.mid is there already" in weft(*again).err
     good(*again, "--tokens", 12, "--overwrite")
-    for words, asked in ((("--tokens", 0), "tokens = 0"), (("--guidance", 2), "leave --guidance out")):
+    for words, asked in ((("--tokens", 0), "--tokens 0, but at least 1"), (("--guidance", 2), "leave --guidance out")):
         assert asked in weft(*again, "--overwrite", *words).err
     pytest.importorskip("matplotlib")
     good("generate", player, "--out", tmp_path / "roll.png", "--tokens", 60)

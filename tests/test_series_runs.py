@@ -1,5 +1,6 @@
 """Series as a run: tables split by time, rows that ask for what is held out, and what is simpler than a model."""
 
+import copy
 import importlib.util
 import json
 from dataclasses import replace
@@ -111,7 +112,7 @@ def test_what_is_missing_is_never_asked_number_by_number(name: str) -> None:
     if name == "masked_vectors":
         module = Blueprint.of("series", "debug", channels=2, looks="both", tasks=["hidden"]).build(seed=1).eval()
 
-    def losses(values: np.ndarray) -> tuple[float, int, float | None]:
+    def losses(values: np.ndarray, module: torch.nn.Module) -> tuple[float, int, float | None]:
         rows = held_out(values, 20, 12, ahead=objective.ahead, past=objective.past, known=known)
         data = objective.turn_signals(rows, 0)
         batch = data.batch([Place(0, number) for number in range(len(rows))])
@@ -119,7 +120,12 @@ def test_what_is_missing_is_never_asked_number_by_number(name: str) -> None:
         assert loss.count == objective.counts(batch)["loss"]
         return float(loss.sum.detach()), loss.count, objective.constant(module, [batch])
 
-    one = losses(values)
+    one, deaf = losses(values, module), copy.deepcopy(module)
+    for weights in deaf.parameters():
+        weights.data.zero_()  # it tells 0, whatever it reads: what missing numbers are filled by is read
+    others = np.where(known, values, 50 * draw.normal(size=values.shape)).astype(np.float32)
+    assert losses(others, deaf) == pytest.approx(losses(values, deaf), rel=1e-5)
+    assert losses(others, module)[1:] == pytest.approx(one[1:], rel=1e-5)
     rows = held_out(values, 20, 12, ahead=objective.ahead, past=objective.past, known=known)
     batch = objective.turn_signals(rows, 0).batch([Place(0, number) for number in range(len(rows))])
     vectors, places = objective.wanted(batch)
@@ -331,13 +337,14 @@ def test_what_is_missing_is_not_scored(run: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--tokens", 0), "tokens = 0, but at least 1"),
-        (("--tokens", -3), "tokens = -3"),
+        (("--tokens", 0), "--tokens 0, but at least 1"),
+        (("--tokens", -3), "--tokens -3"),
         (("--temperature", 0.5), "--temperature 0.5 is not heard by models of series, and --prompt, --tokens are"),
         (("--top-k", 3), "leave --top-k out"),
         (("--seed", 3), "leave --seed out"),
         (("--guidance", 3), "leave --guidance out"),
         (("--count", 2), "leave --count out"),
+        (("--count", 0), "--count 0, but at least 1 is made"),
     ],
 )
 def test_what_no_series_hears_is_refused(run: Path, words: tuple[Any, ...], said: str, tmp_path: Path) -> None:
@@ -362,6 +369,8 @@ def test_what_is_asked_of_another_model_says_why(run: Path, tmp_path: Path) -> N
     for reads in (inside, tmp_path / "data"):
         said = weft("predict", run, "--data", reads, "--out", inside, "--overwrite").err
         assert "what is read" in said and inside.read_text() == data.read_text()
+    said = weft("generate", run, "--prompt", inside, "--out", inside, "--overwrite").err
+    assert "what is read" in said and inside.read_text() == data.read_text()
 
 
 def test_hidden_rows_are_told_and_held_against_the_line(tmp_path: Path) -> None:

@@ -301,6 +301,7 @@ def test_what_is_wrong_in_a_table_is_named_with_its_line(text: str, said: str, t
         ({"held_out_speaker": "zoe"}, "those who speak are anna, ben, cleo"),
         ({"join": 0}, "join=0"),
         ({"gap": -1.0}, "gap=-1"),
+        ({"even": 0.5}, "data.even=0.5 says whose mean data.normalise takes away, and data.normalise=false takes none"),
         ({"step": 0.1}, "window=0.025, data.step=0.1"),
         ({"augment": SoundAugment(speed=2.0)}, "augment.speed=2"),
         ({"augment": SoundAugment(bands=-1)}, "augment.bands=-1"),
@@ -322,6 +323,9 @@ def test_processors_fit_the_model() -> None:
     assert processor_for(SpeechSettings(rate=RATE), 1) == Waveform(RATE)
     assert processor_for(SpeechSettings(), 80) == LogMel(seconds=None)
     assert processor_for(SpeechSettings(rate=RATE, normalise=True), 8) == FRAMES
+    for asked in (SpeechSettings(normalise=True), SpeechSettings(normalise=True, even=0.5)):
+        with pytest.raises(ValueError, match="data.normalise=true, data.even=.*samples, which have none"):
+            processor_for(asked, 1)
 
 
 # --- error rates

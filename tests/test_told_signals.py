@@ -35,7 +35,7 @@ def test_a_modality_hears_what_it_says_it_hears(name: str) -> None:
 @pytest.mark.parametrize("field", ["count", "tokens", "steps"])
 @pytest.mark.parametrize("number", [0, -1])
 def test_at_least_one_is_made(field: str, number: int) -> None:
-    with pytest.raises(ValueError, match=f"{field} = {number}, but at least 1"):
+    with pytest.raises(ValueError, match=f"--{field} {number}, but at least 1"):
         Drawn(**{field: number})  # type: ignore[arg-type]
 
 

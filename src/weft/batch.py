@@ -16,6 +16,10 @@ KNOWN = "known"  # in what is asked of rows of vectors: which of their numbers a
 PICTURE = "picture"  # and of pairs of a text and a picture: which rows are of one picture, int64 [B]; without: none are
 
 
+class Unfit(ValueError):
+    """Data that a model, or what makes its rows, cannot read: neither is damaged, and no setting is wrong."""
+
+
 # Compared by identity: tensors have no truth value, so a field-by-field comparison would raise.
 @dataclass(frozen=True, eq=False)
 class Batch:

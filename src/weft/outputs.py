@@ -80,12 +80,19 @@ def check_output(path: Path | str, resume: bool = False, overwrite: bool = False
         raise ValueError(f"cannot write the output {path}, in {existing}: {error.strerror}; choose another") from error
 
 
-def check_file(path: Path | str, *, reads: Sequence[Path | str] = (), overwrite: bool = False) -> None:
+def check_file(
+    path: Path | str,
+    *,
+    reads: Sequence[Path | str] = (),
+    endings: tuple[str, ...] = ("",),
+    overwrite: bool = False,
+) -> None:
     """ValueError, with the way out, where nothing is to be written to the file `path`: it is one of those that are
-    read, or one that is there in a folder that is read; it is a folder; or it is there already and nobody says that it
-    may be replaced. Changes nothing."""
+    read, or one that is there in a folder of which files with such endings are read ("": all); it is a folder; or it is
+    there already and nobody says that it may be replaced. Changes nothing."""
     path, read_from = Path(path), [Path(read).resolve() for read in reads]
-    if path.resolve() in read_from or (path.is_file() and any(one in path.resolve().parents for one in read_from)):
+    inside = path.is_file() and path.name.lower().endswith(endings)
+    if path.resolve() in read_from or (inside and any(one in path.resolve().parents for one in read_from)):
         raise ValueError(f"{path} is what is read, and what is written would take its place: name another --out")
     if path.is_dir():
         raise ValueError(f"{path} is a folder, and what is written is a file: name one in it as --out")

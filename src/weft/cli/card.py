@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from weft.cli.shared import NOTHING
 from weft.recipes import Recipe, Report
+from weft.training.report.sections import NOTHING
 
 ACCENT, MUTED = "cyan", "dim"
 

@@ -31,15 +31,16 @@ def command(
         raise ValueError(f"--out {out}: vectors are written as .npy, which numpy.load reads")
     if pooling is not None and pooling not in POOLINGS:
         raise ValueError(f"--pooling {pooling}: {suggest(pooling, POOLINGS)}")
-    check_file(out, reads=(source,), overwrite=overwrite)
     folder = find(name)
     if reads_signals(folder):
+        modality = of_folder(folder)
+        check_file(out, reads=(source,), endings=modality.endings, overwrite=overwrite)
         unheard("text, and this model reads signals: leave it out", {"pooling": pooling, "column": column})
         began = time.perf_counter()
-        modality = of_folder(folder)
         names, found = modality.embed(folder, source, say=note)
         _write(name, modality.called, names, np.asarray(found), out, time.perf_counter() - began, as_json=as_json)
         return
+    check_file(out, reads=(source,), overwrite=overwrite)
     texts = read_texts(source, column or COLUMN)
     model = opened(folder)
     if pooling is None and model.pooling is None:

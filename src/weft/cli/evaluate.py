@@ -10,7 +10,7 @@ from typing import get_args
 import typer
 
 from weft.cli.prompting import numbers
-from weft.cli.shared import NOTHING, interval, note, opened, part_line, print_figures, printer, unheard
+from weft.cli.shared import interval, note, opened, part_line, print_figures, printer, unheard
 from weft.data import RowKind
 from weft.data.sources import COLUMN
 from weft.hub import find
@@ -18,6 +18,7 @@ from weft.hub.score import score
 from weft.nn import Decoder
 from weft.recipes.folder import own_data, text_settings, trained_with
 from weft.recipes.modality import of_folder, reads_signals
+from weft.training.report.sections import NOTHING
 
 
 def command(

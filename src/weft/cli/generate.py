@@ -71,7 +71,7 @@ def command(
     modality = of_folder(folder)
     drawn = Drawn(prompts=tuple(asked.prompts), **_said({**signals, "tokens": tokens, **asked.drawn}))
     for file in modality.written(drawn, out):
-        check_file(file, overwrite=overwrite)
+        check_file(file, reads=modality.read(drawn), overwrite=overwrite)
     made = modality.generate(folder, drawn, out, say=note)
     if as_json:
         print(json.dumps({"model": name, "out": str(out), "made": made}))

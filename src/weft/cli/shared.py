@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from weft.hub import Model
     from weft.recipes.predicted import Part
 
-NOTHING = "(nothing)"  # in the place of an empty text, for people
-
 
 def printer() -> Console:
     """Standard output. Names, paths and texts are printed as they are, whatever brackets they have."""

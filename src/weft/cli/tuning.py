@@ -117,18 +117,19 @@ def predict(
     overwrite: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Predict, and print how many and, where asked, the metric."""
-    check_file(out, reads=(data,), overwrite=overwrite)
     folder = find(name)
     if reads_signals(folder):
+        modality = of_folder(folder)
+        check_file(out, reads=(data,), endings=modality.endings, overwrite=overwrite)
         if given.said:
             raise ValueError(f"{', '.join(given.said)} is said of columns, and {name} reads signals: leave it out")
-        modality = of_folder(folder)
         if among is not None:
             unheard("what is chosen from a file: score without --among", {"score": score})
             done = modality.among(folder, data, out, among, device=device, say=note)
         else:
             done = modality.predict(folder, data, out, labelled=score, device=device, say=note)
     else:
+        check_file(out, reads=(data,), overwrite=overwrite)
         unheard("a model of captions: leave it out", {"among": among})
         done = recipes.predict(folder, data, out, columns=given, labelled=score, device=device, say=note)
     if as_json:

@@ -14,14 +14,15 @@ from weft.data.tokenizers import named_tokenizer, train_tokenizer
 from weft.registry import UnknownName, suggest
 
 TEXT = "{text}"  # a row's caption
-CAPTIONED = ("image_column", "text_column", "pictures", "templates", "drop")  # settings of captions that are read
+CAPTIONED = ("image_column", "text_column", "pictures", "templates", "drop", "alike")  # settings of captions alone
 
 
 @dataclass(frozen=True)
 class DrawingSettings(CaptionSettings):
     """As captions, which are drawn and not looked for: `asked`, `class_column` and `prompts` say nothing of them.
-    source: one of theirs, or one of pictures with classes, of which each one's caption is its class's name, held_out
-    what the files' names do not say, and `augment` alone is heard of the rest."""
+    source: one of theirs, or one of pictures with classes, of which each one's caption is its class's name. Of these
+    held_out is the share of what no file's name says, and what is said of tables and their rows (CAPTIONED) is refused;
+    paths, seed, tokenizer, vocab and augment are heard of either."""
 
     def check(self) -> None:
         """ValueError, naming the setting, for what can be none, and for what would not be heard."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from weft.batch import Tokenizer
+from weft.batch import Tokenizer, Unfit
 from weft.data.names import Side
 from weft.data.progress import Advance
 from weft.data.sources import Document
@@ -82,7 +82,7 @@ def _encoded(
 
 
 def encode_documents(documents: Sequence[Document], tokenizer: Tokenizer) -> list[np.ndarray]:
-    """The ids of each; ValueError also names the document that the tokenizer cannot spell."""
+    """The ids of each; Unfit names the document that the tokenizer cannot spell."""
     try:
         return encode_many(tokenizer, [document.text for document in documents])
     except ValueError:
@@ -90,5 +90,5 @@ def encode_documents(documents: Sequence[Document], tokenizer: Tokenizer) -> lis
             try:
                 tokenizer.encode(document.text)
             except ValueError as error:
-                raise ValueError(f"{document.name}: {error}") from error
+                raise Unfit(f"{document.name}: {error}") from error
         raise

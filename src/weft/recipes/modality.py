@@ -8,9 +8,9 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from weft.batch import Unfit
 from weft.data.signals import PROCESSOR
 from weft.data.sources import Say, quiet
-from weft.files import DamagedFile
 from weft.hub import read_blueprint
 from weft.hub.preprocessor import FILE, WHOLE
 from weft.models import FAMILIES, Blueprint
@@ -63,7 +63,7 @@ class Drawn:
         for name in ("count", "tokens", "steps"):
             number = getattr(self, name)
             if number is not None and number < 1:
-                raise ValueError(f"{name} = {number}, but at least 1 is made: give more, or leave it out")
+                raise ValueError(f"{option(name)} {number}, but at least 1 is made: give more, or leave it out")
 
 
 class Modality(ABC):
@@ -72,7 +72,8 @@ class Modality(ABC):
     settings: the frozen dataclass that a recipe of it has as its data, with `source` and `paths` among its fields, and
     `check()`. made: the source that needs no file. called: what a person calls such data. keeps: the files of a run's
     folder that say what its model reads. fixed: the settings that are decided where a run begins with a model. hears:
-    the fields of a `Drawn` that say what its models make; the others are refused.
+    the fields of a `Drawn` that say what its models make; the others are refused. endings: of the files that are read
+    where a folder of data is named, in small letters; "": of any, since tables are among them.
     """
 
     settings: type[Any]
@@ -81,6 +82,7 @@ class Modality(ABC):
     keeps: tuple[str, ...] = (PROCESSOR,)
     fixed: tuple[str, ...] = ()
     hears: tuple[str, ...] = ()
+    endings: tuple[str, ...] = ("",)
 
     @property
     def examples(self) -> str:
@@ -93,16 +95,14 @@ class Modality(ABC):
         processor or tokenizer stays; None: a new one."""
 
     def feed(self, recipe: Recipe, found: Existing | None, out: Path, say: Say) -> Feed:
-        """`open`. Where a saved model goes on with what is made on the spot, of which it may not be able to read any,
-        the ValueError says so."""
+        """`open`. Where a saved model goes on with what is made on the spot, and cannot read it (`Unfit`), the error
+        says so."""
         try:
             return self.open(recipe, found, out, say)
-        except DamagedFile:
-            raise
-        except ValueError as error:
+        except Unfit as error:
             if recipe.begin is None or recipe.data.source != self.made:
                 raise
-            raise ValueError(
+            raise Unfit(
                 f"{recipe.begin} cannot go on with what data.source={self.made} makes on the spot: name data of its "
                 f"own kind, --data ({error})"
             ) from error
@@ -163,6 +163,10 @@ class Modality(ABC):
     def written(self, asked: Drawn, out: Path) -> tuple[Path, ...]:
         """The files that `generate` writes. ValueError for a name that ends otherwise than they do."""
         return (out,)
+
+    def read(self, asked: Drawn) -> tuple[Path, ...]:
+        """The files that `generate` reads: of most modalities none."""
+        return ()
 
     def generate(self, folder: Path, asked: Drawn, out: Path, *, device: str = "auto", say: Say = quiet) -> str:
         """Write what the model in a folder makes, and say what was written. ValueError for one that makes nothing."""

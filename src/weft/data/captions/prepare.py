@@ -113,12 +113,8 @@ def prepare_captions(
     learned, kept = ([own[at] for at in np.flatnonzero(side)] for side in (~held, held))
     plain = (f"{{{settings.text_column}}}",)
     templates, classes = settings.templates or plain, _classes(settings, learned)
-    texts = [
-        *(filled(text, row) for row in learned for text in templates),
-        *(one for all in classes.values() for one in all),
-    ]
-    tokenizer = tokenizer or named_tokenizer(settings.tokenizer, "data.tokenizer=")
-    tokenizer = tokenizer or train_tokenizer(settings.tokenizer, texts, settings.vocab)
+    texts = _texts(learned, templates, classes)
+    tokenizer = tokenizer or _tokenizer(settings, texts)
     processor = processor or Patches.of(fit, found.signals[~held])
     seen, unseen = (pictures_of(side, settings.image_column) for side in (learned, kept))
     train = Captioned(
@@ -133,16 +129,35 @@ def prepare_captions(
     )
     assert held_out is not None
     say(f"{len(train):,} captions to train on, {len(held_out):,} held out; {tokenizer.vocab:,} ids")
-    digest = hashlib.sha256(
-        repr((settings.augment, settings.drop, settings.seed, settings.asked, templates, classes, processor)).encode()
-    )
-    for part in (found.signals, held):
-        digest.update(np.ascontiguousarray(part).data)
-    digest.update(json.dumps([dict(row) for row in own]).encode())
+    digest = _digest(settings, (templates, classes, processor), (found.signals, held), own)
     split, numbers = named_split(found.called(settings.image_column), held), _numbers(settings, kept, classes)
-    return Captions(
-        train, held_out, asked, processor, tokenizer, classes, numbers, digest.hexdigest(), split
-    )  # fmt: skip
+    return Captions(train, held_out, asked, processor, tokenizer, classes, numbers, digest, split)
+
+
+def _texts(rows: Sequence[Row], templates: Sequence[str], classes: dict[str, tuple[str, ...]]) -> list[str]:
+    """All that may be read of rows to train on, and the prompts of classes. ValueError for a row that lacks a column of
+    a template."""
+    return [
+        *(filled(text, row) for row in rows for text in templates),
+        *(one for all in classes.values() for one in all),
+    ]
+
+
+def _tokenizer(settings: CaptionSettings, texts: Sequence[str]) -> Tokenizer:
+    """The one in the folder that is named, or a new one, trained on texts."""
+    named = named_tokenizer(settings.tokenizer, "data.tokenizer=")
+    return named or train_tokenizer(settings.tokenizer, texts, settings.vocab)
+
+
+def _digest(
+    settings: CaptionSettings, made: tuple[object, ...], arrays: Sequence[np.ndarray], rows: Sequence[Row]
+) -> str:
+    """The sha256 of the settings that rows vary by, of what was made for them, of their arrays and of the rows."""
+    digest = hashlib.sha256(repr((settings.augment, settings.drop, settings.seed, settings.asked, *made)).encode())
+    for part in arrays:
+        digest.update(np.ascontiguousarray(part).data)
+    digest.update(json.dumps([dict(row) for row in rows]).encode())
+    return digest.hexdigest()
 
 
 def _sides(settings: CaptionSettings, found: Found, say: Say) -> tuple[Found, np.ndarray]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from weft.batch import Unfit
 from weft.data import sides
 from weft.data.names import Side, side_of
 from weft.data.signals.episodes import ENDINGS, Episode, Episodes, joined, read_episodes
@@ -90,8 +91,9 @@ EPISODE_SOURCES: Registry[Callable[[EpisodeSettings, Any, Say], Found]] = Regist
 
 
 def prepare_episodes(settings: EpisodeSettings, config: Any, processor: Steps | None, say: Say = quiet) -> Control:
-    """Rows for a model of these settings. processor: the one there is; None: one is fitted to what is trained on.
-    ValueError for settings and files that give none, and for episodes that are not of the processor's world."""
+    """Rows for a model of these settings. processor: the one there is, which learns what world it is for where nobody
+    had said it; None: one is fitted to what is trained on. ValueError for settings and files that give none, Unfit for
+    episodes that are not of the processor's world."""
     settings.check()
     found = EPISODE_SOURCES.get(settings.source)(settings, config, say)
     names = found.names or tuple(map(str, range(len(found.episodes.lengths))))
@@ -103,6 +105,7 @@ def prepare_episodes(settings: EpisodeSettings, config: Any, processor: Steps | 
     if processor is None:
         processor = fitted(learned, found.known, window=settings.window, returns=settings.returns)
     _check(episodes, processor)
+    processor = _placed(processor, found.known)
     train, held_out = (Windows(part, processor, settings.seed) for part in (learned, episodes.some(held)))
     low, high = episodes.returns.min(), episodes.returns.max()
     say(
@@ -117,12 +120,25 @@ def prepare_episodes(settings: EpisodeSettings, config: Any, processor: Steps | 
 
 
 def _check(episodes: Episodes, processor: Steps) -> None:
-    """ValueError where they are not the processor's."""
+    """Unfit where they are not the processor's."""
     theirs = (episodes.states.shape[1], episodes.actions.shape[1], episodes.discrete)
     ours = (processor.state, processor.action, processor.discrete)
     for what, given, known in zip(("numbers of a state", "of an action", "one of several"), theirs, ours, strict=True):
         if given != known:
-            raise ValueError(f"{what}: {given} in the episodes, and {known} in the model's: give it those of its world")
+            raise Unfit(f"{what}: {given} in the episodes, and {known} in the model's: give it those of its world")
+
+
+def _placed(processor: Steps, known: Scaling) -> Steps:
+    """A processor in the world of its episodes, where one is known; its numbers stay scaled as its model reads them.
+    Unfit where it is for another."""
+    if known.world in ("", processor.world):
+        return processor
+    if processor.world:
+        raise Unfit(
+            f"data.world={known.world}, but the model is to act in {processor.world}: leave data.world out, or train a "
+            "new model"
+        )
+    return replace(processor, world=known.world, steps=max(processor.steps, known.steps))
 
 
 def read(settings: EpisodeSettings, config: Any, say: Say) -> Found:

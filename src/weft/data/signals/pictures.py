@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from weft.batch import Unfit
+
 MOST_PIXELS = 50_000_000  # of a file that is decoded: a picture of 150 MB, three bytes a pixel
 
 Resample = Literal["nearest", "bilinear", "bicubic", "lanczos"]
@@ -104,10 +106,10 @@ class Patches:
         return found[..., None] if found.ndim == 2 else found
 
     def rows(self, signals: np.ndarray) -> np.ndarray:
-        """uint8 [N, image, image, channels] -> fp32 [N, T, C]."""
+        """uint8 [N, image, image, channels] -> fp32 [N, T, C]. Unfit for other sizes."""
         count, height, width, channels = signals.shape
         if (height, width, channels) != (self.image, self.image, self.channels):
-            raise ValueError(
+            raise Unfit(
                 f"pictures are {height} x {width} of {channels} channels, and this processor "
                 f"makes patches of {self.image} x {self.image} of {self.channels}: model.image and model.channels of a "
                 "model that goes on stay as they were"
@@ -131,7 +133,7 @@ class Patches:
 
 def opened(path: Path, channels: int) -> np.ndarray:
     """The pixels of a picture's file, uint8 [height, width, channels], turned as its EXIF says; where it is see-through
-    it lies on white; of 16 bits the upper 8.
+    it lies on white; of 16 bits x / 257 is read, rounded.
 
     ValueError naming the file for what is no picture, is damaged, or is larger than MOST_PIXELS, which its head says
     before anything is decoded.

@@ -26,6 +26,7 @@ from weft.data.sources import Say, quiet
 from weft.registry import Registry
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+PICTURES = (*ENDINGS, "-ubyte", "-ubyte.gz")  # what may be read of a folder: pictures, or idx files
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from weft.batch import Tokenizer
+from weft.batch import Tokenizer, Unfit
 from weft.data import sides
 from weft.data.signals.mel import LogMel
 from weft.data.signals.recordings import SOUND_SOURCES, Recording
@@ -80,8 +80,14 @@ def held_of(found: Sequence[Recording], settings: SpeechSettings) -> np.ndarray:
 
 
 def processor_for(settings: SpeechSettings, channels: int) -> LogMel | Waveform:
-    """What makes rows of `channels` numbers: log-mel frames, or, of one number, the samples themselves."""
+    """What makes rows of `channels` numbers: log-mel frames, or, of one number, the samples themselves. ValueError for
+    what is said of frames where there are none."""
     if channels == 1:
+        if settings.normalise or settings.even != 1:
+            raise ValueError(
+                f"data.normalise={str(settings.normalise).lower()}, data.even={settings.even}: they are said of bands, "
+                "and this model reads samples, which have none: set data.normalise=false and data.even=1"
+            )
         return Waveform(settings.rate)
     window = 2 * round(settings.window * settings.rate / 2)
     step, highest = round(settings.step * settings.rate), min(8000, settings.rate // 2)
@@ -102,13 +108,13 @@ def prepare_speech(
     say: Say = quiet,
 ) -> Speech:
     """Rows of recordings. fits: whether a model can hear so many places and say this of them; recordings of which it
-    cannot, played as fast and as slow as they are ever played, are left out, and it is said. ValueError where none are
-    left, and for a held-out transcript that the tokenizer cannot say."""
+    cannot, played as fast and as slow as they are ever played, are left out, and it is said. Unfit where none are left,
+    and for a held-out transcript that the tokenizer cannot say."""
     quick, parts, notices = 1 + settings.augment.speed, list[list[Recording]](), [*spoken.notices]
     for side, most in ((spoken.train, quick), (spoken.held_out, 1.0)):
         able = [one for one in side if all(fits(_places(one, hearing, by), one.text or "") for by in (most, 1 / most))]
         if not able:
-            raise ValueError(
+            raise Unfit(
                 f"none of {len(side):,} sounds is of a length that this model can hear and say: {_why(side, hearing)}"
             )
         if left := len(side) - len(able):

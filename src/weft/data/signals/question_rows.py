@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from weft.batch import IGNORED, Batch, Place, Tokenizer
+from weft.batch import IGNORED, Batch, Place, Tokenizer, Unfit
 from weft.data.blocks import check
 from weft.data.order import Shuffled, mix
 from weft.data.signals.labelled import PURPOSE, varied
@@ -41,8 +41,8 @@ class QuestionRows(Shuffled):
     """Questions about pictures, uint8 [N, image, image, channels], a row each.
 
     Questions whose row is longer than the context are left out: `dropped` counts them, `questions` has the others.
-    augment: how pictures are varied, as a function of (seed, epoch, sample); None: not at all. ValueError where no row
-    is short enough.
+    augment: how pictures are varied, as a function of (seed, epoch, sample); None: not at all. Unfit where no row is
+    short enough.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class QuestionRows(Shuffled):
                 self.ids.append((prompt, np.append(answer, end)))
         self.dropped = len(questions) - len(self.questions)
         if not self.questions:
-            raise ValueError(
+            raise Unfit(
                 f"none of {len(questions):,} questions fits into {form.context} tokens, of which a picture takes "
                 f"{form.states}: raise model.text.context, or give questions"
             )

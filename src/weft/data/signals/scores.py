@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from weft.batch import Unfit
 from weft.data import sides
 from weft.data.names import Side, side_above, side_of
 from weft.data.progress import counted
@@ -118,13 +119,13 @@ def held_of(found: Sequence[Named], settings: MusicSettings) -> np.ndarray:
 
 
 def written(pieces: Iterable[Named], notation: Notation) -> list[np.ndarray]:
-    """The ids of each piece. ValueError naming the first that cannot be written."""
+    """The ids of each piece. Unfit, naming the first that cannot be written."""
     found = list[np.ndarray]()
     for one in pieces:
         try:
             found.append(notation.encode(one.piece))
         except ValueError as error:
-            raise ValueError(f"{one.name}: {error}") from error
+            raise Unfit(f"{one.name}: {error}") from error
     return found
 
 

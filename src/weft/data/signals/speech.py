@@ -76,4 +76,9 @@ class SpeechSettings:
                 f"data.window={self.window}, data.step={self.step}: seconds, above 0, at most 1, and a window is no "
                 "shorter than a step"
             )
+        if self.even != 1 and not self.normalise:
+            raise ValueError(
+                f"data.even={self.even} says whose mean data.normalise takes away, and data.normalise=false takes "
+                "none: set data.normalise=true, or data.even=1"
+            )
         self.augment.check()

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from weft.batch import Unfit
 from weft.data.signals.series import Series, Table, read_table
 from weft.data.signals.stretches import Stretches, held_out, learned
 from weft.data.sources import Say, quiet
@@ -83,11 +84,12 @@ SERIES_SOURCES: Registry[Callable[[SeriesSettings], Table]] = Registry("source o
 
 def prepare_series(settings: SeriesSettings, processor: Series | None = None, say: Say = quiet) -> TimeSeries:
     """A series, split by time. processor: the one there is, whose columns are read; None: one is fitted to the part
-    that is trained on. ValueError for settings and files that give none."""
+    that is trained on. ValueError for settings and files that give none; Unfit for other columns than the
+    processor's."""
     settings.check()
     table = SERIES_SOURCES.get(settings.source)(settings)
     if processor is not None and table.columns != processor.columns:
-        raise ValueError(
+        raise Unfit(
             f"the columns are {', '.join(table.columns)}, and the model reads {', '.join(processor.columns)}: set "
             f"data.columns={','.join(processor.columns)}"
         )

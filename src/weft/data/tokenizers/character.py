@@ -6,6 +6,7 @@ from typing import Self
 
 import numpy as np
 
+from weft.batch import Unfit
 from weft.data.tokenizers.table import FILE, PieceTable, read_own, utf8
 from weft.files import write_json
 
@@ -52,7 +53,7 @@ class Characters(PieceTable):
         write_json(folder / FILE, {"weft": self.kind, "characters": self._characters})
 
     def encode_many(self, texts: Sequence[str]) -> list[np.ndarray]:
-        """The ids of each text, int32 [length]; ValueError naming a character that has none, and its offset."""
+        """The ids of each text, int32 [length]; Unfit, naming a character that has none, and its offset."""
         return [self._encode(text) for text in texts]
 
     def _encode(self, text: str) -> np.ndarray:
@@ -61,7 +62,7 @@ class Characters(PieceTable):
         unknown = np.flatnonzero(self._points[places] != points)
         if len(unknown):
             offset = int(unknown[0])
-            raise ValueError(
+            raise Unfit(
                 f"the character {text[offset]!r} (U+{ord(text[offset]):04X}) at offset {offset} is not among the "
                 f"{len(self._points)} of this vocabulary: leave it out, or train on text that has it, or use bytes"
             )

@@ -6,7 +6,9 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from weft.batch import Unfit
 from weft.data.signals import EpisodeSettings, Steps, prepare_episodes
+from weft.data.signals.episodes import ENDINGS
 from weft.data.sources import Say, quiet
 from weft.evaluate import check
 from weft.hub.preprocessor import reads_of
@@ -29,6 +31,7 @@ class Episodes(Modality):
     settings = EpisodeSettings
     made = "made_episodes"
     called = "episodes"
+    endings = ENDINGS
     fixed = ("window", "returns")
 
     def open(self, recipe: Recipe, found: Existing | None, out: Path, say: Say) -> EpisodeFeed:
@@ -77,8 +80,8 @@ class Episodes(Modality):
 
 
 def fitted(model: Blueprint, processor: Steps, *, keeps: bool) -> Blueprint:
-    """The model with the sizes of its data. keeps: it has weights, which have theirs. ValueError where somebody asked
-    for others."""
+    """The model with the sizes of its data. keeps: it has weights, which have theirs: Unfit for
+    others. ValueError where somebody asked for others."""
     wanted = {
         "state": processor.state,
         "action": processor.action,
@@ -93,8 +96,9 @@ def fitted(model: Blueprint, processor: Steps, *, keeps: bool) -> Blueprint:
         if fits:
             continue
         if keeps:
-            raise ValueError(
-                f"the model's {name} is {given}, and of the episodes it is {value}: give it its own world's"
+            raise Unfit(
+                f"the model's {name} is {given}, and of the episodes it is {value}: give it its own world's, or train "
+                "a new model"
             )
         if given not in [getattr(config, name) for config in usual] and name != "actions":
             raise ValueError(f"model.{name}={given}, but of the episodes it is {value}: leave model.{name} out")

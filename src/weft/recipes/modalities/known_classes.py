@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from weft.batch import Unfit
 from weft.hub.preprocessor import reads_of
 
 
@@ -15,9 +16,9 @@ def known_classes(folder: Path) -> tuple[str, ...]:
 
 
 def check_classes(classes: Sequence[str], names: Sequence[str], folder: Path | None) -> None:
-    """ValueError for a class of the data that a model which draws by its own classes, `names`, does not know."""
+    """Unfit for a class of the data that a model which draws by its own classes, `names`, does not know."""
     if names and (strange := [name for name in classes if name not in names]):
-        raise ValueError(
+        raise Unfit(
             f"the data have a class {strange[0]!r}, and {folder} draws {', '.join(names[:20])}: leave it out, or train "
             "a new model"
         )

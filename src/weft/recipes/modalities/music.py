@@ -7,7 +7,7 @@ from pathlib import Path
 
 from weft.data.signals import PROCESSOR
 from weft.data.signals.notation import Notation
-from weft.data.signals.scores import MusicSettings, prepare_music
+from weft.data.signals.scores import ARRAYS, MIDI, MusicSettings, prepare_music
 from weft.data.sources import Say, quiet
 from weft.evaluate import check
 from weft.files import DamagedFile
@@ -30,6 +30,7 @@ class Music(Modality):
     made = "made_music"
     called = "music"
     fixed = ("encoding", "voices", "longest", "per_quarter")
+    endings = (*MIDI, *ARRAYS)
     hears = ("prompts", "count", "tokens", "temperature", "top_k", "top_p", "seed")
 
     @property
@@ -71,6 +72,10 @@ class Music(Modality):
     def written(self, asked: Drawn, out: Path) -> tuple[Path, ...]:
         """A file for each piece."""
         return files_of(asked, out)
+
+    def read(self, asked: Drawn) -> tuple[Path, ...]:
+        """The pieces that are gone on from."""
+        return tuple(map(Path, asked.prompts))
 
     def generate(self, folder: Path, asked: Drawn, out: Path, *, device: str = "auto", say: Say = quiet) -> str:
         """Pieces, as MIDI files or piano rolls."""

@@ -125,16 +125,7 @@ def predict_music(
             say(f"of {data} the part to train on is left out: {len(found):,} pieces are scored")
     likely = likelihoods(module, found, notation, model.config.context, say)
     if out is not None:
-        lines = [
-            {
-                "piece": one.name,
-                "events": int(events),
-                "steps": int(steps),
-                "nats": round(float(nats), 4),
-                "nats_per_event": round(float(nats / events), 5),
-            }
-            for one, nats, events, steps in zip(found, *likely, strict=True)
-        ]
+        lines = _lines(found, likely)
         write_bytes(Path(out), "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode())
     score, beside = scores(float(likely.nats.sum()), int(likely.events.sum()), int(likely.steps.sum()), notation)
     several = len(found) > 1
@@ -144,6 +135,20 @@ def predict_music(
 
     interval = Bootstrap().corpus(mean, len(found)) if several else None
     return Predicted(len(found), score, interval, (beside,), apart=apart)
+
+
+def _lines(pieces: list[Named], likely: Likely) -> list[dict[str, object]]:
+    """What is said of each piece."""
+    return [
+        {
+            "piece": one.name,
+            "events": int(events),
+            "steps": int(steps),
+            "nats": round(float(nats), 4),
+            "nats_per_event": round(float(nats / events), 5),
+        }
+        for one, nats, events, steps in zip(pieces, *likely, strict=True)
+    ]
 
 
 def _own(own: Own, notation: Notation, say: Say) -> tuple[list[Named], bool]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from weft.data.signals import SignalSettings, prepare_signals
 from weft.data.signals.pictures import ANY, PictureSizes
+from weft.data.signals.prepare import PICTURES
 from weft.data.sources import Say, quiet
 from weft.evaluate import check
 from weft.hub import read_blueprint
@@ -34,6 +35,7 @@ class Pictures(Modality):
     settings = SignalSettings
     made = "made_pictures"
     called = "pictures"
+    endings = PICTURES
 
     def open(self, recipe: Recipe, found: Existing | None, out: Path, say: Say) -> LabelledFeed:
         """See `prepare_signals`."""

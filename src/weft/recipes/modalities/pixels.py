@@ -13,6 +13,7 @@ import numpy as np
 from weft.data.progress import counted
 from weft.data.signals import Colours, PixelSettings, Signals, prepare_signals
 from weft.data.signals.pictures import ANY, PictureSizes
+from weft.data.signals.prepare import PICTURES
 from weft.data.sources import Say, quiet
 from weft.evaluate import check
 from weft.hub import load
@@ -39,6 +40,7 @@ class Pixels(Draws):
     made = "made_pictures"
     called = "pixels of pictures"
     fixed = ("image", "channels", "by_class")
+    endings = PICTURES
     hears = ("prompts", "count", "temperature", "top_k", "top_p", "seed")
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from weft.batch import Unfit
 from weft.data.signals import PROCESSOR
 from weft.data.signals.series import Series as Normalised
 from weft.data.signals.tables import SeriesSettings, prepare_series
@@ -86,6 +87,10 @@ class Series(Modality):
             raise ValueError(f"{out}: what follows a series is written as .csv; name the file so")
         return (out,)
 
+    def read(self, asked: Drawn) -> tuple[Path, ...]:
+        """The table that is gone on from."""
+        return tuple(map(Path, asked.prompts))
+
     def generate(self, folder: Path, asked: Drawn, out: Path, *, device: str = "auto", say: Say = quiet) -> str:
         """The rows that follow a table's last."""
         self.heard(asked)
@@ -104,10 +109,10 @@ def processor_of(folder: Path) -> Normalised:
 
 
 def fitted(recipe: Recipe, processor: Normalised) -> Blueprint:
-    """The model with as many channels as there are columns. ValueError where it is a saved one with others."""
+    """The model with as many channels as there are columns. Unfit where it is a saved one with others."""
     channels, count = recipe.model.config.channels, len(processor.columns)
     if recipe.begin is not None and channels != count:
-        raise ValueError(f"the data have {count} columns, and {recipe.begin} reads {channels}: choose as many")
+        raise Unfit(f"the data have {count} columns, and {recipe.begin} reads {channels}: choose as many")
     return replace(recipe.model, config=replace(recipe.model.config, channels=count))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from weft.data.signals.speech import SpeechSettings
 from weft.data.sources import Say, quiet
 from weft.evaluate import METRICS
 from weft.files import write_bytes
-from weft.hub import load
+from weft.hub import Model, load
 from weft.hub.hearing import check_hears, heard, processor_of, row_of
 from weft.nn import Encoder
 from weft.recipes.folder import Own, data_settings, own_data
@@ -63,13 +64,17 @@ def predict_sounds(
         write_bytes(Path(out), "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode())
     if not labelled:
         return Predicted(len(found), None, None)
-    gold = [one.text or "" for one in given]
+    return _judged(model, found, [one.text or "" for one in given], say, apart=apart)
+
+
+def _judged(model: Model, found: Sequence[str], gold: Sequence[str], say: Say, *, apart: bool) -> Predicted:
+    """How right what was heard is: of a model that tells classes apart, how often; of another, by errors. apart: see
+    `Predicted`."""
     classes = isinstance(model.module, Encoder) and model.reads is not None and bool(model.reads.classes)
     names = ("accuracy",) if classes else ("wer", "cer", "accuracy")
     metric, *others = (METRICS.get(name) for name in names)
     more = tuple(other.score(found, gold) for other in others)
-    interval = metric.interval(found, gold, say)
-    return Predicted(len(found), metric.score(found, gold), interval, more, apart=apart)
+    return Predicted(len(found), metric.score(found, gold), metric.interval(found, gold, say), more, apart=apart)
 
 
 def given_sounds(path: Path, settings: SpeechSettings | None, rate: int, say: Say = quiet) -> list[Recording]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from weft.batch import Tokenizer
+from weft.batch import Tokenizer, Unfit
 from weft.data import train_tokenizer
 from weft.data.sides import digest
 from weft.data.signals import Patches, write_processor
@@ -132,10 +132,10 @@ def open_tasks(recipe: Recipe, found: Existing | None, out: Path, say: Say) -> T
 
 
 def task_of(samples: Samples, known: Task | None, *, fixed: bool) -> Task:
-    """A task as its data have it. known: what the model says of it; fixed: it is trained already. ValueError where the
-    data do not fit."""
+    """A task as its data have it. known: what the model says of it; fixed: it is trained already. Unfit where the data
+    are others, ValueError for a task that is not trained from any."""
     if known is None and fixed:
-        raise ValueError(f"the model knows no task {samples.name!r}: name one it was trained on, or train a new model")
+        raise Unfit(f"the model knows no task {samples.name!r}: name one it was trained on, or train a new model")
     if known is None:
         return Task(
             samples.name,
@@ -146,9 +146,9 @@ def task_of(samples: Samples, known: Task | None, *, fixed: bool) -> Task:
     if known.boxes:
         raise ValueError(f"the task {known.name!r} is told by boxes, which are not trained from data yet: name another")
     if known.reads != samples.reads:
-        raise ValueError(f"the task {known.name!r} reads {known.reads}, and its data are {samples.reads}: name others")
+        raise Unfit(f"the task {known.name!r} reads {known.reads}, and its data are {samples.reads}: name others")
     if fixed and known.names != samples.classes:
-        raise ValueError(
+        raise Unfit(
             f"the task {known.name!r} has the classes {', '.join(known.names)}, and the data "
             f"{', '.join(samples.classes)}: give data of the same, or train a new model"
         )

@@ -14,6 +14,7 @@ from weft.training.watch.figures import flops
 
 BITS = "bits_per_byte"
 COUNTS = ("tokens", "bytes")  # figures that say how much was evaluated, and not how well
+NOTHING = "(nothing)"  # in the place of an empty text, for people
 WORDS = {True: "yes", False: "no", None: "default", "": "–"}
 
 
@@ -107,7 +108,7 @@ def samples(facts: Facts) -> Html:
     made = facts.told.get("samples")
     shown = []
     for sample in made if isinstance(made, list) else []:
-        between, nothing = (" → ", "(nothing)") if sample.get("translates") else ("", "")
+        between, nothing = (" → ", NOTHING) if sample.get("translates") else ("", "")
         text = str(sample.get("text", "")) or nothing
         shown.append(styled("div", "sample", h("b", str(sample.get("prompt", ""))), between, text))
     return section("Samples", *shown)
