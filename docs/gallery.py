@@ -204,7 +204,7 @@ def page(places: dict[str, Path]) -> str:
             said = [shown(file, exhibit.lines) for file in files] or [block(printed, exhibit.lines)]
             parts.append("\n".join([f"```sh\n{as_read(words)}\n```\n", *said]))
     if missing:
-        parts.append(f"## Not shown\n\nNot trained where this page was made: {', '.join(missing)}.\n")
+        parts.append(f"## Not shown\n\nNot trained where this page was made: {'; '.join(missing)}.\n")
     return "\n".join(parts)
 
 
