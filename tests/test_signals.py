@@ -23,6 +23,7 @@ from weft.data.signals.given import given_pictures
 from weft.data.signals.idx import read_idx
 from weft.data.signals.made import SHAPES, made_pictures
 from weft.data.signals.pictures import MOST_PIXELS, opened
+from weft.data.signals.prepare import Found
 from weft.data.signals.varied import varied
 from weft.files import DamagedFile
 from weft.models import FAMILIES, Blueprint
@@ -252,6 +253,9 @@ def test_classes_are_known_by_their_names_and_else_by_their_numbers() -> None:
     assert known_as(("b", "a"), ("a", "b", "c")) == [1, 0]
     assert known_as(("0", "2"), ("a", "b", "c")) == [0, 2] and known_as(("0", "2"), ("0", "1", "10", "2")) == [0, 3]
     assert known_as(("a", "d"), ("a", "b", "c")) is None and known_as(("3",), ("a", "b", "c")) is None
+    data = Found(np.zeros((2, 4, 4, 1), np.uint8), np.array([1, 0]), ("0", "1"), None)
+    assert data.called(("a", "b")).classes == ("a", "b") and data.called(("a", "b", "c")).classes == ("0", "1")
+    assert data.called(("2", "1", "0")).labels.tolist() == [1, 2]
     with pytest.raises(ValueError, match="two of its classes 'a'"):
         known_as(("a",), ("a", "a"))
 

@@ -48,8 +48,7 @@ def given_pictures(
     """The pictures in a file, or in a folder and those below it, in the order of their names. A picture's class is that
     of its folder, where this is called as one of `classes`; of an idx file its labels' file beside it says it. choose:
     the numbers of those of a folder that are read, of all names and sides; listed: which files of it there are, as
-    `class_files` says where a run reads them. ValueError where there is none, and naming a
-    file that is damaged."""
+    `class_files` says where a run reads them. ValueError where there is none, and naming a file that is damaged."""
     if path.is_file() and "-idx" in path.name:
         return _of_idx(path, processor, classes)
     if path.is_dir():

@@ -65,8 +65,10 @@ class Found:
 
     def called(self, names: Sequence[str]) -> Found:
         """With the numbers that a model has for its classes, which are called so (see `known_as`); as they are where
-        one of the data's classes is none of them."""
-        own = known_as(self.classes, names)
+        one of the data's classes is none of them: ten that files number are not the first ten of a thousand."""
+        own, counted = known_as(self.classes, names), not set(self.classes) <= set(names)
+        if counted and len(self.classes) != len(names):
+            return self
         return self if own is None else replace(self, labels=np.array(own)[self.labels], classes=tuple(names))
 
 
