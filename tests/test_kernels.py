@@ -34,6 +34,7 @@ from weft.nn import (
     kernels,
     visible,
 )
+from weft.nn import blocked as kernels_blocked
 from weft.nn.context import Context
 from weft.nn.kernels import able
 from weft.training import measure
@@ -169,6 +170,37 @@ def test_every_kernel_is_the_reference(case: Case) -> None:
                 close(a, b, 2e-5)
             except AssertionError as error:
                 raise AssertionError(f"kernel {name}, {what}: {error}") from None
+
+
+@pytest.mark.parametrize("cached", [1, 90_000, 170_000], ids=["a head", "heads of a row", "rows"])
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_heads_that_are_computed_a_part_at_a_time_are_the_same(
+    case: Case, cached: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernels_blocked, "CACHED", cached // torch.get_num_threads())
+    wanted, got = run("eager", case), run("blocked", case)
+    assert wanted is not None and got is not None
+    for a, b in zip(got, wanted, strict=True):
+        close(a, b, 2e-5)
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("groups", [1, 2, 6])
+@pytest.mark.parametrize("cached", [1, 250, 400, 700, 2**20])
+def test_parts_are_all_heads_once_and_no_more_than_fit(
+    rows: int, groups: int, cached: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernels_blocked, "CACHED", cached)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    heads, seen = 2 * groups, torch.zeros(rows, 2 * groups)
+    for part in kernels_blocked.parts(rows, groups, heads, 100, CPU):
+        of = torch.arange(rows * groups)[part.groups]
+        assert len(of) == 1 or 100 * len(of) <= cached
+        assert set((of // groups).tolist()) == set(range(rows)[part.rows])
+        assert {2 * g for g in (of % groups).tolist()} == set(range(heads)[part.heads][::2])
+        seen[part.rows, part.heads] += 1
+    assert (seen == 1).all()
+    assert len(kernels_blocked.parts(rows, groups, heads, 100, torch.device("meta"))) == 1
 
 
 @pytest.mark.parametrize("case", ["causal", "packed", "everything", "bias"])

@@ -1,4 +1,5 @@
-"""The blocked attention kernel: queries in blocks, each against only the keys its mask can reach.
+"""The blocked attention kernel: queries in blocks, each against only the keys its mask can reach, and on a CPU a few
+heads at a time, whose scores stay in its cache from the product that makes them to the one that uses them.
 
 Half the work of a causal row, and a row's length times the window's of a windowed one. The backward pass is written
 out, since autograd's own would mask twice, add slices of zeros, and keep what it does not need.
@@ -6,7 +7,7 @@ out, since autograd's own would mask twice, add slices of zeros, and keep what i
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,7 +16,9 @@ from torch.autograd.function import once_differentiable
 from weft.nn.mask import Mask, Ranges
 
 BLOCK = 64  # queries per block at the least
+FULL = 512  # queries per block where every key is seen: nothing is saved, but scores are not held whole
 CALL = 4096  # scores that take as long as what a block costs besides its scores
+CACHED = 2**19  # bytes of scores that a core computes at a time
 Span = tuple[int, int, Ranges]  # queries start..stop, and the ranges of keys low..high that they can reach
 
 
@@ -23,6 +26,8 @@ def spans(length: int, back: int | None, ahead: int | None, mask: Mask | None = 
     """Blocks of queries and the keys that they can reach `back` and `ahead` of them (None: without bound), or, in a row
     that is one document, as `mask` says. About four blocks in a causal row; blocks no wider than a window, or `BLOCK`,
     in a windowed one; of the size that makes the least work where a mask without a bound leaves holes."""
+    if mask is None and back is None and ahead is None:
+        return _cut(length, min(length, FULL), None, None, None)
     size = max(BLOCK, length // 4) if back is None else max(BLOCK, min(back + 1, length))
     if mask is None or back is not None:
         return _cut(length, size, back, ahead, mask)
@@ -68,51 +73,126 @@ def within(x: Tensor | None, span: Span) -> Tensor | None:
     return x if x.shape[-1] == 1 else gather(x, ranges, -1)
 
 
-class Plain(torch.autograd.Function):
-    """softmax(mask(q kᵀ)) v over blocks, nothing else. q [B, H, T, K] (scaled), k [B·G, S, K], v [B·G, S, Kv] ->
-    [B, H, T, Kv], all in one precision.
+class Part(NamedTuple):
+    """Some heads of some rows, as slices of B·G, of B and of H: whole rows, or some heads of one."""
 
-    masks: of each block, bool, broadcastable to [B, H, n, s]; none: causal, where only the last keys of a span need
-    hiding and no row is empty.
+    groups: slice
+    rows: slice
+    heads: slice
+
+    def of(self, x: Tensor) -> Tensor:
+        """What belongs to it of [B or 1, H or 1, .., ..]."""
+        x = x if x.shape[0] == 1 else x[self.rows]
+        return x if x.shape[1] == 1 else x[:, self.heads]
+
+
+def parts(rows: int, groups: int, heads: int, scores: int, device: torch.device) -> list[Part]:
+    """All heads of all rows, in parts; scores: the bytes of those of one key head, of a block.
+
+    On a CPU each core has about `CACHED` of them at a time. A GPU, and what is being compiled, has one part.
+    """
+    size = rows * groups
+    if device.type == "cpu" and not torch.compiler.is_compiling():
+        size = max(1, min(size, CACHED * torch.get_num_threads() // max(1, scores)))
+    if size >= groups:
+        size -= size % groups
+    else:
+        size = max(each for each in range(1, size + 1) if groups % each == 0)
+    shared, found = heads // groups, list[Part]()
+    for start in range(0, rows * groups, size):
+        stop = min(start + size, rows * groups)
+        first = start % groups
+        whole = size >= groups
+        found.append(
+            Part(
+                slice(start, stop),
+                slice(start // groups, -(-stop // groups)),
+                slice(0, heads) if whole else slice(first * shared, (first + size) * shared),
+            )
+        )
+    return found
+
+
+class Fused(torch.autograd.Function):
+    """softmax(mask(q kᵀ + bias)) v over blocks and parts, nothing else. q [B·G, H/G, T, K] (scaled), k [B·G, S, K],
+    v [B·G, S, Kv], bias broadcastable to [B, H, T, S], or None -> [B·G, H/G, T, Kv], all in one precision.
+
+    shape: (B, G, H). causal: the last keys of a span are hidden from all but the last query, and no row is empty.
+    masks: of each block, bool, broadcastable to [B, H, n, s]; none: nothing is hidden.
     """
 
     @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, cuts: tuple[Span, ...], *masks: Tensor) -> Tensor:
-        b, h, t, _ = q.shape
-        groups, weights = k.shape[0], []
-        out = v.new_empty(b, h, t, v.shape[-1])
-        for number, (start, stop, ranges) in enumerate(cuts):
-            block = q[:, :, start:stop].reshape(groups, -1, q.shape[-1])  # [B·G, H/G·n, K]
-            products = torch.bmm(block, gather(k, ranges, 1).transpose(1, 2))  # [B·G, H/G·n, s]
-            products = products.view(b, h, stop - start, -1)  # [B, H, n, s]
-            probs = _softmax(products, masks[number] if masks else None)  # [B, H, n, s]
-            weights.append(probs)
-            mixed = torch.bmm(probs.view(groups, -1, probs.shape[-1]), gather(v, ranges, 1))  # [B·G, H/G·n, Kv]
-            out[:, :, start:stop] = mixed.view(b, h, stop - start, -1)  # [B, H, n, Kv]
-        ctx.save_for_backward(q, k, v, *weights)
-        ctx.cuts, ctx.masks = cuts, len(masks)
+    def forward(
+        ctx: Any, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, shape: tuple[int, int, int],
+        cuts: tuple[Span, ...], causal: bool, *masks: Tensor,
+    ) -> Tensor:  # fmt: skip
+        weights, out = list[Tensor](), v.new_empty(*q.shape[:3], v.shape[-1])
+        for number, span in enumerate(cuts):
+            start, stop, ranges = span
+            keys, values, added = gather(k, ranges, 1), gather(v, ranges, 1), within(bias, span)
+            mask = masks[number] if masks else None
+            for part in _parts(q, shape, span):
+                block = _flat(q[part.groups, :, start:stop])  # [P, H/G·n, K]
+                scores = torch.bmm(block, keys[part.groups].mT)  # [P, H/G·n, s]
+                seen = scores.view(part.rows.stop - part.rows.start, -1, stop - start, scores.shape[-1])  # [b, h, n, s]
+                if added is not None:
+                    seen = seen.add_(part.of(added))
+                probs = _softmax(seen, None if mask is None else part.of(mask), causal).view_as(scores)
+                weights.append(probs)
+                mixed = torch.bmm(probs, values[part.groups])  # [P, H/G·n, Kv]
+                out[part.groups, :, start:stop] = mixed.view(-1, q.shape[1], stop - start, mixed.shape[-1])
+        ctx.save_for_backward(q, k, v, bias, *weights)
+        ctx.shape, ctx.cuts, ctx.masks = shape, cuts, len(masks)
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         (grad,) = grad_outputs
-        q, k, v, *weights = ctx.saved_tensors
-        b, h, _, width = q.shape
-        groups = k.shape[0]
+        q, k, v, bias, *weights = ctx.saved_tensors
         grad_q, grad_k, grad_v = torch.empty_like(q), torch.zeros_like(k), torch.zeros_like(v)
-        for (start, stop, ranges), probs in zip(ctx.cuts, weights, strict=True):
-            flat = probs.view(groups, -1, probs.shape[-1])  # [B·G, H/G·n, s]
-            out = grad[:, :, start:stop].reshape(groups, flat.shape[1], -1)  # [B·G, H/G·n, Kv]
-            _add_product(grad_v, ranges, flat.transpose(1, 2), out)
-            d = torch.bmm(out, gather(v, ranges, 1).transpose(1, 2))  # [B·G, H/G·n, s]
-            d = torch.ops.aten._softmax_backward_data(d, flat, -1, flat.dtype)  # [B·G, H/G·n, s]
-            grad_q[:, :, start:stop] = torch.bmm(d, gather(k, ranges, 1)).view(
-                b, h, stop - start, width
-            )  # [B, H, n, K]
-            block = q[:, :, start:stop].reshape(groups, -1, width)  # [B·G, H/G·n, K]
-            _add_product(grad_k, ranges, d.transpose(1, 2), block)
-        return grad_q, grad_k, grad_v, None, *[None] * ctx.masks
+        learned = bias if ctx.needs_input_grad[3] else None
+        grad_bias = None if learned is None else torch.zeros_like(learned, dtype=torch.float32)
+        saved = iter(weights)
+        for span in ctx.cuts:
+            start, stop, ranges = span
+            keys, values = gather(k, ranges, 1), gather(v, ranges, 1)
+            for part in _parts(q, ctx.shape, span):
+                probs, out = next(saved), _flat(grad[part.groups, :, start:stop])  # [P, H/G·n, s], [P, H/G·n, Kv]
+                _add_product(grad_v[part.groups], ranges, probs.mT, out)
+                d = torch.bmm(out, values[part.groups].mT)  # [P, H/G·n, s]
+                d = torch.ops.aten._softmax_backward_data(d, probs, -1, probs.dtype)  # [P, H/G·n, s]
+                if grad_bias is not None:
+                    rows = d.view(part.rows.stop - part.rows.start, -1, stop - start, d.shape[-1])  # [b, h, n, s]
+                    _add_bias(part.of(grad_bias), span, rows)
+                moved = torch.bmm(d, keys[part.groups])  # [P, H/G·n, K]
+                grad_q[part.groups, :, start:stop] = moved.view(-1, q.shape[1], stop - start, q.shape[-1])
+                _add_product(grad_k[part.groups], ranges, d.mT, _flat(q[part.groups, :, start:stop]))
+        grad_bias = None if grad_bias is None else grad_bias.to(q.dtype)
+        return grad_q, grad_k, grad_v, grad_bias, None, None, None, *[None] * ctx.masks
+
+
+def _parts(q: Tensor, shape: tuple[int, int, int], span: Span) -> list[Part]:
+    """Of one block of q [B·G, H/G, T, K]."""
+    start, stop, ranges = span
+    keys = sum(high - low for low, high in ranges)
+    return parts(*shape, q.shape[1] * (stop - start) * keys * q.element_size(), q.device)
+
+
+def _flat(x: Tensor) -> Tensor:
+    """[P, H/G, n, K] -> [P, H/G·n, K]."""
+    return x.reshape(x.shape[0], -1, x.shape[-1])
+
+
+def _add_bias(total: Tensor, span: Span, d: Tensor) -> None:
+    """d [b, h, n, s] added, summed over what a bias [b or 1, h or 1, T or 1, S or 1] does not distinguish."""
+    start, stop, ranges = span
+    total = total if total.shape[-2] == 1 else total[..., start:stop, :]
+    if total.shape[-1] == 1:
+        total += d.float().sum_to_size(total.shape)
+        return
+    for (low, high), each in zip(ranges, d.split([high - low for low, high in ranges], -1), strict=True):
+        total[..., low:high] += each.float().sum_to_size(total[..., low:high].shape)
 
 
 def _add_product(total: Tensor, ranges: Ranges, a: Tensor, b: Tensor) -> None:
@@ -126,16 +206,18 @@ def _add_product(total: Tensor, ranges: Ranges, a: Tensor, b: Tensor) -> None:
         total[:, low:high] += part
 
 
-def _softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
-    """Weights of one block; rows that see nothing become zeros. scores [B, H, n, s] is overwritten.
+def _softmax(scores: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
+    """Weights of one block; rows that see nothing become zeros. scores [b, h, n, s] is overwritten.
 
     They keep the scores' precision, which a GPU's autocast would widen and the backward pass relies on.
     """
     hide = torch.finfo(scores.dtype).min
-    if mask is None:  # causal: all but the last keys are seen, the square at the end is a triangle
+    if causal:  # all but the last keys are seen, the square at the end is a triangle
         n, s = scores.shape[-2:]
         future = torch.ones(n, n, dtype=torch.bool, device=scores.device).triu_(1)
         scores[..., s - n :].masked_fill_(future, hide)
+        return scores.softmax(dim=-1, dtype=scores.dtype)
+    if mask is None:
         return scores.softmax(dim=-1, dtype=scores.dtype)
     hidden = ~mask
     return scores.masked_fill_(hidden, hide).softmax(dim=-1, dtype=scores.dtype).masked_fill_(hidden, 0.0)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from weft.nn.blocked import BLOCK, Plain, count, gather, within
+from weft.nn.blocked import BLOCK, Fused, count, gather, within
 from weft.nn.context import Field, Sight
 from weft.nn.dropout import drop
 from weft.nn.mask import Causal
@@ -43,9 +43,9 @@ class Scoring:
     probs: Tap | None = None
 
     @property
-    def plain(self) -> bool:
-        """True where scores become weights by mask and softmax alone, and nobody listens."""
-        return not self.needs_weights and self.bias is None and not self.dropout
+    def fused(self) -> bool:
+        """True where scores become weights by bias, mask and softmax alone, and nobody listens."""
+        return not self.needs_weights and not self.dropout
 
     @property
     def needs_weights(self) -> bool:
@@ -147,25 +147,25 @@ def sdpa(q: Tensor, k: Tensor, v: Tensor, sight: Sight, how: Scoring) -> Tensor:
 def blocked(q: Tensor, k: Tensor, v: Tensor, sight: Sight, how: Scoring) -> Tensor:
     """Queries in blocks, each against only the keys its mask can reach (see `weft.nn.blocked`). Needs keys that are the
     queries' own (`sight.reach`)."""
-    assert sight.reach is not None
-    (b, _, h, width), g = q.shape, k.shape[2]
+    (b, t, h, width), g, cuts = q.shape, k.shape[2], sight.cuts()
     scale = width**-0.5 if how.scale is None else how.scale
     keys, values = _heads_first(k, g), _heads_first(v, g)  # [B·G, T, K], [B·G, T, Kv]
-    queries, cuts = (q * scale).transpose(1, 2), sight.cuts()  # [B, H, T, K]
-    if how.plain and (sight.causal or sight.mask is not None):  # also for a compiler, which traces its backward pass
+    queries, bias = _heads_first(q * scale, g).view(b * g, h // g, t, width), how.bias  # [B·G, H/G, T, K]
+    if how.fused:  # also for a compiler, which traces its backward pass
         if torch.is_autocast_enabled(q.device.type):  # that backward pass has no autocast to bring them together
             dtype = torch.get_autocast_dtype(q.device.type)
             queries, keys, values = queries.to(dtype), keys.to(dtype), values.to(dtype)
+        bias = None if bias is None else bias.to(queries.dtype)
         masks = () if sight.causal else sight.blocks()
-        mixed: Tensor = Plain.apply(queries, keys, values, cuts, *masks)  # type: ignore[assignment]
-        return mixed.transpose(1, 2)  # [B, T, H, Kv]
+        made: Tensor = Fused.apply(queries, keys, values, bias, (b, g, h), cuts, sight.causal, *masks)  # type: ignore[assignment]
+        return made.view(b, h, t, -1).transpose(1, 2)  # [B, T, H, Kv]
     masks, outs = sight.blocks(), []
     for number, span in enumerate(cuts):
         start, stop, ranges = span
         block = queries[:, :, start:stop].reshape(b * g, -1, width)  # [B·G, H/G·n, K]
         scores = torch.bmm(block, gather(keys, ranges, 1).transpose(1, 2))  # [B·G, H/G·n, s]
         scores = scores.view(b, h, stop - start, -1)  # [B, H, n, s]
-        scoring = replace(how, bias=within(how.bias, span), probs=None)
+        scoring = replace(how, bias=within(bias, span), probs=None)
         probs = weigh(scores, masks[number] if masks else None, scoring)
         mixed = torch.bmm(probs.view(b * g, -1, probs.shape[-1]), gather(values, ranges, 1))  # [B·G, H/G·n, Kv]
         outs.append(_heads_last(mixed, b, h, stop - start))  # [B, n, H, Kv]
@@ -194,7 +194,8 @@ def sparse(sight: Sight) -> bool:
 def by_shape(q: Tensor, k: Tensor, sight: Sight, how: Scoring) -> str:
     """The rule used where nothing was measured: see docs/decisions.md for the figures behind it."""
     t, s = q.shape[1], k.shape[1]
-    if sparse(sight) and t >= 2 * BLOCK and q.device.type == "cpu" and able("blocked", sight, how):
+    few = how.fused and (s < LONG or q.element_size() < 4)  # in fp32 torch's own kernel is quicker on long rows
+    if q.device.type == "cpu" and t >= 2 * BLOCK and able("blocked", sight, how) and (few or sparse(sight)):
         return "blocked"
     if (q.device.type != "cpu" or s >= LONG) and t > 1 and able("sdpa", sight, how):
         return "sdpa"

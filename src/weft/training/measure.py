@@ -12,12 +12,11 @@ from torch import nn
 
 from weft.nn.attention import Attention
 from weft.nn.context import Field
-from weft.nn.kernels import KERNELS, able, attend
+from weft.nn.kernels import KERNELS, able, attend, sparse
 from weft.nn.layout import Layout
 from weft.nn.stack import Stack
 
 HELD = 2**30  # bytes of scores; a kernel that holds them all holds several such tensors in a backward pass
-WHOLE = ("matmul",)  # those kernels
 
 
 def choose(module: nn.Module, rows: int, length: int, *, dtype: torch.dtype, repeats: int = 5) -> dict[str, str]:
@@ -76,7 +75,8 @@ def costs(
 
     names = [name for name in KERNELS if name != "eager" and able(name, sight, how)]
     if rows * attention.heads * length**2 * q.element_size() > HELD:
-        names = [name for name in names if name not in WHOLE] or names
+        whole = ("matmul",) if sparse(sight) else ("matmul", "blocked")  # those that hold them
+        names = [name for name in names if name not in whole] or names
     return {name: _median(partial(once, name), repeats, device) for name in names}
 
 
