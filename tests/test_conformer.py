@@ -117,10 +117,11 @@ def test_the_block_is_the_paper_s() -> None:
     torch.testing.assert_close(found[0], wanted, atol=1e-6, rtol=1e-6)  # angles are of fp32
     torch.testing.assert_close(module.logits(found)[0], linear(wanted, module.heads["ctc"].out))
     first, second = module.embed.convolutions
-    by_torch = sound(29, 8).double().T[None]
+    by_torch = sound(29, 8).double()[None, None]  # [1, 1, T, F]
     for part in (first, second):
-        by_torch = functional.silu(functional.conv1d(by_torch, part.weight, part.bias, 2, 1))
-    torch.testing.assert_close(x, by_torch.mT)
+        by_torch = functional.silu(functional.conv2d(by_torch, part.weight, part.bias, 2, 1))
+    by_torch = by_torch[0].permute(1, 2, 0).flatten(1)  # [T', F'·C]
+    torch.testing.assert_close(x[0], linear(by_torch, module.embed.lift))
 
 
 @torch.no_grad()

@@ -113,9 +113,19 @@ def tune(
 
 
 def predict(
-    name: Annotated[str, typer.Argument(metavar="DIR", help="what `weft tune --out` wrote")],
-    data: Annotated[Path, typer.Option("--data", help="a file of the form that it was tuned on; labels are not read")],
-    out: Annotated[Path, typer.Option("--out", help="one JSON object a line, for each row, sentence or question")],
+    name: Annotated[
+        str, typer.Argument(metavar="DIR", help="what `weft tune` or `weft train` wrote, or a published model")
+    ],
+    data: Annotated[
+        Path,
+        typer.Option(
+            "--data",
+            help="a table of the form it was tuned on, pictures, sounds, series, episodes; labels are not read",
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", help="one JSON object a line, for each row, picture, sound or question")
+    ],
     text: Text = None,
     pair: Pair = None,
     label: Label = None,
@@ -129,10 +139,12 @@ def predict(
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
-    """What a tuned model says of a file. A column that is not named is the one it was tuned on, and so is
-    whether there is a header.
+    """What a model says of what it has not seen: the classes of texts and pictures, tags, answers, captions, words
+    that are heard, what comes next. A column that is not named is the one it was tuned on, and so is whether there is
+    a header.
 
     weft predict runs/mood --data new.tsv --out moods.jsonl
+    weft predict runs/clothes --data shoes/ --out found.jsonl
     """
     from weft.cli import tuning
 

@@ -1,10 +1,11 @@
 """Conformer (Gulati et al. 2020): an encoder of a sound in which each layer both looks everywhere and mixes what lies
 side by side, and a head that says at each place which letter is heard there, if a new one is (CTC, Graves et al. 2006).
 
-A row is a sound's log-mel frames, as its processor makes them. Where we differ from the paper: two convolutions along
-time, each of which halves the row, take the place of two over time and frequency; and the norm inside the convolution
-is of each place (LayerNorm) in place of a batch's (BatchNorm): so a row's answer depends neither on its companions nor
-on their padding, in training as in evaluation, and losses of micro-batches add up.
+A row is a sound's log-mel frames, as its processor makes them. Two convolutions over time and frequency, each of which
+halves both, and a projection make the places of it (§2.1, of their code and ESPnet's): what another throat shifts in
+frequency is heard by the same weights. Where we differ from the paper: the norm inside the convolution is of each place
+(LayerNorm) in place of a batch's (BatchNorm): so a row's answer depends neither on its companions nor on their padding,
+in training as in evaluation, and losses of micro-batches add up.
 """
 
 from __future__ import annotations
@@ -12,10 +13,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import partial
 
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
 from weft.models.conforming import block
 from weft.models.family import FAMILIES, Family, draw
 from weft.models.signals import NoIds
-from weft.nn import Attention, Encoder, Field, Full, LayerNorm, RelativeXLScheme
+from weft.nn import Attention, Encoder, Field, Full, LayerNorm, Linear, RelativeXLScheme
 from weft.nn.convolution import Convolution, Convolved
 from weft.nn.scheme import Scheme
 from weft.nn.stack import Stack
@@ -25,6 +30,7 @@ from weft.nn.vectors import CTCHead
 @dataclass(frozen=True)
 class Conformer(NoIds):
     mels: int = 80  # numbers of a frame
+    channels: int | None = None  # of the stem's convolutions; None: width
     places: int = 1500  # behind the stem, of four frames each, that a table of positions is made for
     width: int = 256
     depth: int = 16
@@ -45,6 +51,22 @@ class Conformer(NoIds):
         return 4 * self.places
 
 
+class Halving(Convolution):
+    """act(Σ W x + b) over 3 x 3 neighbours in time and frequency, every second of both. x [B, T, F·C] -> [B, T', F'·D],
+    `channels` numbers a band; weight [D, C, 3, 3]. bands: F'."""
+
+    def __init__(self, bands: int, width_in: int, width_out: int, *, act: str) -> None:
+        super().__init__(width_in, width_out, 3, stride=2, padding=1, act=act)
+        self.weight = nn.Parameter(torch.empty(width_out, width_in, 3, 3))
+        self.heard, self.channels, self.bands = bands, bands * width_in, self.places(bands)
+        self.reset()
+
+    def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        x = x.unflatten(-1, (self.heard, -1)).permute(0, 3, 1, 2)  # [B, C, T, F]
+        y = functional.conv2d(x, weight, bias, self.stride, self.padding)  # [B, D, T', F']
+        return y.permute(0, 2, 3, 1).flatten(2)  # [B, T', F'·D]
+
+
 def build(c: Conformer, *, position: Scheme | None = None, attention: type[Attention] = Attention) -> Encoder:
     scheme, head_width, norm = (
         position or RelativeXLScheme(),
@@ -52,8 +74,10 @@ def build(c: Conformer, *, position: Scheme | None = None, attention: type[Atten
         partial(LayerNorm, c.width, eps=c.eps),
     )
     rate = c.dropout if c.attention_dropout is None else c.attention_dropout
-    halve = partial(Convolution, kernel=3, stride=2, padding=1, act=c.act)
-    stem = Convolved([halve(c.mels, c.width), halve(c.width, c.width)], c.width, dropout=c.dropout,
+    channels = c.channels or c.width
+    first = Halving(c.mels, 1, channels, act=c.act)
+    second = Halving(first.bands, channels, channels, act=c.act)
+    stem = Convolved([first, second], c.width, lift=Linear(second.bands * channels, c.width), dropout=c.dropout,
                      position=scheme.stem(c.width, c.places))  # fmt: skip
 
     def attn() -> Attention:

@@ -51,6 +51,7 @@ class Convolution(nn.Module):
         if width_in % groups or width_out % groups:
             raise ValueError(f"{groups} groups do not divide the widths {width_in} and {width_out}: choose a divisor")
         self.kernel, self.stride, self.padding, self.groups = kernel, stride, padding, groups
+        self.channels = width_in
         self.weight = nn.Parameter(torch.empty(width_out, width_in // groups, kernel))
         self.bias = nn.Parameter(torch.empty(width_out)) if bias else None
         self.norm, self.act = norm or nn.Identity(), activation(act) if act else None
@@ -83,17 +84,20 @@ class Convolution(nn.Module):
         present = there(here, x.shape[0])
         if present is not None:
             x = x.masked_fill(~present[..., None], 0.0)
-        bias = None if self.bias is None else self.bias.to(x.dtype)
-        y = functional.conv1d(x.mT, self.weight.to(x.dtype), bias, self.stride, self.padding, groups=self.groups).mT
+        y = self.convolve(x, self.weight.to(x.dtype), None if self.bias is None else self.bias.to(x.dtype))
         if isinstance(self.norm, Along):
             y = self.norm(y, there(self.lay(here, x.shape[1]), x.shape[0]))  # [B, T', D]
         else:
             y = self.norm(y)
         return y if self.act is None else self.act(y)
 
+    def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """The sum itself, x [B, T, C] -> [B, T', D]."""
+        return functional.conv1d(x.mT, weight, bias, self.stride, self.padding, groups=self.groups).mT
+
     def extra_repr(self) -> str:
-        (width_out, width_in, kernel), bias = self.weight.shape, "" if self.bias is None else " + bias"
-        return f"{width_in * self.groups} -> {width_out}, {kernel} places, step {self.stride}{bias}"
+        bias = "" if self.bias is None else " + bias"
+        return f"{self.channels} -> {self.weight.shape[0]}, {self.kernel} places, step {self.stride}{bias}"
 
 
 class GatedConvolution(Branch):
@@ -132,7 +136,7 @@ class Convolved(Stem):
     ) -> None:  # fmt: skip
         super().__init__()
         first = convolutions[0]
-        self.channels, self.width = first.weight.shape[1] * first.groups, width
+        self.channels, self.width = first.channels, width
         self.weight, self.types = None, None
         self.convolutions, self.lift = nn.ModuleList(convolutions), lift or nn.Identity()
         self.position, self.drop = position or StemPosition(), Dropout(dropout)

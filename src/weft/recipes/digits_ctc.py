@@ -24,8 +24,8 @@ from weft.training.settings import TrainSettings
 recipe = Recipe(
     name="digits_ctc",
     model=Blueprint.of(
-        "conformer", "debug", mels=24, places=64, width=96, depth=4, heads=4, hidden=192, kernel=9, dropout=0.1,
-        attention_dropout=0.0,
+        "conformer", "debug", mels=24, places=64, channels=32, width=96, depth=4, heads=4, hidden=192, kernel=9,
+        dropout=0.2, attention_dropout=0.0,
     ),
     data=SpeechSettings(
         source="spoken_digits", tokenizer="word", rate=8000, normalise=True, even=0.5, alike=32,
