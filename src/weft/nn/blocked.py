@@ -100,16 +100,9 @@ def parts(rows: int, groups: int, heads: int, scores: int, device: torch.device)
         size = max(each for each in range(1, size + 1) if groups % each == 0)
     shared, found = heads // groups, list[Part]()
     for start in range(0, rows * groups, size):
-        stop = min(start + size, rows * groups)
-        first = start % groups
-        whole = size >= groups
-        found.append(
-            Part(
-                slice(start, stop),
-                slice(start // groups, -(-stop // groups)),
-                slice(0, heads) if whole else slice(first * shared, (first + size) * shared),
-            )
-        )
+        stop, first = min(start + size, rows * groups), start % groups * shared
+        those = slice(0, heads) if size >= groups else slice(first, first + size * shared)
+        found.append(Part(slice(start, stop), slice(start // groups, -(-stop // groups)), those))
     return found
 
 
@@ -127,11 +120,12 @@ class Fused(torch.autograd.Function):
         cuts: tuple[Span, ...], causal: bool, *masks: Tensor,
     ) -> Tensor:  # fmt: skip
         weights, out = list[Tensor](), v.new_empty(*q.shape[:3], v.shape[-1])
-        for number, span in enumerate(cuts):
+        work = [(span, _parts(q, shape, span)) for span in cuts]
+        for number, (span, those) in enumerate(work):
             start, stop, ranges = span
             keys, values, added = gather(k, ranges, 1), gather(v, ranges, 1), within(bias, span)
             mask = masks[number] if masks else None
-            for part in _parts(q, shape, span):
+            for part in those:
                 block = _flat(q[part.groups, :, start:stop])  # [P, H/G·n, K]
                 scores = torch.bmm(block, keys[part.groups].mT)  # [P, H/G·n, s]
                 seen = scores.view(part.rows.stop - part.rows.start, -1, stop - start, scores.shape[-1])  # [b, h, n, s]
@@ -142,7 +136,7 @@ class Fused(torch.autograd.Function):
                 mixed = torch.bmm(probs, values[part.groups])  # [P, H/G·n, Kv]
                 out[part.groups, :, start:stop] = mixed.view(-1, q.shape[1], stop - start, mixed.shape[-1])
         ctx.save_for_backward(q, k, v, bias, *weights)
-        ctx.shape, ctx.cuts, ctx.masks = shape, cuts, len(masks)
+        ctx.work, ctx.masks = work, len(masks)
         return out
 
     @staticmethod
@@ -154,10 +148,10 @@ class Fused(torch.autograd.Function):
         learned = bias if ctx.needs_input_grad[3] else None
         grad_bias = None if learned is None else torch.zeros_like(learned, dtype=torch.float32)
         saved = iter(weights)
-        for span in ctx.cuts:
+        for span, those in ctx.work:
             start, stop, ranges = span
             keys, values = gather(k, ranges, 1), gather(v, ranges, 1)
-            for part in _parts(q, ctx.shape, span):
+            for part in those:
                 probs, out = next(saved), _flat(grad[part.groups, :, start:stop])  # [P, H/G·n, s], [P, H/G·n, Kv]
                 _add_product(grad_v[part.groups], ranges, probs.mT, out)
                 d = torch.bmm(out, values[part.groups].mT)  # [P, H/G·n, s]
