@@ -4,7 +4,7 @@ ones?"""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -81,14 +81,16 @@ def looked_at(
     advance: Callable[[int], None] = lambda more: None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pooled states of pictures uint8 [N, height, width, channels], fp64 [N, D], and the likeliest of the first
-    `classes`, int64 [N]: a head may have more than the data named. Pictures of another size, or grey for coloured, are
-    made as the model reads them."""
+    `classes`, int64 [N]: a head may have more than the data named. Grey for coloured is made as the model reads it, and
+    so is another size, by Lanczos's filter whatever the model's is: a softer one takes edges from small pictures, and
+    real clothes of 14 x 14 pixels were then known in 0.67 for 0.77."""
+    sharp = replace(processor, resample="lanczos")
     was, device = module.training, next(module.parameters()).device
     vectors, guesses = list[torch.Tensor](), list[torch.Tensor]()
     module.eval()
     try:
         for start in range(0, len(pictures), ROWS):
-            signals = np.stack([processor.fitted(as_read(one, processor)) for one in pictures[start : start + ROWS]])
+            signals = np.stack([sharp.fitted(as_read(one, processor)) for one in pictures[start : start + ROWS]])
             states, _ = module(torch.from_numpy(processor.rows(signals)).to(device))
             vectors.append(module.pool(states).double().cpu())  # [B, D]
             guesses.append(module.logits(states, "classes")[:, :classes].argmax(dim=-1).cpu())  # [B]

@@ -56,7 +56,7 @@ class Patches:
     channels: int = 3
     mean: tuple[float, ...] = (0.5,)
     std: tuple[float, ...] = (0.5,)
-    resample: Resample = "bilinear"
+    resample: Resample = "bicubic"
     fit: Fit = "squeeze"
 
     def __post_init__(self) -> None:
