@@ -9,7 +9,7 @@ import weft
 from weft.data.signals import Patches, write_processor
 from weft.data.signals.grid import write_grid
 from weft.data.signals.made import SHAPES, made_pictures
-from weft.evaluate.drawn import as_read, drawn, frechet
+from weft.evaluate.drawn import as_read, drawn, frechet, looked_at
 from weft.hub import Model
 from weft.models import Blueprint
 from weft.recipes.modalities.judge import judged_by
@@ -43,6 +43,18 @@ def test_a_judge_counts_what_it_takes_for_what_was_asked(tmp_path: Path) -> None
     write_processor(tmp_path, PATCHES, SHAPES)
     large = pictures.repeat(2, axis=1).repeat(2, axis=2).repeat(3, axis=3)
     assert judged_by(tmp_path, large, None, pictures).distance < found.halves
+
+
+def test_small_pictures_keep_their_edges_before_a_judge() -> None:
+    """Whatever filter the judge's own pictures went through: as pillow enlarges them by Lanczos's."""
+    pictures, _ = made_pictures(20, 6, 1, 0)
+    module, soft = VIT.build(seed=1), Patches(12, 4, 1, resample="bilinear")
+    large = [np.asarray(Image.fromarray(one[..., 0]).resize((12, 12), Image.Resampling.LANCZOS)) for one in pictures]
+    wanted, _ = looked_at(module, soft, np.stack(large)[..., None], 5)
+    found, _ = looked_at(module, soft, pictures, 5)
+    np.testing.assert_array_equal(found, wanted)
+    blurred, _ = looked_at(module, soft, np.stack([soft.fitted(one) for one in pictures]), 5)
+    assert not np.allclose(found, blurred)
 
 
 @pytest.mark.parametrize(
