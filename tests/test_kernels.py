@@ -9,6 +9,7 @@ import torch
 from parts import CPU, LONG, PACKED, PLAIN, RAGGED_LEFT, close, randomised, tiny
 from torch import Tensor
 
+from weft.flops import Counter
 from weft.models import Blueprint, reading
 from weft.nn import (
     KERNELS,
@@ -98,6 +99,9 @@ CASES = {
     "bias by row": Case(Full(), PACKED, bias=(2, 1, LONG, LONG)),
     "bias by key": Case(bias=(1, 4, 1, LONG)),
     "bias by query": Case(Window(9), bias=(2, 4, LONG, 1)),
+    "bias without rows": Case(bias=(4, LONG, LONG)),
+    "bias without rows, by key": Case(Full(), bias=(4, 1, LONG)),
+    "bias without heads": Case(bias=(LONG, LONG)),
     "bias, hidden rows": Case(Window(9), RAGGED_RIGHT, bias=(1, 4, LONG, LONG)),
     "alibi": Case(alibi=True),
     "alibi, packed, bias": Case(here=PACKED, bias=(1, 4, LONG, LONG), alibi=True),
@@ -172,7 +176,7 @@ def test_every_kernel_is_the_reference(case: Case) -> None:
                 raise AssertionError(f"kernel {name}, {what}: {error}") from None
 
 
-@pytest.mark.parametrize("cached", [1, 90_000, 170_000], ids=["a head", "heads of a row", "rows"])
+@pytest.mark.parametrize("cached", [1, 90_000, 170_000, 400_000])  # from one key head to all of some rows
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_heads_that_are_computed_a_part_at_a_time_are_the_same(
     case: Case, cached: int, monkeypatch: pytest.MonkeyPatch
@@ -193,14 +197,70 @@ def test_parts_are_all_heads_once_and_no_more_than_fit(
     monkeypatch.setattr(kernels_blocked, "CACHED", cached)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     heads, seen = 2 * groups, torch.zeros(rows, 2 * groups)
-    for part in kernels_blocked.parts(rows, groups, heads, 100, CPU):
+    for part in kernels_blocked.parts(rows, groups, heads, 100, whole=False):
         of = torch.arange(rows * groups)[part.groups]
         assert len(of) == 1 or 100 * len(of) <= cached
         assert set((of // groups).tolist()) == set(range(rows)[part.rows])
         assert {2 * g for g in (of % groups).tolist()} == set(range(heads)[part.heads][::2])
         seen[part.rows, part.heads] += 1
     assert (seen == 1).all()
-    assert len(kernels_blocked.parts(rows, groups, heads, 100, torch.device("meta"))) == 1
+    assert len(kernels_blocked.parts(rows, groups, heads, 100, whole=True)) == 1
+
+
+@pytest.mark.parametrize(
+    ("mask", "length", "dtype", "chosen"),
+    [
+        (Causal(), 127, torch.float32, "matmul"),
+        (Causal(), 128, torch.float32, "blocked"),
+        (Full(), 128, torch.float32, "matmul"),
+        (Full(), 128, torch.bfloat16, "blocked"),
+        (Full(), 1024, torch.float32, "sdpa"),
+        (Full(), 1024, torch.bfloat16, "blocked"),
+    ],
+)
+def test_what_runs_where_nothing_was_measured(mask: Mask, length: int, dtype: torch.dtype, chosen: str) -> None:
+    sight, q = Field(Position(), mask).among(PLAIN, length, CPU), torch.zeros(2, length, 4, 8, dtype=dtype)
+    assert kernels.by_shape(q, q, sight, Scoring()) == chosen
+    if chosen == "blocked":
+        dropping = "blocked" if mask == Causal() else "matmul" if length < 1024 else "sdpa"
+        assert kernels.by_shape(q, q, sight, Scoring(dropout=0.1)) == dropping
+        with torch.autograd.forward_ad.dual_level():
+            assert kernels.by_shape(q, q, sight, Scoring()) != "blocked"  # whose backward pass is written out
+
+
+def test_scores_are_held_where_a_backward_pass_follows_and_not_beyond_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    sight, q = Field(Position(), Full()).among(PLAIN, 128, CPU), torch.zeros(2, 128, 4, 8, dtype=torch.bfloat16)
+    monkeypatch.setattr(kernels, "HELD", 2 * 4 * 128 * 128 * 2 - 1)
+    assert kernels.by_shape(q, q, sight, Scoring()) == "matmul"
+    with torch.no_grad():
+        assert kernels.by_shape(q, q, sight, Scoring()) == "blocked"
+
+
+@pytest.mark.parametrize("mask", [Full(), Causal(), Window(20)], ids=str)
+@pytest.mark.parametrize("length", [40, 150])
+def test_blocks_are_one_graph_for_a_compiler(mask: Mask, length: int) -> None:
+    """Forward and backward, whatever a processor would take in parts."""
+    sight = replace(Field(Position(), mask).among(PLAIN, length, CPU), kernel="blocked")
+    inputs = [torch.randn(2, length, heads, 8, requires_grad=True) for heads in (4, 2, 2)]
+
+    def run(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return attend(q, k, v, sight, Scoring())
+
+    compiled = torch.compile(run, backend="aot_eager", fullgraph=True, dynamic=False)
+    for one, other in zip(
+        *(torch.autograd.grad(made(*inputs).square().sum(), inputs) for made in (run, compiled)), strict=True
+    ):
+        close(one, other)
+
+
+def test_full_attention_counts_the_same_operations_by_either_kernel() -> None:
+    sight, counts = Field(Position(), Full()).among(PLAIN, 128, CPU), []
+    inputs = [torch.randn(2, 128, 4, 8, requires_grad=True) for _ in range(3)]
+    for name in ("matmul", "blocked"):
+        with Counter() as counter:
+            attend(*inputs, replace(sight, kernel=name), Scoring()).sum().backward()
+        counts.append(counter.total)
+    assert counts[0] == counts[1] > 0
 
 
 @pytest.mark.parametrize("case", ["causal", "packed", "everything", "bias"])

@@ -445,6 +445,13 @@ def test_a_kernel_that_would_hold_too_many_scores_is_not_tried(monkeypatch: pyte
         assert set(measure.costs(field, attention, 2, 16, dtype=torch.float32, repeats=1)) == less
 
 
+def test_rows_that_are_seen_whole_are_held_by_blocks_too(monkeypatch: pytest.MonkeyPatch):
+    module = Blueprint.of("bert", "debug").build(seed=0)
+    ((_, field, attention),) = measure._fields(module)
+    monkeypatch.setattr(measure, "HELD", 2 * attention.heads * 16 * 16 * 4 - 1)
+    assert set(measure.costs(field, attention, 2, 16, dtype=torch.float32, repeats=1)) == {"sdpa"}
+
+
 def test_measuring_does_not_move_the_weights():
     module = Blueprint.of("llama", "debug").change("position", "alibi").build(seed=0)
     before = {name: tensor.clone() for name, tensor in module.state_dict().items()}

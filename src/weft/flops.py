@@ -31,12 +31,13 @@ def linear(x: Tensor, *more: Any, out_val: Tensor, **_: Any) -> int:
 
 
 def formulas() -> dict[Any, Formula]:
-    """Operations by kernel. torch's own leave out oneDNN's product and the CPU's fused attention, and refuse fewer key
-    heads than heads."""
+    """Operations by kernel. torch's own leave out oneDNN's product, the product added in place and the CPU's fused
+    attention, and refuse fewer key heads than heads."""
     kinds = ("flash_attention", "efficient_attention", "cudnn_attention", "flash_attention_for_cpu")
     names = [f"_scaled_dot_product_{kind}" for kind in kinds]
     forward: dict[Any, Formula] = {getattr(torch.ops.aten, name): attention for name in names}
     backward = {getattr(torch.ops.aten, f"{name}_backward"): attention_backward for name in names}
+    forward[torch.ops.aten.baddbmm_] = flop_registry[torch.ops.aten.baddbmm]
     if torch.backends.mkldnn.is_available():
         forward[torch.ops.mkldnn._linear_pointwise] = linear
     return {**flop_registry, **forward, **backward}

@@ -2,10 +2,11 @@
 side by side, and a head that says at each place which letter is heard there, if a new one is (CTC, Graves et al. 2006).
 
 A row is a sound's log-mel frames, as its processor makes them. Two convolutions over time and frequency, each of which
-halves both, and a projection make the places of it (§2.1, of their code and ESPnet's): what another throat shifts in
-frequency is heard by the same weights. Where we differ from the paper: the norm inside the convolution is of each place
-(LayerNorm) in place of a batch's (BatchNorm): so a row's answer depends neither on its companions nor on their padding,
-in training as in evaluation, and losses of micro-batches add up.
+halves both, and a projection make the places of it (their figure 1: "convolution subsampling"): what another throat
+shifts in frequency is heard by the same weights. Where we differ from the paper: it does not say how that is done; we
+have 3 x 3 neighbours, zeros around the edges and the activation of the rest. The norm inside the convolution is of each
+place (LayerNorm) in place of a batch's (BatchNorm): so a row's answer depends neither on its companions nor on their
+padding, in training as in evaluation, and losses of micro-batches add up.
 """
 
 from __future__ import annotations
@@ -13,8 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import partial
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from weft.models.conforming import block
@@ -30,7 +30,7 @@ from weft.nn.vectors import CTCHead
 @dataclass(frozen=True)
 class Conformer(NoIds):
     mels: int = 80  # numbers of a frame
-    channels: int | None = None  # of the stem's convolutions; None: width
+    channels: int | None = None  # numbers of a band in the stem's convolutions; None: width
     places: int = 1500  # behind the stem, of four frames each, that a table of positions is made for
     width: int = 256
     depth: int = 16
@@ -53,18 +53,21 @@ class Conformer(NoIds):
 
 class Halving(Convolution):
     """act(Σ W x + b) over 3 x 3 neighbours in time and frequency, every second of both. x [B, T, F·C] -> [B, T', F'·D],
-    `channels` numbers a band; weight [D, C, 3, 3]. bands: F'."""
+    a band's numbers side by side; weight [D, C, 3, 3]. bands, bands_out: F and F'."""
 
     def __init__(self, bands: int, width_in: int, width_out: int, *, act: str) -> None:
-        super().__init__(width_in, width_out, 3, stride=2, padding=1, act=act)
-        self.weight = nn.Parameter(torch.empty(width_out, width_in, 3, 3))
-        self.heard, self.channels, self.bands = bands, bands * width_in, self.places(bands)
-        self.reset()
+        super().__init__(width_in, width_out, 3, stride=2, padding=1, act=act, axes=2)
+        self.channels, self.bands, self.bands_out = bands * width_in, bands, self.places(bands)
 
     def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        x = x.unflatten(-1, (self.heard, -1)).permute(0, 3, 1, 2)  # [B, C, T, F]
+        x = x.unflatten(-1, (self.bands, -1)).permute(0, 3, 1, 2)  # [B, C, T, F]
         y = functional.conv2d(x, weight, bias, self.stride, self.padding)  # [B, D, T', F']
         return y.permute(0, 2, 3, 1).flatten(2)  # [B, T', F'·D]
+
+    def extra_repr(self) -> str:
+        """Numbers of a band, and how many bands."""
+        width_out, width_in, *_ = self.weight.shape
+        return f"{width_in} -> {width_out}, {self.bands} -> {self.bands_out} bands, 3 x 3 places, step 2 + bias"
 
 
 def build(c: Conformer, *, position: Scheme | None = None, attention: type[Attention] = Attention) -> Encoder:
@@ -76,8 +79,8 @@ def build(c: Conformer, *, position: Scheme | None = None, attention: type[Atten
     rate = c.dropout if c.attention_dropout is None else c.attention_dropout
     channels = c.channels or c.width
     first = Halving(c.mels, 1, channels, act=c.act)
-    second = Halving(first.bands, channels, channels, act=c.act)
-    stem = Convolved([first, second], c.width, lift=Linear(second.bands * channels, c.width), dropout=c.dropout,
+    second = Halving(first.bands_out, channels, channels, act=c.act)
+    stem = Convolved([first, second], c.width, lift=Linear(second.bands_out * channels, c.width), dropout=c.dropout,
                      position=scheme.stem(c.width, c.places))  # fmt: skip
 
     def attn() -> Attention:

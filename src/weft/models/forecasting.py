@@ -44,7 +44,8 @@ class Autoregressive(nn.Module):
         for lag in range(self.lags - 1):
             earlier, there = before(changes, here, lag)
             parts.append(earlier * there)
-        return x + self.out(torch.cat(parts, dim=-1))  # [B, T, C]
+        moved = self.out(torch.cat(parts, dim=-1).to(self.out.weight.dtype))  # [B, T, C]
+        return x + moved.to(x.dtype)
 
     def reset(self) -> None:
         for parameter in self.out.parameters():
@@ -84,8 +85,9 @@ class Between(nn.Module):
 class Forecaster(Encoder):
     """Whose heads are told a simpler answer beside their states: forward gives [B, T, D + C].
 
-    beside: what makes it of the vectors. since: it reads by how much a row's vectors are above its first, so that a
-    level it never saw is nothing new; else the vectors as they are.
+    beside: what makes it of the vectors, in their own precision: of a series that moves slowly bf16 would round away
+    what changes. since: it reads by how much a row's vectors are above its first, so that a level it never saw is
+    nothing new; else the vectors as they are.
     """
 
     def __init__(
@@ -100,7 +102,9 @@ class Forecaster(Encoder):
         """Vectors [B, T, C] -> states and the simpler answer, [B, T, D + C]."""
         here = here or Layout()
         x, auxiliary = super().forward(above_first(tokens, here) if self.since else tokens, here, types)
-        return torch.cat((x, self.beside(tokens, here).to(x.dtype)), dim=-1), auxiliary  # [B, T, D + C]
+        with torch.autocast(x.device.type, enabled=False):
+            simpler = self.beside(tokens, here)  # [B, T, C]
+        return torch.cat((x.to(simpler.dtype), simpler), dim=-1), auxiliary  # [B, T, D + C]
 
 
 def before(x: Tensor, here: Layout, lag: int) -> tuple[Tensor, Tensor]:

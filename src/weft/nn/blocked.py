@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.autograd.function import once_differentiable
 
 from weft.nn.mask import Mask, Ranges
 
 BLOCK = 64  # queries per block at the least
-FULL = 512  # queries per block where every key is seen: nothing is saved, but scores are not held whole
+FULL = 512  # queries per block where every key is seen: no work is saved, but fewer scores are made at a time
 CALL = 4096  # scores that take as long as what a block costs besides its scores
 CACHED = 2**19  # bytes of scores that a core computes at a time
 Span = tuple[int, int, Ranges]  # queries start..stop, and the ranges of keys low..high that they can reach
@@ -80,97 +81,103 @@ class Part(NamedTuple):
     rows: slice
     heads: slice
 
+    @property
+    def row_count(self) -> int:
+        """Rows."""
+        return self.rows.stop - self.rows.start
+
     def of(self, x: Tensor) -> Tensor:
         """What belongs to it of [B or 1, H or 1, .., ..]."""
         x = x if x.shape[0] == 1 else x[self.rows]
         return x if x.shape[1] == 1 else x[:, self.heads]
 
 
-def parts(rows: int, groups: int, heads: int, scores: int, device: torch.device) -> list[Part]:
-    """All heads of all rows, in parts; scores: the bytes of those of one key head, of a block.
-
-    On a CPU each core has about `CACHED` of them at a time. A GPU, and what is being compiled, has one part.
-    """
-    size = rows * groups
-    if device.type == "cpu" and not torch.compiler.is_compiling():
-        size = max(1, min(size, CACHED * torch.get_num_threads() // max(1, scores)))
+def parts(rows: int, groups: int, heads: int, scores: int, *, whole: bool) -> list[Part]:
+    """All heads of all rows, in parts of which each core has about `CACHED` bytes of scores at a time. scores: the
+    bytes of those of one key head, of a block. whole: in one part."""
+    size = rows * groups if whole else CACHED * torch.get_num_threads() // max(1, scores)
+    size = max(1, min(size, rows * groups))
     if size >= groups:
         size -= size % groups
     else:
         size = max(each for each in range(1, size + 1) if groups % each == 0)
-    shared, found = heads // groups, list[Part]()
+    shared, found = heads // groups, []
     for start in range(0, rows * groups, size):
         stop, first = min(start + size, rows * groups), start % groups * shared
-        those = slice(0, heads) if size >= groups else slice(first, first + size * shared)
-        found.append(Part(slice(start, stop), slice(start // groups, -(-stop // groups)), those))
+        of_row = slice(0, heads) if size >= groups else slice(first, first + size * shared)
+        found.append(Part(slice(start, stop), slice(start // groups, -(-stop // groups)), of_row))
     return found
 
 
 class Fused(torch.autograd.Function):
     """softmax(mask(q kᵀ + bias)) v over blocks and parts, nothing else. q [B·G, H/G, T, K] (scaled), k [B·G, S, K],
-    v [B·G, S, Kv], bias broadcastable to [B, H, T, S], or None -> [B·G, H/G, T, Kv], all in one precision.
+    v [B·G, S, Kv], bias [B or 1, H or 1, T or 1, S or 1] or None -> [B·G, H/G, T, Kv], all in one precision.
 
     shape: (B, G, H). causal: the last keys of a span are hidden from all but the last query, and no row is empty.
-    masks: of each block, bool, broadcastable to [B, H, n, s]; none: nothing is hidden.
+    keep: a backward pass follows, and reads the weights. masks: of each block, bool, broadcastable to [B, H, n, s];
+    none: nothing is hidden. It has a first derivative and no second.
     """
 
     @staticmethod
     def forward(
         ctx: Any, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, shape: tuple[int, int, int],
-        cuts: tuple[Span, ...], causal: bool, *masks: Tensor,
+        cuts: tuple[Span, ...], causal: bool, keep: bool, *masks: Tensor,
     ) -> Tensor:  # fmt: skip
-        weights, out = list[Tensor](), v.new_empty(*q.shape[:3], v.shape[-1])
-        work = [(span, _parts(q, shape, span)) for span in cuts]
-        for number, (span, those) in enumerate(work):
+        plan, weights = [(span, _parts(q, shape, span)) for span in cuts], []
+        out = v.new_empty(*q.shape[:3], v.shape[-1])
+        for number, (span, block_parts) in enumerate(plan):
             start, stop, ranges = span
-            keys, values, added = gather(k, ranges, 1), gather(v, ranges, 1), within(bias, span)
-            mask = masks[number] if masks else None
-            for part in those:
+            keys, values, block_bias = gather(k, ranges, 1), gather(v, ranges, 1), within(bias, span)
+            hidden = _hidden(span, masks[number] if masks else None, causal, q.device)
+            for part in block_parts:
                 block = _flat(q[part.groups, :, start:stop])  # [P, H/G·n, K]
                 scores = torch.bmm(block, keys[part.groups].mT)  # [P, H/G·n, s]
-                seen = scores.view(part.rows.stop - part.rows.start, -1, stop - start, scores.shape[-1])  # [b, h, n, s]
-                if added is not None:
-                    seen = seen.add_(part.of(added))
-                probs = _softmax(seen, None if mask is None else part.of(mask), causal).view_as(scores)
-                weights.append(probs)
+                by_row = scores.view(part.row_count, -1, stop - start, scores.shape[-1])  # [b, h, n, s]
+                if block_bias is not None:
+                    by_row.add_(part.of(block_bias))
+                probs = _softmax(by_row, None if hidden is None else part.of(hidden), empty=not causal)
+                probs = probs.view_as(scores)  # [P, H/G·n, s]
+                if keep:
+                    weights.append(probs)
                 mixed = torch.bmm(probs, values[part.groups])  # [P, H/G·n, Kv]
                 out[part.groups, :, start:stop] = mixed.view(-1, q.shape[1], stop - start, mixed.shape[-1])
-        ctx.save_for_backward(q, k, v, bias, *weights)
-        ctx.work, ctx.masks = work, len(masks)
+        ctx.save_for_backward(q, k, v, *weights)
+        ctx.plan, ctx.masks, ctx.bias = plan, len(masks), None if bias is None else (bias.shape, bias.dtype)
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         (grad,) = grad_outputs
-        q, k, v, bias, *weights = ctx.saved_tensors
+        q, k, v, *weights = ctx.saved_tensors
         grad_q, grad_k, grad_v = torch.empty_like(q), torch.zeros_like(k), torch.zeros_like(v)
-        learned = bias if ctx.needs_input_grad[3] else None
-        grad_bias = None if learned is None else torch.zeros_like(learned, dtype=torch.float32)
-        saved = iter(weights)
-        for span, those in ctx.work:
+        grad_bias = None
+        if ctx.needs_input_grad[3]:  # summed over rows in fp32 at the least
+            grad_bias = q.new_zeros(ctx.bias[0], dtype=torch.promote_types(q.dtype, torch.float32))
+        kept = iter(weights)
+        for span, block_parts in ctx.plan:
             start, stop, ranges = span
             keys, values = gather(k, ranges, 1), gather(v, ranges, 1)
-            for part in those:
-                probs, out = next(saved), _flat(grad[part.groups, :, start:stop])  # [P, H/G·n, s], [P, H/G·n, Kv]
+            for part in block_parts:
+                probs, out = next(kept), _flat(grad[part.groups, :, start:stop])  # [P, H/G·n, s], [P, H/G·n, Kv]
                 _add_product(grad_v[part.groups], ranges, probs.mT, out)
                 d = torch.bmm(out, values[part.groups].mT)  # [P, H/G·n, s]
                 d = torch.ops.aten._softmax_backward_data(d, probs, -1, probs.dtype)  # [P, H/G·n, s]
                 if grad_bias is not None:
-                    rows = d.view(part.rows.stop - part.rows.start, -1, stop - start, d.shape[-1])  # [b, h, n, s]
-                    _add_bias(part.of(grad_bias), span, rows)
+                    _add_bias(part.of(grad_bias), span, d.view(part.row_count, -1, stop - start, d.shape[-1]))
                 moved = torch.bmm(d, keys[part.groups])  # [P, H/G·n, K]
                 grad_q[part.groups, :, start:stop] = moved.view(-1, q.shape[1], stop - start, q.shape[-1])
                 _add_product(grad_k[part.groups], ranges, d.mT, _flat(q[part.groups, :, start:stop]))
-        grad_bias = None if grad_bias is None else grad_bias.to(q.dtype)
-        return grad_q, grad_k, grad_v, grad_bias, None, None, None, *[None] * ctx.masks
+        grad_bias = None if grad_bias is None else grad_bias.to(ctx.bias[1])
+        return grad_q, grad_k, grad_v, grad_bias, None, None, None, None, *[None] * ctx.masks
 
 
 def _parts(q: Tensor, shape: tuple[int, int, int], span: Span) -> list[Part]:
-    """Of one block of q [B·G, H/G, T, K]."""
+    """Of one block of q [B·G, H/G, T, K]; one part on a GPU, for a compiler, and where nothing is computed."""
     start, stop, ranges = span
     keys = sum(high - low for low, high in ranges)
-    return parts(*shape, q.shape[1] * (stop - start) * keys * q.element_size(), q.device)
+    whole = q.device.type != "cpu" or torch.compiler.is_compiling() or isinstance(q, FakeTensor)
+    return parts(*shape, q.shape[1] * (stop - start) * keys * q.element_size(), whole=whole)
 
 
 def _flat(x: Tensor) -> Tensor:
@@ -181,12 +188,12 @@ def _flat(x: Tensor) -> Tensor:
 def _add_bias(total: Tensor, span: Span, d: Tensor) -> None:
     """d [b, h, n, s] added, summed over what a bias [b or 1, h or 1, T or 1, S or 1] does not distinguish."""
     start, stop, ranges = span
-    total = total if total.shape[-2] == 1 else total[..., start:stop, :]
+    total, d = total if total.shape[-2] == 1 else total[..., start:stop, :], d.to(total.dtype)
     if total.shape[-1] == 1:
-        total += d.float().sum_to_size(total.shape)
+        total += d.sum_to_size(total.shape)
         return
     for (low, high), each in zip(ranges, d.split([high - low for low, high in ranges], -1), strict=True):
-        total[..., low:high] += each.float().sum_to_size(total[..., low:high].shape)
+        total[..., low:high] += each.sum_to_size(total[..., low:high].shape)
 
 
 def _add_product(total: Tensor, ranges: Ranges, a: Tensor, b: Tensor) -> None:
@@ -200,18 +207,22 @@ def _add_product(total: Tensor, ranges: Ranges, a: Tensor, b: Tensor) -> None:
         total[:, low:high] += part
 
 
-def _softmax(scores: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
-    """Weights of one block; rows that see nothing become zeros. scores [b, h, n, s] is overwritten.
+def _hidden(span: Span, mask: Tensor | None, causal: bool, device: torch.device) -> Tensor | None:
+    """What a block does not see, bool, broadcastable to [B, H, n, s]; of a causal one the square at its end alone, a
+    triangle [1, 1, n, n], since it sees all keys before that."""
+    if causal:
+        start, stop, _ = span
+        return torch.ones(1, 1, stop - start, stop - start, dtype=torch.bool, device=device).triu_(1)
+    return None if mask is None else ~mask
+
+
+def _softmax(scores: Tensor, hidden: Tensor | None, *, empty: bool) -> Tensor:
+    """Weights of one block; rows that see nothing become zeros. scores [b, h, n, s] is overwritten. hidden: of the last
+    keys, or all of them. empty: there may be such rows.
 
     They keep the scores' precision, which a GPU's autocast would widen and the backward pass relies on.
     """
-    hide = torch.finfo(scores.dtype).min
-    if causal:  # all but the last keys are seen, the square at the end is a triangle
-        n, s = scores.shape[-2:]
-        future = torch.ones(n, n, dtype=torch.bool, device=scores.device).triu_(1)
-        scores[..., s - n :].masked_fill_(future, hide)
-        return scores.softmax(dim=-1, dtype=scores.dtype)
-    if mask is None:
-        return scores.softmax(dim=-1, dtype=scores.dtype)
-    hidden = ~mask
-    return scores.masked_fill_(hidden, hide).softmax(dim=-1, dtype=scores.dtype).masked_fill_(hidden, 0.0)
+    if hidden is not None:
+        scores[..., scores.shape[-1] - hidden.shape[-1] :].masked_fill_(hidden, torch.finfo(scores.dtype).min)
+    probs = scores.softmax(dim=-1, dtype=scores.dtype)
+    return probs if hidden is None or not empty else probs.masked_fill_(hidden, 0.0)

@@ -32,15 +32,16 @@ class Along(nn.Module, ABC):
 
 class Convolution(nn.Module):
     """act(norm(Σ W x + b)) over `kernel` neighbours. x [B, T, C] -> [B, T', D], T' = ⌊(T + 2·padding - kernel) /
-    stride⌋ + 1; weight [D, C / groups, kernel].
+    stride⌋ + 1; weight [D, C / groups, kernel]. Seam: `convolve`, the sum itself.
 
-    norm: of each place, or `Along` the row. act: None, none. A row has as many places as it would have alone; those
-    behind it are padding, as they were.
+    axes: 2 has weights [D, C / groups, kernel, kernel], for a sum over a place's own numbers too. norm: of each place,
+    or `Along` the row. act: None, none. A row has as many places as it would have alone; those behind it are padding,
+    as they were.
     """
 
     def __init__(
         self, width_in: int, width_out: int, kernel: int, *, stride: int = 1, padding: int = 0, groups: int = 1,
-        bias: bool = True, norm: nn.Module | None = None, act: str | None = None,
+        bias: bool = True, norm: nn.Module | None = None, act: str | None = None, axes: int = 1,
     ) -> None:  # fmt: skip
         super().__init__()
         if min(kernel, stride) < 1 or not 0 <= 2 * padding < kernel:
@@ -51,8 +52,8 @@ class Convolution(nn.Module):
         if width_in % groups or width_out % groups:
             raise ValueError(f"{groups} groups do not divide the widths {width_in} and {width_out}: choose a divisor")
         self.kernel, self.stride, self.padding, self.groups = kernel, stride, padding, groups
-        self.channels = width_in
-        self.weight = nn.Parameter(torch.empty(width_out, width_in // groups, kernel))
+        self.channels = width_in  # numbers of a place
+        self.weight = nn.Parameter(torch.empty(width_out, width_in // groups, *[kernel] * axes))
         self.bias = nn.Parameter(torch.empty(width_out)) if bias else None
         self.norm, self.act = norm or nn.Identity(), activation(act) if act else None
         self.reset()

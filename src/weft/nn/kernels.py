@@ -16,10 +16,12 @@ from torch.nn import functional
 from weft.nn.blocked import BLOCK, Fused, count, gather, within
 from weft.nn.context import Field, Sight
 from weft.nn.dropout import drop
+from weft.nn.linear import transformed
 from weft.nn.mask import Causal
 from weft.nn.tap import Tap
 
 LONG = 1024  # keys from here on: scores are not held whole where a fused kernel can avoid it
+HELD = 2**30  # bytes of scores; a kernel that holds them all holds several such tensors in a backward pass
 
 SPARE = 0.75  # of all scores, what a mask without a reach may leave to compute for blocks to be worth it
 
@@ -155,10 +157,11 @@ def blocked(q: Tensor, k: Tensor, v: Tensor, sight: Sight, how: Scoring) -> Tens
         if torch.is_autocast_enabled(q.device.type):  # that backward pass has no autocast to bring them together
             dtype = torch.get_autocast_dtype(q.device.type)
             queries, keys, values = queries.to(dtype), keys.to(dtype), values.to(dtype)
-        bias = None if bias is None else bias.to(queries.dtype)
-        masks = () if sight.causal else sight.blocks()
-        made: Tensor = Fused.apply(queries, keys, values, bias, (b, g, h), cuts, sight.causal, *masks)  # type: ignore[assignment]
-        return made.view(b, h, t, -1).transpose(1, 2)  # [B, T, H, Kv]
+        if bias is not None:
+            bias = bias.view(*[1] * (4 - bias.ndim), *bias.shape).to(queries.dtype)
+        masks, keep = () if sight.causal else sight.blocks(), torch.is_grad_enabled()
+        mixed: Tensor = Fused.apply(queries, keys, values, bias, (b, g, h), cuts, sight.causal, keep, *masks)  # type: ignore[assignment]
+        return mixed.view(b, h, t, -1).transpose(1, 2)  # [B, T, H, Kv]
     masks, outs = sight.blocks(), []
     for number, span in enumerate(cuts):
         start, stop, ranges = span
@@ -193,11 +196,13 @@ def sparse(sight: Sight) -> bool:
 
 def by_shape(q: Tensor, k: Tensor, sight: Sight, how: Scoring) -> str:
     """The rule used where nothing was measured: see docs/decisions.md for the figures behind it."""
-    t, s = q.shape[1], k.shape[1]
-    few = how.fused and (s < LONG or q.element_size() < 4)  # in fp32 torch's own kernel is quicker on long rows
-    if q.device.type == "cpu" and t >= 2 * BLOCK and able("blocked", sight, how) and (few or sparse(sight)):
-        return "blocked"
-    if (q.device.type != "cpu" or s >= LONG) and t > 1 and able("sdpa", sight, how):
+    t, s, cpu = q.shape[1], k.shape[1], q.device.type == "cpu"
+    if cpu and t >= 2 * BLOCK and able("blocked", sight, how) and not transformed():
+        # rows that are seen whole, too: in bf16 a few heads at a time are the quicker, where all may be held
+        held = q.shape[0] * q.shape[2] * t * s * q.element_size() if torch.is_grad_enabled() else 0
+        if sparse(sight) or (how.fused and q.dtype == torch.bfloat16 and held <= HELD):
+            return "blocked"
+    if (not cpu or s >= LONG) and t > 1 and able("sdpa", sight, how):
         return "sdpa"
     return "matmul"
 

@@ -25,7 +25,7 @@ def product(
     """
     free = x.dtype == weight.dtype and x.device.type == "cpu" and x.numel() > 0 and not torch.is_grad_enabled()
     dry = torch.compiler.is_compiling() or isinstance(x, FakeTensor)
-    free = free and not dry and not torch.is_autocast_enabled("cpu") and not _transformed()
+    free = free and not dry and not torch.is_autocast_enabled("cpu") and not transformed()
     rows, wide = x.numel() // max(1, x.shape[-1]), len(weight) >= WIDE
     if free and _onednn(x.dtype, few=rows in FEW or (wide and rows == 1)):
         shape = (*x.shape[:-1], len(weight))
@@ -39,8 +39,9 @@ def product(
     return _finished(y, act, times)
 
 
-def _transformed() -> bool:
-    """Whether torch.func or forward-mode derivatives follow what is computed, which they lose at what oneDNN makes."""
+def transformed() -> bool:
+    """Whether torch.func or forward-mode derivatives follow what is computed, which they lose at what oneDNN makes,
+    and at a backward pass that is written out."""
     return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
 
 

@@ -12,11 +12,9 @@ from torch import nn
 
 from weft.nn.attention import Attention
 from weft.nn.context import Field
-from weft.nn.kernels import KERNELS, able, attend, sparse
+from weft.nn.kernels import HELD, KERNELS, able, attend, sparse
 from weft.nn.layout import Layout
 from weft.nn.stack import Stack
-
-HELD = 2**30  # bytes of scores; a kernel that holds them all holds several such tensors in a backward pass
 
 
 def choose(module: nn.Module, rows: int, length: int, *, dtype: torch.dtype, repeats: int = 5) -> dict[str, str]:
