@@ -236,6 +236,7 @@ def test_scores_are_held_where_a_backward_pass_follows_and_not_beyond_a_bound(mo
         assert kernels.by_shape(q, q, sight, Scoring()) == "blocked"
 
 
+@pytest.mark.filterwarnings("ignore")  # torch's own, while tracing
 @pytest.mark.parametrize("mask", [Full(), Causal(), Window(20)], ids=str)
 @pytest.mark.parametrize("length", [40, 150])
 def test_blocks_are_one_graph_for_a_compiler(mask: Mask, length: int) -> None:
