@@ -453,3 +453,18 @@ def test_a_published_pair_is_asked_by_the_commands(tmp_path: Path) -> None:
     assert np.load(found).shape[0] == 6
     good("predict", model, "--data", shown, "--out", tmp_path / "said.jsonl", "--among", texts)
     assert len((tmp_path / "said.jsonl").read_text().splitlines()) == 6
+
+
+def test_recalls_are_ranked_in_fp32_under_autocast() -> None:
+    """Training in bf16 evaluates under autocast, whose product would round neighbours together, and is no array."""
+    texts, images = (torch.nn.functional.normalize(torch.randn(40, 8), dim=-1) for _ in range(2))
+    right = np.eye(40, dtype=bool)
+    wanted = recalls(texts, images, right)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = recalls(texts, images, right)
+    assert all(np.array_equal(found[name], hits) for name, hits in wanted.items())
+
+
+def test_a_run_in_bf16_is_evaluated(tmp_path: Path) -> None:
+    good("train", "emoji_clip", "--debug", "--set", "train.precision=bf16", "--out", tmp_path / "run")
+    assert (tmp_path / "run" / "report.json").is_file()

@@ -62,7 +62,7 @@ def ranks(cosines: np.ndarray, right: np.ndarray) -> np.ndarray:
 def recalls(texts: Tensor, images: Tensor, right: np.ndarray) -> dict[str, np.ndarray]:
     """Whether a right one is among the nearest, bool [N] each: "image_to_text_recall_at_5" and so on. right: as
     `belongs` says it, a row a text."""
-    cosines = (images @ texts.mT).numpy()  # [N, N]
+    cosines = images.numpy() @ texts.numpy().T  # [N, N], in fp32 also where training's autocast would round ranks
     sides = {"image_to_text": ranks(cosines, right.T), "text_to_image": ranks(cosines.T, right)}
     return {f"{side}_recall_at_{most}": found < most for most in reversed(NEAREST) for side, found in sides.items()}
 
@@ -80,7 +80,8 @@ def classified(
     many ways, and a class's here may be many things.)"""
     texts = [prompt for prompts in classes.values() for prompt in prompts]
     vectors, device = vectors_of_texts(towers, texts, tokenizer, context), towers.scale.device
-    shares = towers.scores(vectors.to(device), images.to(device)).mT.softmax(dim=-1).cpu()  # [N, prompts]
+    with torch.autocast(device.type, enabled=False):
+        shares = towers.scores(vectors.to(device), images.to(device)).mT.softmax(dim=-1).cpu()  # [N, prompts]
     parts = shares.split([len(prompts) for prompts in classes.values()], dim=-1)
     return torch.stack([part.sum(dim=-1) for part in parts], dim=-1)
 
