@@ -49,24 +49,24 @@ class Exhibit:
 EXHIBITS = (
     Exhibit(
         "Clothes, out of noise",
-        "A diffusion transformer that is told a class; two of each of the ten, in their order.",
+        "A diffusion transformer that is told a class; eight of each of the ten, in their order.",
         "diffusion",
         "train fashion_diffusion --data DATA/fashion_mnist --out RUN/diffusion",
-        ("generate RUN/diffusion --count 2 --out OUT/diffusion.png",),
+        ("generate RUN/diffusion --count 8 --out OUT/diffusion.png",),
     ),
     Exhibit(
         "Clothes, from a codebook",
         "A VQGAN makes 49 codes of a picture; a GPT writes codes behind a class, and the VQGAN's decoder paints them.",
         "codes",
         "train fashion_codes --data DATA/fashion_mnist --set data.quantiser=RUN/vqgan --out RUN/codes",
-        ("generate RUN/codes --count 2 --out OUT/codes.png",),
+        ("generate RUN/codes --count 8 --out OUT/codes.png",),
     ),
     Exhibit(
         "Clothes, pixel by pixel",
         "ImageGPT: each pixel is drawn from those before it.",
         "imagegpt",
         "train fashion_imagegpt --data DATA/fashion_mnist --out RUN/imagegpt",
-        ("generate RUN/imagegpt --count 2 --out OUT/imagegpt.png",),
+        ("generate RUN/imagegpt --count 8 --out OUT/imagegpt.png",),
     ),
     Exhibit(
         "Emoji, by their names",
@@ -197,7 +197,7 @@ def page(places: dict[str, Path]) -> str:
             continue
         print(exhibit.title, file=sys.stderr)
         report = json.loads((runs / exhibit.run / "report.json").read_text(encoding="utf-8"))
-        trained = f"Trained for {report['steps']:,} steps, {report['seconds'] / 60:.0f} minutes:"
+        trained = f"Trained for {report['steps']:,} steps, {max(1, round(report['seconds'] / 60))} min:"
         parts.append(f"## {exhibit.title}\n\n{exhibit.says} {trained}\n\n```sh\n{as_read(exhibit.train)}\n```\n")
         for words in exhibit.makes:
             files, printed = made(words, places)
