@@ -130,7 +130,7 @@ class Fused(torch.autograd.Function):
             keys, values, block_bias = gather(k, ranges, 1), gather(v, ranges, 1), within(bias, span)
             hidden = _hidden(span, masks[number] if masks else None, causal, q.device)
             for part in block_parts:
-                block = _flat(q[part.groups, :, start:stop])  # [P, H/G·n, K]
+                block = q[part.groups, :, start:stop].flatten(1, 2)  # [P, H/G·n, K]
                 scores = torch.bmm(block, keys[part.groups].mT)  # [P, H/G·n, s]
                 by_row = scores.view(part.row_count, -1, stop - start, scores.shape[-1])  # [b, h, n, s]
                 if block_bias is not None:
@@ -159,7 +159,7 @@ class Fused(torch.autograd.Function):
             start, stop, ranges = span
             keys, values = gather(k, ranges, 1), gather(v, ranges, 1)
             for part in block_parts:
-                probs, out = next(kept), _flat(grad[part.groups, :, start:stop])  # [P, H/G·n, s], [P, H/G·n, Kv]
+                probs, out = next(kept), grad[part.groups, :, start:stop].flatten(1, 2)  # [P, H/G·n, s], [P, H/G·n, Kv]
                 _add_product(grad_v[part.groups], ranges, probs.mT, out)
                 d = torch.bmm(out, values[part.groups].mT)  # [P, H/G·n, s]
                 d = torch.ops.aten._softmax_backward_data(d, probs, -1, probs.dtype)  # [P, H/G·n, s]
@@ -167,7 +167,7 @@ class Fused(torch.autograd.Function):
                     _add_bias(part.of(grad_bias), span, d.view(part.row_count, -1, stop - start, d.shape[-1]))
                 moved = torch.bmm(d, keys[part.groups])  # [P, H/G·n, K]
                 grad_q[part.groups, :, start:stop] = moved.view(-1, q.shape[1], stop - start, q.shape[-1])
-                _add_product(grad_k[part.groups], ranges, d.mT, _flat(q[part.groups, :, start:stop]))
+                _add_product(grad_k[part.groups], ranges, d.mT, q[part.groups, :, start:stop].flatten(1, 2))
         grad_bias = None if grad_bias is None else grad_bias.to(ctx.bias[1])
         return grad_q, grad_k, grad_v, grad_bias, None, None, None, None, *[None] * ctx.masks
 
@@ -178,11 +178,6 @@ def _parts(q: Tensor, shape: tuple[int, int, int], span: Span) -> list[Part]:
     keys = sum(high - low for low, high in ranges)
     whole = q.device.type != "cpu" or torch.compiler.is_compiling() or isinstance(q, FakeTensor)
     return parts(*shape, q.shape[1] * (stop - start) * keys * q.element_size(), whole=whole)
-
-
-def _flat(x: Tensor) -> Tensor:
-    """[P, H/G, n, K] -> [P, H/G·n, K]."""
-    return x.reshape(x.shape[0], -1, x.shape[-1])
 
 
 def _add_bias(total: Tensor, span: Span, d: Tensor) -> None:

@@ -5,7 +5,7 @@
     weft generate runs/drawer --prompt 3 --count 8 --out dresses.png
 
 Cost: 9 minutes of training on two cores are asked for. The held-out loss is in nats a code, of 49 a picture.
-Expect 85% of what is drawn to show its class: 1,738 steps had that, half of these minutes on one core with bf16.
+Expect 85% of what is drawn to show its class: 1,738 steps had that, six tenths of these minutes on one core with bf16.
 """
 
 from weft.data.signals.codes import MADE, CodeSettings
