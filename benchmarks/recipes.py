@@ -26,6 +26,8 @@ LIKE = (
 )
 CLOTHES, EMOJI, DIGITS = "DATA/fashion_mnist", "DATA/noto_emoji", "DATA/spoken_digits/recordings.tar.gz"
 CHORALES = "DATA/jsb_chorales/satb_16th.json.gz"
+HIDDEN = "--objective masked_vectors --set train.weight_decay=0.1"
+CO2 = "--set data.paths=co2 --set data.missing=last --set data.columns=co2"
 TASKS = f"--data clothes={CLOTHES} --data mood=DATA/sst2 --data answer={EMOJI}"
 
 
@@ -83,13 +85,15 @@ QUEUE = (
     Task("perceiver_fashion", f"perceiver_fashion --data {CLOTHES}", "accuracy 0.85"),
     Task("perceiver_digits", f"perceiver_digits --data {DIGITS}", "accuracy 0.85"),
     Task("sunspots", "sunspots", "not above linear autoregression"),
+    Task("sunspots_hidden", f"sunspots {HIDDEN} --set train.rate=2e-3 --set train.steps=600", "below interpolation"),
+    Task("co2", f"sunspots {CO2} --set model.context=64 --set model.reads=rises", "not above linear autoregression"),
+    Task("co2_hidden", f"sunspots {HIDDEN} {CO2} --set train.rate=1e-4 --set train.steps=300", "below interpolation"),
+    Task("macro", "sunspots --set data.paths=macrodata", "not above linear autoregression"),
     Task(
-        "sunspots_hidden",
-        "sunspots --objective masked_vectors --set train.steps=600 --set train.rate=2e-3 --set train.weight_decay=0.1",
+        "macro_hidden",
+        f"sunspots {HIDDEN} --set data.paths=macrodata --set train.rate=2e-3 --set train.steps=1500",
         "below interpolation",
     ),
-    Task("co2", "sunspots --set data.paths=co2 --set data.missing=last --set data.columns=co2"),
-    Task("macro", "sunspots --set data.paths=macrodata"),
 )
 
 

@@ -73,11 +73,11 @@ def _right(console: Console, report: Report) -> None:
     for name, score in report.metrics.items():
         table.add_row(f"held-out {name.replace('_', ' ')}", _headline(score.value))
     loss = report.figures["loss"]
-    table.add_row(f"held-out {report.loss}", f"{loss:z.3f}" if report.metrics else _headline(loss))
+    table.add_row(f"held-out {report.loss}", _told(loss) if report.metrics else _headline(loss))
     for name, value in report.baselines.items():
-        table.add_row(f"  {name}", f"{value:z.3f}")
+        table.add_row(f"  {name}", _told(value))
     if report.constant is not None:
-        table.add_row("  one guess for all, same labels", f"{report.constant:z.3f}")
+        table.add_row("  one guess for all, same labels", _told(report.constant))
     console.print(table)
     for name, score in report.metrics.items():
         console.print(f"{name}: {score.signature}", style=MUTED, soft_wrap=True)
@@ -85,7 +85,12 @@ def _right(console: Console, report: Report) -> None:
 
 def _headline(value: float) -> Text:
     """The figure that a person looks for first."""
-    return Text(f"{value:z.3f}", style=f"bold {ACCENT}")
+    return Text(_told(value), style=f"bold {ACCENT}")
+
+
+def _told(value: float) -> str:
+    """Three digits behind the point, and of a small figure three that say something."""
+    return f"{value:.3g}" if 0 < abs(value) < 0.05 else f"{value:z.3f}"
 
 
 def _bar(value: float, ours: float, report: Report) -> str:

@@ -1,8 +1,9 @@
 """How many spots the sun has in the year that follows: a small Transformer of numbers beside a linear autoregression.
 
     weft train sunspots --out runs/sun            # 309 years, which statsmodels brings: pip install 'weft[series]'
-    weft train sunspots --set data.paths=co2 --set data.missing=last --set data.columns=co2 --out runs/co2
     weft train sunspots --objective masked_vectors --set train.steps=600 --set train.rate=2e-3 --out runs/hidden
+    weft train sunspots --set data.paths=co2 --set data.columns=co2 --set data.missing=last \
+      --set model.context=64 --set model.reads=rises --out runs/co2   # weeks of a level that keeps rising
 
 Cost: a minute on two cores. The last tenth of the years is held out. The model begins as the linear autoregression that
 fits the others best, and learns what that leaves: of so few years little, so that it is small, with dropout, and

@@ -56,7 +56,7 @@ class SeriesFeed(SignalFeed):
         assert isinstance(objective, Asked)
         if not finished:
             return Told(loss="squared error")
-        baselines = self._of_next() if objective.ahead else self._of_hidden()
+        baselines = self._of_next(watch) if objective.ahead else self._of_hidden()
         return Told(
             baselines=baselines, loss="squared error", makes="ahead.csv --prompt table.csv" if objective.ahead else ""
         )
@@ -74,10 +74,18 @@ class SeriesFeed(SignalFeed):
     def _learned(self) -> np.ndarray:
         return self.series.values[: self.series.split].astype(np.float64)
 
-    def _of_next(self) -> dict[str, float]:
-        """The squared errors of a linear autoregression, and of the last vector."""
+    def _of_next(self, watch: Watcher) -> dict[str, float]:
+        """The squared errors of a linear autoregression, and of the last vector. It is said where the former reads more
+        rows than the model has before each row that it is asked for."""
         values, first, known = self.series.values.astype(np.float64), self.series.split, self.series.known
         linear: Autoregression = autoregression(self._learned())
+        length, objective = self.recipe.model.config.context, self.recipe.minimised
+        assert isinstance(objective, Asked)
+        if linear.order > (behind := round(objective.past * length)):
+            watch.notice(
+                f"the {linear.title} rows reads more than this model has at times: in {length} rows the first that is "
+                f"asked has {behind} before it; model.context={round(linear.order / objective.past)} gives it as many"
+            )
         last = squared_error(values[first - 1 : -1], values[first:], None if known is None else known[first:])
         return {linear.title: linear.error(values, first, known), "the last value": last}
 
