@@ -128,7 +128,8 @@ def start(out: Path, recipe: Recipe, feed: Feed, overwrite: bool) -> None:
 def describe(out: Path, recipe: Recipe, feed: Feed) -> None:
     """Write run.json: what a run is, with the settings that it runs with, and what its data were."""
     told = {"recipe": recipe.name, "settings": recipe.settings(feed.blueprint), "data_digest": feed.digest}
-    write_json(out / RUN, told | ({SPLIT: feed.split} if feed.split else {}))
+    parts = {place: str(folder) for place, folder in recipe.parts.items()}
+    write_json(out / RUN, told | ({SPLIT: feed.split} if feed.split else {}) | ({"parts": parts} if parts else {}))
 
 
 def data_settings(folder: Path) -> Any | None:
