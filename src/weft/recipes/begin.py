@@ -13,7 +13,7 @@ from weft.hub import load, read_weights
 from weft.models import Blueprint
 from weft.objectives import bare
 from weft.recipes.feed import Anew, Feed
-from weft.recipes.folder import check_same, existing, start
+from weft.recipes.folder import check_parts, check_same, existing, start
 from weft.recipes.modality import modality_of
 from weft.recipes.parts import graft
 from weft.recipes.recipe import Recipe
@@ -46,6 +46,8 @@ def begin(recipe: Recipe, out: Path, *, resume: bool, overwrite: bool, watch: Wa
     if resume or overwrite:
         sweep(out)
     found = existing(out) if resume else None
+    if found is not None:
+        check_parts(out, found, recipe)
     modality = modality_of(recipe.data)
     feed = modality.feed(recipe, found, out, watch.notice)
     try:

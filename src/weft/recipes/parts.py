@@ -82,7 +82,8 @@ def _pooling(folder: Path) -> dict[str, str]:
     if declared.modes not in POOLINGS:
         raise ValueError(
             f"{folder} makes a text's vector by {' and '.join(declared.modes)}, and a tower by "
-            f"{' or '.join(mode for modes in POOLINGS for mode in modes)}: choose another folder, or take its modules.json away"
+            f"{' or '.join(mode for modes in POOLINGS for mode in modes)}: choose another folder, or take its "
+            "modules.json away"
         )
     if declared.prompt:
         raise ValueError(
