@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ class Existing:
     blueprint: Blueprint
     settings: Mapping[str, Any]
     digest: str
-    parts: Mapping[str, str]
+    parts: Mapping[str, str] = field(default_factory=dict)
 
 
 def check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
