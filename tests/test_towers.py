@@ -210,7 +210,7 @@ def test_what_cannot_be_two_towers_is_refused() -> None:
         Blueprint.of("clip", "debug").change("position", "rope").build()
     for path, text, message in (
         ("text", Blueprint.of("llama", "debug"), "the text tower is a Decoder"),
-        ("image", Blueprint.of("siglip_vision", "debug", pooler=False), "the image tower makes no vector"),
+        ("text", Blueprint.of("perceiver_text", "debug"), "the text tower makes no vector"),
         ("image", Blueprint.of("clip_vision", "debug", patch=5), "no whole number of patches of 5"),
         ("text", Blueprint.of("clip_text", "debug", tasks=["dance"]), "all that a tower can do"),
     ):

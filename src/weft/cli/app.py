@@ -64,6 +64,12 @@ def train(
     changes: Annotated[
         list[str] | None, typer.Option("--set", metavar="a.b=c", help="model.*, objective.*, data.*, train.*")
     ] = None,
+    part: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--part", metavar="PLACE=DIR", help="of two towers: text or image begins as a saved model; repeated"
+        ),
+    ] = None,
     objective: Annotated[
         str | None, typer.Option("--objective", help="what is minimised; several: masked+next_sentence")
     ] = None,
@@ -93,6 +99,7 @@ def train(
     weft train llama --data notes/ --out runs/notes --set train.minutes=10 --set model.position=alibi
     weft train t5 --data notes/ --objective spans --set objective.mean=5 --out runs/spans
     weft train runs/notes --data more.txt --out runs/more
+    weft train clip --data captions.tsv --part text=models/minilm --set train.frozen=text --out runs/mine
     weft cp python_stdlib mine.py, edit it, weft train mine.py
     """
     from weft.cli.train import command
@@ -110,6 +117,7 @@ def train(
         tuple(data or ()),
         out,
         words,
+        part or [],
         resume=resume,
         overwrite=overwrite,
         debug=debug,

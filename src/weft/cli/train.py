@@ -9,6 +9,7 @@ from weft.cli.card import print_card
 from weft.cli.shared import note, printer
 from weft.recipes import Recipe, find, run
 from weft.recipes.modality import modality_of
+from weft.recipes.parts import with_part
 from weft.recipes.preview import preview
 from weft.settings import SettingError, to_data
 from weft.training.plan import plan as planned
@@ -23,6 +24,7 @@ def command(
     data: tuple[str, ...],
     out: Path | None,
     changes: list[str],
+    parts: list[str],
     *,
     resume: bool,
     overwrite: bool,
@@ -33,7 +35,7 @@ def command(
     quiet: bool,
 ) -> None:
     """Run what `name` says, as changed, and print the card. A run that was interrupted ends in status 130."""
-    recipe = settled(find(name), data, changes, debug=debug)
+    recipe = settled(find(name), data, changes, parts, debug=debug)
     if metrics is not None:
         recipe = replace(recipe, metrics=tuple(metrics))
     if dry_run:
@@ -58,15 +60,17 @@ def command(
         raise SystemExit(130)
 
 
-def settled(recipe: Recipe, data: tuple[str, ...], changes: list[str], *, debug: bool) -> Recipe:
-    """The recipe with --debug, --data and --set applied, in this order, so that what a person says wins. --debug needs
-    no file; where --data gives some, they are read as the recipe reads its own."""
+def settled(recipe: Recipe, data: tuple[str, ...], changes: list[str], parts: list[str], *, debug: bool) -> Recipe:
+    """The recipe with --debug, --data, --part and --set applied, in this order, so that what a person says wins.
+    --debug needs no file; where --data gives some, they are read as the recipe reads its own."""
     own = recipe.data
     if debug:
         for path, text in recipe.debug:
             recipe = recipe.change(path, text)
     if data:
         recipe = modality_of(own).given(recipe, own, data)
+    for part in parts:
+        recipe = with_part(recipe, part)
     for change in changes:
         path, equals, text = change.partition("=")
         if not equals:

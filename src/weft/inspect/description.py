@@ -74,7 +74,7 @@ class Description:
     length:     tokens of the row that `operations` and `cache` are counted for.
     operations: of the forward pass, head included, for each token of such a row (a multiplication and an addition are
                 two; a kernel that leaves out what a mask hides is counted as if it did not). An encoder–decoder reads a
-                source of the same length, which counts too.
+                source of the same length, which counts too, and two towers a picture.
     cache:      by dtype; empty for a model that cannot go token by token.
     """
 

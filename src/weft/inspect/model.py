@@ -27,6 +27,7 @@ from weft.nn import (
     StemPosition,
 )
 from weft.nn.slots import FixedSlot
+from weft.nn.towers import Towers
 
 USUAL = 1024  # tokens of a row, for a module that takes any
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -61,7 +62,7 @@ def describe(model: Blueprint | nn.Module | Held, *, length: int | None = None) 
         module, blueprint = model.module, model.blueprint
     else:
         raise ValueError(f"a {type(model).__name__} cannot be described: give a blueprint, a module or a loaded model")
-    if not isinstance(module, Decoder | Encoder | EncoderDecoder):
+    if not isinstance(module, Decoder | Encoder | EncoderDecoder | Towers):
         raise ValueError(f"a {type(module).__name__} cannot be described: it is no module that a family builds")
     context = module.context if blueprint is None else int(blueprint.config.context)
     row = length or context or USUAL
@@ -73,7 +74,7 @@ def describe(model: Blueprint | nn.Module | Held, *, length: int | None = None) 
         operations=_operations(module, row) / row,
         stacks=tuple(_stack(name, part) for name, part in module.named_modules() if isinstance(part, Stack)),
         parts=tuple(_parts(module, "", set())),
-        cache=() if isinstance(module, Encoder) else _cache(module.writing, row),
+        cache=() if isinstance(module, Encoder | Towers) else _cache(module.writing, row),
     )
 
 
@@ -91,8 +92,10 @@ class _Whole(nn.Module):
         return x if isinstance(module, Encoder) and not module.heads else module.logits(x)
 
 
-def _operations(module: Decoder | Encoder | EncoderDecoder, length: int) -> int:
-    """Of the forward pass of one row."""
+def _operations(module: Decoder | Encoder | EncoderDecoder | Towers, length: int) -> int:
+    """Of the forward pass of one row; of two towers, of a text and a picture, until both are pooled."""
+    if isinstance(module, Towers):
+        return _operations(module.text, length) + _operations(module.image, module.source_context or length)
     whole = _Whole(module)
     with FakeTensorMode(), torch.no_grad(), Counter() as counter:
         named = (*whole.named_parameters(), *whole.named_buffers())

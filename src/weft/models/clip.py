@@ -23,7 +23,6 @@ from weft.models.blueprint import Blueprint
 from weft.models.family import FAMILIES, Family, draw
 from weft.models.pooling import End
 from weft.models.published import Found, Key, Published, Read, Seam, Table
-from weft.models.signals import Beside
 from weft.nn import Attention, Causal, Encoder, LayerNorm, Linear, Scheme
 from weft.nn.towers import Towers
 from weft.nn.vectors import First
@@ -48,7 +47,7 @@ class ClipVision(towers.ImageTower):
 
 
 @dataclass(frozen=True)
-class Clip(Beside):
+class Clip(towers.Pair):
     text: Blueprint = field(default_factory=lambda: Blueprint("clip_text", ClipText()))
     image: Blueprint = field(default_factory=lambda: Blueprint("clip_vision", ClipVision()))
     width: int = 512  # of the common space

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from weft.nn import MLP, Block, CrossAttention, Field, Full, LayerNorm, Layout, Memory, Position, Residual, Stack
 from weft.nn.context import Context
-from weft.nn.encoder import PlacePooler
+from weft.nn.encoder import PlacePooler, RowPooler
 
 
 class End(PlacePooler):
@@ -40,6 +40,17 @@ class Last(PlacePooler):
             return torch.full_like(tokens[:, 0], tokens.shape[1] - 1)  # [B]
         places = torch.arange(tokens.shape[1], device=tokens.device)
         return places.where(here.segments > 0, 0).amax(dim=1)  # [B]
+
+
+class Mean(RowPooler):
+    """The mean of the states of all places that are no padding, in fp32 at least."""
+
+    def forward(self, x: Tensor, tokens: Tensor, here: Layout) -> Tensor:
+        x = x.to(torch.promote_types(x.dtype, torch.float32))
+        if here.segments is None:
+            return x.mean(dim=1)  # [B, D]
+        real = (here.segments > 0).to(x.dtype)[..., None]  # [B, T, 1]
+        return (x * real).sum(dim=1) / real.sum(dim=1).clamp(min=1)  # [B, D]
 
 
 class Probe(nn.Module):

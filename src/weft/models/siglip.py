@@ -18,7 +18,6 @@ from weft.models.blueprint import Blueprint
 from weft.models.family import FAMILIES, Family, draw
 from weft.models.pooling import Last, Probe
 from weft.models.published import Key, Published, Table
-from weft.models.signals import Beside
 from weft.nn import Attention, Encoder, Full, LayerNorm, Linear, Scheme
 from weft.nn.towers import Towers
 
@@ -40,7 +39,7 @@ class SiglipVision(towers.ImageTower):
 
 
 @dataclass(frozen=True)
-class Siglip(Beside):
+class Siglip(towers.Pair):
     text: Blueprint = field(default_factory=lambda: Blueprint("siglip_text", SiglipText()))
     image: Blueprint = field(default_factory=lambda: Blueprint("siglip_vision", SiglipVision()))
     width: int | None = None  # of a common space that both are projected into; None: each tower's vectors lie in it

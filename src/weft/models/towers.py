@@ -6,16 +6,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 from torch import nn
 
+from weft.models.blueprint import Blueprint
 from weft.models.patches import Picture
+from weft.models.pooling import Mean
 from weft.models.published import ACTIVATIONS, Inner, Key, Published, Seam, Table
 from weft.models.signals import Beside
 from weft.nn import MLP, Attention, Block, Embed, Encoder, Field, Full, LayerNorm, Mask, Residual, Scheme, Stack
+from weft.nn.encoder import Pooler
 from weft.nn.scheme import LearnedScheme
 from weft.nn.towers import Towers
-from weft.nn.vectors import Vectors
+from weft.nn.vectors import First, Vectors
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,14 @@ class TextTower(Tower):
 @dataclass(frozen=True)
 class ImageTower(Picture, Tower):
     """Both sides of an image are equal."""
+
+
+@dataclass(frozen=True)
+class Pair(Beside):
+    """Of two towers."""
+
+    # what is read of a text's states where its tower makes no vector of a row: the mean of all, or the first
+    pooling: Literal["mean", "first"] = "mean"
 
 
 # fmt: off
@@ -78,20 +90,31 @@ def image(
     return Encoder(stem, stack(c, scheme, Full(), attention, after), pooler=pooler)
 
 
+def tower(what: str, blueprint: Blueprint, pooling: str) -> Encoder:
+    """An encoder that makes a vector of a row: by a pooler of its own, but for BERT's, which learned to tell whether a
+    sentence follows another and says little of what either means (Reimers & Gurevych 2019, table 1): in its place, and
+    where there is none, by pooling the states. ValueError for what is no encoder, and for a pooling beside its own."""
+    encoder = blueprint.bare()
+    if not isinstance(encoder, Encoder):
+        raise ValueError(f"the {what} tower is a {type(encoder).__name__}, but both are encoders: choose another")
+    if encoder.pooler is not None and not isinstance(encoder.pooler, Pooler):
+        if pooling != "mean":
+            raise ValueError(f"pooling = {pooling}, but the {what} tower has its own: leave it at mean")
+    elif type(encoder) is Encoder:  # the states of other kinds are no places of a row
+        encoder.pooler = Mean() if pooling == "mean" else First()
+    return encoder
+
+
 def pair(
-    c: Beside, position: Scheme | None, *, scale: float, bias: float | None = None,
+    c: Pair, position: Scheme | None, *, scale: float, bias: float | None = None,
     lift: Callable[[int], nn.Module | None],
 ) -> Towers:
     """lift: of a tower's width, what brings its vectors to the common one; None: they are in it. ValueError for a tower
     that is no encoder, and for a position scheme, which is a tower's."""
     if position is not None:
         raise ValueError("two towers have no position scheme in common: name one's, text.position or image.position")
-    text, image = c.text.bare(), c.image.bare()
-    for what, tower in (("text", text), ("image", image)):
-        if not isinstance(tower, Encoder):
-            raise ValueError(f"the {what} tower is a {type(tower).__name__}, but both are encoders: choose another")
-    assert isinstance(text, Encoder) and isinstance(image, Encoder)
-    lifts = [lift(tower.config.width) for tower in (c.text, c.image)]
+    text, image = tower("text", c.text, c.pooling), tower("image", c.image, "mean")
+    lifts = [lift(own.config.width) for own in (c.text, c.image)]
     return Towers(text, image, text_lift=lifts[0], image_lift=lifts[1], scale=scale, bias=bias)
 
 

@@ -132,7 +132,15 @@ class Pooler(nn.Module):
         return self.dense(x[:, 0]).tanh()  # [B, D]
 
 
-class PlacePooler(nn.Module, ABC):
+class RowPooler(nn.Module, ABC):
+    """A vector for each row, by what its states were made of, too. x [B, T, D] -> [B, D]."""
+
+    @abstractmethod
+    def forward(self, x: Tensor, tokens: Tensor, here: Layout) -> Tensor:
+        """tokens int64 [B, T], or vectors [B, T, C]; here: where the states sit."""
+
+
+class PlacePooler(RowPooler):
     """project(x of one place of each row), which the row's ids and layout tell. x [B, T, D] -> [B, D], or as wide as
     `project` makes it (None: it is left as it is)."""
 
@@ -153,7 +161,7 @@ class Encoder(nn.Module):
     """embed -> stack, then a head by its name: `logits`, `nats`. Without heads it only encodes.
 
     A row is read whole, so nothing continues it token by token: there is no cache. pooler: x [B, T, D] -> [B, D], of
-    rows that begin at their first place (pad them on the right), or a `PlacePooler`. ValueError for a head that reads
+    rows that begin at their first place (pad them on the right), or a `RowPooler`. ValueError for a head that reads
     what it would make, where there is none.
     """
 
@@ -186,11 +194,11 @@ class Encoder(nn.Module):
         that asks it. ValueError where there is no pooler, and where one asks and is told nothing."""
         if self.pooler is None:
             raise ValueError("this encoder has no pooler: take its hidden states, or build it with one")
-        if not isinstance(self.pooler, PlacePooler):
+        if not isinstance(self.pooler, RowPooler):
             return self.pooler(x)
         if tokens is None:
-            raise ValueError("this encoder's pooler looks for a place by the row's ids: give pool(x, tokens, here)")
-        return self.pooler(x, tokens, here or Layout())
+            raise ValueError("this encoder's pooler goes by the row's ids: give pool(x, tokens, here)")
+        return self.pooler(x, tokens, self.embed.lay(here or Layout(), tokens.shape[1]))
 
     def logits(self, x: Tensor, head: str | None = None) -> Tensor:
         """Hidden states [B, T, D] -> the scores of a head (None: the first one), [B, T, V] or [B, C].

@@ -13,11 +13,12 @@ from weft.hub import load, read_weights
 from weft.models import Blueprint
 from weft.objectives import bare
 from weft.recipes.feed import Anew, Feed
-from weft.recipes.folder import check_same, existing, start
+from weft.recipes.folder import check_parts, check_same, existing, start
 from weft.recipes.modality import modality_of
+from weft.recipes.parts import graft
 from weft.recipes.recipe import Recipe
 from weft.recipes.translations import check_metrics
-from weft.training import checkpoints, measure, precision
+from weft.training import checkpoints, measure, modes, precision
 from weft.training.settings import TrainSettings
 from weft.training.watch import Watcher
 from weft.training.world import join, place
@@ -45,13 +46,15 @@ def begin(recipe: Recipe, out: Path, *, resume: bool, overwrite: bool, watch: Wa
     if resume or overwrite:
         sweep(out)
     found = existing(out) if resume else None
+    if found is not None:
+        check_parts(out, found, recipe)
     modality = modality_of(recipe.data)
     feed = modality.feed(recipe, found, out, watch.notice)
     try:
         if found is not None:
             check_same(out, found, recipe.settings(feed.blueprint), feed.digest, modality.fixed)
         module = _built(recipe, feed)
-        decided = kernels(recipe.train, module, recipe.model.config.context, out, resume=resume)
+        decided = kernels(recipe.train, module, feed.longest or recipe.model.config.context, out, resume=resume)
         if found is None:
             start(out, recipe, feed, overwrite)
         return Begun(feed.blueprint, module, feed.keep(out), decided, feed.notices)
@@ -72,7 +75,9 @@ def follow(recipe: Recipe, out: Path) -> Begun:
 def check_model(recipe: Recipe) -> None:
     """ValueError for sizes that cannot be a model, for one that the objective cannot be asked of, and for data that
     its family cannot read."""
-    recipe.minimised.check(recipe.model.empty())
+    module = recipe.model.empty()
+    recipe.minimised.check(module)
+    modes.parts(module, recipe.train.frozen)
     if recipe.metrics and not recipe.minimised.pairs:
         raise ValueError(
             f"the metric {recipe.metrics[0]!r} is of what is written of a source; {recipe.minimised.title} has none: "
@@ -89,6 +94,7 @@ def _built(recipe: Recipe, feed: Feed) -> nn.Module:
     if begin is None:
         module = blueprint.build(seed=seed)
         feed.start(module)
+        graft(module, recipe.parts)
     elif feed.anew is not None:
         module = _grafted(begin, blueprint, seed, feed.anew)
     else:

@@ -1,7 +1,10 @@
 """Emoji and their names, held against each other by a small CLIP that saw nothing else: 32 x 32 pixels, 1,511 pairs.
 
     weft train emoji_clip --data noto_emoji/ --out runs/emoji   # the folder with train.tsv and train_32x32_rgb.npy.gz
+    weft train emoji_clip --data noto_emoji/ --part text=models/minilm --set train.frozen=text --out runs/emoji
     weft predict runs/emoji --data pictures/ --out found.jsonl
+
+The second has a tower of texts that knows their words already (all-MiniLM-L6-v2, say), and learns to see alone.
 
 Cost: 12 minutes of training on two cores are asked for. 168 rows are held out, with their twins (see data.alike). A
 text to train on is the caption, the caption behind its subgroup, or group and subgroup: train.tsv's own columns, and

@@ -44,7 +44,8 @@ class Feed(ABC):
     """The data of a run, opened, and the model fitted to them.
 
     train, held_out: as the objective asks for them. headline: the held-out figure that is drawn beside the training
-    loss. anew: what begins anew in a model that a run begins with; None: nothing.
+    loss. longest: ids of the longest row of text, where somebody looked; None: as many as the model can read. anew:
+    what begins anew in a model that a run begins with; None: nothing.
     """
 
     blueprint: Blueprint
@@ -53,6 +54,7 @@ class Feed(ABC):
     notices: tuple[str, ...]
     headline: str
     anew: Anew | None = None
+    longest: int | None = None
 
     @property
     @abstractmethod

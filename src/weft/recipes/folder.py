@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +42,14 @@ WRITTEN = (CONFIG, TOKENIZER, MORE, PROCESSOR, "captions.json", *KEPT, WEIGHTS, 
 
 @dataclass(frozen=True)
 class Existing:
-    """What an output folder already says of its run. settings: part by part; digest: of its rows."""
+    """What an output folder already says of its run. settings: part by part; digest: of its rows; parts: as in a
+    `Recipe`."""
 
     language: Language
     blueprint: Blueprint
     settings: Mapping[str, Any]
     digest: str
+    parts: Mapping[str, str] = field(default_factory=dict)
 
 
 def check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
@@ -113,7 +115,9 @@ def existing(out: Path) -> Existing | None:
             f"{out} holds a {RUN} and no {' and no '.join(missing)}: the run was killed before its first step, or lost "
             "that since. Restore it from a copy, discard the run with --overwrite, or choose another --out"
         )
-    return Existing(read_language(out), read_blueprint(out), facts["settings"], facts["data_digest"])
+    return Existing(
+        read_language(out), read_blueprint(out), facts["settings"], facts["data_digest"], facts.get("parts", {})
+    )
 
 
 def start(out: Path, recipe: Recipe, feed: Feed, overwrite: bool) -> None:
@@ -128,7 +132,13 @@ def start(out: Path, recipe: Recipe, feed: Feed, overwrite: bool) -> None:
 def describe(out: Path, recipe: Recipe, feed: Feed) -> None:
     """Write run.json: what a run is, with the settings that it runs with, and what its data were."""
     told = {"recipe": recipe.name, "settings": recipe.settings(feed.blueprint), "data_digest": feed.digest}
-    write_json(out / RUN, told | ({SPLIT: feed.split} if feed.split else {}))
+    parts = {"parts": begun_with(recipe)} if recipe.parts else {}
+    write_json(out / RUN, told | ({SPLIT: feed.split} if feed.split else {}) | parts)
+
+
+def begun_with(recipe: Recipe) -> dict[str, str]:
+    """The folders that parts of its model begin with, as run.json has them."""
+    return {place: str(folder) for place, folder in sorted(recipe.parts.items())}
 
 
 def data_settings(folder: Path) -> Any | None:
@@ -223,6 +233,18 @@ def clear_model(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
     if not any(folder.iterdir()):
         folder.rmdir()
+
+
+def check_parts(out: Path, found: Existing, recipe: Recipe) -> None:
+    """ValueError where a run is resumed with other saved models as its parts: its weights would not be theirs."""
+    was, now = dict(found.parts), begun_with(recipe)
+    for place in sorted(was.keys() | now.keys()):
+        if was.get(place) != now.get(place):
+            raise ValueError(
+                f"{place} began with {was.get(place, 'new weights')} when {out} was started, and --part says "
+                f"{now.get(place, 'nothing')} now, which makes it another run: say it as it was to resume, or choose "
+                "another --out"
+            )
 
 
 def check_same(out: Path, found: Existing, settings: Mapping[str, Any], digest: str, kept: Sequence[str]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from weft.objectives import (
     objective_to_data,
 )
 from weft.recipes.modality import DEBUG_STEPS, modality_of, name_of
+from weft.recipes.parts import check_kept
 from weft.registry import Registry, nearest
 from weft.settings import SettingError, change, to_data
 from weft.training.settings import LENGTHS, TrainSettings
@@ -33,7 +35,8 @@ class Recipe:
     debug: settings changed by --debug, which must end within seconds and need no file from outside.
     story: the recipe's docstring: command, cost, number to expect. vocab: what model.vocab was set to by `change`; None
     where nobody did, and the model takes as many ids as the tokenizer turns out to have. begin: the saved model whose
-    weights and tokenizer the run begins with; None begins with new ones. objective: None, the family's own.
+    weights and tokenizer the run begins with; None begins with new ones. parts: saved models that parts of a new one
+    begin with, by the config's field (`with_part`). objective: None, the family's own.
     data: the settings of a modality (`weft.recipes.modality`). metrics: of texts, by which the finished model's
     translations of the held-out sources are scored.
     """
@@ -50,6 +53,7 @@ class Recipe:
     story: str = ""
     vocab: int | None = None
     begin: Path | None = None
+    parts: Mapping[str, Path] = field(default_factory=dict)
     objective: Objective | None = None
     metrics: tuple[str, ...] = ()
 
@@ -93,6 +97,7 @@ class Recipe:
         try:
             if head == "model":
                 model = self.model.change(rest, text)
+                check_kept(self.parts, self.model, model, f"{path}={text}")
                 return replace(self, model=model, vocab=model.config.vocab if rest == "vocab" else self.vocab)
             if head == "data":
                 return replace(self, data=self._other_data(rest, text))
@@ -114,9 +119,10 @@ class Recipe:
     def _other_data(self, name: str, text: str) -> Any:
         """The data settings with one changed; SettingError for one that the model which a run begins with decided."""
         data = change(self.data, name, text)
-        if self.begin is not None and data != self.data and name in modality_of(data).fixed:
+        begun = self.begin or self.parts.get("text")
+        if begun is not None and data != self.data and name in modality_of(data).fixed:
             kept = "tokenizer" if name == "vocab" else name
-            raise SettingError(f"{name}={text}: {self.begin} keeps the {kept} it was trained with: leave it out")
+            raise SettingError(f"{name}={text}: {begun} keeps the {kept} it was trained with: leave it out")
         return data
 
     def _meant(self, head: str, rest: str) -> str:

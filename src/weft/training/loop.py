@@ -22,6 +22,7 @@ from weft.training.generators import kept
 from weft.training.interrupt import Interrupt
 from weft.training.lock import held
 from weft.training.log import NAME, Log
+from weft.training.modes import frozen
 from weft.training.objective import Objective
 from weft.training.precision import Precision, autocast
 from weft.training.probe import count_steps_of, rehearse
@@ -87,7 +88,8 @@ def train(
     world, out, dataset = join(), None if out is None else Path(out), as_dataset(data)
     watch = watch if world.main else SILENT
     given, decided = as_objective(objective), decisions or forced(module, settings)
-    with held(out, world), kept(next(module.parameters(), torch.empty(0)).device):
+    device = next(module.parameters(), torch.empty(0)).device
+    with held(out, world), kept(device), frozen(module, settings.frozen):
         run = Run(module, given, settings, out, watch, resume=resume, decisions=decided, world=world)
         run.reads(dataset)
         with run.modes.borrowed():

@@ -1,9 +1,11 @@
 """Which parts of a module train and which evaluate, while a run lasts."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from torch.nn import BatchNorm1d, BatchNorm2d, BatchNorm3d, Module, SyncBatchNorm
+
+from weft.objectives import bare
 
 
 class Modes:
@@ -55,3 +57,33 @@ def put(found: Mapping[Module, bool]) -> None:
     """Give each part its mode."""
     for part, mode in found.items():
         part.training = mode
+
+
+def parts(module: Module, names: Sequence[str]) -> list[Module]:
+    """The parts of a module that are called so ("text", "image.stack"). ValueError for a name of none."""
+    there = dict(module.named_modules())
+    for name in names:
+        if not name or name not in there:
+            children = ", ".join(child for child, _ in module.named_children()) or "none"
+            raise ValueError(
+                f"frozen={name}: the model has no part of this name; it has {children}: name some of these"
+            )
+    return [there[name] for name in names]
+
+
+@contextmanager
+def frozen(module: Module, names: Sequence[str]) -> Iterator[None]:
+    """Inside it the parts of these names take no gradient and evaluate, whatever trains; afterwards all is as it was
+    found. ValueError for a name of none."""
+    chosen, found = parts(bare(module), names), modes(module)
+    weights = [(weight, weight.requires_grad) for part in chosen for weight in part.parameters()]
+    if chosen and not module.training:
+        module.train()  # or all of it would, see `Modes`
+    for part in chosen:
+        part.requires_grad_(False).eval()
+    try:
+        yield
+    finally:
+        for weight, trains in weights:
+            weight.requires_grad_(trains)
+        put(found)

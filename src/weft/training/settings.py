@@ -21,6 +21,7 @@ class TrainSettings:
     batch: int = 16  # rows per step, over all processes and micro-batches
     micro_batches: int = 1  # parts in which the rows of a step go through the model, on each process
     clip: float = 1.0  # largest gradient norm; 0 = off
+    frozen: tuple[str, ...] = ()  # parts of the model that are not trained and drop nothing out: text, image.stack
     # the optimiser
     optimiser: Literal["adamw", "muon"] = "adamw"
     rate: float = 1e-3  # peak learning rate
@@ -92,6 +93,7 @@ class TrainSettings:
 
     def _check_types(self) -> None:
         kinds = {int: (int,), float: (int, float), str: (str,), bool: (bool,), int | None: (int, NoneType)}
+        kinds |= {tuple[str, ...]: (tuple,)}
         for name, hint in get_type_hints(TrainSettings).items():
             value, known = getattr(self, name), kinds.get(hint, (str,))  # else one of a few words
             if not isinstance(value, known) or (isinstance(value, bool) and hint is not bool):

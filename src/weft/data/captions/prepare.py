@@ -23,7 +23,7 @@ from weft.data.sides import digest as named_split
 from weft.data.signals.listing import tables_in
 from weft.data.signals.pictures import Patches
 from weft.data.sources import Say, quiet
-from weft.data.tokenizers import named_tokenizer, train_tokenizer
+from weft.data.tokenizers import as_source, encode_many, named_tokenizer, train_tokenizer
 from weft.registry import Registry
 
 
@@ -69,7 +69,8 @@ class Captions:
     """Pairs to train on and pairs held out, what made them, and the prompts of each zero-shot class. digest: of all of
     them and of the settings: equal digests mean equal rows. asked: what is held out, read by `CaptionSettings.asked`;
     None where that is "". classes_held_out: int64 [N], which class each held-out row is of; none where there are no
-    classes. split: of what the rows are called, see `sides.digest`."""
+    classes. split: of what the rows are called, see `sides.digest`. longest: ids of the longest text, with what stands
+    around it; None: nobody looked, and longer ones are cut."""
 
     train: Captioned
     held_out: Captioned
@@ -80,6 +81,7 @@ class Captions:
     classes_held_out: np.ndarray
     digest: str
     split: str
+    longest: int | None = None
 
 
 CAPTION_SOURCES: Registry[Callable[[CaptionSettings, Patches, Say], Found]] = Registry(
@@ -99,12 +101,13 @@ def prepare_captions(
     *,
     processor: Patches | None = None,
     tokenizer: Tokenizer | None = None,
+    cut: bool = True,
     say: Say = quiet,
 ) -> Captions:
     """Pairs for a model that reads pictures as `fit` says and texts of at most `context` ids.
 
-    processor, tokenizer: those there are; None: one is fitted to, or trained on, what is trained on. ValueError for
-    settings and files that give none.
+    processor, tokenizer: those there are; None: one is fitted to, or trained on, what is trained on. cut: longer texts
+    are; else ValueError names one. ValueError for settings and files that give none.
     """
     settings.check()
     found = open_captions(settings, fit, say)
@@ -115,6 +118,7 @@ def prepare_captions(
     templates, classes = settings.templates or plain, _classes(settings, learned)
     texts = _texts(learned, templates, classes)
     tokenizer = tokenizer or _tokenizer(settings, texts)
+    longest = None if cut else _longest(settings, [*texts, *_texts(kept, plain, {})], tokenizer, context)
     processor = processor or Patches.of(fit, found.signals[~held])
     seen, unseen = (pictures_of(side, settings.image_column) for side in (learned, kept))
     train = Captioned(
@@ -131,7 +135,7 @@ def prepare_captions(
     say(f"{len(train):,} captions to train on, {len(held_out):,} held out; {tokenizer.vocab:,} ids")
     digest = _digest(settings, (templates, classes, processor), (found.signals, held), own)
     split, numbers = named_split(found.called(settings.image_column), held), _numbers(settings, kept, classes)
-    return Captions(train, held_out, asked, processor, tokenizer, classes, numbers, digest, split)
+    return Captions(train, held_out, asked, processor, tokenizer, classes, numbers, digest, split, longest)
 
 
 def _texts(rows: Sequence[Row], templates: Sequence[str], classes: dict[str, tuple[str, ...]]) -> list[str]:
@@ -141,6 +145,19 @@ def _texts(rows: Sequence[Row], templates: Sequence[str], classes: dict[str, tup
         *(filled(text, row) for row in rows for text in templates),
         *(one for all in classes.values() for one in all),
     ]
+
+
+def _longest(settings: CaptionSettings, texts: Sequence[str], tokenizer: Tokenizer, context: int) -> int:
+    """Ids of the longest text, with what stands around it. ValueError for one that a model cannot read whole."""
+    around = len(as_source(tokenizer, []))
+    lengths = [len(ids) + around for ids in encode_many(tokenizer, texts)]
+    at = int(np.argmax(lengths))
+    if lengths[at] > context:
+        raise ValueError(
+            f"the text {texts[at][:60]!r} is {lengths[at]} ids long, and the text tower reads {context}: shorten it, "
+            "or choose a tower with a longer context"
+        )
+    return lengths[at]
 
 
 def _tokenizer(settings: CaptionSettings, texts: Sequence[str]) -> Tokenizer:

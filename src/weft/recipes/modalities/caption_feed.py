@@ -35,6 +35,11 @@ class CaptionFeed(SignalFeed):
     captions: Captions
 
     @property
+    def longest(self) -> int | None:  # type: ignore[override]
+        """See `Captions`."""
+        return self.captions.longest
+
+    @property
     def digest(self) -> str:
         """See `Captions`."""
         return self.captions.digest

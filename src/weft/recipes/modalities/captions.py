@@ -7,11 +7,13 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from weft.batch import Tokenizer
+from weft.data import LibraryTokenizer
 from weft.data.captions import CaptionSettings, prepare_captions
 from weft.data.signals import PROCESSOR, Patches
 from weft.data.sources import Say, quiet
 from weft.evaluate import check
-from weft.hub import read_language
+from weft.hub import as_ours, read_language
 from weft.hub.folder import TOKENIZER
 from weft.hub.preprocessor import reads_of
 from weft.models import Blueprint
@@ -33,27 +35,26 @@ class WithCaptions(Modality):
     settings = CaptionSettings
     made = "made_captions"
     called = "captions"
+    parts = ("text", "image")
     keeps = (PROCESSOR, TOKENIZER)
     fixed = ("tokenizer", "vocab")
 
     def open(self, recipe: Recipe, found: Existing | None, out: Path, say: Say) -> CaptionFeed:
         """See `prepare_captions`."""
-        where = recipe.begin if found is None else out
-        known = None if where is None else reads_of(where)
-        language = None if where is None else read_language(where) if found is None else found.language
-        config, processor = recipe.model.config.image.config, None if known is None else known.processor
-        if processor is not None and not isinstance(processor, Patches):
-            raise ValueError(f"{where} says in {PROCESSOR} how sounds or series are read, and captions are of pictures")
+        whole = recipe.begin if found is None else out
+        config, begun = recipe.model.config.image.config, "text" in recipe.parts
+        fit = Patches(config.image, config.patch, config.channels)
         captions = prepare_captions(
             recipe.data,
-            Patches(config.image, config.patch, config.channels),
+            fit,
             recipe.model.config.context,
-            processor=processor,
-            tokenizer=None if language is None else language.tokenizer,
+            processor=_processor(whole or recipe.parts.get("image"), fit),
+            tokenizer=_tokenizer(recipe) if whole is None else read_language(whole).tokenizer,
+            cut=not begun,
             say=say,
         )
         check(captions.held_out, recipe.minimised)
-        model = fitted(recipe.model, captions.tokenizer, begun=recipe.begin is not None)
+        model = fitted(recipe.model, captions.tokenizer, begun=begun or recipe.begin is not None)
         return CaptionFeed(recipe, model, captions.train, captions.held_out, (), captions)
 
     def usual(self, model: Blueprint) -> Usual:
@@ -103,6 +104,46 @@ class WithCaptions(Modality):
     def embed(self, folder: Path, data: Path, *, device: str = "auto", say: Say = quiet) -> tuple[Sequence[str], Any]:
         """Of pictures, or of the lines of a .txt."""
         return embed_captions(folder, data, device=device, say=say)
+
+
+def _processor(folder: Path | None, fit: Patches) -> Patches | None:
+    """What makes rows of pictures, as a model's folder says it; None where none does. ValueError for a processor of
+    other things, or of pictures of another size than the model reads."""
+    known = None if folder is None else reads_of(folder)
+    if known is None:
+        return None
+    processor = known.processor
+    if not isinstance(processor, Patches):
+        raise ValueError(f"{folder} says in {PROCESSOR} how sounds or series are read, and captions are of pictures")
+    for name in NEEDS:
+        if (made := getattr(processor, name)) != (read := getattr(fit, name)):
+            raise ValueError(
+                f"{folder}: what is made of a picture has {name}={made}, and the model reads {name}={read}: they are "
+                f"not of one model; set model.image.{name}={made}, or mend the folder"
+            )
+    return processor
+
+
+def _tokenizer(recipe: Recipe) -> Tokenizer | None:
+    """That of the saved text tower, with what stood around a text when it was trained; None where there is none.
+    ValueError where its folder has none, or one of another model."""
+    folder = recipe.parts.get("text")
+    if folder is None:
+        return None
+    tokenizer, part = read_language(folder).tokenizer, recipe.model.config.text
+    if tokenizer is None:
+        raise ValueError(
+            f"--part text={folder}: it has no tokenizer.json, so its weights say nothing of any text: put the "
+            "one there that it was trained with"
+        )
+    if tokenizer.vocab > part.config.vocab:
+        raise ValueError(
+            f"--part text={folder}: its tokenizer has {tokenizer.vocab} ids and its embedding {part.config.vocab}: "
+            "they are not of one model; put the tokenizer there that it was trained with"
+        )
+    if isinstance(tokenizer, LibraryTokenizer) and tokenizer.template is None:
+        return as_ours(part, tokenizer)
+    return tokenizer
 
 
 MODALITIES.register("captions", WithCaptions())
