@@ -411,6 +411,22 @@ def test_a_dry_run_has_the_figures_of_the_run(changes: tuple[str, ...], length: 
     assert re.search(rf"steps\s+{steps}\b", planned.out)
 
 
+@pytest.mark.parametrize("name", RECIPES.names())
+def test_every_recipe_can_be_planned(name: str, tmp_path: Path):
+    planned = good("train", name, "--dry-run", "--out", tmp_path / "run", *TINY)
+    assert re.search(r"a step; .* a token", planned.out) and not (tmp_path / "run").exists()
+
+
+def test_a_dry_run_of_what_is_no_text_counts_a_pass_of_its_own(tmp_path: Path):
+    changes = ["--debug", "--set", "train.steps=2", "--set", "train.kernel=matmul", "--set", "train.precision=fp32"]
+    planned = good("train", "fashion_vit", "--dry-run", *changes)
+    good("train", "fashion_vit", *changes, "--quiet", "--out", tmp_path / "run")
+    line = [line for line in read(tmp_path / "run" / "log.jsonl") if "loss" in line][-1]
+    counted = 1e9 * line["gflops"] / line["tokens_per_second"]
+    found = re.search(r"a step; (\S+) FLOP a token", planned.out)
+    assert found and float(found[1].replace(",", "")) == pytest.approx(counted, rel=0.02)
+
+
 def test_a_dry_run_of_a_saved_model_has_its_size(trained: Path, notes: Path):
     size = good("show", trained, "--json").data["model"]["parameters"]
     planned = good("train", trained, "--data", notes, "--dry-run", "--set", "train.precision=fp32")

@@ -41,8 +41,9 @@ def command(
     if dry_run:
         recipe.train.check()
         seen = preview(recipe)
+        asked = recipe.minimised.predicted
         print_plan(
-            printer(), planned(seen.blueprint, recipe.train, asked=recipe.minimised.predicted, samples=seen.samples)
+            printer(), planned(seen.blueprint, recipe.train, asked=asked, samples=seen.samples, trial=seen.trial)
         )
         for text in seen.notices:
             note(text)

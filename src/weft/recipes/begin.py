@@ -53,7 +53,7 @@ def begin(recipe: Recipe, out: Path, *, resume: bool, overwrite: bool, watch: Wa
     try:
         if found is not None:
             check_same(out, found, recipe.settings(feed.blueprint), feed.digest, modality.fixed)
-        module = _built(recipe, feed)
+        module = built(recipe, feed)
         decided = kernels(recipe.train, module, feed.longest or recipe.model.config.context, out, resume=resume)
         if found is None:
             start(out, recipe, feed, overwrite)
@@ -69,7 +69,7 @@ def follow(recipe: Recipe, out: Path) -> Begun:
     if found is None:
         raise DamagedFile(f"{out} was not laid out by the main process: do all processes see the same folder?")
     feed = modality_of(recipe.data).feed(recipe, found, out, quiet)
-    return Begun(feed.blueprint, _built(recipe, feed), feed, {})
+    return Begun(feed.blueprint, built(recipe, feed), feed, {})
 
 
 def check_model(recipe: Recipe) -> None:
@@ -87,7 +87,7 @@ def check_model(recipe: Recipe) -> None:
     modality_of(recipe.data).check(recipe)
 
 
-def _built(recipe: Recipe, feed: Feed) -> nn.Module:
+def built(recipe: Recipe, feed: Feed) -> nn.Module:
     """New weights, as the data let them begin, or those of the model the run begins with, and what the objective needs
     around them; on the device the run is asked for."""
     begin, seed, blueprint = recipe.begin, recipe.train.seed, feed.blueprint

@@ -6,27 +6,35 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 from weft.batch import Tokenizer
-from weft.data import DataSettings, Document, open_source, prepare, split, train_tokenizer
+from weft.data import DataSettings, Document, open_source, places, prepare, split, train_tokenizer
 from weft.data.sources import quiet
 from weft.evaluate import check
 from weft.models import Blueprint
-from weft.recipes.begin import check_model
+from weft.recipes.begin import built, check_model
+from weft.recipes.feed import Feed
 from weft.recipes.modalities.text_feed import own_language
 from weft.recipes.modality import modality_of
 from weft.recipes.recipe import Recipe
+from weft.training.plan import Trial
+from weft.training.world import place
 
+TRIED = 4  # rows of a trial
 MOST = 1 << 22  # characters of text that are read: a look must not take long
 
 
 @dataclass(frozen=True)
 class Preview:
     """blueprint: the model with the ids that its tokenizer would have; samples: in an epoch, 0 = not known; notices:
-    what is known of the data and what is not, for people."""
+    what is known of the data and what is not, for people; trial: a pass over its first rows, of what is no text."""
 
     blueprint: Blueprint
     samples: int
     notices: tuple[str, ...]
+    trial: Trial | None = None
 
 
 def preview(recipe: Recipe) -> Preview:
@@ -37,7 +45,7 @@ def preview(recipe: Recipe) -> Preview:
     if not isinstance(recipe.data, DataSettings):
         feed = modality_of(recipe.data).feed(recipe, None, Path(), quiet)
         said = f"the data give {len(feed.train):,} rows to train on; {len(feed.held_out):,} are held out"
-        return Preview(feed.blueprint, len(feed.train), (*feed.notices, said))
+        return Preview(feed.blueprint, len(feed.train), (*feed.notices, said), _trial(recipe, feed))
     tokenizer, pairs = own_language(recipe).tokenizer, recipe.minimised.pairs
     data = replace(recipe.data, store="")  # the run's to write
     beginning = None if pairs else _beginning(data)
@@ -55,6 +63,19 @@ def preview(recipe: Recipe) -> Preview:
         return Preview(recipe.fitted(objective.ids(prepared.tokenizer)), samples, (*prepared.notices, said))
     finally:
         prepared.close()
+
+
+def _trial(recipe: Recipe, feed: Feed) -> Trial:
+    """As the run would begin, of a few rows."""
+    batch = feed.train.batch(places(0, range(min(TRIED, recipe.train.batch, len(feed.train)))))
+    module, objective = built(recipe, feed), recipe.minimised
+    batch = batch.to(place(recipe.train.device))
+
+    def loss() -> Tensor:
+        losses = objective.losses(module, batch).values()
+        return torch.stack([each.weight * each.sum / max(1, each.count) for each in losses]).sum()
+
+    return Trial(module, loss, len(batch.tokens), batch.size)
 
 
 def _beginning(data: DataSettings) -> list[Document] | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -76,26 +76,48 @@ class Pass:
     kept: int
 
 
+@dataclass(frozen=True)
+class Trial:
+    """One pass of a run's own, over its first rows: for models whose rows are not all alike full of tokens.
+
+    module: where it trains; loss: what is minimised of these `rows`, which hold `tokens` (see `Batch.size`)."""
+
+    module: Module
+    loss: Callable[[], Tensor]
+    rows: int
+    tokens: int
+
+
 def plan(
-    blueprint: Blueprint, settings: TrainSettings, *, asked: float = 1.0, samples: int = 0, share: float = SHARE
+    blueprint: Blueprint,
+    settings: TrainSettings,
+    *,
+    asked: float = 1.0,
+    samples: int = 0,
+    share: float = SHARE,
+    trial: Trial | None = None,
 ) -> Plan:
-    """What training `blueprint` with `settings` would take on this machine, rows full of tokens.
+    """What training `blueprint` with `settings` would take on this machine, rows full of tokens; or as a trial shows,
+    times as many rows.
 
     asked: the share of a row's tokens that the objective predicts. samples: how many rows an epoch has, where the
-    run's length is given in epochs. Operations are counted and kept tensors measured on tensors without contents, so
-    that any size is planned at once; what the measured matrix peak says of time is an estimate. ValueError for settings
-    that cannot be meant.
+    run's length is given in epochs. Without a trial operations are counted and kept tensors measured on tensors without
+    contents, so that any size is planned at once; what the measured matrix peak says of time is an estimate. ValueError
+    for settings that cannot be meant.
     """
     settings.check()
     device, context = place(settings.device), int(blueprint.config.context)
     precision = choose(settings.precision, device)
-    with FakeTensorMode(), torch.device(device):
-        module = blueprint.build().train()
+    rows = settings.batch // settings.micro_batches
+    with nullcontext() if trial else FakeTensorMode(), torch.device(device):
+        module = trial.module.train() if trial else blueprint.build().train()
         sorted_groups = groups(module)
         if settings.kernel != "measured":
             kernels.use(module, settings.kernel)
-        rows = settings.batch // settings.micro_batches
-        work = passed(module, rows, context, precision, asked=asked, recompute=settings.recompute)
+        if trial:
+            work, context = _tried(trial, rows, precision, settings.recompute), round(trial.tokens / trial.rows)
+        else:
+            work = passed(module, rows, context, precision, asked=asked, recompute=settings.recompute)
         update = optimiser_flops(sorted_groups, settings, precision)
     tokens = settings.batch * context
     highest = peak(precision) or _measured(precision, device)
@@ -126,12 +148,24 @@ def passed(
     device = next(module.parameters()).device
     assert isinstance(module, Decoder | Encoder | EncoderDecoder)
     tokens = module.embed.blank(rows, context).to(device)
+    return _counted(module, lambda: _loss(module, tokens, max(1, round(asked * context))), precision, recompute)
+
+
+def _tried(trial: Trial, rows: int, precision: Precision, recompute: bool) -> Pass:
+    """`passed`, of a trial: of `rows` as many times what its own took."""
+    found, times = _counted(trial.module, trial.loss, precision, recompute), rows / trial.rows
+    return Pass(round(found.flops * times), round(found.kept * times))
+
+
+def _counted(module: Module, loss: Callable[[], Tensor], precision: Precision, recompute: bool) -> Pass:
+    """See `passed`."""
+    device = next(module.parameters()).device
 
     def once(wanted: bool) -> Pass:
         with recomputed(module, wanted), Counter() as counter, _keeping(module) as found:
             with autocast(precision, device):
-                loss = _loss(module, tokens, max(1, round(asked * context)))
-            loss.backward()
+                total = loss()
+            total.backward()
         return Pass(counter.total, sum(found.values()))
 
     if not recompute:
