@@ -151,6 +151,17 @@ def test_a_number_is_learned(folder: Path, tmp_path: Path) -> None:
     assert sum(abs(one - other) for one, other in zip(said, gold, strict=True)) / len(gold) < 0.15
 
 
+def test_what_a_tuning_in_bf16_is_judged_by_is_what_the_saved_model_scores(folder: Path, tmp_path: Path) -> None:
+    def rated(draw: random.Random) -> tuple[str, str]:
+        return " ".join(draw.choices((*GOOD, *BAD), k=3)), str(draw.random())
+
+    files = [table(tmp_path / f"{seed}.tsv", 40, seed, rated, "text\tlabel") for seed in (1, 2)]
+    train = replace(FAST, precision="bf16", epochs=2)
+    found = tune(Tuning(folder, "regress", *files, train=train), tmp_path / "out")
+    again = predict(tmp_path / "out", files[1], None, labelled=True)
+    assert again.score is not None and found.score == pytest.approx(again.score.value, abs=1e-6)
+
+
 @pytest.mark.parametrize("every_piece", [False, True])
 def test_entities_are_found(folder: Path, tmp_path: Path, every_piece: bool) -> None:
     files = [tagged(tmp_path / f"{seed}.conll", 48, seed, entity) for seed in (1, 2)]

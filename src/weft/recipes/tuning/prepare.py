@@ -161,7 +161,7 @@ def _how(tuning: Tuning, module: nn.Module, config: Any) -> How:
 
 
 def judged(module: nn.Module, prepared: Prepared) -> dict[str, float]:
-    """The metric and the loss of the dev set."""
+    """The metric and the loss of the dev set, in fp32: those of the model that is saved."""
     assert isinstance(module, WithHead)
     dev, metric = prepared.dev, prepared.metric
     scored = score(module, dev.data, prepared.description.objective, labelled=True)
