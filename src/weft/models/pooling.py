@@ -11,7 +11,10 @@ from weft.nn.encoder import PlacePooler
 
 
 class End(PlacePooler):
-    """The state at the first place that holds an id, or, for None, at the first that holds the row's largest one."""
+    """The state at the first place that holds an id, or, for None, at the first that holds the row's largest one: where
+    the first text of a row ends."""
+
+    pairs = False
 
     def __init__(self, end: int | None, project: nn.Module | None = None) -> None:
         super().__init__(project)
