@@ -129,7 +129,8 @@ def metric_for(name: str, gives: Needs | tuple[Needs, ...], task: str) -> Metric
 
     UnknownName where there is none, ValueError where it needs something else, both with those that there are.
     """
-    found, kinds = METRICS.get(name), (gives,) if isinstance(gives, str) else gives
+    found = METRICS.get(name)
+    kinds: tuple[Needs, ...] = gives if isinstance(gives, tuple) else (gives,)
     if found.needs not in kinds:
         there = [name for kind in kinds for name in fitting(kind)]
         raise ValueError(

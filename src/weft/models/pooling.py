@@ -5,7 +5,20 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from weft.nn import MLP, Block, CrossAttention, Field, Full, LayerNorm, Layout, Memory, Position, Residual, Stack
+from weft.nn import (
+    MLP,
+    Block,
+    CrossAttention,
+    Field,
+    Full,
+    LayerNorm,
+    Layout,
+    Linear,
+    Memory,
+    Position,
+    Residual,
+    Stack,
+)
 from weft.nn.context import Context
 from weft.nn.encoder import PlacePooler
 
@@ -16,7 +29,7 @@ class End(PlacePooler):
 
     pairs = False
 
-    def __init__(self, end: int | None, project: nn.Module | None = None) -> None:
+    def __init__(self, end: int | None, project: Linear | None = None) -> None:
         super().__init__(project)
         self.end = end
 
