@@ -358,6 +358,8 @@ def test_score_shows_a_table_and_its_words_go_in_order(folders: Path):
     swapped = run("score", folders / "bytes", TEXT)
     assert swapped.status == 1 and "is a folder: the text" in swapped.err
     assert "there is no file nothing.txt" in good("score", "nothing.txt", folders / "bytes").err
+    missing = run("score", TEXT * 9, folders / "bytes", folders, "--stride", 1)
+    assert missing.status == 1 and "config.json is missing" in missing.err and "windows: " not in missing.err
     refused = run("score", TEXT, folders / "bytes", folders / "spans")
     assert refused.status == 1 and f"{folders / 'spans'}: an encoder–decoder" in refused.err
     assert good("score", "word " * 100, folders / "bytes").status == 0  # no file has so long a name

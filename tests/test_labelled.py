@@ -220,7 +220,9 @@ def test_scores_and_choices(tmp_path: Path):
         Choice(Where(str(path), "line 2"), "who", ("he", "she"), 1),
         Choice(Where(str(path), "line 3"), "what", ("this", "that"), 0),
     ]
-    with pytest.raises(ValueError, match="of 1 columns of choices nobody can choose"):
+    with pytest.raises(ValueError, match="the column 'a' is named for two of the choices"):
+        read_choices(tmp_path / "x.tsv", ["a", "b", "a"])
+    with pytest.raises(ValueError, match="of fewer than two columns nobody can choose, and there is 'a': name one for"):
         read_choices(path, ("a",))
 
 

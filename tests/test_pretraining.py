@@ -3,6 +3,7 @@
 import importlib.util
 import itertools
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -360,6 +361,25 @@ def test_next_sentences_follow_or_come_from_elsewhere() -> None:
             follows = torch.equal(b, text[len(a) : len(a) + len(b)])
             assert follows if kind == 0 else True
     assert 0.35 < np.mean(kinds) < 0.65
+
+
+@pytest.mark.parametrize("family, name", [("bert", "next_sentence"), ("siglip_text", "sentence_order")])
+def test_pairs_of_stretches_are_trained_alone(family: str, name: str, tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("The weaver mends the red thread and sings a quiet song at dawn.\n" * 300)
+    words = ("--objective", name, "--data", tmp_path / "text.txt", "--debug", "--set", "train.steps=2")
+    good("train", family, *words, "--quiet", "--out", tmp_path / "out")
+    said = json.loads((tmp_path / "out" / "log.jsonl").read_text().splitlines()[-1])
+    assert said["evaluation"]["nats_per_token"] == pytest.approx(math.log(2), abs=0.2)
+    refused = weft("train", "clip_text", *words, "--out", tmp_path / "other")
+    assert refused.status == 1 and "pooler reads where the first one ends" in " ".join(refused.err.split())
+    assert not (tmp_path / "other").exists()
+
+
+def test_beside_tokens_that_are_hidden_a_kind_of_row_has_the_objectives_name() -> None:
+    for name in ("masked+next_sentence", "next_sentence+masked"):
+        objective, module, data = begun(name, "bert")
+        losses = objective.losses(module, read(data))
+        assert {term: loss.count > 6 for term, loss in losses.items()} == {"loss": True, "next_sentence": False}
 
 
 def test_sentence_order_is_turned_in_half_the_rows() -> None:

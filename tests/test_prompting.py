@@ -343,6 +343,19 @@ def test_what_is_written_is_a_choice_or_wrong(rows: Path, decoder: Model) -> Non
     exact = prompt(parrot, replace(MOOD, scoring="generation", metric="exact_match"), rows).runs[0]
     assert exact.predicted[2] == "Good!" and exact.gold[1] == ["good"]
     assert [line["correct"] for line in exact.lines[:4]] == [False, False, False, False]
+    gold = torch.tensor(found.gold)
+    right = int((gold[0::4] == 1).sum())  # " good" is said of every fourth row, and nothing else finds a good one
+    f1 = prompt(parrot, replace(MOOD, scoring="generation", metric="f1"), rows).runs[0]
+    assert f1.score.value == pytest.approx(2 * right / (10 + int((gold == 1).sum())))
+    macro = prompt(parrot, replace(MOOD, scoring="generation", metric="macro_f1"), rows).runs[0]
+    other = 2 * int((gold[1::4] == 0).sum()) / (10 + int((gold == 0).sum()))
+    assert macro.score.value == pytest.approx((f1.score.value + other) / 2)
+
+
+@pytest.mark.parametrize("scoring", ["likelihood", "generation"])
+def test_a_metric_of_two_classes_is_refused_where_there_are_three_choices(scoring: Any) -> None:
+    with pytest.raises(ValueError, match='two classes.*are 3.*metric = "macro_f1"'):
+        PromptTask("{text}", "label", ("bad", "good", "so"), scoring=scoring, metric="f1")
 
 
 # -------------------------------------------------------------------------------------------------------- what is wrong

@@ -2,15 +2,18 @@
 
 import io
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from commands import good, weft
 
 from weft.data import Pairs
+from weft.data.reading import lines_of
 from weft.evaluate.bleu import chrf, tokenised_bleu
-from weft.hub import load
+from weft.hub import Model, load
 from weft.hub.translation import BEAMS, translate
+from weft.hub.writing import Written
 from weft.recipes.translations import scored
 
 LINES = ["the moon sees two lamps at dawn.", "", "no one sells", "a grey cat follows the long road on Sundays.", "a"]
@@ -19,7 +22,7 @@ LINES = ["the moon sees two lamps at dawn.", "", "no one sells", "a grey cat fol
 def test_each_line_becomes_what_it_becomes_alone(translator: Path) -> None:
     model, heard = load(translator), list[int]()
     found = translate(model, LINES, tokens=12, batch=2, advance=heard.append)
-    alone = [model.generate(line, tokens=12, beams=BEAMS).text.replace("\n", " ") if line else "" for line in LINES]
+    alone = [model.generate(line, tokens=12, beams=BEAMS).text if line else "" for line in LINES]
     assert found == alone and heard == [2, 2]
     assert translate(model, LINES[::-1], tokens=12, batch=3) == found[::-1]
     assert translate(model, [], tokens=3) == []
@@ -29,7 +32,24 @@ def test_from_standard_input_to_standard_output(translator: Path, monkeypatch: p
     monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join(LINES) + "\n"))
     done = weft("translate", translator, "--tokens", 8, "--beams", 1)
     assert done.status == 0 and done.out.count("\n") == len(LINES)
-    assert done.out.split("\n")[:-1] == translate(load(translator), LINES, tokens=8, beams=1)
+    found = translate(load(translator), LINES, tokens=8, beams=1)
+    assert done.out.split("\n")[:-1] == [" ".join(lines_of(text)) for text in found]
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\ufeff" + "\r\n".join(LINES) + "\r\n"))  # as training reads it
+    assert weft("translate", translator, "--tokens", 8, "--beams", 1).out == done.out
+
+
+def test_answers_of_several_lines_are_right_where_they_are_the_same(
+    translator: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def same(self: Model, prompts: Sequence[str], **_: object) -> list[Written]:
+        return [Written(prompt.replace("; ", "\n"), (), "end", 0.0) for prompt in prompts]
+
+    monkeypatch.setattr(Model, "generate_all", same)
+    model, pairs = load(translator), [("one; two", "one\ntwo"), ("one; two", "one two"), ("one", "one")]
+    found = scored(model, Pairs(pairs, model.need_tokenizer(), 64), ["accuracy"], {}, lambda text: None)
+    assert found["accuracy"].value == pytest.approx(2 / 3)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("one; two\nthree\n"))
+    assert weft("translate", translator, "--beams", 1).out == "one two\nthree\n"  # a line for each
 
 
 @pytest.mark.usefixtures("slow")

@@ -151,6 +151,17 @@ def test_a_number_is_learned(folder: Path, tmp_path: Path) -> None:
     assert sum(abs(one - other) for one, other in zip(said, gold, strict=True)) / len(gold) < 0.15
 
 
+def test_what_a_tuning_in_bf16_is_judged_by_is_what_the_saved_model_scores(folder: Path, tmp_path: Path) -> None:
+    def rated(draw: random.Random) -> tuple[str, str]:
+        return " ".join(draw.choices((*GOOD, *BAD), k=3)), str(draw.random())
+
+    files = [table(tmp_path / f"{seed}.tsv", 40, seed, rated, "text\tlabel") for seed in (1, 2)]
+    train = replace(FAST, precision="bf16", epochs=2)
+    found = tune(Tuning(folder, "regress", *files, train=train), tmp_path / "out")
+    again = predict(tmp_path / "out", files[1], None, labelled=True)
+    assert again.score is not None and found.score == pytest.approx(again.score.value, abs=1e-6)
+
+
 @pytest.mark.parametrize("every_piece", [False, True])
 def test_entities_are_found(folder: Path, tmp_path: Path, every_piece: bool) -> None:
     files = [tagged(tmp_path / f"{seed}.conll", 48, seed, entity) for seed in (1, 2)]
@@ -595,6 +606,7 @@ def test_a_task_that_is_not_understood_is_an_error(tuned: Path, folder: Path, tm
         (("--task", "classfy"), "no task is called 'classfy'; did you mean 'classify'?"),
         (("--metric", "entity_f1"), "'entity_f1' needs tags"),
         (("--metric", "acuracy"), "did you mean 'accuracy'"),
+        (("--metric", "pearson"), "recall, weighted_f1, brier, calibration_error, nll"),
         (("--label", 3), "has no column 3"),
         (("--pooling", "max"), "--pooling max: "),
         (("--layers", "some"), "--layers some: all, head"),
@@ -645,6 +657,36 @@ def test_what_is_cut_and_what_is_never_learned_is_said(folder: Path, moods: tupl
     prepare(Tuning(folder, "classify", *moods, NUMBERED, context=6, labels=("no", "yes", "perhaps")), said.append)
     assert any("were cut at their ends" in text for text in said)
     assert any("has the label 'perhaps': it will never be learned" in text for text in said)
+
+
+@pytest.mark.parametrize("family", ["rnn", "clip_text", "siglip_text"])
+def test_what_is_as_wide_as_two_states_or_pooled_by_ids_is_tuned(
+    family: str, moods: tuple[Path, Path], tmp_path: Path
+) -> None:
+    vocab = {"vocab": 384, "context": 64}
+    more = {"clip_text": {"end": Bytes().end, "tasks": ["projection"], "project": 24}, "siglip_text": {"project": 24}}
+    blueprint = Blueprint.of(family, "debug", **vocab, **more.get(family, {}))
+    weft.save(Model(blueprint.build(seed=0), blueprint, Bytes()), tmp_path / "model")
+    settings = replace(FAST, epochs=1)
+    found = tune(Tuning(tmp_path / "model", "classify", *moods, NUMBERED, train=settings), tmp_path / "out")
+    again = predict(tmp_path / "out", moods[1], tmp_path / "p.jsonl", labelled=True)
+    assert again.score is not None and again.score.value == found.score
+    paired = Tuning(tmp_path / "model", "classify", *moods, Columns("1", pair="1", label="2", header=False))
+    if family == "clip_text":
+        with pytest.raises(ValueError, match="pooler reads where the first one ends.*--pooling last"):
+            prepare(paired, print)
+        paired = replace(paired, pooling="last")
+    prepare(paired, print)
+
+
+def test_a_metric_of_two_classes_is_refused_where_a_model_may_say_three(folder: Path, tmp_path: Path) -> None:
+    train, dev = tmp_path / "train.tsv", tmp_path / "dev.tsv"
+    train.write_text("good film\tyes\nbad film\tno\na film\tso\n" * 4)
+    dev.write_text("good film\tyes\nbad film\tno\n" * 4)
+    words = ("--task", "classify", "--data", train, "--dev", dev, "--text", 1, "--label", 2, "--no-header")
+    done = run("tune", folder, *words, "--metric", "f1", *QUICK, "--out", tmp_path / "out")
+    assert done.status == 1 and not (tmp_path / "out").exists()
+    assert "two classes" in done.err and "--metric macro_f1" in " ".join(done.err.split()), done.err
 
 
 @pytest.fixture(scope="module")

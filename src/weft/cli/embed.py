@@ -13,7 +13,7 @@ import numpy as np
 from weft.cli.folders import POOLINGS
 from weft.cli.shared import note, opened, printer, unheard
 from weft.data.progress import counted
-from weft.data.reading import read_text
+from weft.data.reading import lines_of, read_text
 from weft.data.records import read_records, record_kind
 from weft.data.sources import COLUMN
 from weft.files import write_bytes
@@ -70,7 +70,7 @@ def read_texts(path: Path, column: str) -> list[str]:
     """A text for each line of a file, or for each row of one of records (.csv, .tsv, .jsonl, .parquet): as many vectors
     as lines or rows. ValueError where there are none, and for a row without a text."""
     if record_kind(path) is None:
-        texts = read_text(path).splitlines()
+        texts = lines_of(read_text(path))
     else:
         rows = list(read_records(path, column))
         missing = [row.line for row in rows if row.text is None]

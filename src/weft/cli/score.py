@@ -12,6 +12,7 @@ from rich.table import Table
 from weft.cli.shared import note, opened, printer
 from weft.data.reading import read_text
 from weft.hub import find
+from weft.hub.folder import read_config
 from weft.hub.score import TextScore, score_text
 
 COLUMNS = {
@@ -25,8 +26,11 @@ def command(text: str, names: Sequence[str], stride: int | None, *, as_json: boo
     per token, likelihoods before pseudo-log-likelihoods."""
     asked = read(text)
     found: list[tuple[str, TextScore]] = []
+    folders = {name: find(name) for name in names}
+    for folder in folders.values():  # all are looked up before the first is asked
+        read_config(folder)
     for name in names:
-        model = opened(find(name))
+        model = opened(folders[name])
         try:
             found.append((name, score_text(model, asked, stride=stride, say=note)))
         except ValueError as error:

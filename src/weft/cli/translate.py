@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from weft.cli.shared import opened, printer
 from weft.data import DataSettings, open_pairs
+from weft.data.reading import lines_of, without_mark
 from weft.evaluate import METRICS
 from weft.generate import Beams
 from weft.hub import Model, find
@@ -19,7 +20,7 @@ from weft.recipes.translations import check_metrics
 
 
 def command(name: str, *, beams: int, length_penalty: float | None, to: str | None, tokens: int, batch: int) -> None:
-    """Write a translation of each line of standard input, in their order."""
+    """Write a translation of each line of standard input, in their order: a line each, whatever the model writes."""
     if beams < 1 or batch < 1:
         raise ValueError(f"--beams {beams} and --batch {batch}: both are at least 1")
     search: int | Beams = beams
@@ -28,11 +29,8 @@ def command(name: str, *, beams: int, length_penalty: float | None, to: str | No
     elif length_penalty is not None:
         raise ValueError(f"--length-penalty {length_penalty} belongs to a search: give --beams 5, say, too")
     model = opened(find(name))
-    lines = sys.stdin.read().split("\n")
-    if lines and not lines[-1]:
-        lines.pop()  # what ends the last line begins no other
-    found = translated(model, lines, search, to=to, tokens=tokens, batch=batch)
-    sys.stdout.write("".join(f"{line}\n" for line in found))
+    found = translated(model, lines_of(without_mark(sys.stdin.read())), search, to=to, tokens=tokens, batch=batch)
+    sys.stdout.write("".join(f"{' '.join(lines_of(text))}\n" for text in found))
 
 
 def translated(
@@ -52,7 +50,7 @@ def translated(
 def evaluate(
     name: str, data: tuple[str, ...], metrics: Sequence[str], to: str | None, column: str, *, as_json: bool
 ) -> None:
-    """Print the scores of the translations that `command` would write of a test set's sources."""
+    """Print the scores of what the model makes of a test set's sources, line breaks included."""
     check_metrics(metrics)  # before anything is translated
     model = opened(find(name))
     pairs = open_pairs(DataSettings("pairs", data, column=column))

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from weft.data.reading import read_text
+from weft.data.reading import lines_of, read_text
 from weft.registry import Registry
 
 Pair = tuple[str, str]  # source, target
@@ -60,13 +60,10 @@ PAIR_SOURCES.register("pairs", _from_files)
 
 
 def _lines(path: Path | str) -> list[str]:
-    """Lines without their ends. Not splitlines: that also cuts at U+2028 and others, and the files would disagree."""
+    """See `lines_of`."""
     if Path(path).is_dir():
         raise ValueError(
             f"{path} is a folder, and pairs come from files: name the two line-aligned files, or the one of two columns"
             "; of a folder with a file for each language (train.en, train.de), say data.directions=en-de"
         )
-    lines = read_text(Path(path)).split("\n")
-    if lines[-1] == "":
-        lines.pop()
-    return [line.removesuffix("\r") for line in lines]
+    return lines_of(read_text(Path(path)))

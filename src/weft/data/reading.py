@@ -33,9 +33,23 @@ def read_text(path: Path, empty: bool = False) -> str:
     if not data and not empty:
         raise ValueError(f"{path} is empty: there is no text in it")
     try:
-        return data.decode("utf-8").removeprefix("\ufeff")
+        return without_mark(data.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise _not_utf8(path, error.start, data[error.start], data[:2]) from error
+
+
+def without_mark(text: str) -> str:
+    """A text without the byte order mark that it may begin with."""
+    return text.removeprefix("\ufeff")
+
+
+def lines_of(text: str) -> list[str]:
+    """Lines without their ends (\\n, \\r\\n); what ends the last one begins no other. Not splitlines: that also cuts
+    at U+2028 and others, and files that stand side by side would disagree."""
+    lines = text.split("\n")
+    if lines[-1] == "":
+        lines.pop()
+    return [line.removesuffix("\r") for line in lines]
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """Scores of classes: accuracy, precision, recall, F1, Matthews correlation. As scikit-learn defines them.
 
-A share of nothing (the precision of a class that is never predicted) is 0, as with its zero_division=0.
+A share of nothing (the precision of a class that is never predicted) is 0, as with its zero_division=0. Where -1 is
+predicted and nothing is gold by it, it says "none of the classes": never right, and no class to be averaged over.
 """
 
 import math
@@ -11,6 +12,7 @@ import numpy as np
 
 from weft.evaluate.inputs import Array, Label, labels, one_kind
 
+NONE = -1  # predicted: none of the classes
 Labels = Sequence[Label] | Array
 
 
@@ -46,9 +48,14 @@ class Tally:
     predicted: Array  # int64 [C]
     gold: Array  # int64 [C]
 
+    @property
+    def own(self) -> tuple[Label, ...]:
+        """The classes without what says that it is none of them."""
+        return tuple(label for label, gold in zip(self.classes, self.gold, strict=True) if label != NONE or gold)
+
     def each(self, over: Sequence[Label] | None) -> tuple[list[PrecisionRecall], list[int]]:
-        """The scores of each class of `over` (None: of all), and the number of its gold labels."""
-        places = [self.classes.index(label) for label in dict.fromkeys(self.classes if over is None else over)]
+        """The scores of each class of `over` (None: of its own), and the number of its gold labels."""
+        places = [self.classes.index(label) for label in dict.fromkeys(self.own if over is None else over)]
         counts = [(int(self.right[i]), int(self.predicted[i]), int(self.gold[i])) for i in places]
         return [PrecisionRecall.of(*count) for count in counts], [gold for _, _, gold in counts]
 
@@ -76,12 +83,14 @@ def binary(
     """Precision, recall and F1 of the positive class, where there are two classes.
 
     ValueError where more occur: the other classes would be one, unnoticed. `macro` is of any number of classes.
+    -1 that is predicted and never gold is no third one: it is not the positive class, nor right.
     """
     counted = tally("binary F1", predicted, gold, classes, (positive,))
-    if len(counted.classes) > 2:
+    if len(counted.own) > 2:
         raise ValueError(
-            f"binary F1 is of two classes, the positive one being {positive!r}, and there are {len(counted.classes)}: "
-            f"{_listed(counted.classes)}; pass another `positive`, or choose macro, micro or weighted F1"
+            f"binary F1 is of two classes, the positive one being {positive!r}, and there are {len(counted.own)}: "
+            f"{_listed(counted.own)}; macro_f1, micro_f1 and weighted_f1 are of any number: --metric macro_f1, in a "
+            'prompt task metric = "macro_f1"'
         )
     (found,), _ = counted.each([positive])
     return found

@@ -62,6 +62,11 @@ class Metric:
         found = self.function(predicted, gold)
         return found if isinstance(found, Score) else Score(found, self.definition, self.name)
 
+    def check(self, classes: int) -> None:
+        """ValueError where it is of classes, and cannot score so many; better said before there is work to score."""
+        if self.needs == "classes" and classes:
+            self.score(range(classes), range(classes))
+
     def said(self, value: float) -> Score:
         """A value that was counted elsewhere by this definition, as a score."""
         return Score(value, self.definition, self.name)
@@ -118,15 +123,18 @@ def fitting(needs: Needs) -> list[str]:
     return [name for name in METRICS.names() if METRICS.get(name).needs == needs]
 
 
-def metric_for(name: str, gives: Needs, task: str) -> Metric:
-    """The metric called `name`, for a task that gives classes, or numbers, …; `task` is what it is called in errors.
+def metric_for(name: str, gives: Needs | tuple[Needs, ...], task: str) -> Metric:
+    """The metric called `name`, for a task that gives classes, or numbers, …, or either of several; `task` is what it
+    is called in errors.
 
     UnknownName where there is none, ValueError where it needs something else, both with those that there are.
     """
     found = METRICS.get(name)
-    if found.needs != gives:
+    kinds: tuple[Needs, ...] = gives if isinstance(gives, tuple) else (gives,)
+    if found.needs not in kinds:
+        there = [name for kind in kinds for name in fitting(kind)]
         raise ValueError(
             f"the metric {name!r} needs {found.needs} ({GIVEN[found.needs]}), and does not fit {task}, which gives "
-            f"{gives}; there are: {', '.join(fitting(gives)) or 'none'}"
+            f"{' or '.join(kinds)}; there are: {', '.join(there) or 'none'}"
         )
     return found

@@ -23,7 +23,8 @@ def translate(
     batch: int = 32,
     advance: Callable[[int], None] = lambda more: None,
 ) -> list[str]:
-    """A translation for each line, in the order of the lines; of an empty line an empty one.
+    """A translation for each line, in the order of the lines; of an empty line an empty one. It is what the model
+    writes, with the line breaks that it writes.
 
     Lines of about one length are searched together, the longest first, `batch` at a time: what a line becomes does not
     depend on its companions (G10). to: the language asked for, of a model of several directions. advance: hears how
@@ -49,7 +50,7 @@ def translate(
         here = order[start : start + batch]
         rows = model.generate_all([lines[number] for number in here], tokens=tokens, beams=beams)
         for number, row in zip(here, rows, strict=True):
-            found[number] = " ".join(row.text.split("\n"))  # a line each, whatever the model writes
+            found[number] = row.text
         advance(len(here))
     return found
 

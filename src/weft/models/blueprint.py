@@ -68,6 +68,11 @@ class Blueprint(Described):
         FAMILIES.get(self.family).initialise(module, self.config)
 
     @property
+    def states(self) -> int:
+        """How wide the states are that it makes of a text it reads."""
+        return FAMILIES.get(self.family).states(self.config)
+
+    @property
     def mixes(self) -> str:
         """What it is in this model that lets the documents of a row see one another, in words; "": nothing."""
         if not FAMILIES.get(self.family).packs:

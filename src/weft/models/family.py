@@ -32,6 +32,7 @@ class Family:
     initialise: (module, config) -> None, from torch's default generator.
     sizes:      fields of the config by size; "debug" trains on a CPU in seconds, "small" in minutes.
     objective:  the name of what it is pretrained with.
+    states:     of a config, how wide the states are that it makes of a text it reads.
     terms:      of a config, the weights of the model's auxiliary terms by name ("balance"), for the objective.
     packs:      rows may hold several documents (segments) without one seeing another.
     swaps:      what build takes in place of the family's own, of "position" and "attention"; the rest it refuses.
@@ -50,6 +51,7 @@ class Family:
     reads: Reads = "text"
     modality: str = "text"
     alone: bool = True
+    states: Callable[[Any], int] = lambda config: config.width
     terms: Callable[[Any], Mapping[str, float]] = lambda config: {}
     packs: bool = True
     swaps: tuple[str, ...] = ("position", "attention")

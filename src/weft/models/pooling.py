@@ -5,15 +5,31 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from weft.nn import MLP, Block, CrossAttention, Field, Full, LayerNorm, Layout, Memory, Position, Residual, Stack
+from weft.nn import (
+    MLP,
+    Block,
+    CrossAttention,
+    Field,
+    Full,
+    LayerNorm,
+    Layout,
+    Linear,
+    Memory,
+    Position,
+    Residual,
+    Stack,
+)
 from weft.nn.context import Context
 from weft.nn.encoder import PlacePooler, RowPooler
 
 
 class End(PlacePooler):
-    """The state at the first place that holds an id, or, for None, at the first that holds the row's largest one."""
+    """The state at the first place that holds an id, or, for None, at the first that holds the row's largest one: where
+    the first text of a row ends."""
 
-    def __init__(self, end: int | None, project: nn.Module | None = None) -> None:
+    pairs = False
+
+    def __init__(self, end: int | None, project: Linear | None = None) -> None:
         super().__init__(project)
         self.end = end
 

@@ -120,6 +120,6 @@ FAMILIES.register("rnn", Family(
         "small": dict(vocab=4096, context=64, embedding=192, width=256, alignment=256, hidden=192),
         "base": dict(),
     },
-    objective="translate", packs=False, swaps=(),
+    objective="translate", states=lambda c: 2 * c.width, packs=False, swaps=(),
     summary="encoder–decoder of GRUs, additive attention, maxout",
 ))

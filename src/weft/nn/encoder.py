@@ -142,15 +142,21 @@ class RowPooler(nn.Module, ABC):
 
 class PlacePooler(RowPooler):
     """project(x of one place of each row), which the row's ids and layout tell. x [B, T, D] -> [B, D], or as wide as
-    `project` makes it (None: it is left as it is)."""
+    `project` makes it (None: it is left as it is). pairs: it reads two texts in one row, not the first alone."""
 
-    def __init__(self, project: nn.Module | None = None) -> None:
+    pairs: bool = True
+
+    def __init__(self, project: Linear | None = None) -> None:
         super().__init__()
         self.project = project or nn.Identity()
 
     @abstractmethod
     def place(self, tokens: Tensor, here: Layout) -> Tensor:
         """Which place: tokens int64 [B, T] -> int64 [B]."""
+
+    def width(self, width: int) -> int:
+        """How wide it makes vectors of states of a width."""
+        return self.project.width_out if isinstance(self.project, Linear) else width
 
     def forward(self, x: Tensor, tokens: Tensor, here: Layout) -> Tensor:
         rows = torch.arange(len(x), device=x.device)
@@ -200,19 +206,30 @@ class Encoder(nn.Module):
             raise ValueError("this encoder's pooler goes by the row's ids: give pool(x, tokens, here)")
         return self.pooler(x, tokens, self.embed.lay(here or Layout(), tokens.shape[1]))
 
-    def logits(self, x: Tensor, head: str | None = None) -> Tensor:
-        """Hidden states [B, T, D] -> the scores of a head (None: the first one), [B, T, V] or [B, C].
+    def pooled(self, width: int) -> int:
+        """How wide `pool` makes vectors of states of a width."""
+        return self.pooler.width(width) if isinstance(self.pooler, PlacePooler) else width
+
+    def logits(
+        self, x: Tensor, head: str | None = None, *, tokens: Tensor | None = None, here: Layout | None = None
+    ) -> Tensor:
+        """Hidden states [B, T, D] -> the scores of a head (None: the first one), [B, T, V] or [B, C]. tokens, here: see
+        `pool`.
 
         ValueError names the heads there are.
         """
         chosen = self._head(head)
-        return chosen(self.pool(x) if chosen.pooled else x, self.embed.weight)
+        return chosen(self.pool(x, tokens, here) if chosen.pooled else x, self.embed.weight)
 
-    def nats(self, x: Tensor, labels: Tensor, head: str | None = None, *, ignored: int = -100) -> Tensor:
+    def nats(
+        self, x: Tensor, labels: Tensor, head: str | None = None, *, ignored: int = -100,
+        tokens: Tensor | None = None, here: Layout | None = None,
+    ) -> Tensor:  # fmt: skip
         """Σ -log p(label) under a head (None: the first one), fp32, of hidden states [B, T, D]; labels int64 [B, T], or
-        [B] for a head that reads the pooled vector."""
+        [B] for a head that reads the pooled vector. tokens, here: see `pool`."""
         chosen = self._head(head)
-        return chosen.nats(self.pool(x) if chosen.pooled else x, labels, self.embed.weight, ignored=ignored)
+        read = self.pool(x, tokens, here) if chosen.pooled else x  # [B, T, D], or [B, D]
+        return chosen.nats(read, labels, self.embed.weight, ignored=ignored)
 
     def _head(self, name: str | None) -> Head:
         if not self.heads:

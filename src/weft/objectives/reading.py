@@ -34,14 +34,21 @@ class Headed(Wrapped):
         """As the encoder's."""
         return self.model(tokens, here, types)
 
-    def nats(self, x: Tensor, labels: Tensor, head: str | None = None, *, ignored: int = IGNORED) -> Tensor:
+    def pool(self, x: Tensor, tokens: Tensor | None = None, here: Layout | None = None) -> Tensor:
+        """As `Encoder.pool`, also by the pooler that is beside it."""
+        return self.model.pool(x, tokens, here) if self.pooler is None else self.pooler(x)
+
+    def nats(
+        self, x: Tensor, labels: Tensor, head: str | None = None, *, ignored: int = IGNORED,
+        tokens: Tensor | None = None, here: Layout | None = None,
+    ) -> Tensor:  # fmt: skip
         """As `Encoder.nats`, also of the heads that are beside it."""
         if head is None or head not in self.heads:
-            return self.model.nats(x, labels, head, ignored=ignored)
+            return self.model.nats(x, labels, head, ignored=ignored, tokens=tokens, here=here)
         own = self.heads[head]
         assert isinstance(own, Head)
         if own.pooled:
-            x = self.model.pool(x) if self.pooler is None else self.pooler(x)  # [B, D]
+            x = self.pool(x, tokens, here)  # [B, D]
         return own.nats(x, labels, self.model.embed.weight, ignored=ignored)
 
 

@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from weft.batch import IGNORED, Batch, Dataset, Place, Tokenizer
 from weft.models import Blueprint
 from weft.nn import Encoder
-from weft.nn.encoder import Head, RowHead
-from weft.objectives.loss import Loss
+from weft.nn.encoder import Head, PlacePooler, RowHead
+from weft.objectives.loss import TERM, Loss
 from weft.objectives.reading import Headed, Reading
 from weft.objectives.turned import Turned, one_document, ordinary
+from weft.objectives.writing import layout
 
 
 @dataclass(frozen=True)
@@ -32,18 +33,35 @@ class Following(Reading):
 
     def counts(self, batch: Batch) -> dict[str, int]:
         """Its rows."""
-        return {self.asks: int((batch.asked[self.asks] != IGNORED).sum()) if self.asks in batch.asked else 0}
+        found = self.answers(batch)
+        return {TERM: 0 if found is None else len(found)}
+
+    def answers(self, batch: Batch) -> Tensor | None:
+        """Of which kind each row is."""
+        kinds = batch.asked.get(self.asks)
+        return None if kinds is None else kinds[kinds != IGNORED]
+
+    def check(self, module: nn.Module) -> None:
+        """Also ValueError where the model's own pooler reads one text of a row's two."""
+        super().check(module)
+        if isinstance(module, Encoder) and isinstance(module.pooler, PlacePooler) and not module.pooler.pairs:
+            raise ValueError(
+                f"{self.title} asks of two stretches in a row, and this model's pooler reads where the first one ends: "
+                "choose a family whose pooler reads a row's first place, or its last"
+            )
 
     def head(self, blueprint: Blueprint) -> Head:
         """Two classes of a row."""
-        return RowHead(blueprint.config.width, 2)
+        module = blueprint.empty()
+        assert isinstance(module, Encoder)
+        return RowHead(module.pooled(blueprint.states), 2)
 
     def terms(self, module: Encoder | Headed, x: Tensor, batch: Batch) -> dict[str, Loss]:
-        """One term, called after the head."""
+        """The term "loss"; beside others (`Together`) it is called after the objective."""
         if self.asks not in batch.asked:
             raise ValueError(f"the batch does not say what {self.asks!r} is asked: turn the data by this objective")
-        nats = module.nats(x, batch.asked[self.asks], self.asks)
-        return {self.asks: Loss(nats, self.counts(batch)[self.asks])}
+        nats = module.nats(x, batch.asked[self.asks], self.asks, tokens=batch.tokens, here=layout(batch))
+        return {TERM: Loss(nats, self.counts(batch)[TERM])}
 
     def turn(self, data: Dataset[Batch], tokenizer: Tokenizer, seed: int) -> Turned:
         """Rows of two stretches each."""

@@ -66,9 +66,12 @@ class Task(Objective):
     def wrap(self, module: nn.Module, blueprint: Blueprint, seed: int, load: Load) -> nn.Module:
         """The model with its head beside it; what is not to train takes no gradient."""
         assert isinstance(module, Encoder | Decoder | EncoderDecoder)
+        width = blueprint.states
+        if self.reads == "pooler" and isinstance(module, Encoder):
+            width = module.pooled(width)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + 1)  # not what the model's own weights were drawn from
-            headed = WithHead(module, blueprint.config.width, self.outputs, pooling=self.reads, dropout=self.dropout)
+            headed = WithHead(module, width, self.outputs, pooling=self.reads, dropout=self.dropout)
             initialise.normal(headed.out, std=0.02)
         headed.freeze(self.layers)
         return headed

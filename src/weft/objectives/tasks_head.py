@@ -53,7 +53,7 @@ class WithHead(Wrapped):
             raise ValueError(f"nobody weighs the model's auxiliary terms {', '.join(auxiliary)}: tune another model")
         read = x
         if self.pooling == "pooler":
-            read = self.model.pool(x)  # [B, D]
+            read = self.model.pool(x, batch.tokens, layout(batch))  # [B, D]
         elif self.pooling is not None:
             read = pooled(x, batch, self.pooling)  # [B, D]
         scores = self.out(self.drop(read))  # [B, C] or [B, T, C]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from weft.batch import Batch, Dataset, Tokenizer
 from weft.models import Blueprint
@@ -21,7 +21,8 @@ class Together(Reading):
     """Σ weight · what each part minimises; BERT is masked + next_sentence, ALBERT masked + sentence_order.
 
     Rows are changed by one part after the other, those first that decide what a row is made of (`Reading.first`). A
-    part's term keeps its name where that is free, and is called after the part where not. weights: None: all 1.
+    part's term keeps its name where that is free, and is called after the part where not; those that decide are named
+    last, so that "loss" is of the tokens that another hides. weights: None: all 1.
     """
 
     parts: tuple[Reading, ...] = ()
@@ -50,6 +51,11 @@ class Together(Reading):
         """The most that one of them asks for."""
         return max(part.predicted for part in self.parts)
 
+    def check(self, module: nn.Module) -> None:
+        """ValueError where one of them cannot be asked."""
+        for part in self.parts:
+            part.check(module)
+
     def ids(self, tokenizer: Tokenizer) -> int:
         """What the most demanding needs."""
         return max(part.ids(tokenizer) for part in self.parts)
@@ -77,7 +83,9 @@ class Together(Reading):
     def _names(self, found: Sequence[Mapping[str, Any]]) -> list[tuple[str, int, str]]:
         """(name, part, the part's own name) of every term of all parts."""
         names, taken = list[tuple[str, int, str]](), set[str]()
-        for at, (part, terms) in enumerate(zip(self.parts, found, strict=True)):
+        for at, (part, terms) in sorted(
+            enumerate(zip(self.parts, found, strict=True)), key=lambda one: self.parts[one[0]].first
+        ):
             for term in terms:
                 longer = part.title if term == TERM else f"{part.title} {term}"
                 name = longer if term in taken else term

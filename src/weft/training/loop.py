@@ -208,7 +208,9 @@ def evaluated(run: Run, evaluate: Evaluate | None, before: Progress, log: Log) -
 
 
 def evaluation(run: Run, evaluate: Evaluate) -> dict[str, float | None]:
-    """The evaluator's figures, in evaluation mode and in the run's precision; one that is not finite becomes None."""
+    """The evaluator's figures, in evaluation mode; one that is not finite becomes None. Products run in the run's
+    precision, bf16 under autocast where that was chosen, unless the evaluator leaves it (as a tuning's does, whose
+    metric is then that of the saved fp32 weights)."""
     run.module.eval()
     # compiled for training alone: other shapes and modes would be compiled anew
     # generators are kept: whatever an evaluator draws, and however often it is asked, changes no step

@@ -13,7 +13,7 @@ import numpy as np
 from weft.data.captions.dataset import Row
 from weft.data.captions.settings import CaptionSettings
 from weft.data.progress import counted
-from weft.data.reading import open_text, packed, read_text
+from weft.data.reading import lines_of, open_text, packed, read_text
 from weft.data.records import FIRST_ROW, no_column, object_rows, record_kind, table_rows
 from weft.data.signals.given import given_pictures
 from weft.data.signals.listing import files_below
@@ -180,7 +180,7 @@ def read_images(path: Path, fit: Patches, say: Say = quiet) -> tuple[tuple[str, 
 
 def read_lines(path: Path) -> list[str]:
     """A text a line, blank ones left out. ValueError where there is none."""
-    texts = [line.strip() for line in read_text(path).splitlines() if line.strip()]
+    texts = [line.strip() for line in lines_of(read_text(path)) if line.strip()]
     if not texts:
         raise ValueError(f"{path} has no text in it")
     return texts

@@ -102,7 +102,10 @@ def read_choices(
     the first of them, or a letter, A for the first (a too). ValueError naming file and line for any other. label=None:
     nobody knows, and `right` is 0."""
     if len(choices) < 2:
-        raise ValueError(f"of {len(choices)} columns of choices nobody can choose: name at least two, not {choices}")
+        named = ", ".join(map(repr, choices)) or "none"
+        raise ValueError(f"of fewer than two columns nobody can choose, and there is {named}: name one for each choice")
+    if twice := [name for place, name in enumerate(choices) if name in choices[:place]]:
+        raise ValueError(f"the column {twice[0]!r} is named for two of the choices: name one for each")
     found = []
     for where, values in read_columns(path, _columns(text, *choices, label), header=header):
         names = zip((text, *choices), values, strict=False)

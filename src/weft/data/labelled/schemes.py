@@ -46,7 +46,7 @@ def find_scheme(sentences: Sequence[Sentence]) -> Scheme:
     if one and two:
         raise ValueError(
             f"{two.where}: {two.tag!r} begins an entity, which is IOB1, and {one.where}: {one.tag!r} begins one, which "
-            "is IOB2: mend the tags, or read them as IOB1, where either begins one"
+            "is IOB2: mend the tags, or take each word's tag as it is (--metric token_accuracy)"
         )
     return Scheme.IOB1 if two else Scheme.IOB2
 

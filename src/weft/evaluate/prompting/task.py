@@ -88,7 +88,8 @@ class PromptTask:
                 f"shots = {self.shots}, tokens = {self.tokens}, stops = {list(self.stops)}: of shots there are 0 or "
                 "more, of tokens 1 or more, and a stop is a text"
             )
-        _ = self.patterns, self.judge  # what is wrong with them is said at once
+        _ = self.patterns  # what is wrong with them is said at once
+        self.judge.check(len(self.choices))
 
     @cached_property
     def patterns(self) -> tuple[Pattern, tuple[Pattern, ...]]:
@@ -133,9 +134,7 @@ class PromptTask:
         """Its metric. UnknownName, or ValueError where it does not fit."""
         if self.metric is None:
             return METRICS.get("accuracy" if self.choices else "exact_match")
-        found = METRICS.get(self.metric)
-        what = f"a prompt scored by {self.scoring}"
-        return found if found.needs in self.gives else metric_for(self.metric, self.gives[0], what)
+        return metric_for(self.metric, self.gives, f"a prompt scored by {self.scoring}")
 
     @property
     def stated(self) -> str:

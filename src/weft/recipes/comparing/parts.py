@@ -158,9 +158,9 @@ def tune_part(part: Tuned, folder: Path, watch: Watch) -> bool:
     outcome = tune(tuning, part.folder, resume=resume, overwrite=not resume, watch=watch)
     if outcome.interrupted:
         return False
+    assert outcome.score is not None
     predicted, gold = answers(part, folder, tuning.train.device)
-    reached = outcome.metric.score(predicted, gold).value  # of these answers: the trainer's may be of another precision
-    found = Answers(outcome.metric.name, reached, outcome.constant, outcome.seconds, predicted, gold)
+    found = Answers(outcome.metric.name, outcome.score, outcome.constant, outcome.seconds, predicted, gold)
     write_json(result_of(part), to_data(found))
     return True
 

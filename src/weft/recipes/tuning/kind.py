@@ -13,7 +13,7 @@ import numpy as np
 from weft.batch import Tokenizer
 from weft.data.labelled import Padded
 from weft.data.sources import Say
-from weft.evaluate import METRICS, Metric, Needs, metric_for
+from weft.evaluate import Metric, Needs, metric_for
 from weft.objectives.tasks import Task
 from weft.objectives.tasks_head import Pooling
 from weft.recipes.tuning.description import Columns, Description, Reading
@@ -76,6 +76,14 @@ class Kind(ABC):
         is none."""
         return [""] * len(examples)
 
+    def two(self, columns: Columns) -> bool:
+        """Whether a row holds two texts."""
+        return columns.pair is not None
+
+    def classes(self, examples: Sequence[Any], labels: tuple[str, ...]) -> int:
+        """How many classes a row may be of."""
+        return len(labels)
+
     def absent(self, examples: Sequence[Any], labels: tuple[str, ...], metric: Metric) -> tuple[str, ...]:
         """The classes that no example to train on has. ValueError naming file and line for one that is not known."""
         return ()
@@ -103,8 +111,7 @@ class Kind(ABC):
 
     def fitting(self, name: str, task: str) -> Metric:
         """The metric called `name`. UnknownName, or ValueError where it does not fit the task."""
-        found = METRICS.get(name)
-        return found if found.needs in self.gives else metric_for(name, self.gives[0], task)
+        return metric_for(name, self.gives, task)
 
 
 def most(reading: Reading, context: int | None) -> Reading:

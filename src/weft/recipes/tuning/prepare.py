@@ -15,6 +15,7 @@ from weft.data.labelled import choose_some
 from weft.evaluate import Metric
 from weft.hub import Model, as_ours, load
 from weft.nn import Encoder, EncoderDecoder
+from weft.nn.encoder import PlacePooler
 from weft.objectives.tasks import RowTask
 from weft.objectives.tasks_head import Pooling, WithHead
 from weft.recipes.tuning.description import Columns, Description, Reading
@@ -122,13 +123,26 @@ def planned(
     if absent := kind.absent(examples, labels, metric):
         tell(f"nothing in {told} has the label {', '.join(map(repr, absent))}: it will never be learned")
     kind.absent(held_out, labels, metric)
+    metric.check(kind.classes(examples, labels))
     objective = kind.objective(examples, labels, _how(tuning, module, config))
     objective.check(module)
+    if objective.reads == "pooler" and kind.two(tuning.columns):
+        _check_reads_both(module)
     if isinstance(objective, RowTask) and tuning.pooling is None and objective.pooling == "first":
         tell("the model has no pooler: the head reads the state of each row's first token (--pooling mean: of all)")
     reading = _reading(tuning, kind, config.context)
     described = Description(tuning.task, objective, tuning.columns, labels, metric.name, reading)
     return Planned(described, metric, examples)
+
+
+def _check_reads_both(module: nn.Module) -> None:
+    """ValueError where a model's own pooler reads the first of two texts alone."""
+    pooler = module.pooler if isinstance(module, Encoder) else None
+    if isinstance(pooler, PlacePooler) and not pooler.pairs:
+        raise ValueError(
+            "rows hold two texts, and this model's pooler reads where the first one ends, whatever the second says: "
+            "choose --pooling last, first or mean"
+        )
 
 
 def _some(tuning: Tuning, kind: Kind, examples: list[Any]) -> tuple[list[Any], str]:
@@ -161,7 +175,7 @@ def _how(tuning: Tuning, module: nn.Module, config: Any) -> How:
 
 
 def judged(module: nn.Module, prepared: Prepared) -> dict[str, float]:
-    """The metric and the loss of the dev set."""
+    """The metric and the loss of the dev set, in fp32: those of the model that is saved."""
     assert isinstance(module, WithHead)
     dev, metric = prepared.dev, prepared.metric
     scored = score(module, dev.data, prepared.description.objective, labelled=True)

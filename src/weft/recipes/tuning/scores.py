@@ -33,13 +33,14 @@ def score(
     labelled: bool,
     advance: Callable[[int], None] = lambda more: None,
 ) -> Scored:
-    """Every row once. Rows of about one length go together, so that little is padded. advance: hears how many samples
-    more were read."""
+    """Every row once, computed in the weights' precision also where a run trains under autocast: what a model scores
+    while it is tuned it scores when it is saved. Rows of about one length go together, so that little is padded.
+    advance: hears how many samples more were read."""
     device, total, count = next(module.parameters()).device, 0.0, 0
     found: list[list[np.ndarray]] = [[] for _ in range(len(data))]
     for group in groups([data.length(sample) for sample in range(len(data))], len(data.samples[0])):
         batch = data.batch(places(0, group)).to(device)
-        with torch.no_grad():
+        with torch.no_grad(), torch.autocast(device.type, enabled=False):
             scores = module(batch).float()  # [B, C] or [B, T, C]
         if labelled:
             total, count = total + float(objective.summed(scores, batch)), count + objective.counts(batch)[TERM]

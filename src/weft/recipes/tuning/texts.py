@@ -183,6 +183,12 @@ class Choices(Kind):
         names = partial(read_choices, path, columns.choices, text=columns.text or "text", label=label)
         return names(first=columns.first or 0, header=columns.headed)
 
+    def two(self, columns: Columns) -> bool:
+        return True
+
+    def classes(self, examples: Sequence[Any], labels: tuple[str, ...]) -> int:
+        return len(examples[0].choices)
+
     def objective(self, examples: Sequence[Any], labels: tuple[str, ...], how: How) -> Choose:
         return Choose(how.dropout, how.layers, how.pooling, how.language, choices=len(examples[0].choices))
 
