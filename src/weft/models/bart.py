@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 from torch import nn
 
 from weft.models.family import FAMILIES, Family, draw
-from weft.models.pair import Side, pair
+from weft.models.pair import DEBUG, SMALL, Side, pair
 from weft.models.published import Key, Published
 from weft.models.published_bart import KEYS, ONE, PLACES, SPARE, TIED, kin, names, tables
 from weft.nn import MLP, Attention, Branch, Embed, EncoderDecoder, LayerNorm, LMHead, Residual
@@ -81,8 +81,7 @@ def build(c: Bart, *, position: Scheme | None = None, attention: type[Attention]
         return Embed(vocab, c.width, position=stem, scale=scale, norm=norm, dropout=c.dropout, own=own)
 
     def side(table: Embed, depth: int, heads: int, hidden: int) -> Side:
-        mlp = partial(MLP, c.width, hidden, act=c.act, dropout=c.hidden_dropout)
-        return Side(table, depth, heads, mlp)
+        return Side(table, depth, heads, partial(MLP, c.width, hidden, act=c.act, dropout=c.hidden_dropout))
 
     source = side(embed(c.vocab, True), c.encoder_depth, c.heads, c.hidden)
     words = embed(target_vocab, not c.shared)
@@ -96,11 +95,9 @@ def build(c: Bart, *, position: Scheme | None = None, attention: type[Attention]
 
 # fmt: off
 def family(kind: type[Bart], published: Published, summary: str, **sizes: dict[str, Any]) -> Family:
-    debug = dict(vocab=131, context=64, width=48, encoder_depth=2, heads=4, hidden=96)
-    small = dict(vocab=4096, context=128, width=256, encoder_depth=3, heads=4, hidden=1024)
     return Family(
         name=published.model_type, config=kind, build=build, initialise=draw,
-        sizes={"debug": debug, "small": small, **sizes}, objective="translate", published=published,
+        sizes={"debug": DEBUG, "small": SMALL, **sizes}, objective="translate", published=published,
         weights=partial(names, kind.norm_place), summary=f"encoder–decoder, {summary}",
     )
 

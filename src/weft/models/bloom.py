@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from weft.models.family import FAMILIES, Family
+from weft.models.family import DEBUG, FAMILIES, SMALL, Family
 from weft.models.megatron import Megatron, decoder, names
 from weft.models.published import Key, Published, Tie
 from weft.nn import AlibiScheme, Attention, Decoder, Embed, LayerNorm, Scheme, initialise
@@ -48,11 +48,7 @@ PUBLISHED = Published(
 FAMILIES.register("bloom", Family(
     name="bloom", config=Bloom, build=build, published=PUBLISHED,
     initialise=lambda module, c: initialise.normal(module, std=0.02, depth=c.depth),
-    sizes={
-        "debug": dict(vocab=131, context=64, width=48, depth=2, heads=4),
-        "small": dict(vocab=4096, context=256, width=384, depth=6, heads=6),
-        "560m": dict(width=1024, depth=24, heads=16), "7b": {},
-    },
+    sizes={"debug": DEBUG, "small": SMALL, "560m": dict(width=1024, depth=24, heads=16), "7b": {}},
     weights=lambda c: (("embed.norm", "transformer.word_embeddings_layernorm", ""), *names(c)),
     summary="decoder, pre-LN, ALiBi, a norm after the embedding",
 ))

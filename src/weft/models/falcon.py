@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from weft.models.family import FAMILIES, Family, draw
+from weft.models.family import DEBUG, FAMILIES, SMALL, Family, draw
 from weft.models.megatron import Megatron, decoder, names
 from weft.models.published import ACTIVATIONS, Key, Published, Read, Seam, Tie
 from weft.models.rotary import rope
@@ -116,9 +116,8 @@ PUBLISHED = Published(
 FAMILIES.register("falcon", Family(
     name="falcon", config=Falcon, build=build, initialise=draw, published=PUBLISHED,
     sizes={
-        "debug": dict(vocab=131, context=64, width=48, depth=2, heads=4),
-        "small": dict(vocab=4096, context=256, width=384, depth=6, heads=6),
-        "7b": {}, "40b": dict(width=8192, depth=60, heads=128, kv_heads=8, wiring="parallel"),
+        "debug": DEBUG, "small": SMALL, "7b": {},
+        "40b": dict(width=8192, depth=60, heads=128, kv_heads=8, wiring="parallel"),
         "rw-1b": dict(width=2048, depth=24, heads=32, kv_heads=None, alibi=True, wiring="sequential", bias=True),
     },
     weights=lambda c: names(c, norms=("ln_attn", "ln_mlp")) if c.wiring == "parallel" else names(c),

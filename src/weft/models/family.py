@@ -13,6 +13,8 @@ from weft.nn.initialise import normal
 from weft.registry import Registry
 
 Reads = Literal["text", "signals", "both"]
+DEBUG = dict(vocab=131, context=64, width=48, depth=2, heads=4)  # what most decoders have at these two sizes
+SMALL = dict(vocab=4096, context=256, width=384, depth=6, heads=6)
 
 
 @dataclass(frozen=True)

@@ -101,11 +101,8 @@ NORMS = (
     ("stack.layers.*.attn.{pre,post}", "model.layers.*.{input,post_attention}_layernorm", ""),
     ("stack.layers.*.mlp.{pre,post}", "model.layers.*.{pre,post}_feedforward_layernorm", ""),
 )
-DEBUG: dict[str, Any] = dict(
-    vocab=131, context=64, width=48, depth=2, heads=4, kv_heads=2, head_width=16, hidden=96, window=7, query_width=16,
-    pattern=["local", "self"],
-)
-SMALL = DEBUG | dict(vocab=4096, context=256, width=384, depth=6, head_width=64, hidden=1024, window=64, query_width=64)
+DEBUG = kin.DEBUG | dict(head_width=16, window=7, query_width=16, pattern=["local", "self"])
+SMALL = DEBUG | kin.SMALL | dict(heads=4, head_width=64, window=64, query_width=64)
 FAMILIES.register("gemma2", Family(
     name="gemma2", config=Gemma2, build=gemma2, initialise=draw,
     sizes={"debug": DEBUG, "small": SMALL, "2b": dict()}, weights=kin.table(kin.PROJECTIONS, kin.GATED, *NORMS),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import cycle, islice
 
-from weft.models.family import FAMILIES, Family, draw
+from weft.models.family import DEBUG, FAMILIES, SMALL, Family, draw
 from weft.models.published import ACTIVATIONS, Key, Published, Table, Tie
 from weft.nn import MLP, Attention, Block, Branch, Causal, Decoder, Embed, Field, LayerNorm, LMHead, Residual, Stack
 from weft.nn.initialise import normal
@@ -108,8 +108,6 @@ def names(norm: str, tokens: str, positions: str) -> Table:
     )
 
 
-DEBUG = dict(vocab=131, context=64, width=48, depth=2, heads=4)
-SMALL = dict(vocab=4096, context=256, width=384, depth=6, heads=6)
 FAMILIES.register("gpt1", Family(
     name="gpt1", config=GPT1, build=build_post, initialise=draw,
     sizes={"debug": DEBUG, "small": SMALL, "base": {}},

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -78,9 +77,8 @@ def weights(c: GptOss) -> Table:
     )
 
 
-DEBUG: dict[str, Any] = dict(  # random biases make all tokens alike: each takes every expert, so that all of them learn
-    vocab=131, context=64, width=48, depth=2, heads=4, kv_heads=2, head_width=16, hidden=40, window=7, experts=3, top=3,
-)
+# random biases make all tokens alike: each takes every expert, so that all of them learn
+DEBUG = kin.DEBUG | dict(head_width=16, hidden=40, window=7, experts=3, top=3)
 FAMILIES.register("gpt_oss", Family(
     name="gpt_oss", config=GptOss, build=build, initialise=draw, weights=weights,
     sizes={

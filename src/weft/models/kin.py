@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import nn
 
+from weft.models import family
 from weft.models.published import ACTIVATIONS, Key, Published, Read, Seam, Table, Tie
 from weft.nn import GLU, Attention, Block, Branch, Decoder, Embed, Field, LMHead, Residual, RMSNorm, Scheme, Stack
 from weft.nn.mask import Causal, Mask, Window
@@ -103,6 +104,8 @@ def decoder(
     return Decoder(embed, stack, head=LMHead(c.width, c.vocab, tied=c.tied, softcap=softcap))
 
 
+DEBUG: dict[str, Any] = family.DEBUG | dict(kv_heads=2, hidden=96)
+SMALL: dict[str, Any] = family.SMALL | dict(hidden=1024)
 _KEYS = (
     Key("vocab_size", "vocab", 32000), Key("max_position_embeddings", "context", 2048),
     Key("hidden_size", "width", 4096), Key("num_hidden_layers", "depth", 32), Key("num_attention_heads", "heads", 32),
@@ -144,6 +147,7 @@ def published(
 
 
 _FIELDS = {"full_attention": "self", "sliding_attention": "local"}
+_WORDS = {"pattern": "layer_types", **{ours: theirs for theirs, ours in _FIELDS.items()}}
 
 
 def layers(older: Callable[[Mapping[str, Any]], Sequence[str]], *names: str) -> Seam:
@@ -151,8 +155,7 @@ def layers(older: Callable[[Mapping[str, Any]], Sequence[str]], *names: str) -> 
 
     older: what a file without `layer_types` means; names: of the fields it reads and nobody else does.
     """
-    words = {"pattern": "layer_types", **{ours: theirs for theirs, ours in _FIELDS.items()}}
-    return Seam(("layer_types", *names), ("pattern",), partial(_read, older, names), _write, words)
+    return Seam(("layer_types", *names), ("pattern",), partial(_read, older, names), _write, _WORDS)
 
 
 def layer_fields(pattern: Sequence[str], depth: int) -> list[str]:
@@ -181,5 +184,4 @@ def _read(older: Callable[[Mapping[str, Any]], Sequence[str]], then: Sequence[st
 
 
 def _write(c: Any, position: Scheme | None) -> dict[str, Any]:
-    theirs = {ours: name for name, ours in _FIELDS.items()}
-    return {"layer_types": [theirs[name] for name in layer_fields(c.pattern, c.depth)]}
+    return {"layer_types": [_WORDS[name] for name in layer_fields(c.pattern, c.depth)]}

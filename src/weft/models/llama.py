@@ -67,11 +67,7 @@ EXPERTS = (
 )
 FAMILIES.register("llama", Family(
     name="llama", config=Llama, build=build, initialise=draw,
-    sizes={
-        "debug": dict(vocab=131, context=64, width=48, depth=2, heads=4, kv_heads=2, hidden=96),
-        "small": dict(vocab=4096, context=256, width=384, depth=6, heads=6, hidden=1024, tied=True),
-        "7b": dict(),
-    },
+    sizes={"debug": kin.DEBUG, "small": kin.SMALL | dict(tied=True), "7b": dict()},
     weights=kin.table(kin.PRE, kin.PROJECTIONS, kin.GATED),
     published=kin.published(
         "llama", "LlamaForCausalLM", "LlamaModel", rope(10000.0, 2048), kin.BIAS,
@@ -84,8 +80,7 @@ FAMILIES.register("llama", Family(
 FAMILIES.register("mistral", Family(
     name="mistral", config=Mistral, build=mistral, initialise=draw,
     sizes={
-        "debug": dict(vocab=131, context=64, width=48, depth=2, heads=4, kv_heads=2, hidden=96, window=7),
-        "small": dict(vocab=4096, context=256, width=384, depth=6, heads=6, kv_heads=2, hidden=1024, window=64),
+        "debug": kin.DEBUG | dict(window=7), "small": kin.SMALL | dict(kv_heads=2, window=64),
         "7b": dict(context=32768),
     },
     weights=kin.table(kin.PRE, kin.PROJECTIONS, kin.GATED),
@@ -98,9 +93,8 @@ FAMILIES.register("mistral", Family(
 FAMILIES.register("mixtral", Family(
     name="mixtral", config=Mixtral, build=mixtral, initialise=draw,
     sizes={
-        "debug": dict(vocab=131, context=64, width=48, depth=2, heads=4, kv_heads=2, hidden=40, experts=4,
-                      top=3),  # so that a near tie weighs little
-        "small": dict(vocab=4096, context=256, width=256, depth=6, heads=4, kv_heads=2, hidden=512, experts=4),
+        "debug": kin.DEBUG | dict(hidden=40, experts=4, top=3),  # so that a near tie weighs little
+        "small": kin.SMALL | dict(width=256, heads=4, kv_heads=2, hidden=512, experts=4),
         "8x7b": dict(context=32768),
     },
     terms=lambda c: {"balance": c.balance}, weights=kin.table(kin.PRE, kin.PROJECTIONS, *EXPERTS),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from weft import nn as parts
-from weft.models.bidirectional import DEBUG, SMALL
+from weft.models.bidirectional import DEBUG, SMALL, masked
 from weft.models.family import FAMILIES, Family
 from weft.models.kin import layer_fields, layers
 from weft.models.published import ACTIVATIONS, Found, Key, Published, Tie, together
@@ -70,8 +70,8 @@ def build(c: ModernBert, *, position: Scheme | None = None, attention: type[Atte
     stack = parts.Stack(blocks, fields=fields, norm=norm())
     stem = schemes["self"].stem(c.width, c.context)
     embed = parts.Embed(c.vocab, c.width, position=stem, norm=norm(), dropout=c.dropout)
-    masked = partial(parts.TokenHead, act=c.head_act, tied=c.tied, bias=c.head_bias, out_bias=c.out_bias)
-    return Encoder(embed, stack, {task: masked(c.width, c.vocab, norm=norm()) for task in c.tasks})
+    head = partial(parts.TokenHead, act=c.head_act, tied=c.tied, bias=c.head_bias, out_bias=c.out_bias)
+    return Encoder(embed, stack, {task: head(c.width, c.vocab, norm=norm()) for task in c.tasks})
 
 
 EVERY = "global_attn_every_n_layers"
@@ -118,9 +118,7 @@ FAMILIES.register("modernbert", Family(
         ("stack.layers.*.mlp.pre", "model.layers.*.mlp_norm", ""),
         ("stack.layers.*.mlp.branch.{gate,up}", "model.layers.*.mlp.Wi", "join"),
         ("stack.layers.*.mlp.branch.down", "model.layers.*.mlp.Wo", ""), ("stack.norm", "model.final_norm", ""),
-        ("heads.masked.dense", "head.dense", "optional"), ("heads.masked.norm", "head.norm", "optional"),
-        ("heads.masked.out.weight", "decoder.weight", "optional"),
-        ("heads.masked.out.bias", "decoder.bias", "optional"),
+        *masked("head.dense", "head.norm", "decoder.weight", "decoder.bias"),
     ),
     summary="encoder, pre-LN, rotary positions, gated feed-forward, most layers local",
 ))

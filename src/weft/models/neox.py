@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from weft.models.family import FAMILIES, Family
+from weft.models.family import DEBUG, FAMILIES, SMALL, Family
 from weft.models.megatron import Megatron, decoder, names
 from weft.models.published import ACTIVATIONS, Key, Published, Read, Tie
 from weft.models.rotary import rope
@@ -72,8 +72,7 @@ FAMILIES.register("neox", Family(
     name="neox", config=NeoX, build=build, published=PUBLISHED,
     initialise=lambda module, c: initialise.normal(module, std=0.02, depth=c.depth),
     sizes={
-        "debug": dict(vocab=131, context=64, width=48, depth=2, heads=4, hidden=96, part=0.5),
-        "small": dict(vocab=4096, context=256, width=384, depth=6, heads=6, hidden=1536),
+        "debug": DEBUG | dict(hidden=96, part=0.5), "small": SMALL | dict(hidden=1536),
         "160m": dict(vocab=50304, width=768, depth=12, heads=12, hidden=3072), "20b": {},
     },
     weights=lambda c: names(

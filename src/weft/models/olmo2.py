@@ -36,11 +36,7 @@ def build(c: Olmo2, *, position: Scheme | None = None, attention: type[Attention
 # fmt: off
 FAMILIES.register("olmo2", Family(
     name="olmo2", config=Olmo2, build=build, initialise=draw,
-    sizes={
-        "debug": dict(vocab=131, context=64, width=48, depth=2, heads=4, kv_heads=2, hidden=96),
-        "small": dict(vocab=4096, context=256, width=384, depth=6, heads=6, hidden=1024),
-        "7b": dict(vocab=100352, eps=1e-6, theta=5e5),
-    },
+    sizes={"debug": kin.DEBUG, "small": kin.SMALL, "7b": dict(vocab=100352, eps=1e-6, theta=5e5)},
     weights=kin.table(
         kin.PROJECTIONS, kin.GATED, (f"{kin.QK_NORMS[0]}.norm", kin.QK_NORMS[1], ""),
         ("stack.layers.*.{attn,mlp}.post", "model.layers.*.post_{attention,feedforward}_layernorm", ""),

@@ -14,6 +14,9 @@ from weft.nn.mask import Causal, Full
 from weft.nn.scheme import Scheme
 from weft.nn.stem import Stem
 
+DEBUG = dict(vocab=131, context=64, width=48, encoder_depth=2, heads=4, hidden=96)  # what most have at these two sizes
+SMALL = dict(vocab=4096, context=128, width=256, encoder_depth=3, heads=4, hidden=1024)
+
 
 class Side(NamedTuple):
     """The source's, or the target's, whose stem is an `Embed`."""

@@ -42,11 +42,7 @@ def weights(c: Phi3) -> Table:
 
 FAMILIES.register("phi3", Family(
     name="phi3", config=Phi3, build=build, initialise=draw, weights=weights,
-    sizes={
-        "debug": dict(vocab=131, context=64, width=48, depth=2, heads=4, kv_heads=2, hidden=96, part=0.5),
-        "small": dict(vocab=4096, context=256, width=384, depth=6, heads=6, hidden=1024),
-        "mini": dict(window=2047),
-    },
+    sizes={"debug": kin.DEBUG | dict(part=0.5), "small": kin.SMALL, "mini": dict(window=2047)},
     published=kin.published(
         "phi3", "Phi3ForCausalLM", "Phi3Model",
         rope(10000.0, 4096, part="part", original=4096, kinds={"su": "longrope", "yarn": "longrope"}),

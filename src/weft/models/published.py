@@ -64,7 +64,6 @@ ONLY: dict[str, tuple[Any, ...]] = {
     "tie_encoder_decoder": (False,),
 }
 
-
 # Fields whose null says something: no window, cap or positions, where the default is one. Elsewhere it is the default.
 TELLING = frozenset({"sliding_window", "attn_logit_softcapping", "final_logit_softcapping", "position_embeddings_type"})
 

@@ -51,11 +51,10 @@ def kin(name: str, switches: tuple[bool, ...], spares: tuple[Spare, ...],
 
 def names(norm_place: str, c: Any) -> Table:
     """The tensors of a config; norm_place: what ours calls a branch's norm, see `Residual`."""
-    rows = [
+    return (
         ("embed.weight", _SHARED if c.shared else _SOURCE, ""), ("target.weight", _TARGET, "optional"),
-        ("head.weight", _HEAD, "optional"), ("head.bias", "final_logits_bias", "row, optional"),
-    ]
-    return [*rows, *sides(norm_place)]
+        ("head.weight", _HEAD, "optional"), ("head.bias", "final_logits_bias", "row, optional"), *sides(norm_place),
+    )
 
 
 def sides(norm_place: str) -> Table:

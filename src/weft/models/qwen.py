@@ -60,10 +60,7 @@ SEAM = together(rope(10000.0, 32768), kin.layers(_older), Seam(
     {"window": "sliding_window, where use_sliding_window is true"},
 ))
 PLAIN: dict[str, Any] = dict(vocab=151936, context=32768, hidden=22016, kv_heads=32)
-DEBUG: dict[str, Any] = dict(
-    vocab=131, context=64, width=48, depth=2, heads=4, kv_heads=2, hidden=96, window=7, pattern=["self", "local"],
-)
-SMALL: dict[str, Any] = dict(vocab=4096, context=256, width=384, depth=6, heads=6, kv_heads=2, hidden=1024, tied=True)
+DEBUG, SMALL = kin.DEBUG | dict(window=7, pattern=["self", "local"]), kin.SMALL | dict(kv_heads=2, tied=True)
 FAMILIES.register("qwen2", Family(
     name="qwen2", config=Qwen2, build=qwen2, initialise=draw,
     sizes={

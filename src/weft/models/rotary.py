@@ -145,8 +145,7 @@ def _scaling(kind: object, given: dict[str, Any], longest: int) -> AnyScaling | 
         given.pop(_ORIGINAL, None)  # the reference writes it, and reads max_position_embeddings alone
     if kind != "default":
         given.pop("finetuned", None)  # of the authors' own files; it says how the numbers came about
-    missing = [name for name in form.needed if name not in given]
-    if missing:
+    if missing := [name for name in form.needed if name not in given]:
         raise ValueError(f"rope_parameters: {kind} needs {', '.join(missing)}")
     numbers = {ours: given.pop(theirs) for theirs, ours in form.numbers.items() if theirs in given}
     if given:

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 from torch import nn
 
 from weft.models.family import FAMILIES, Family
-from weft.models.pair import Side, pair
+from weft.models.pair import DEBUG, SMALL, Side, pair
 from weft.models.published_t5 import EACH, ONE, ROWS, published
 from weft.nn import GLU, MLP, Attention, Embed, EncoderDecoder, LMHead, Residual, RMSNorm, Scheme, initialise
 from weft.nn.position import T5Bias
@@ -94,8 +94,7 @@ def draw(module: nn.Module, c: T5) -> None:
 
 
 # fmt: off
-DEBUG = dict(vocab=131, context=64, width=48, encoder_depth=2, heads=4, head_width=16, hidden=96)
-SMALL = dict(vocab=4096, context=128, width=256, encoder_depth=3, heads=4, hidden=1024)
+NARROW = DEBUG | dict(head_width=16)
 BASE = dict(width=768, encoder_depth=12, heads=12, hidden=2048)
 OWN_HEAD: dict[str, Any] = dict(tied=False, scaled=False)
 BYTES = dict(vocab=384, context=1024, width=1472, encoder_depth=12, decoder_depth=4, heads=6, hidden=3584)
@@ -103,18 +102,18 @@ family = partial(Family, build=build, initialise=draw, objective="translate")
 FAMILIES.register("t5", family(
     name="t5", config=T5, published=published(T5, "T5", headless="T5Model"), weights=(*ROWS, *ONE),
     sizes={
-        "debug": DEBUG, "small": SMALL, "base": BASE | dict(hidden=3072),
+        "debug": NARROW, "small": SMALL, "base": BASE | dict(hidden=3072),
         "byt5-small": dict(act="gelu_tanh", gated=True, **BYTES, **OWN_HEAD),
     },
     summary="encoder–decoder, RMSNorm, scores by distance; 1.0 and 1.1, ByT5",
 ))
 FAMILIES.register("mt5", family(
     name="mt5", config=MT5, published=published(MT5, "MT5"), weights=(*ROWS, *ONE),
-    sizes={"debug": DEBUG, "small": SMALL, "base": BASE | OWN_HEAD},
+    sizes={"debug": NARROW, "small": SMALL, "base": BASE | OWN_HEAD},
     summary="encoder–decoder, T5 1.1 of many languages",
 ))
 FAMILIES.register("umt5", family(
     name="umt5", config=UMT5, published=published(UMT5, "UMT5"), weights=(*ROWS, *EACH),
-    sizes={"debug": DEBUG, "small": SMALL, "base": BASE},
+    sizes={"debug": NARROW, "small": SMALL, "base": BASE},
     summary="encoder–decoder, T5 1.1 with distances for each layer",
 ))

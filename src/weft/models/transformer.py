@@ -13,7 +13,7 @@ from functools import partial
 from torch import nn
 
 from weft.models.family import FAMILIES, Family
-from weft.models.pair import Side, pair
+from weft.models.pair import DEBUG, SMALL, Side, pair
 from weft.models.published import Table
 from weft.nn import MLP, Attention, Embed, EncoderDecoder, LMHead, Residual, initialise
 from weft.nn.norm import LayerNorm
@@ -70,11 +70,7 @@ def looks(ours: str, theirs: str) -> Table:
 
 FAMILIES.register("transformer", Family(
     name="transformer", config=Transformer, build=build, initialise=draw,
-    sizes={
-        "debug": dict(vocab=131, context=64, width=48, encoder_depth=2, decoder_depth=2, heads=4, hidden=96),
-        "small": dict(vocab=4096, context=128, width=256, encoder_depth=3, decoder_depth=3, heads=4, hidden=1024),
-        "base": dict(),
-    },
+    sizes={"debug": DEBUG | dict(decoder_depth=2), "small": SMALL | dict(decoder_depth=3), "base": dict()},
     objective="translate",
     weights=(
         ("embed.weight", "embed.weight", ""), ("target.weight", "target.weight", "optional"),
