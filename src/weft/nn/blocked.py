@@ -33,7 +33,8 @@ def spans(length: int, back: int | None, ahead: int | None, mask: Mask | None = 
     if mask is None or back is not None:
         return _cut(length, size, back, ahead, mask)
     sizes = [size, *(BLOCK << power for power in range(8) if BLOCK << power < size)]
-    return min((_cut(length, each, back, ahead, mask) for each in sizes), key=_work)
+    tried = [_cut(length, each, back, ahead, mask) for each in sizes]
+    return min(tried, key=lambda cuts: count(cuts) + CALL * len(cuts))
 
 
 def _cut(length: int, size: int, back: int | None, ahead: int | None, mask: Mask | None) -> tuple[Span, ...]:
@@ -48,10 +49,6 @@ def _cut(length: int, size: int, back: int | None, ahead: int | None, mask: Mask
             ranges = mask.spans(start, stop, length) or ((start, stop),)  # which the mask hides
         found.append((start, stop, ranges))
     return tuple(found)
-
-
-def _work(cuts: tuple[Span, ...]) -> int:
-    return count(cuts) + CALL * len(cuts)
 
 
 def count(cuts: tuple[Span, ...]) -> int:
@@ -83,7 +80,6 @@ class Part(NamedTuple):
 
     @property
     def row_count(self) -> int:
-        """Rows."""
         return self.rows.stop - self.rows.start
 
     def of(self, x: Tensor) -> Tensor:

@@ -155,10 +155,8 @@ class Cache:
         self.used = min(self.used, tokens)
 
     def reorder(self, rows: Tensor) -> None:
-        """Row i becomes what row rows[i] was, int64 [B]. A row may come several times, or not at all.
-
-        ValueError for another number of rows (`keep` and `fork` change it), and where a row would leave its memory.
-        """
+        """Row i becomes what row rows[i] was, int64 [B]. A row may come several times, or not at all. ValueError for
+        another number of rows (`keep` and `fork` change it), and where a row would leave its memory."""
         if rows.shape != self.count.shape:
             raise ValueError(f"{list(rows.shape)} rows for a cache of {self.rows}: keep drops rows, fork adds some")
         own = torch.arange(self.rows, device=rows.device)

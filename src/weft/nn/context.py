@@ -123,9 +123,8 @@ class Field(nn.Module):
         q = here.numbered(length, device).fold(share)
         k = memory.numbered(width, device)
         placed = self.position.at(q, k, k, width)
-        if here.segments is None and memory.segments is None and isinstance(self.mask, Full):
-            return Sight(q, k, placed, self.kernel, share=share)
-        return Sight(q, k, placed, self.kernel, self.mask, share=share)
+        whole = here.segments is None and memory.segments is None and isinstance(self.mask, Full)
+        return Sight(q, k, placed, self.kernel, None if whole else self.mask, share=share)
 
     def extra_repr(self) -> str:
         return f"{self.mask}, keys={self.keys!r}, kernel={self.kernel or 'by shape'}"

@@ -91,10 +91,8 @@ class LowRank(Core):
             torch.einsum("bsr,bsgk->brgk", nn.functional.embedding(place, e.mT) * real[..., None], x)  # [B, R, G, K]
             for e, x in ((self.keys, k), (self.values, v))
         )
-        mixed = attend(
-            q, k, v, Sight(sight.q, Layout(rank, document.expand(-1, self.rank)), Placed(), mask=Full()), how
-        )
-        return mixed.masked_fill(packed[..., None, None], torch.nan)
+        mixtures = Sight(sight.q, Layout(rank, document.expand(-1, self.rank)), Placed(), mask=Full())
+        return attend(q, k, v, mixtures, how).masked_fill(packed[..., None, None], torch.nan)
 
     def _documents(self, here: Layout, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Which places are real [B, S], the number of a row's document [B, 1], whether it has several [B, 1]."""

@@ -128,10 +128,8 @@ class LMHead(nn.Module):
         return self.scores(scores)
 
     def nats(self, x: Tensor, labels: Tensor, weight: Tensor | None = None, *, ignored: int = -100) -> Tensor:
-        """-log p(label), summed in fp32 over the labels that are not `ignored`. x [B, T, D], labels int64 [B, T].
-
-        It never holds all scores, see `linear_nats`, unless somebody listens to them or they are capped.
-        """
+        """-log p(label), summed in fp32 over the labels that are not `ignored`. x [B, T, D], labels int64 [B, T]. It
+        never holds all scores, see `linear_nats`, unless somebody listens to them or they are capped."""
         flat, wanted = x.flatten(0, -2), labels.flatten()  # [N, D], [N]
         if not self.scores.active and self.softcap is None:
             flat = flat * self.scale if self.scale != 1.0 else flat

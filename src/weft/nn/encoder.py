@@ -214,10 +214,7 @@ class Encoder(nn.Module):
         self, x: Tensor, head: str | None = None, *, tokens: Tensor | None = None, here: Layout | None = None
     ) -> Tensor:
         """Hidden states [B, T, D] -> the scores of a head (None: the first one), [B, T, V] or [B, C]. tokens, here: see
-        `pool`.
-
-        ValueError names the heads there are.
-        """
+        `pool`. ValueError names the heads there are."""
         chosen = self._head(head)
         return chosen(self.pool(x, tokens, here) if chosen.pooled else x, self.embed.weight)
 

@@ -22,7 +22,6 @@ from weft.nn.tap import Tap
 
 LONG = 1024  # keys from here on: scores are not held whole where a fused kernel can avoid it
 HELD = 2**30  # bytes of scores; a kernel that holds them all holds several such tensors in a backward pass
-
 SPARE = 0.75  # of all scores, what a mask without a reach may leave to compute for blocks to be worth it
 
 
@@ -125,12 +124,9 @@ def _heads_last(x: Tensor, rows: int, heads: int, length: int) -> Tensor:
 
 def sdpa(q: Tensor, k: Tensor, v: Tensor, sight: Sight, how: Scoring) -> Tensor:
     """torch's fused kernel. It cannot cap scores, take sinks or hand out its weights."""
-    mask, bias = sight.allowed, how.bias
-    mask = None if mask is None else mask[:, None]  # [B, 1, T, S]
-    fused = mask
-    if bias is not None:
-        seen = allowed(sight)
-        bias = bias.to(q.dtype)
+    mask = fused = None if sight.allowed is None else sight.allowed[:, None]  # [B, 1, T, S]
+    if how.bias is not None:
+        seen, bias = allowed(sight), how.bias.to(q.dtype)
         fused = bias if seen is None else bias.masked_fill(~seen, torch.finfo(q.dtype).min)  # [B, H, T, S]
     out = functional.scaled_dot_product_attention(
         *(x.transpose(1, 2) for x in (q, k, v)),  # [B, H, T, K], [B, G, S, K]

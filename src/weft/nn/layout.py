@@ -74,16 +74,11 @@ class Layout:
         row's first document, and the order goes on behind them."""
         if not count or self.plain:
             return self
-
-        def more(field: Tensor | None) -> Tensor | None:
-            return None if field is None else torch.cat((field[:, :1].expand(-1, count), field), dim=1)
-
-        order = self.order
-        if order is not None:
-            before = torch.arange(count, device=order.device)[None].expand(len(order), -1)  # [B, count]
-            order = torch.cat((before, order + count), dim=1)
-        segments, coords, groups = (more(field) for field in (self.segments, self.coords, self.groups))
-        return replace(self, order=order, segments=segments, coords=coords, groups=groups)
+        longer = self._each(lambda field: torch.cat((field[:, :1].expand(-1, count), field), dim=1))  # [B, count + T]
+        if self.order is None:
+            return longer
+        before = torch.arange(count, device=self.order.device)[None].expand(len(self.order), -1)  # [B, count]
+        return replace(longer, order=torch.cat((before, self.order + count), dim=1))
 
     def select(self, rows: Tensor) -> Layout:
         """These rows, int64 [n], in this order: [B, T] -> [n, T]. Rows that broadcast stay as they are."""
@@ -105,9 +100,8 @@ class Layout:
         """Rows of unequal length, padded on one side to `width`. lengths: int64 [B], none longer than the width."""
         if side not in ("left", "right"):
             raise ValueError(f"padding side is 'left' or 'right', not {side!r}")
-        place = torch.arange(width, device=lengths.device)[None]  # [1, T]
-        first = width - lengths[:, None] if side == "left" else torch.zeros_like(lengths)[:, None]  # [B, 1]
-        order = place - first  # [B, T]
+        first = width - lengths[:, None] if side == "left" else 0  # [B, 1]
+        order = torch.arange(width, device=lengths.device)[None] - first  # [B or 1, T]
         real = (order >= 0) & (order < lengths[:, None])
         return Layout(segments=real.long())  # the order follows from it, also where a cache goes on
 

@@ -71,14 +71,9 @@ class _LinearNats(torch.autograd.Function):
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         (grad,) = grad_outputs
         grad_x, grad_weight, grad_bias = ctx.saved_tensors
-        return (
-            None if grad_x is None else grad_x * grad.to(grad_x.dtype),
-            None if grad_weight is None else (grad_weight * grad).to(ctx.dtype),
-            None if grad_bias is None else (grad_bias * grad).to(ctx.dtype),
-            None,
-            None,
-            None,
-        )
+        of_x = None if grad_x is None else grad_x * grad.to(grad_x.dtype)
+        of_rest = (None if each is None else (each * grad).to(ctx.dtype) for each in (grad_weight, grad_bias))
+        return of_x, *of_rest, None, None, None
 
 
 def _differentiate(scores: Tensor, target: Tensor, counted: Tensor, wanted: bool) -> Tensor:

@@ -64,9 +64,8 @@ class Book:
 
     def layout(self, places: int) -> Layout:
         """What sits at the first `places` places."""
-        return Layout(
-            self.order[:, :places], self.segments[:, :places], None, self.groups[:, :places], prefix=self.prefix
-        )
+        order, segments, groups = (kept[:, :places] for kept in (self.order, self.segments, self.groups))
+        return Layout(order, segments, groups=groups, prefix=self.prefix)
 
 
 class Kept(ABC):

@@ -126,10 +126,8 @@ class Stack(nn.Module):
                 )
 
     def fill(self, cache: Cache, memory: Memory) -> None:
-        """Compute what the cache keeps of a memory: keys, values and layout, once before the first step.
-
-        ValueError where the memory has another number of rows than the cache had before it was forked.
-        """
+        """Compute what the cache keeps of a memory: keys, values and layout, once before the first step. ValueError
+        where the memory has another number of rows than the cache had before it was forked."""
         rows = memory.states.shape[0]
         if rows * cache.share != cache.rows:
             raise ValueError(
