@@ -194,7 +194,7 @@ def test_frozen_parts_evaluate_and_are_given_back_as_they_were() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--part", "text"], "write it as PLACE=FOLDER"),
+        (["--part", "text"], "write it as PLACE=DIR"),
         (["--part", "txt={text}"], "clip has no part 'txt'; did you mean 'text'?"),
         (["--part", "width={text}"], "clip has no part 'width'"),
         (["--part", "text={image}/nothing"], "is not a folder"),

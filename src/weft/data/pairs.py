@@ -60,7 +60,7 @@ PAIR_SOURCES.register("pairs", _from_files)
 
 
 def _lines(path: Path | str) -> list[str]:
-    """See `lines_of`."""
+    """The lines of a file, see `lines_of`. ValueError for a folder."""
     if Path(path).is_dir():
         raise ValueError(
             f"{path} is a folder, and pairs come from files: name the two line-aligned files, or the one of two columns"

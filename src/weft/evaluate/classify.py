@@ -12,7 +12,7 @@ import numpy as np
 
 from weft.evaluate.inputs import Array, Label, labels, one_kind
 
-NONE = -1  # predicted: none of the classes
+NONE = -1  # what is predicted where it is none of the classes
 Labels = Sequence[Label] | Array
 
 
@@ -50,7 +50,7 @@ class Tally:
 
     @property
     def own(self) -> tuple[Label, ...]:
-        """The classes without what says that it is none of them."""
+        """The classes, but for NONE where nothing is gold by it."""
         return tuple(label for label, gold in zip(self.classes, self.gold, strict=True) if label != NONE or gold)
 
     def each(self, over: Sequence[Label] | None) -> tuple[list[PrecisionRecall], list[int]]:

@@ -71,10 +71,10 @@ class Modality(ABC):
 
     settings: the frozen dataclass that a recipe of it has as its data, with `source` and `paths` among its fields, and
     `check()`. made: the source that needs no file. called: what a person calls such data. parts: the fields of a
-    model's config in whose place saved models can be (`with_part`). keeps: the files of a run's
-    folder that say what its model reads. fixed: the settings that are decided where a run begins with a model. hears:
-    the fields of a `Drawn` that say what its models make; the others are refused. endings: of the files that are read
-    where a folder of data is named, in small letters; "": of any, since tables are among them.
+    model's config in whose place saved models can be (`with_part`). keeps: the files of a run's folder that say what
+    its model reads. fixed: the settings that are decided where a run begins with a model. hears: the fields of a
+    `Drawn` that say what its models make; the others are refused. endings: of the files that are read where a folder of
+    data is named, in small letters; "": of any, since tables are among them.
     """
 
     settings: type[Any]

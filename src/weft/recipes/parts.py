@@ -1,4 +1,4 @@
-"""Saved models in the place of a new model's parts: `weft train emoji_clip --part text=FOLDER`."""
+"""Saved models in the place of a new model's parts: `weft train emoji_clip --part text=DIR`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from weft.hub import find, read_blueprint, read_language, read_weights
-from weft.hub.sentences import Pooling, read_pooling
+from weft.hub.sentences import read_pooling
 from weft.models import FAMILIES, Blueprint
 from weft.recipes.modality import modality_of
 from weft.registry import suggest
@@ -20,20 +20,19 @@ if TYPE_CHECKING:
     from weft.recipes.recipe import Recipe
 
 POOLINGS: Mapping[tuple[str, ...], str] = {("mean",): "mean", ("cls",): "first"}  # a folder's words: two towers'
-
 LEFT_OUT = ("heads.", "pooler.")  # of a part's weights: nobody asks for what they make
 
 
 def with_part(recipe: Recipe, said: str) -> Recipe:
-    """The recipe with a saved model as one of its model's parts: PLACE=FOLDER, where PLACE is a field of the config
+    """The recipe with a saved model as one of its model's parts: PLACE=DIR, where PLACE is a field of the config
     that holds a model. The folder's own tasks are left out. ValueError (also LoadError) for what cannot be one."""
     place, equals, name = said.partition("=")
     if not equals:
-        raise ValueError(f"--part {said}: write it as PLACE=FOLDER, for instance --part text=models/minilm")
+        raise ValueError(f"--part {said}: write it as PLACE=DIR, for instance --part text=models/minilm")
     _check_place(recipe, place, said)
     folder, was = find(name), getattr(recipe.model.config, place)
     part = _without_tasks(read_blueprint(folder))
-    reads, wanted = (FAMILIES.get(one.family).reads for one in (part, was))
+    reads, wanted = (FAMILIES.get(model.family).reads for model in (part, was))
     if reads != wanted:
         raise ValueError(
             f"--part {said}: {part.family} reads {reads}, and {recipe.model.family}'s {place} reads {wanted}: name a "
@@ -70,13 +69,14 @@ def _check_place(recipe: Recipe, place: str, said: str) -> None:
 
 
 def _without_tasks(part: Blueprint) -> Blueprint:
+    """The same model without the heads of its own, where its family has any to leave out."""
     known = {field.name for field in fields(part.config)}
     return replace(part, config=replace(part.config, tasks=())) if "tasks" in known else part
 
 
 def _pooling(folder: Path) -> dict[str, str]:
     """How the folder makes a vector of a text, where it says so. ValueError for what two towers do not do."""
-    declared: Pooling | None = read_pooling(read_language(folder).files)
+    declared = read_pooling(read_language(folder).files)
     if declared is None:
         return {}
     if declared.modes not in POOLINGS:
@@ -107,6 +107,7 @@ def check_kept(parts: Mapping[str, Path], before: Blueprint, after: Blueprint, s
 
 
 def _flat(part: Blueprint) -> dict[str, Any]:
+    """Its family, settings and swapped parts by their names, as plain data."""
     data = part.to_data()
     return {"family": data["family"]} | data["config"] | data["parts"]
 

@@ -66,7 +66,7 @@ def preview(recipe: Recipe) -> Preview:
 
 
 def _trial(recipe: Recipe, feed: Feed) -> Trial:
-    """As the run would begin, of a few rows."""
+    """A pass over the first TRIED rows, through the module that the run would begin with."""
     batch = feed.train.batch(places(0, range(min(TRIED, recipe.train.batch, len(feed.train)))))
     module, objective = built(recipe, feed), recipe.minimised
     batch = batch.to(place(recipe.train.device))

@@ -80,7 +80,8 @@ class Pass:
 class Trial:
     """One pass of a run's own, over its first rows: for models whose rows are not all alike full of tokens.
 
-    module: where it trains; loss: what is minimised of these `rows`, which hold `tokens` (see `Batch.size`)."""
+    module: what trains, on its device; loss: what is minimised of these `rows`, which hold `tokens` (see `Batch.size`).
+    """
 
     module: Module
     loss: Callable[[], Tensor]
@@ -89,16 +90,10 @@ class Trial:
 
 
 def plan(
-    blueprint: Blueprint,
-    settings: TrainSettings,
-    *,
-    asked: float = 1.0,
-    samples: int = 0,
-    share: float = SHARE,
+    blueprint: Blueprint, settings: TrainSettings, *, asked: float = 1.0, samples: int = 0, share: float = SHARE,
     trial: Trial | None = None,
-) -> Plan:
-    """What training `blueprint` with `settings` would take on this machine, rows full of tokens; or as a trial shows,
-    times as many rows.
+) -> Plan:  # fmt: skip
+    """What training `blueprint` with `settings` would take on this machine: rows full of tokens, or like a trial's own.
 
     asked: the share of a row's tokens that the objective predicts. samples: how many rows an epoch has, where the
     run's length is given in epochs. Without a trial operations are counted and kept tensors measured on tensors without
@@ -158,7 +153,7 @@ def _tried(trial: Trial, rows: int, precision: Precision, recompute: bool) -> Pa
 
 
 def _counted(module: Module, loss: Callable[[], Tensor], precision: Precision, recompute: bool) -> Pass:
-    """See `passed`."""
+    """Of one pass of what `loss` computes through a module, see `passed`."""
     device = next(module.parameters()).device
 
     def once(wanted: bool) -> Pass:
