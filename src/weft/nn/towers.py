@@ -74,7 +74,7 @@ class Towers(nn.Module):
         are of two widths."""
         if texts.shape[-1] != images.shape[-1]:
             raise ValueError(
-                f"a text is {texts.shape[-1]} numbers and an image {images.shape[-1]}: bring both to one width (model.width)"
+                f"a text is {texts.shape[-1]} numbers and an image {images.shape[-1]}: bring both to one (model.width)"
             )
         cosines = texts @ images.mT * self.scale.exp()  # [N, M]
         return cosines if self.bias is None else cosines + self.bias
