@@ -47,6 +47,14 @@ def test_the_operations_are_those_of_a_step(family: str) -> None:
     assert plan(module, SETTINGS, asked=objective.predicted).flops_per_token == pytest.approx(counted, rel=0.01)
 
 
+def test_what_is_frozen_costs_no_gradient_and_no_state() -> None:
+    blueprint = Blueprint.of("llama", "debug")
+    whole, less = (plan(blueprint, replace(SETTINGS, frozen=names)) for names in ((), ("stack",)))
+    size = sum(p.nbytes for p in blueprint.build().stack.parameters())  # type: ignore[union-attr]
+    assert whole.memory["weights"] == less.memory["weights"] and whole.flops > less.flops
+    assert whole.memory["gradients"] - less.memory["gradients"] == size
+
+
 def test_memory_is_what_the_parts_hold() -> None:
     blueprint = Blueprint.of("llama", "debug")
     size = sum(p.nbytes for p in blueprint.build().parameters())

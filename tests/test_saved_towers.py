@@ -218,6 +218,13 @@ def test_what_cannot_be_is_refused_by_name(
     assert not (tmp_path / "run").exists()
 
 
+def test_two_widths_are_refused_until_a_common_one_is_said(tmp_path: Path) -> None:
+    words = ["train", "siglip", "--debug", "--part", f"text={saved(tmp_path / 'wide', width=64)}", "--quiet"]
+    err = weft(*words, "--out", tmp_path / "run").err
+    assert "a text is 64 numbers, a picture 48" in " ".join(err.split()) and not (tmp_path / "run").exists()
+    good(*words, "--out", tmp_path / "run", "--set", "model.width=32", "--set", "train.steps=1")
+
+
 @pytest.mark.parametrize(
     ("changes", "mode", "said"),
     [

@@ -110,11 +110,17 @@ def pair(
     lift: Callable[[int], nn.Module | None],
 ) -> Towers:
     """lift: of a tower's width, what brings its vectors to the common one; None: they are in it. ValueError for a tower
-    that is no encoder, and for a position scheme, which is a tower's."""
+    that is no encoder, for two widths that nothing brings together, and for a position scheme, which is a tower's."""
     if position is not None:
         raise ValueError("two towers have no position scheme in common: name one's, text.position or image.position")
     text, image = tower("text", c.text, c.pooling), tower("image", c.image, "mean")
-    lifts = [lift(own.config.width) for own in (c.text, c.image)]
+    widths = text.pooled(c.text.states), image.pooled(c.image.states)
+    lifts = [lift(width) for width in widths]
+    if lifts == [None, None] and widths[0] != widths[1]:
+        raise ValueError(
+            f"a text is {widths[0]} numbers, a picture {widths[1]}, and nothing brings both to one width: say which "
+            f"(model.width={min(widths)})"
+        )
     return Towers(text, image, text_lift=lifts[0], image_lift=lifts[1], scale=scale, bias=bias)
 
 

@@ -42,11 +42,7 @@ def with_part(recipe: Recipe, said: str) -> Recipe:
     if place == "text" and "pooling" in {field.name for field in fields(recipe.model.config)}:
         changes |= _pooling(folder)
     model = replace(recipe.model, config=replace(recipe.model.config, **changes))
-    try:
-        model.empty()
-    except ValueError as error:
-        raise ValueError(f"--part {said}: {error}") from error
-    return replace(recipe, model=model, parts={**recipe.parts, place: folder})
+    return replace(recipe, model=model, parts={**recipe.parts, place: folder})  # what else is set may make them fit
 
 
 def _check_place(recipe: Recipe, place: str, said: str) -> None:

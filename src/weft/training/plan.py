@@ -21,6 +21,7 @@ from weft.models import Blueprint
 from weft.nn import Decoder, Encoder, EncoderDecoder, kernels
 from weft.training.flops import memory, peak
 from weft.training.length import steps_of_epochs
+from weft.training.modes import frozen
 from weft.training.muon import orthogonalise
 from weft.training.optimisers import Groups, count_parameters, groups
 from weft.training.parallel import layers
@@ -106,14 +107,15 @@ def plan(
     rows = settings.batch // settings.micro_batches
     with nullcontext() if trial else FakeTensorMode(), torch.device(device):
         module = trial.module.train() if trial else blueprint.build().train()
-        sorted_groups = groups(module)
-        if settings.kernel != "measured":
-            kernels.use(module, settings.kernel)
-        if trial:
-            work, context = _tried(trial, rows, precision, settings.recompute), round(trial.tokens / trial.rows)
-        else:
-            work = passed(module, rows, context, precision, asked=asked, recompute=settings.recompute)
-        update = optimiser_flops(sorted_groups, settings, precision)
+        with frozen(module, settings.frozen):
+            sorted_groups = groups(module)
+            if settings.kernel != "measured":
+                kernels.use(module, settings.kernel)
+            if trial:
+                work, context = _tried(trial, rows, precision, settings.recompute), round(trial.tokens / trial.rows)
+            else:
+                work = passed(module, rows, context, precision, asked=asked, recompute=settings.recompute)
+            update = optimiser_flops(sorted_groups, settings, precision)
     tokens = settings.batch * context
     highest = peak(precision) or _measured(precision, device)
     operations = work.flops * settings.micro_batches + update
