@@ -51,14 +51,10 @@ def _blend(start: float, size: float, count: int) -> np.ndarray:
 
 
 def shifted(picture: np.ndarray, most: int, draw: np.random.Generator) -> np.ndarray:
-    """Moved by up to so many pixels, its edge filled with 0."""
-    height, width, _ = picture.shape
-    down, right = draw.integers(-most, most + 1, 2)
-    moved = np.zeros_like(picture)
-    moved[max(0, down) : height + min(0, down), max(0, right) : width + min(0, right)] = picture[
-        max(0, -down) : height - max(0, down), max(0, -right) : width - max(0, right)
-    ]
-    return moved
+    """Moved by up to so many pixels; what that uncovers is as the edge beside it."""
+    by = draw.integers(-most, most + 1, 2)
+    down, across = ((np.arange(size) - moved).clip(0, size - 1) for size, moved in zip(picture.shape, by, strict=False))
+    return picture[down][:, across]
 
 
 def lit(picture: np.ndarray, most: float, draw: np.random.Generator) -> np.ndarray:
