@@ -2,7 +2,7 @@
 
     python docs/gallery.py RUNS DATA   # RUNS/bach, RUNS/clothes …: see EXHIBITS; DATA: the folders its recipes name
 
-An exhibit whose run is not there is named at the end of the page, not left out in silence.
+An exhibit whose run is not there stays as the page has it; one that the page has not either is named at its end.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ SHOWN = ROOT / "docs" / "gallery"
 HEAD = """# Gallery
 
 What small models make after some minutes on two cores. Each picture, roll and transcript came of the command above it
-(`python docs/gallery.py RUNS DATA` runs them all): the first draw of seed 0, nothing chosen by hand. How well each does
-by numbers is in `benchmarks/RESULTS.md`.
+(`python docs/gallery.py RUNS DATA` runs those whose runs are there): the first draw of seed 0, nothing chosen by hand.
+How well each does by numbers is in `benchmarks/RESULTS.md`.
 """
 
 
@@ -188,35 +188,50 @@ def block(text: str, lines: int) -> str:
     return "\n".join(["```text", *(line.rstrip() for line in said[:lines]), *more, "```"]) + "\n"
 
 
-def page(places: dict[str, Path]) -> str:
-    """All exhibits whose runs are there; their files go to OUT."""
-    runs, parts, missing = places["RUN"], [HEAD], list[str]()
+def page(places: dict[str, Path], before: str) -> str:
+    """All exhibits, whose files go to OUT; those whose runs are not there as they are in the page `before`."""
+    runs, parts, missing, kept = places["RUN"], [HEAD], list[str](), sections(before)
     for exhibit in EXHIBITS:
-        if not (runs / exhibit.run / "model.safetensors").is_file():
+        if (runs / exhibit.run / "model.safetensors").is_file():
+            print(exhibit.title, file=sys.stderr)
+            parts.append(section(exhibit, places))
+        elif exhibit.title in kept:
+            parts.append(kept[exhibit.title])
+        else:
             missing.append(exhibit.title)
-            continue
-        print(exhibit.title, file=sys.stderr)
-        report = json.loads((runs / exhibit.run / "report.json").read_text(encoding="utf-8"))
-        trained = f"Trained for {report['steps']:,} steps, {max(1, round(report['seconds'] / 60))} min:"
-        parts.append(f"## {exhibit.title}\n\n{exhibit.says} {trained}\n\n```sh\n{as_read(exhibit.train)}\n```\n")
-        for words in exhibit.makes:
-            files, printed = made(words, places)
-            said = [shown(file, exhibit.lines) for file in files] or [block(printed, exhibit.lines)]
-            parts.append("\n".join([f"```sh\n{as_read(words)}\n```\n", *said]))
     if missing:
         parts.append(f"## Not shown\n\nNot trained where this page was made: {'; '.join(missing)}.\n")
     return "\n".join(parts)
 
 
+def sections(text: str) -> dict[str, str]:
+    """The parts of a page by their titles."""
+    return {part.partition("\n")[0]: f"## {part.rstrip()}\n" for part in text.split("\n## ")[1:]}
+
+
+def section(exhibit: Exhibit, places: dict[str, Path]) -> str:
+    """An exhibit, made by its commands."""
+    report = json.loads((places["RUN"] / exhibit.run / "report.json").read_text(encoding="utf-8"))
+    trained = f"Trained for {report['steps']:,} steps, {max(1, round(report['seconds'] / 60))} min:"
+    parts = [f"## {exhibit.title}\n\n{exhibit.says} {trained}\n\n```sh\n{as_read(exhibit.train)}\n```\n"]
+    for words in exhibit.makes:
+        files, printed = made(words, places)
+        said = [shown(file, exhibit.lines) for file in files] or [block(printed, exhibit.lines)]
+        parts.append("\n".join([f"```sh\n{as_read(words)}\n```\n", *said]))
+    return "\n".join(parts)
+
+
 def main() -> None:
     runs, data = (Path(word).resolve() for word in sys.argv[1:3])
+    shown_on = ROOT / "docs" / "gallery.md"
+    before = shown_on.read_text(encoding="utf-8") if shown_on.is_file() else ""
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as other:
-        text = page({"RUN": runs, "DATA": data, "OUT": Path(folder), "GIVEN": Path(other)})
+        text = page({"RUN": runs, "DATA": data, "OUT": Path(folder), "GIVEN": Path(other)}, before)
         SHOWN.mkdir(exist_ok=True)
         for file in Path(folder).iterdir():
             if file.suffix in (".png", ".mid"):
                 shutil.copy(file, SHOWN / file.name)
-    (ROOT / "docs" / "gallery.md").write_text(text, encoding="utf-8")
+    shown_on.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

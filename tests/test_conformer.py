@@ -119,7 +119,8 @@ def test_the_block_is_the_paper_s() -> None:
     first, second = module.embed.convolutions
     by_torch = sound(29, 8).double()[None, None]  # [1, 1, T, F]
     for part in (first, second):
-        by_torch = functional.silu(functional.conv2d(by_torch, part.weight, part.bias, 2, 1))
+        summed = functional.conv2d(by_torch, part.weight, part.bias, 2, 1)
+        by_torch = functional.silu(functional.instance_norm(summed, weight=part.norm.weight, bias=part.norm.bias))
     by_torch = by_torch[0].permute(1, 2, 0).flatten(1)  # [T', F'·C]
     torch.testing.assert_close(x[0], linear(by_torch, module.embed.lift))
 
@@ -164,6 +165,13 @@ def test_the_norms_along_rows_are_torch_s() -> None:
     present = torch.arange(7) < torch.tensor([[7], [4], [1]])
     made = ours(x.masked_fill(~present[..., None], 5.0), present)
     torch.testing.assert_close(made[1, :4], theirs(x[1:2, :4].mT).mT[0])
+    bands, wide = randomised(RowNorm(5)), nn.GroupNorm(5, 5)  # two bands of five numbers at each place
+    wide.load_state_dict(bands.state_dict())
+    torch.testing.assert_close(
+        bands(x, None), wide(x.unflatten(-1, (2, 5)).permute(0, 3, 1, 2)).permute(0, 2, 3, 1).flatten(2)
+    )
+    made = bands(x.masked_fill(~present[..., None], 5.0), present)
+    torch.testing.assert_close(made[1, :4], bands(x[1:2, :4], None)[0])
     ours, theirs = randomised(BatchNorm(10)).train(), nn.BatchNorm1d(10)
     theirs.load_state_dict(ours.state_dict())
     for _ in range(2):
@@ -188,6 +196,23 @@ def test_what_a_convolution_inside_cannot_be() -> None:
         Blueprint.of("conformer", "debug", blank=-1).empty()
     with pytest.raises(ValueError, match="rows of 13 places are too short for this model: give 14"):
         built("wav2vec2_conformer")(torch.ones(1, 13, 1))
+
+
+@pytest.mark.parametrize(("joins", "places"), [([1], 21), ([2, 2], 6), ([1, 2, 2, 2], 3), ([3], 7)])
+def test_a_stem_joins_as_many_frames_as_it_is_told(joins: list[int], places: int) -> None:
+    module = built("conformer", joins=joins).double()
+    assert module.embed.extent(21) == places
+    rows = [row.double() for row in sounds_for(module, 21, 13, 8)]
+    full, here = batch(rows)
+    together, laid = module(full, here)[0], module.embed.lay(here, 21)
+    for number, row in enumerate(rows):  # its norm, too, is of the row alone
+        alone = module(row[None])[0][0]
+        assert int(laid.segments[number].sum()) == len(alone)
+        torch.testing.assert_close(together[number, : len(alone)], alone)
+    with pytest.raises(ValueError, match="joins is empty"):
+        built("conformer", joins=[])
+    with pytest.raises(ValueError, match="a step of 0"):
+        built("conformer", joins=[2, 0])
 
 
 def test_how_long_a_sound_may_be_is_how_many_places_it_makes() -> None:

@@ -24,7 +24,7 @@ from weft.data.signals.prepare_speech import held_of, processor_for, read_spoken
 from weft.data.signals.recordings import SOUND_SOURCES, Recording, said_beside, sounds
 from weft.data.signals.speech import SoundAugment, SpeechSettings
 from weft.data.signals.utterances import Form, Hearing, Utterances
-from weft.data.signals.varied_sound import faster, tilted, varied_frames, varied_sound, warped
+from weft.data.signals.varied_sound import faster, quicker, tilted, times_as_fast, varied_frames, varied_sound, warped
 from weft.evaluate import METRICS
 from weft.evaluate.edits import distance
 from weft.models import Blueprint
@@ -97,6 +97,23 @@ def test_another_throat_moves_the_bands() -> None:
     np.testing.assert_allclose(warped(frames, 2.0)[0], np.minimum(np.arange(9) * 2, 8))
 
 
+@given(st.integers(2, 60), st.floats(0.5, 2.0))
+def test_what_is_said_faster_is_shorter_and_no_higher(length: int, factor: float) -> None:
+    frames = np.stack([np.full(length, 3.0), np.linspace(0, 1, length)], axis=1).astype(np.float32)
+    found = quicker(frames, factor)
+    assert len(found) == max(1, int(length / factor)) and found.dtype == np.float32
+    np.testing.assert_allclose(found[:, 0], 3.0)  # what is in a band stays in it
+    np.testing.assert_allclose(found[:, 1], np.linspace(0, 1, len(found)) if len(found) > 1 else [0], atol=1e-5)
+
+
+def test_factors_are_as_often_above_1_as_below() -> None:
+    draw = np.random.default_rng(0)
+    found = np.array([times_as_fast(0.25, draw) for _ in range(400)])
+    assert 0.8 <= found.min() < 0.82 and 1.22 < found.max() <= 1.25 and 150 < (found > 1).sum() < 250
+    state = draw.bit_generator.state
+    assert times_as_fast(0.0, draw) == 1.0 and draw.bit_generator.state == state
+
+
 def test_frames_that_are_normalised_have_mean_0_and_variance_1() -> None:
     found = FRAMES(noise(8000) * np.linspace(0, 1, 8000, dtype=np.float32))
     torch.testing.assert_close(found.mean(dim=0), torch.zeros(8), atol=1e-4, rtol=0)
@@ -143,7 +160,7 @@ def test_what_is_asked_is_what_is_said() -> None:
 
 
 def test_what_is_joined_is_of_one_speaker_and_fits() -> None:
-    data = rows("target", join=6, gap=1600, longest=120, augment=SoundAugment(speed=0.2), count=120)
+    data = rows("target", join=6, gap=1600, longest=120, augment=SoundAugment(speed=0.2, tempo=0.3), count=120)
     counts = list[int]()
     for number in range(120):
         joined, _ = data._joined(Place(0, number))
@@ -304,6 +321,7 @@ def test_what_is_wrong_in_a_table_is_named_with_its_line(text: str, said: str, t
         ({"even": 0.5}, "data.even=0.5 says whose mean data.normalise takes away, and data.normalise=false takes none"),
         ({"step": 0.1}, "window=0.025, data.step=0.1"),
         ({"augment": SoundAugment(speed=2.0)}, "augment.speed=2"),
+        ({"augment": SoundAugment(tempo=-0.1)}, "augment.tempo=-0.1"),
         ({"augment": SoundAugment(bands=-1)}, "augment.bands=-1"),
         ({"source": "sounds"}, "a folder, or a table"),
     ],
@@ -325,6 +343,10 @@ def test_processors_fit_the_model() -> None:
     assert processor_for(SpeechSettings(rate=RATE, normalise=True), 8) == FRAMES
     for asked in (SpeechSettings(normalise=True), SpeechSettings(normalise=True, even=0.5)):
         with pytest.raises(ValueError, match="data.normalise=true, data.even=.*samples, which have none"):
+            processor_for(asked, 1)
+    for augment in (SoundAugment(tempo=0.2), SoundAugment(speed=0.2, warp=0.2), SoundAugment(spans=2)):
+        asked = SpeechSettings(rate=RATE, augment=augment)
+        with pytest.raises(ValueError, match="data.augment.(tempo|warp|spans)=.* this model reads samples"):
             processor_for(asked, 1)
 
 

@@ -48,7 +48,8 @@ class BatchNorm(Along):
 
 class RowNorm(Along):
     """(x - mean) / √(var + eps) · weight + bias of each number over the places of its row (GroupNorm of as many groups
-    as there are numbers, Wu & He 2018). x [B, T, D] -> [B, T, D]."""
+    as there are numbers, Wu & He 2018). x [B, T, F·D] -> [B, T, F·D]: a place may hold several bands of D numbers, over
+    which the mean is taken too."""
 
     def __init__(self, width: int, *, eps: float = 1e-5) -> None:
         super().__init__()
@@ -62,11 +63,13 @@ class RowNorm(Along):
 
     def forward(self, x: Tensor, present: Tensor | None) -> Tensor:
         wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+        bands = wide.unflatten(-1, (-1, len(self.weight)))  # [B, T, F, D]
         if present is None:
-            variance, mean = torch.var_mean(wide, dim=1, keepdim=True, correction=0)  # [B, 1, D]
+            variance, mean = torch.var_mean(bands, dim=(1, 2), keepdim=True, correction=0)  # [B, 1, 1, D]
         else:
-            share = present[..., None] / present.sum(dim=1).clamp(min=1)[:, None, None]  # [B, T, 1]
-            mean = (wide * share).sum(dim=1, keepdim=True)
-            variance = ((wide - mean).square() * share).sum(dim=1, keepdim=True)
-        made = (wide - mean) * (variance + self.eps).rsqrt()
-        return (made * self.weight + self.bias).to(x.dtype)
+            count = present.sum(dim=1).clamp(min=1)[:, None] * bands.shape[2]
+            share = (present / count)[..., None, None]  # [B, T, 1, 1]
+            mean = (bands * share).sum(dim=(1, 2), keepdim=True)  # [B, 1, 1, D]
+            variance = ((bands - mean).square() * share).sum(dim=(1, 2), keepdim=True)
+        made = (bands - mean) * (variance + self.eps).rsqrt() * self.weight + self.bias
+        return made.flatten(2).to(x.dtype)  # [B, T, F·D]

@@ -1,27 +1,32 @@
 """Conformer (Gulati et al. 2020): an encoder of a sound in which each layer both looks everywhere and mixes what lies
 side by side, and a head that says at each place which letter is heard there, if a new one is (CTC, Graves et al. 2006).
 
-A row is a sound's log-mel frames, as its processor makes them. Two convolutions over time and frequency, each of which
-halves both, and a projection make the places of it (their figure 1: "convolution subsampling"): what another throat
-shifts in frequency is heard by the same weights. Where we differ from the paper: it does not say how that is done; we
-have 3 x 3 neighbours, zeros around the edges and the activation of the rest. The norm inside the convolution is of each
-place (LayerNorm) in place of a batch's (BatchNorm): so a row's answer depends neither on its companions nor on their
-padding, in training as in evaluation, and losses of micro-batches add up.
+A row is a sound's log-mel frames, as its processor makes them. Convolutions over time and frequency, each of which
+halves the bands and joins so many frames (two that halve both are the paper's, their figure 1: "convolution
+subsampling"), and a projection make the places of it: what another throat shifts in frequency is heard by the same
+weights. Where we differ from the paper: it does not say how that is done; we have 3 x 3 neighbours, zeros around the
+edges, each number's mean and variance over the row taken away, which are the voice's and the microphone's more than the
+word's (instance norm, Ulyanov et al. 2016), and the activation of the rest. The norm inside the block's convolution is
+of each place (LayerNorm) in place of a batch's (BatchNorm): so a row's answer depends neither on its companions nor on
+their padding, in training as in evaluation, and losses of micro-batches add up.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
+from math import prod
 
 from torch import Tensor
 from torch.nn import functional
 
+from weft.models.along import RowNorm
 from weft.models.conforming import block
 from weft.models.family import FAMILIES, Family, draw
 from weft.models.signals import NoIds
 from weft.nn import Attention, Encoder, Field, Full, LayerNorm, Linear, RelativeXLScheme
 from weft.nn.convolution import Convolution, Convolved
+from weft.nn.position import StemPosition
 from weft.nn.scheme import Scheme
 from weft.nn.stack import Stack
 from weft.nn.vectors import CTCHead
@@ -31,7 +36,8 @@ from weft.nn.vectors import CTCHead
 class Conformer(NoIds):
     mels: int = 80  # numbers of a frame
     channels: int | None = None  # numbers of a band in the stem's convolutions; None: width
-    places: int = 1500  # behind the stem, of four frames each, that a table of positions is made for
+    joins: tuple[int, ...] = (2, 2)  # frames that each convolution of the stem makes one of
+    places: int = 1500  # behind the stem that a table of positions is made for
     width: int = 256
     depth: int = 16
     heads: int = 4
@@ -48,26 +54,40 @@ class Conformer(NoIds):
     @property
     def context(self) -> int:
         """Frames that make so many places."""
-        return 4 * self.places
+        return prod(self.joins) * self.places
 
 
 class Halving(Convolution):
-    """act(Σ W x + b) over 3 x 3 neighbours in time and frequency, every second of both. x [B, T, F·C] -> [B, T', F'·D],
-    a band's numbers side by side; weight [D, C, 3, 3]. bands, bands_out: F and F'."""
+    """act(norm(Σ W x + b)) over 3 x 3 neighbours in time and frequency, every second band and every `join`-th place.
+    x [B, T, F·C] -> [B, T', F'·D], a band's numbers side by side; weight [D, C, 3, 3]. bands, bands_out: F and F'."""
 
-    def __init__(self, bands: int, width_in: int, width_out: int, *, act: str) -> None:
-        super().__init__(width_in, width_out, 3, stride=2, padding=1, act=act, axes=2)
-        self.channels, self.bands, self.bands_out = bands * width_in, bands, self.places(bands)
+    def __init__(self, bands: int, width_in: int, width_out: int, *, join: int, act: str, eps: float) -> None:
+        norm = RowNorm(width_out, eps=eps)
+        super().__init__(width_in, width_out, 3, stride=join, padding=1, norm=norm, act=act, axes=2)
+        self.channels, self.bands, self.bands_out = bands * width_in, bands, (bands + 1) // 2
 
     def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         x = x.unflatten(-1, (self.bands, -1)).permute(0, 3, 1, 2)  # [B, C, T, F]
-        y = functional.conv2d(x, weight, bias, self.stride, self.padding)  # [B, D, T', F']
+        y = functional.conv2d(x, weight, bias, (self.stride, 2), self.padding)  # [B, D, T', F']
         return y.permute(0, 2, 3, 1).flatten(2)  # [B, T', F'·D]
 
     def extra_repr(self) -> str:
         """Numbers of a band, and how many bands."""
         width_out, width_in, *_ = self.weight.shape
-        return f"{width_in} -> {width_out}, {self.bands} -> {self.bands_out} bands, 3 x 3 places, step 2 + bias"
+        bands = f"{self.bands} -> {self.bands_out} bands"
+        return f"{width_in} -> {width_out}, {bands}, 3 x 3 places, step {self.stride} + bias"
+
+
+def stem_of(c: Conformer, position: StemPosition) -> Convolved:
+    """From frames to places. ValueError for no convolution."""
+    if not c.joins:
+        raise ValueError("joins is empty, but a stem has at least one convolution: (2, 2) are the paper's")
+    channels, layers = c.channels or c.width, list[Halving]()
+    for join in c.joins:
+        bands, width = (layers[-1].bands_out, channels) if layers else (c.mels, 1)
+        layers.append(Halving(bands, width, channels, join=join, act=c.act, eps=c.eps))
+    lift = Linear(layers[-1].bands_out * channels, c.width)
+    return Convolved(layers, c.width, lift=lift, dropout=c.dropout, position=position)
 
 
 def build(c: Conformer, *, position: Scheme | None = None, attention: type[Attention] = Attention) -> Encoder:
@@ -77,11 +97,7 @@ def build(c: Conformer, *, position: Scheme | None = None, attention: type[Atten
         partial(LayerNorm, c.width, eps=c.eps),
     )
     rate = c.dropout if c.attention_dropout is None else c.attention_dropout
-    channels = c.channels or c.width
-    first = Halving(c.mels, 1, channels, act=c.act)
-    second = Halving(first.bands_out, channels, channels, act=c.act)
-    stem = Convolved([first, second], c.width, lift=Linear(second.bands_out * channels, c.width), dropout=c.dropout,
-                     position=scheme.stem(c.width, c.places))  # fmt: skip
+    stem = stem_of(c, scheme.stem(c.width, c.places))
 
     def attn() -> Attention:
         relative = scheme.relative(c.heads, head_width, bidirectional=True)

@@ -25,16 +25,16 @@ from weft.training.settings import TrainSettings
 recipe = Recipe(
     name="digits_ctc",
     model=Blueprint.of(
-        "conformer", "debug", mels=24, places=64, channels=32, width=96, depth=4, heads=4, hidden=192, kernel=9,
-        dropout=0.2, attention_dropout=0.0,
+        "conformer", "debug", mels=32, joins=[1, 2, 2, 2], places=64, channels=96, width=96, depth=1, heads=4,
+        hidden=192, kernel=9, dropout=0.2, attention_dropout=0.0,
     ),
     data=SpeechSettings(
         source="spoken_digits", tokenizer="word", rate=8000, normalise=True, even=0.5, alike=32,
-        augment=SoundAugment(speed=0.3, noise=0.5, tilt=3, warp=0.2, bands=1, band=5, spans=1, span=8),
+        augment=SoundAugment(speed=0.1, tempo=0.25, noise=0.5, tilt=3, bands=1, band=5, spans=1, span=8),
     ),
     train=TrainSettings(
-        minutes=10, batch=32, optimiser="muon", rate=4e-3, schedule="linear", floor=0.0, weight_decay=0.1, workers=1,
-        checkpoint_every=0, log_every=20,
+        minutes=10, batch=32, optimiser="muon", rate=4e-3, schedule="linear", floor=0.0, weight_decay=0.1,
+        average=0.995, workers=1, checkpoint_every=0, log_every=20,
     ),
     debug=(*DEBUG_STEPS, ("data.source", "made_sounds"), ("data.held_out_speaker", "ben")),
     story=__doc__ or "",

@@ -11,12 +11,12 @@ class Augment:
 
     flip: half of them are mirrored, left to right. crop: each is a cutting of at least this share of the picture, up to
     all of it, between 3:4 and 4:3 in its sides, made as large as the picture was (Szegedy et al. 2015; Chen et al.
-    2020, App. A, whose share is 0.08); 1: none is cut. shift: each is moved by up to so many pixels either way; what that
-    uncovers is as the edge beside it. zoom, turn: each is made larger or smaller by up to this share, and turned by up to so many
-    degrees, at a place drawn within what that leaves; its edge goes on. light: its brightness, and then its contrast
-    about the picture's mean, are times a number between 1 - light and 1 + light. colour: each channel is made lighter
-    or darker by up to this share. erase: the share of them of which a rectangle of 2% to a third of the area is filled
-    with 0 (Zhong et al. 2020, §3, with 0 for their noise).
+    2020, App. A, whose share is 0.08); 1: none is cut. shift: each is moved by up to so many pixels either way; what
+    that uncovers is as the edge beside it. zoom, turn: each is made larger or smaller by up to this share, and turned
+    by up to so many degrees, at a place drawn within what that leaves; its edge goes on. light: its brightness, and
+    then its contrast about the picture's mean, are times a number between 1 - light and 1 + light. colour: each channel
+    is made lighter or darker by up to this share. erase: the share of them of which a rectangle of 2% to a third of the
+    area is filled with 0 (Zhong et al. 2020, §3, with 0 for their noise).
     """
 
     flip: bool = False

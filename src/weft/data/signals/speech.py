@@ -10,15 +10,17 @@ class SoundAugment:
     """How a sound is varied each time it is trained on, as a function of (seed, epoch, sample); held-out ones never.
 
     speed: it is played up to so much faster or slower, 0.1 by a tenth, and heard higher or lower by as much (Ko et al.
-    2015). volume: louder or softer by up to so many decibels. noise: the share of sounds that white noise is added to,
-    5 to 30 dB below them. tilt: each frequency is louder or softer by a normal number of decibels with this deviation,
-    smoothly from one to the next, as through another microphone. warp: frequencies are stretched or pressed by up to so
-    much, as by a shorter or longer throat (Jaitly and Hinton 2013, over the bands of hearing). SpecAugment (Park et al.
-    2019, §2, without time warping): bands: so many stretches of up to `band` neighbouring bands become the sound's
-    mean, spans: so many stretches of up to `span` frames, and of at most `share` of all of them.
+    2015). tempo: it is said up to so much faster or slower, and heard as high as it was. volume: louder or softer by up
+    to so many decibels. noise: the share of sounds that white noise is added to, 5 to 30 dB below them. tilt: each
+    frequency is louder or softer by a normal number of decibels with this deviation, smoothly from one to the next, as
+    through another microphone. warp: frequencies are stretched or pressed by up to so much, as by a shorter or longer
+    throat (Jaitly and Hinton 2013, over the bands of hearing). SpecAugment (Park et al. 2019, §2, without time
+    warping): bands: so many stretches of up to `band` neighbouring bands become the sound's mean, spans: so many
+    stretches of up to `span` frames, and of at most `share` of all of them.
     """
 
     speed: float = 0.0
+    tempo: float = 0.0
     volume: float = 0.0
     noise: float = 0.0
     tilt: float = 0.0
@@ -29,9 +31,19 @@ class SoundAugment:
     span: int = 20
     share: float = 0.2
 
+    @property
+    def quickest(self) -> float:
+        """How many times as short a sound can become, and as long."""
+        return (1 + self.speed) * (1 + self.tempo)
+
+    @property
+    def of_frames(self) -> tuple[str, ...]:
+        """The settings in use that are said of frames, not of samples."""
+        return tuple(name for name in ("tempo", "warp", "bands", "spans") if getattr(self, name))
+
     def check(self) -> None:
         """ValueError, naming the setting, for what can be none."""
-        for name in ("speed", "noise", "warp", "share"):
+        for name in ("speed", "tempo", "noise", "warp", "share"):
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise ValueError(f"data.augment.{name}={value}, but it is a share: from 0 to 1")

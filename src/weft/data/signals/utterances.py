@@ -16,7 +16,7 @@ from weft.data.order import Shuffled, mix
 from weft.data.signals.mel import LogMel
 from weft.data.signals.recordings import Recording
 from weft.data.signals.speech import SoundAugment
-from weft.data.signals.varied_sound import faster, speed_of, varied_frames, varied_sound
+from weft.data.signals.varied_sound import faster, quicker, times_as_fast, varied_frames, varied_sound
 from weft.data.signals.wave import Waveform
 
 Form = Literal["labels", "target", "class"]
@@ -51,12 +51,18 @@ class Hearing:
 
 @dataclass(frozen=True)
 class Joined:
-    """What a sample is made of: which recordings, how many samples of silence stand after each but the last, and how
-    many times as fast all of it is played."""
+    """What a sample is made of: which recordings, how many samples of silence stand after each but the last, how
+    many times as fast all of it is played, and how many times as fast it is then said."""
 
     parts: tuple[int, ...]
     gaps: tuple[int, ...]
     speed: float
+    tempo: float
+
+    @property
+    def quicker(self) -> float:
+        """How many times as long the recordings are as what is heard."""
+        return self.speed * self.tempo
 
 
 class Utterances(Shuffled):
@@ -147,9 +153,10 @@ class Utterances(Shuffled):
     def _joined(self, place: Place) -> tuple[Joined, np.random.Generator]:
         """What a sample is made of, and what draws the rest of it."""
         draw = np.random.default_rng(mix(self.seed, PURPOSE, *place))
-        speed = 1.0 if self.augment is None else speed_of(self.augment, draw)
+        asked = self.augment or SoundAugment()
+        speed, tempo = times_as_fast(asked.speed, draw), times_as_fast(asked.tempo, draw)
         parts, gaps, longest = [place.sample], list[int](), self.hearing.longest
-        room = np.inf if longest is None else longest * self.hearing.step * speed - self._lengths[place.sample]
+        room = np.inf if longest is None else longest * self.hearing.step * speed * tempo - self._lengths[place.sample]
         others = self._speakers[self.recordings[place.sample].speaker]
         for _ in range(int(draw.integers(1, self.join + 1)) - 1):
             part, gap = others[int(draw.integers(len(others)))], int(draw.integers(self.gap + 1))
@@ -158,10 +165,10 @@ class Utterances(Shuffled):
                 break
             parts.append(part)
             gaps.append(gap)
-        return Joined(tuple(parts), tuple(gaps), speed), draw
+        return Joined(tuple(parts), tuple(gaps), speed, tempo), draw
 
     def _length(self, joined: Joined) -> int:
-        return round((sum(joined.gaps) + int(self._lengths[list(joined.parts)].sum())) / joined.speed)
+        return round((sum(joined.gaps) + int(self._lengths[list(joined.parts)].sum())) / joined.quicker)
 
     def _row(self, place: Place) -> torch.Tensor:
         joined, draw = self._joined(place)
@@ -174,7 +181,7 @@ class Utterances(Shuffled):
         row = self.hearing.processor(varied_sound(faster(samples, joined.speed), self.augment, draw))
         if isinstance(self.hearing.processor, Waveform):
             return row
-        return torch.from_numpy(varied_frames(row.numpy(), self.augment, draw))
+        return torch.from_numpy(varied_frames(quicker(row.numpy(), joined.tempo), self.augment, draw))
 
 
 def _padded(rows: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor | None]:

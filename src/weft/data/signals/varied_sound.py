@@ -13,10 +13,9 @@ _LOUDEST, _SOFTEST = 5.0, 30.0  # decibels that noise lies below a sound
 _BENDS = 6  # frequencies, evenly spread, between which a microphone's curve is straight
 
 
-def speed_of(augment: SoundAugment, draw: np.random.Generator) -> float:
-    """How many times as fast a sound is played: from 1 / (1 + speed) to 1 + speed, ratios equally likely."""
-    most = np.log1p(augment.speed)
-    return float(np.exp(draw.uniform(-most, most)))
+def times_as_fast(most: float, draw: np.random.Generator) -> float:
+    """A factor from 1 / (1 + most) to 1 + most, ratios equally likely; for 0 nothing is drawn."""
+    return float(np.exp(draw.uniform(-np.log1p(most), np.log1p(most)))) if most else 1.0
 
 
 def faster(samples: np.ndarray, factor: float) -> np.ndarray:
@@ -68,6 +67,18 @@ def tilted(samples: np.ndarray, decibels: np.ndarray) -> np.ndarray:
     spectrum = np.fft.rfft(samples, max(size, len(samples)))
     curve = np.interp(np.linspace(0, len(decibels) - 1, len(spectrum)), np.arange(len(decibels)), decibels)
     return np.fft.irfft(spectrum * 10 ** (curve / 20), max(size, len(samples)))[: len(samples)].astype(np.float32)
+
+
+def quicker(frames: np.ndarray, factor: float) -> np.ndarray:
+    """Frames [T, bands] said `factor` times as fast, as high as they were: [T / factor, bands], at least one, between
+    two frames a mixture of them."""
+    length = max(1, int(len(frames) / factor))
+    if factor == 1 or length == len(frames):
+        return frames
+    at = np.linspace(0, len(frames) - 1, length)
+    below = np.minimum(at.astype(np.int64), max(0, len(frames) - 2))
+    part = (at - below).astype(np.float32)[:, None]
+    return frames[below] * (1 - part) + frames[np.minimum(below + 1, len(frames) - 1)] * part
 
 
 def varied_frames(frames: np.ndarray, augment: SoundAugment, draw: np.random.Generator) -> np.ndarray:
