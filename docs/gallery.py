@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -195,7 +196,8 @@ def page(places: dict[str, Path], before: str) -> str:
         if (runs / exhibit.run / "model.safetensors").is_file():
             print(exhibit.title, file=sys.stderr)
             parts.append(section(exhibit, places))
-        elif exhibit.title in kept:
+        elif as_read(exhibit.train) in kept.get(exhibit.title, ""):
+            print(f"{exhibit.title}: as it is, {runs / exhibit.run} is not there", file=sys.stderr)
             parts.append(kept[exhibit.title])
         else:
             missing.append(exhibit.title)
@@ -205,8 +207,10 @@ def page(places: dict[str, Path], before: str) -> str:
 
 
 def sections(text: str) -> dict[str, str]:
-    """The parts of a page by their titles."""
-    return {part.partition("\n")[0]: f"## {part.rstrip()}\n" for part in text.split("\n## ")[1:]}
+    """The exhibits of a page by their titles."""
+    titles = "|".join(re.escape(title) for title in (*(exhibit.title for exhibit in EXHIBITS), "Not shown"))
+    _, *found = re.split(rf"^## ({titles})\n", text, flags=re.MULTILINE)
+    return {title: f"## {title}\n{part.rstrip()}\n" for title, part in zip(found[::2], found[1::2], strict=True)}
 
 
 def section(exhibit: Exhibit, places: dict[str, Path]) -> str:
@@ -223,6 +227,8 @@ def section(exhibit: Exhibit, places: dict[str, Path]) -> str:
 
 def main() -> None:
     runs, data = (Path(word).resolve() for word in sys.argv[1:3])
+    if not runs.is_dir():
+        raise SystemExit(f"{runs}: there is no such folder; give the one that holds the runs")
     shown_on = ROOT / "docs" / "gallery.md"
     before = shown_on.read_text(encoding="utf-8") if shown_on.is_file() else ""
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as other:

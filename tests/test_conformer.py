@@ -165,7 +165,7 @@ def test_the_norms_along_rows_are_torch_s() -> None:
     present = torch.arange(7) < torch.tensor([[7], [4], [1]])
     made = ours(x.masked_fill(~present[..., None], 5.0), present)
     torch.testing.assert_close(made[1, :4], theirs(x[1:2, :4].mT).mT[0])
-    bands, wide = randomised(RowNorm(5)), nn.GroupNorm(5, 5)  # two bands of five numbers at each place
+    bands, wide = randomised(RowNorm(5, bands=2)), nn.GroupNorm(5, 5)  # two bands of five numbers at each place
     wide.load_state_dict(bands.state_dict())
     torch.testing.assert_close(
         bands(x, None), wide(x.unflatten(-1, (2, 5)).permute(0, 3, 1, 2)).permute(0, 2, 3, 1).flatten(2)
@@ -200,7 +200,7 @@ def test_what_a_convolution_inside_cannot_be() -> None:
 
 @pytest.mark.parametrize(("joins", "places"), [([1], 21), ([2, 2], 6), ([1, 2, 2, 2], 3), ([3], 7)])
 def test_a_stem_joins_as_many_frames_as_it_is_told(joins: list[int], places: int) -> None:
-    module = built("conformer", joins=joins).double()
+    module = built("conformer", joins=joins, mels=32).double()
     assert module.embed.extent(21) == places
     rows = [row.double() for row in sounds_for(module, 21, 13, 8)]
     full, here = batch(rows)
@@ -208,11 +208,13 @@ def test_a_stem_joins_as_many_frames_as_it_is_told(joins: list[int], places: int
     for number, row in enumerate(rows):  # its norm, too, is of the row alone
         alone = module(row[None])[0][0]
         assert int(laid.segments[number].sum()) == len(alone)
-        torch.testing.assert_close(together[number, : len(alone)], alone)
-    with pytest.raises(ValueError, match="joins is empty"):
-        built("conformer", joins=[])
-    with pytest.raises(ValueError, match="a step of 0"):
-        built("conformer", joins=[2, 0])
+        torch.testing.assert_close(together[number, : len(alone)], alone, atol=1e-6, rtol=1e-6)
+    assert not torch.equal(*(module(torch.randn(1, 1, 32).double())[0] for _ in range(2)))  # one frame is heard, too
+    for wrong, said in (([], "joins = nothing"), ([2, 0], "joins = 2, 0, but"), ([4], "joins 1 to 3 frames")):
+        with pytest.raises(ValueError, match=said):
+            built("conformer", joins=wrong)
+    with pytest.raises(ValueError, match="4 halvings leave one of mels = 8 bands"):
+        built("conformer", joins=[2, 2, 2, 2])
 
 
 def test_how_long_a_sound_may_be_is_how_many_places_it_makes() -> None:

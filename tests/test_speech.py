@@ -24,7 +24,7 @@ from weft.data.signals.prepare_speech import held_of, processor_for, read_spoken
 from weft.data.signals.recordings import SOUND_SOURCES, Recording, said_beside, sounds
 from weft.data.signals.speech import SoundAugment, SpeechSettings
 from weft.data.signals.utterances import Form, Hearing, Utterances
-from weft.data.signals.varied_sound import faster, quicker, tilted, times_as_fast, varied_frames, varied_sound, warped
+from weft.data.signals.varied_sound import draw_factor, faster, retimed, tilted, varied_frames, varied_sound, warped
 from weft.evaluate import METRICS
 from weft.evaluate.edits import distance
 from weft.models import Blueprint
@@ -100,7 +100,7 @@ def test_another_throat_moves_the_bands() -> None:
 @given(st.integers(2, 60), st.floats(0.5, 2.0))
 def test_what_is_said_faster_is_shorter_and_no_higher(length: int, factor: float) -> None:
     frames = np.stack([np.full(length, 3.0), np.linspace(0, 1, length)], axis=1).astype(np.float32)
-    found = quicker(frames, factor)
+    found = retimed(frames, factor)
     assert len(found) == max(1, int(length / factor)) and found.dtype == np.float32
     np.testing.assert_allclose(found[:, 0], 3.0)  # what is in a band stays in it
     np.testing.assert_allclose(found[:, 1], np.linspace(0, 1, len(found)) if len(found) > 1 else [0], atol=1e-5)
@@ -108,10 +108,10 @@ def test_what_is_said_faster_is_shorter_and_no_higher(length: int, factor: float
 
 def test_factors_are_as_often_above_1_as_below() -> None:
     draw = np.random.default_rng(0)
-    found = np.array([times_as_fast(0.25, draw) for _ in range(400)])
+    found = np.array([draw_factor(0.25, draw) for _ in range(400)])
     assert 0.8 <= found.min() < 0.82 and 1.22 < found.max() <= 1.25 and 150 < (found > 1).sum() < 250
     state = draw.bit_generator.state
-    assert times_as_fast(0.0, draw) == 1.0 and draw.bit_generator.state == state
+    assert draw_factor(0.0, draw) == 1.0 and draw.bit_generator.state == state
 
 
 def test_frames_that_are_normalised_have_mean_0_and_variance_1() -> None:
@@ -344,10 +344,17 @@ def test_processors_fit_the_model() -> None:
     for asked in (SpeechSettings(normalise=True), SpeechSettings(normalise=True, even=0.5)):
         with pytest.raises(ValueError, match="data.normalise=true, data.even=.*samples, which have none"):
             processor_for(asked, 1)
+
+
+def test_variations_that_a_processor_cannot_hear_are_refused() -> None:
+    hearing = Hearing(Waveform(RATE), "class", None, NAMES)
     for augment in (SoundAugment(tempo=0.2), SoundAugment(speed=0.2, warp=0.2), SoundAugment(spans=2)):
-        asked = SpeechSettings(rate=RATE, augment=augment)
         with pytest.raises(ValueError, match="data.augment.(tempo|warp|spans)=.* this model reads samples"):
-            processor_for(asked, 1)
+            Utterances(made()[:3], hearing, augment=augment)
+    filled = replace(hearing, processor=replace(FRAMES, seconds=2))
+    with pytest.raises(ValueError, match="data.augment.tempo=0.2 varies how many .* up to 2 seconds"):
+        Utterances(made()[:3], filled, augment=SoundAugment(tempo=0.2))
+    assert len(Utterances(made()[:3], filled, augment=SoundAugment(speed=0.2, warp=0.2)).rows([Place(0, 1)])[0]) == 200
 
 
 # --- error rates

@@ -93,6 +93,9 @@ def _describe(hint: Any) -> str:
         return " or ".join(_describe(member) for member in _members(hint))
     if get_origin(hint) is Literal:
         return "one of " + ", ".join(str(value) for value in get_args(hint))
+    if get_origin(hint) in (tuple, list):
+        inner = list(dict.fromkeys(_describe(element) for element in get_args(hint) if element is not Ellipsis))
+        return f"{' and '.join(inner)} each, with commas between" if inner else "values with commas between"
     simple = {int: "a whole number", float: "a finite number", bool: "true or false", str: "text", type(None): "none"}
     if hint in simple:
         return simple[hint]

@@ -48,12 +48,12 @@ class BatchNorm(Along):
 
 class RowNorm(Along):
     """(x - mean) / √(var + eps) · weight + bias of each number over the places of its row (GroupNorm of as many groups
-    as there are numbers, Wu & He 2018). x [B, T, F·D] -> [B, T, F·D]: a place may hold several bands of D numbers, over
-    which the mean is taken too."""
+    as there are numbers, Wu & He 2018). x [B, T, F·D] -> [B, T, F·D]: of each place's F bands of D numbers, over which
+    the mean is taken too."""
 
-    def __init__(self, width: int, *, eps: float = 1e-5) -> None:
+    def __init__(self, width: int, *, bands: int = 1, eps: float = 1e-5) -> None:
         super().__init__()
-        self.eps = eps
+        self.bands, self.eps = bands, eps
         self.weight, self.bias = nn.Parameter(torch.ones(width)), nn.Parameter(torch.zeros(width))
 
     def reset(self) -> None:
@@ -63,11 +63,11 @@ class RowNorm(Along):
 
     def forward(self, x: Tensor, present: Tensor | None) -> Tensor:
         wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
-        bands = wide.unflatten(-1, (-1, len(self.weight)))  # [B, T, F, D]
+        bands = wide.unflatten(-1, (self.bands, -1))  # [B, T, F, D]
         if present is None:
             variance, mean = torch.var_mean(bands, dim=(1, 2), keepdim=True, correction=0)  # [B, 1, 1, D]
         else:
-            count = present.sum(dim=1).clamp(min=1)[:, None] * bands.shape[2]
+            count = present.sum(dim=1).clamp(min=1)[:, None] * self.bands
             share = (present / count)[..., None, None]  # [B, T, 1, 1]
             mean = (bands * share).sum(dim=(1, 2), keepdim=True)  # [B, 1, 1, D]
             variance = ((bands - mean).square() * share).sum(dim=(1, 2), keepdim=True)

@@ -36,7 +36,7 @@ from weft.nn.vectors import CTCHead
 class Conformer(NoIds):
     mels: int = 80  # numbers of a frame
     channels: int | None = None  # numbers of a band in the stem's convolutions; None: width
-    joins: tuple[int, ...] = (2, 2)  # frames that each convolution of the stem makes one of
+    joins: tuple[int, ...] = (2, 2)  # frames that each convolution of the stem makes one of: 1 to 3
     places: int = 1500  # behind the stem that a table of positions is made for
     width: int = 256
     depth: int = 16
@@ -57,14 +57,16 @@ class Conformer(NoIds):
         return prod(self.joins) * self.places
 
 
-class Halving(Convolution):
+class Joining(Convolution):
     """act(norm(Σ W x + b)) over 3 x 3 neighbours in time and frequency, every second band and every `join`-th place.
-    x [B, T, F·C] -> [B, T', F'·D], a band's numbers side by side; weight [D, C, 3, 3]. bands, bands_out: F and F'."""
+    x [B, T, F·C] -> [B, T', F'·D], T' = ⌈T / join⌉ and F' = ⌈F / 2⌉, a band's numbers side by side; weight
+    [D, C, 3, 3]. bands, bands_out: F and F'."""
 
     def __init__(self, bands: int, width_in: int, width_out: int, *, join: int, act: str, eps: float) -> None:
-        norm = RowNorm(width_out, eps=eps)
+        bands_out = (bands + 1) // 2
+        norm = RowNorm(width_out, bands=bands_out, eps=eps)
         super().__init__(width_in, width_out, 3, stride=join, padding=1, norm=norm, act=act, axes=2)
-        self.channels, self.bands, self.bands_out = bands * width_in, bands, (bands + 1) // 2
+        self.channels, self.bands, self.bands_out = bands * width_in, bands, bands_out
 
     def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         x = x.unflatten(-1, (self.bands, -1)).permute(0, 3, 1, 2)  # [B, C, T, F]
@@ -75,18 +77,22 @@ class Halving(Convolution):
         """Numbers of a band, and how many bands."""
         width_out, width_in, *_ = self.weight.shape
         bands = f"{self.bands} -> {self.bands_out} bands"
-        return f"{width_in} -> {width_out}, {bands}, 3 x 3 places, step {self.stride} + bias"
+        return f"{width_in} -> {width_out}, {bands}, 3 x 3 neighbours, step {self.stride} in time + bias"
 
 
 def stem_of(c: Conformer, position: StemPosition) -> Convolved:
-    """From frames to places. ValueError for no convolution."""
-    if not c.joins:
-        raise ValueError("joins is empty, but a stem has at least one convolution: (2, 2) are the paper's")
-    channels, layers = c.channels or c.width, list[Halving]()
+    """From frames to places. ValueError for no convolution, for one that would pass frames over, and for so many that
+    one band is left, of which a sound of one place would be its own mean."""
+    said = ", ".join(map(str, c.joins))
+    if not c.joins or not all(1 <= join <= 3 for join in c.joins):
+        raise ValueError(f"joins = {said or 'nothing'}, but each convolution joins 1 to 3 frames: 2, 2 are the paper's")
+    bands, width, channels, layers = c.mels, 1, c.channels or c.width, list[Joining]()
     for join in c.joins:
-        bands, width = (layers[-1].bands_out, channels) if layers else (c.mels, 1)
-        layers.append(Halving(bands, width, channels, join=join, act=c.act, eps=c.eps))
-    lift = Linear(layers[-1].bands_out * channels, c.width)
+        layers.append(Joining(bands, width, channels, join=join, act=c.act, eps=c.eps))
+        bands, width = layers[-1].bands_out, channels
+    if bands == 1:
+        raise ValueError(f"joins = {said}: {len(layers)} halvings leave one of mels = {c.mels} bands; two must be left")
+    lift = Linear(bands * channels, c.width)
     return Convolved(layers, c.width, lift=lift, dropout=c.dropout, position=position)
 
 

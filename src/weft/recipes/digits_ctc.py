@@ -7,8 +7,8 @@
     weft transcribe sound.wav runs/george
 
 Data: the recordings of the Free Spoken Digit Dataset, a folder or an archive of digit_speaker_index.wav. Each digit is
-one label (connectionist temporal classification). Every sound is played faster or slower, through another microphone,
-in noise, by another throat, and with parts left out, in each epoch otherwise. Without a speaker that
+one label (connectionist temporal classification). Every sound is played higher or lower, said faster or slower, through
+another microphone, in noise, and with parts left out, in each epoch otherwise. Without a speaker that
 is left out, the first five recordings of each digit and speaker are held out.
 
 Cost: 10 minutes of training on two cores are asked for, of each speaker. The accuracy is the share of the speaker's

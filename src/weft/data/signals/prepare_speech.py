@@ -88,11 +88,6 @@ def processor_for(settings: SpeechSettings, channels: int) -> LogMel | Waveform:
                 f"data.normalise={str(settings.normalise).lower()}, data.even={settings.even}: they are said of bands, "
                 "and this model reads samples, which have none: set data.normalise=false and data.even=1"
             )
-        if unheard := settings.augment.of_frames:
-            raise ValueError(
-                f"data.augment.{unheard[0]}={getattr(settings.augment, unheard[0]):g} varies frames, and this model "
-                "reads samples: set it to 0 (speed, volume, tilt and noise vary samples)"
-            )
         return Waveform(settings.rate)
     window = 2 * round(settings.window * settings.rate / 2)
     step, highest = round(settings.step * settings.rate), min(8000, settings.rate // 2)
@@ -115,7 +110,7 @@ def prepare_speech(
     """Rows of recordings. fits: whether a model can hear so many places and say this of them; recordings of which it
     cannot, played as fast and as slow as they are ever played, are left out, and it is said. Unfit where none are left,
     and for a held-out transcript that the tokenizer cannot say."""
-    quick, parts, notices = settings.augment.quickest, list[list[Recording]](), [*spoken.notices]
+    quick, parts, notices = settings.augment.stretch, list[list[Recording]](), [*spoken.notices]
     for side, most in ((spoken.train, quick), (spoken.held_out, 1.0)):
         able = [one for one in side if all(fits(_places(one, hearing, by), one.text or "") for by in (most, 1 / most))]
         if not able:

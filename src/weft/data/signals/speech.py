@@ -32,8 +32,8 @@ class SoundAugment:
     share: float = 0.2
 
     @property
-    def quickest(self) -> float:
-        """How many times as short a sound can become, and as long."""
+    def stretch(self) -> float:
+        """The most that a sound's length is ever divided, or multiplied, by."""
         return (1 + self.speed) * (1 + self.tempo)
 
     @property

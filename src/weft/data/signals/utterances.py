@@ -16,7 +16,7 @@ from weft.data.order import Shuffled, mix
 from weft.data.signals.mel import LogMel
 from weft.data.signals.recordings import Recording
 from weft.data.signals.speech import SoundAugment
-from weft.data.signals.varied_sound import faster, quicker, times_as_fast, varied_frames, varied_sound
+from weft.data.signals.varied_sound import draw_factor, faster, retimed, varied_frames, varied_sound
 from weft.data.signals.wave import Waveform
 
 Form = Literal["labels", "target", "class"]
@@ -60,8 +60,8 @@ class Joined:
     tempo: float
 
     @property
-    def quicker(self) -> float:
-        """How many times as long the recordings are as what is heard."""
+    def stretch(self) -> float:
+        """What the recordings' length is divided by."""
         return self.speed * self.tempo
 
 
@@ -71,7 +71,7 @@ class Utterances(Shuffled):
     Between two is a silence of up to `gap` samples. What is drawn is a function of (seed, epoch, sample).
 
     augment: how each sample is varied; None: not at all. alike: so many of about one length follow one another; 0: none
-    do. ValueError where there are no recordings.
+    do. ValueError where there are no recordings, and for variations that cannot be heard by the processor.
     """
 
     def __init__(
@@ -87,6 +87,8 @@ class Utterances(Shuffled):
     ) -> None:
         if not recordings:
             raise ValueError("no recordings were given: give at least one")
+        if augment is not None:
+            _check_heard(augment, hearing.processor)
         self.recordings, self.hearing = tuple(recordings), hearing
         self.join, self.gap, self.seed, self.alike = join, gap, seed, alike
         self.augment = None if augment == SoundAugment() else augment
@@ -154,7 +156,7 @@ class Utterances(Shuffled):
         """What a sample is made of, and what draws the rest of it."""
         draw = np.random.default_rng(mix(self.seed, PURPOSE, *place))
         asked = self.augment or SoundAugment()
-        speed, tempo = times_as_fast(asked.speed, draw), times_as_fast(asked.tempo, draw)
+        speed, tempo = draw_factor(asked.speed, draw), draw_factor(asked.tempo, draw)
         parts, gaps, longest = [place.sample], list[int](), self.hearing.longest
         room = np.inf if longest is None else longest * self.hearing.step * speed * tempo - self._lengths[place.sample]
         others = self._speakers[self.recordings[place.sample].speaker]
@@ -168,7 +170,7 @@ class Utterances(Shuffled):
         return Joined(tuple(parts), tuple(gaps), speed, tempo), draw
 
     def _length(self, joined: Joined) -> int:
-        return round((sum(joined.gaps) + int(self._lengths[list(joined.parts)].sum())) / joined.quicker)
+        return round((sum(joined.gaps) + int(self._lengths[list(joined.parts)].sum())) / joined.stretch)
 
     def _row(self, place: Place) -> torch.Tensor:
         joined, draw = self._joined(place)
@@ -181,7 +183,22 @@ class Utterances(Shuffled):
         row = self.hearing.processor(varied_sound(faster(samples, joined.speed), self.augment, draw))
         if isinstance(self.hearing.processor, Waveform):
             return row
-        return torch.from_numpy(varied_frames(quicker(row.numpy(), joined.tempo), self.augment, draw))
+        return torch.from_numpy(varied_frames(retimed(row.numpy(), joined.tempo), self.augment, draw))
+
+
+def _check_heard(augment: SoundAugment, processor: LogMel | Waveform) -> None:
+    """ValueError for variations of frames where there are none, and of their number where it is fixed."""
+    if isinstance(processor, Waveform):
+        if unheard := augment.of_frames:
+            raise ValueError(
+                f"data.augment.{unheard[0]}={getattr(augment, unheard[0]):g} varies frames, and this model reads "
+                "samples: set it to 0 (speed, volume, tilt and noise vary samples)"
+            )
+    elif augment.tempo and processor.seconds is not None:
+        raise ValueError(
+            f"data.augment.tempo={augment.tempo:g} varies how many frames there are, and this model's processor fills "
+            f"every sound up to {processor.seconds} seconds: set it to 0 (speed varies samples)"
+        )
 
 
 def _padded(rows: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor | None]:

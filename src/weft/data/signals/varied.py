@@ -52,8 +52,8 @@ def _blend(start: float, size: float, count: int) -> np.ndarray:
 
 def shifted(picture: np.ndarray, most: int, draw: np.random.Generator) -> np.ndarray:
     """Moved by up to so many pixels; what that uncovers is as the edge beside it."""
-    by = draw.integers(-most, most + 1, 2)
-    down, across = ((np.arange(size) - moved).clip(0, size - 1) for size, moved in zip(picture.shape, by, strict=False))
+    by, sides = draw.integers(-most, most + 1, 2), picture.shape[:2]
+    down, across = ((np.arange(side) - moved).clip(0, side - 1) for side, moved in zip(sides, by, strict=True))
     return picture[down][:, across]
 
 

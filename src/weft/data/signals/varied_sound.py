@@ -13,7 +13,7 @@ _LOUDEST, _SOFTEST = 5.0, 30.0  # decibels that noise lies below a sound
 _BENDS = 6  # frequencies, evenly spread, between which a microphone's curve is straight
 
 
-def times_as_fast(most: float, draw: np.random.Generator) -> float:
+def draw_factor(most: float, draw: np.random.Generator) -> float:
     """A factor from 1 / (1 + most) to 1 + most, ratios equally likely; for 0 nothing is drawn."""
     return float(np.exp(draw.uniform(-np.log1p(most), np.log1p(most)))) if most else 1.0
 
@@ -69,9 +69,9 @@ def tilted(samples: np.ndarray, decibels: np.ndarray) -> np.ndarray:
     return np.fft.irfft(spectrum * 10 ** (curve / 20), max(size, len(samples)))[: len(samples)].astype(np.float32)
 
 
-def quicker(frames: np.ndarray, factor: float) -> np.ndarray:
-    """Frames [T, bands] said `factor` times as fast, as high as they were: [T / factor, bands], at least one, between
-    two frames a mixture of them."""
+def retimed(frames: np.ndarray, factor: float) -> np.ndarray:
+    """Frames [T, bands] said `factor` times as fast, as high as they were: [⌊T / factor⌋, bands], at least one, between
+    two frames a mixture of them. (`faster` changes a sound's height as well.)"""
     length = max(1, int(len(frames) / factor))
     if factor == 1 or length == len(frames):
         return frames
