@@ -122,6 +122,7 @@ def test_a_change_keeps_the_rest():
         ("train.steps", "nan", "a whole number"),
         ("train.steps", "-1", "train.steps: steps=-1 must be at least 0"),
         ("train.rate", "nan", "a finite number"),
+        ("layers", "[1]", r"the value is a whole number each, with commas between, not '\[1\]'"),
         ("train.rate", "inf", "a finite number"),
         ("train.compile", "maybe", "true or false"),
         ("train.precision", "fp23", "did you mean 'fp32'.*one of fp32, bf16"),

@@ -94,12 +94,9 @@ def _describe(hint: Any) -> str:
     if get_origin(hint) is Literal:
         return "one of " + ", ".join(str(value) for value in get_args(hint))
     if get_origin(hint) in (tuple, list):
-        inner = list(dict.fromkeys(_describe(element) for element in get_args(hint) if element is not Ellipsis))
-        return f"{' and '.join(inner)} each, with commas between" if inner else "values with commas between"
+        return f"{_describe((get_args(hint) or (Any,))[0])} each, with commas between"
     simple = {int: "a whole number", float: "a finite number", bool: "true or false", str: "text", type(None): "none"}
-    if hint in simple:
-        return simple[hint]
-    return hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint)
+    return simple.get(hint, hint.__name__ if isinstance(hint, type) else str(hint))
 
 
 def _near(name: str, names: Sequence[str]) -> str:
