@@ -75,10 +75,7 @@ def retimed(frames: np.ndarray, factor: float) -> np.ndarray:
     length = max(1, int(len(frames) / factor))
     if factor == 1 or length == len(frames):
         return frames
-    at = np.linspace(0, len(frames) - 1, length)
-    below = np.minimum(at.astype(np.int64), max(0, len(frames) - 2))
-    part = (at - below).astype(np.float32)[:, None]
-    return frames[below] * (1 - part) + frames[np.minimum(below + 1, len(frames) - 1)] * part
+    return _between(frames, np.linspace(0, len(frames) - 1, length))
 
 
 def varied_frames(frames: np.ndarray, augment: SoundAugment, draw: np.random.Generator) -> np.ndarray:
@@ -106,6 +103,11 @@ def warped(frames: np.ndarray, factor: float) -> np.ndarray:
     where there is none."""
     last = frames.shape[1] - 1
     at = np.minimum(np.arange(last + 1) * factor, last)
-    below = np.minimum(at.astype(np.int64), max(0, last - 1))
-    part = (at - below).astype(np.float32)
-    return frames[:, below] * (1 - part) + frames[:, np.minimum(below + 1, last)] * part
+    return _between(frames.T, at).T
+
+
+def _between(rows: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Rows [N, D] at places [M] from 0 to N - 1, between two of them a mixture: [M, D]."""
+    below = np.minimum(at.astype(np.int64), max(0, len(rows) - 2))
+    part = (at - below).astype(np.float32)[:, None]  # [M, 1]
+    return rows[below] * (1 - part) + rows[np.minimum(below + 1, len(rows) - 1)] * part
